@@ -1,0 +1,246 @@
+package artifacts
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Limits on what a manifest may claim. They bound an agent's memory and work
+// even where a signing key was stolen.
+const (
+	MaxArtifactBytes = 1 << 40  // of one artifact, packed or unpacked
+	MaxEntries       = 10 << 20 // files, directories and links of one tree
+	MaxChunkBytes    = 8 << 20  // of one chunk, packed
+	MaxChunkPlain    = 4 << 20  // of one chunk, decoded
+	MaxIndexBytes    = 256 << 20
+	maxPlatforms     = 64
+	maxDeltas        = 64
+	maxArguments     = 64
+)
+
+// ChunkBytes is the size of the slices in which publish cuts an artifact: plain
+// bytes in a tar.zst, packed bytes elsewhere.
+const ChunkBytes = 4 << 20
+
+// Format is how an artifact's bytes are to be read.
+type Format string
+
+// The formats there are.
+const (
+	TarZst Format = "tar.zst"
+	TarGz  Format = "tar.gz"
+	File   Format = "file" // one executable
+)
+
+// Ext is the format's file name extension, without a dot.
+func (f Format) Ext() string {
+	if f == File {
+		return ""
+	}
+	return string(f)
+}
+
+// Artifact is the bytes of a release for one platform.
+type Artifact struct {
+	OS            string  `json:"os"`
+	Arch          string  `json:"arch"`
+	Key           string  `json:"key"` // relative to the app's prefix
+	Format        Format  `json:"format"`
+	Size          int64   `json:"size"` // bytes
+	SHA256        Digest  `json:"sha256"`
+	UnpackedBytes int64   `json:"unpacked_bytes"` // an upper limit
+	Entries       int64   `json:"entries"`        // an upper limit
+	Chunks        []Chunk `json:"chunks,omitzero"`
+	Index         *Blob   `json:"index,omitzero"`
+	Deltas        []Delta `json:"deltas,omitzero"`
+}
+
+// Chunk is a slice of an artifact's bytes; the chunks cover it in order. With
+// Plain it is also one whole, independent zstd frame of that many bytes.
+type Chunk struct {
+	Size   int64  `json:"size"` // bytes as stored
+	SHA256 Digest `json:"sha256"`
+	Plain  int64  `json:"plain,omitzero"` // bytes when decoded; 0 = a bare slice
+}
+
+// Blob is an object that is read whole.
+type Blob struct {
+	Key    string `json:"key"`
+	Size   int64  `json:"size"`
+	SHA256 Digest `json:"sha256"`
+}
+
+// Delta makes the release from an installed base. Reserved: validated, not yet
+// acted on.
+type Delta struct {
+	Base   string `json:"base"` // a version
+	Key    string `json:"key"`
+	Size   int64  `json:"size"`
+	SHA256 Digest `json:"sha256"`
+}
+
+// Framed tells whether each chunk is an independent zstd frame.
+func (a Artifact) Framed() bool {
+	return a.Format == TarZst && len(a.Chunks) > 0 && a.Chunks[0].Plain > 0
+}
+
+// CheckChunk compares the bytes of chunk i with what was signed for it.
+func (a Artifact) CheckChunk(i int, data []byte) error {
+	c := a.Chunks[i]
+	return CheckSum(fmt.Sprintf("chunk %d of %s", i, a.Key), data, c.Size, c.SHA256)
+}
+
+// Validate holds the manifest against its grammar and bounds.
+func (m Manifest) Validate() error {
+	if m.Schema != Schema {
+		return fmt.Errorf("schema %d, want %d", m.Schema, Schema)
+	}
+	for _, err := range []error{CheckName(m.App), CheckVersion(m.Version), checkTime("created", m.Created, true), m.Hooks.validate(), m.Health.validate()} {
+		if err != nil {
+			return err
+		}
+	}
+	if n := len(m.Artifacts); n < 1 || n > maxPlatforms {
+		return fmt.Errorf("%d artifacts, want 1 to %d", n, maxPlatforms)
+	}
+	seen := map[string]bool{}
+	for _, a := range m.Artifacts {
+		platform := a.OS + "/" + a.Arch
+		if seen[platform] {
+			return fmt.Errorf("two artifacts for %s", clip(platform))
+		}
+		seen[platform] = true
+		if err := a.validate(m.Version); err != nil {
+			return fmt.Errorf("artifact %s: %w", clip(platform), err)
+		}
+	}
+	return nil
+}
+
+func (a Artifact) validate(version string) error {
+	switch {
+	case CheckName(a.OS) != nil || CheckName(a.Arch) != nil:
+		return fmt.Errorf("want os and arch in Go's names, such as linux and arm64")
+	case a.Format != TarZst && a.Format != TarGz && a.Format != File:
+		return fmt.Errorf("format %q, want %s, %s or %s", clip(string(a.Format)), TarZst, TarGz, File)
+	case a.UnpackedBytes < 0 || a.UnpackedBytes > MaxArtifactBytes:
+		return fmt.Errorf("unpacked_bytes %d, want 0 to %d", a.UnpackedBytes, int64(MaxArtifactBytes))
+	case a.Entries < 0 || a.Entries > MaxEntries:
+		return fmt.Errorf("entries %d, want 0 to %d", a.Entries, MaxEntries)
+	case len(a.Deltas) > maxDeltas:
+		return fmt.Errorf("%d deltas, want at most %d", len(a.Deltas), maxDeltas)
+	}
+	if err := (Blob{a.Key, a.Size, a.SHA256}).validate(version, MaxArtifactBytes); err != nil {
+		return err
+	}
+	if err := a.validateChunks(); err != nil {
+		return err
+	}
+	if a.Index != nil {
+		if err := a.Index.validate(version, MaxIndexBytes); err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+	}
+	for _, d := range a.Deltas {
+		if err := d.validate(version); err != nil {
+			return fmt.Errorf("delta: %w", err)
+		}
+	}
+	return nil
+}
+
+// validateChunks sums with care: sizes that only add up by overflowing would
+// let one byte be verified in place of another.
+func (a Artifact) validateChunks() error {
+	if len(a.Chunks) == 0 {
+		return nil
+	}
+	framed := a.Framed()
+	var total int64
+	for i, c := range a.Chunks {
+		switch {
+		case c.Size < 1 || c.Size > MaxChunkBytes || c.SHA256 == Digest{}:
+			return fmt.Errorf("chunk %d: want a size of 1 to %d and a sha256", i, MaxChunkBytes)
+		case c.Plain < 0 || c.Plain > MaxChunkPlain:
+			return fmt.Errorf("chunk %d: plain %d, want at most %d", i, c.Plain, MaxChunkPlain)
+		case framed != (c.Plain > 0):
+			return fmt.Errorf("chunk %d: plain on some chunks, or in a format that has no frames", i)
+		}
+		if total > math.MaxInt64-c.Size {
+			return fmt.Errorf("chunk %d: sizes overflow", i)
+		}
+		total += c.Size
+	}
+	if total != a.Size {
+		return fmt.Errorf("chunks are %d bytes together, the artifact %d", total, a.Size)
+	}
+	return nil
+}
+
+func (b Blob) validate(version string, limit int64) error {
+	if err := checkKey(b.Key, version); err != nil {
+		return err
+	}
+	if b.Size < 1 || b.Size > limit {
+		return fmt.Errorf("size %d, want 1 to %d", b.Size, limit)
+	}
+	if b.SHA256 == (Digest{}) {
+		return fmt.Errorf("sha256 is missing")
+	}
+	return nil
+}
+
+func (d Delta) validate(version string) error {
+	if err := CheckVersion(d.Base); err != nil {
+		return err
+	}
+	return Blob{d.Key, d.Size, d.SHA256}.validate(version, MaxArtifactBytes)
+}
+
+func (h Hooks) validate() error {
+	for name, argv := range map[string][]string{"pre_start": h.PreStart, "post_start": h.PostStart, "pre_stop": h.PreStop} {
+		if err := checkCommand(argv); err != nil {
+			return fmt.Errorf("hooks.%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (h Health) validate() error {
+	kinds := 0
+	for _, set := range []bool{h.URL != "", h.TCP != "", len(h.Command) > 0} {
+		if set {
+			kinds++
+		}
+	}
+	if kinds > 1 {
+		return fmt.Errorf("health: want at most one of url, tcp and command")
+	}
+	if err := checkCommand(h.Command); err != nil {
+		return fmt.Errorf("health.command: %w", err)
+	}
+	return nil
+}
+
+// checkCommand holds a release's own command inside its tree: relative, with
+// no step upwards.
+func checkCommand(argv []string) error {
+	if len(argv) == 0 {
+		return nil
+	}
+	if len(argv) > maxArguments {
+		return fmt.Errorf("%d arguments, want at most %d", len(argv), maxArguments)
+	}
+	for part := range strings.SplitSeq(argv[0], "/") {
+		if part == "" || part == "." || part == ".." {
+			return fmt.Errorf("%q is not a path inside the tree", clip(argv[0]))
+		}
+	}
+	for _, arg := range argv {
+		if strings.ContainsRune(arg, 0) {
+			return fmt.Errorf("an argument with a NUL byte")
+		}
+	}
+	return nil
+}

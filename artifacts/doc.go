@@ -1,0 +1,21 @@
+// Package artifacts is the vocabulary of koboshi: what a release is, what a
+// channel names, and what it takes to believe either.
+//
+//   - An app is what is deployed. A release is one immutable build of it: a
+//     version, a manifest, one artifact per platform.
+//   - An artifact is the bytes: a tar.zst, a tar.gz, or one executable file.
+//   - A manifest is the signed description of a release. It binds app, version,
+//     and for each artifact its key, size, hash, format and limits.
+//   - A channel is a signed pointer to the current release, with a sequence
+//     number that only grows.
+//
+// Both documents travel as DSSE envelopes signed with Ed25519. The payload type
+// is part of what is signed, so a pointer cannot pose as a manifest. Nothing of
+// a payload is looked at before enough signatures hold, and the only way to a
+// [VerifiedPointer] or a [VerifiedManifest] is [Trust.Pointer] and
+// [Trust.Manifest]: a function that takes one of these types need not check
+// again, and cannot be handed anything else.
+//
+// The package does no I/O, reads no clock, and knows neither where documents
+// are stored nor where artifacts are unpacked.
+package artifacts

@@ -1,0 +1,67 @@
+package artifacts
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+var (
+	nameGrammar    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	versionGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	objectGrammar  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,254}$`)
+)
+
+// CheckName tells whether s may name an app or a channel: a lower-case letter
+// or digit, then at most 62 lower-case letters, digits and hyphens.
+func CheckName(s string) error {
+	if !nameGrammar.MatchString(s) {
+		return fmt.Errorf("%q is not a name: want a-z, 0-9 and hyphens, at most 63", clip(s))
+	}
+	return nil
+}
+
+// CheckVersion tells whether s may be a version. Versions are opaque: they are
+// compared for equality and never ordered.
+func CheckVersion(s string) error {
+	if !versionGrammar.MatchString(s) {
+		return fmt.Errorf("%q is not a version: want letters, digits and . _ + -, at most 64, a letter or digit first", clip(s))
+	}
+	return nil
+}
+
+// PointerKey is where a channel's pointer lies, relative to an app's prefix.
+func PointerKey(channel string) string { return "channels/" + channel + ".json" }
+
+// ManifestKey is where a release's manifest lies, relative to an app's prefix.
+func ManifestKey(version string) string { return releasePrefix(version) + "manifest.json" }
+
+// ArtifactKey is where an artifact lies, relative to an app's prefix. The first
+// 12 digits of its hash are in the name, so other bytes have another key.
+func ArtifactKey(app, version, os, arch string, sum Digest, format Format) string {
+	name := fmt.Sprintf("%s-%s-%s-%s", app, os, arch, sum.Short())
+	if ext := format.Ext(); ext != "" {
+		name += "." + ext
+	}
+	return releasePrefix(version) + name
+}
+
+func releasePrefix(version string) string { return "releases/" + version + "/" }
+
+// checkKey holds a key of a manifest inside its own release: a signed document
+// still may not send an agent to another object of the bucket.
+func checkKey(key, version string) error {
+	object, ok := strings.CutPrefix(key, releasePrefix(version))
+	if !ok || !objectGrammar.MatchString(object) {
+		return fmt.Errorf("key %q is not an object of %s", clip(key), releasePrefix(version))
+	}
+	return nil
+}
+
+// clip keeps hostile input in an error message short.
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "…"
+	}
+	return s
+}

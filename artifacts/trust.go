@@ -1,0 +1,138 @@
+package artifacts
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+)
+
+// Sentinels of documents that were read but not accepted.
+var (
+	ErrUntrusted = errors.New("not believed") // signature, binding, strict parse, sequence
+	ErrExpired   = errors.New("has expired")
+	ErrTooOld    = errors.New("this agent is too old")
+)
+
+// Trust is what this box believes: public keys and how many of them must have
+// signed. The zero Trust believes nothing.
+type Trust struct {
+	verifier *dsse.EnvelopeVerifier
+	agent    string
+}
+
+// NewTrust believes what threshold of the distinct keys have signed. agent is
+// this agent's own version, for min_agent. No key, a threshold below 1 or above
+// the number of keys is an error: trust fails closed.
+func NewTrust(agent string, threshold int, keys ...PublicKey) (Trust, error) {
+	var verifiers []dsse.Verifier
+	seen := map[string]bool{}
+	for _, k := range keys {
+		if !seen[k.ID()] {
+			seen[k.ID()] = true
+			verifiers = append(verifiers, signature{public: k})
+		}
+	}
+	if len(verifiers) == 0 {
+		return Trust{}, errors.New("no trusted key")
+	}
+	if threshold < 1 || threshold > len(verifiers) {
+		return Trust{}, fmt.Errorf("threshold %d with %d distinct keys", threshold, len(verifiers))
+	}
+	verifier, err := dsse.NewMultiEnvelopeVerifier(threshold, verifiers...)
+	return Trust{verifier: verifier, agent: agent}, err
+}
+
+// open yields the payload of an envelope that enough keys have signed and that
+// is of the kind the caller expects ("pointer", "manifest").
+func (t Trust) open(data []byte, kind string, limit int) ([]byte, error) {
+	if t.verifier == nil {
+		return nil, untrusted("no trusted key")
+	}
+	if len(data) > limit {
+		return nil, untrusted("%d bytes, at most %d are read", len(data), limit)
+	}
+	envelope, err := parseEnvelope(data)
+	if err != nil {
+		return nil, untrusted("envelope: %w", err)
+	}
+	_, payload, err := t.verifier.VerifyAndDecode(context.Background(), envelope)
+	if err != nil {
+		return nil, untrusted("signature: %w", err)
+	}
+	return payload, checkPayloadType(envelope.PayloadType, kind)
+}
+
+// Sign wraps payload of the given kind in an envelope with one signature of
+// each key.
+func sign(kind string, payload []byte, keys ...PrivateKey) ([]byte, error) {
+	signers := make([]dsse.Signer, len(keys))
+	for i, k := range keys {
+		signers[i] = signature{public: k.Public(), private: k.key}
+	}
+	signer, err := dsse.NewEnvelopeSigner(signers...)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	envelope, err := signer.SignPayload(context.Background(), payloadType(kind), payload)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return marshalEnvelope(envelope)
+}
+
+// AddSignature adds the signature of each key to an existing envelope, whose
+// payload stays as it is. A key that has signed already adds nothing.
+func AddSignature(data []byte, keys ...PrivateKey) ([]byte, error) {
+	envelope, err := parseEnvelope(data)
+	if err != nil {
+		return nil, fmt.Errorf("envelope: %w", err)
+	}
+	payload, err := envelope.DecodeB64Payload()
+	if err != nil {
+		return nil, fmt.Errorf("envelope: %w", err)
+	}
+	message := dsse.PAE(envelope.PayloadType, payload)
+	signed := map[string]bool{}
+	for _, s := range envelope.Signatures {
+		signed[s.KeyID] = true
+	}
+	for _, k := range keys {
+		id := k.Public().ID()
+		if signed[id] {
+			continue
+		}
+		signed[id] = true
+		sig := base64.StdEncoding.EncodeToString(ed25519.Sign(k.key, message))
+		envelope.Signatures = append(envelope.Signatures, dsse.Signature{KeyID: id, Sig: sig})
+	}
+	return marshalEnvelope(envelope)
+}
+
+// signature adapts an Ed25519 key to the DSSE library.
+type signature struct {
+	public  PublicKey
+	private ed25519.PrivateKey
+}
+
+func (s signature) KeyID() (string, error)   { return s.public.ID(), nil }
+func (s signature) Public() crypto.PublicKey { return s.public.key }
+
+func (s signature) Sign(_ context.Context, data []byte) ([]byte, error) {
+	return ed25519.Sign(s.private, data), nil
+}
+
+func (s signature) Verify(_ context.Context, data, sig []byte) error {
+	if !ed25519.Verify(s.public.key, data, sig) {
+		return errors.New("signature does not hold")
+	}
+	return nil
+}
+
+func untrusted(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...))
+}
