@@ -1,0 +1,125 @@
+package config
+
+import (
+	"time"
+
+	"koboshi/artifacts"
+)
+
+// Config is the effective configuration. Every value is set and checked; paths
+// are absolute and clean. Keys and meanings are those of the file.
+type Config struct {
+	App       string    `toml:"app"`
+	Source    Sources   `toml:"source"`   // tried in order
+	Channel   string    `toml:"channel"`  // the one in effect, after tags
+	Channels  []string  `toml:"channels"` // what the tag koboshi:channel may choose from
+	Trust     Trust     `toml:"trust"`
+	Install   Install   `toml:"install"`
+	Service   Service   `toml:"service"`
+	Health    Health    `toml:"health"`
+	Lifecycle Lifecycle `toml:"lifecycle"`
+	Fallback  Fallback  `toml:"fallback"`
+	State     State     `toml:"state"`
+
+	// HoldTag is the value of the tag koboshi:hold, "" where there is none. It
+	// has no key in a file.
+	HoldTag string `toml:"-"`
+
+	origins map[string]Origin
+}
+
+// Trust says whose signatures count.
+type Trust struct {
+	Keys      []string         `toml:"keys"`      // paths of PEM public keys
+	Threshold int              `toml:"threshold"` // how many must have signed
+	Floor     map[string]int64 `toml:"floor"`     // channel: lowest sequence ever accepted
+}
+
+// Install says where releases live.
+type Install struct {
+	Root string `toml:"root"`
+	Keep int    `toml:"keep"` // releases kept, current and previous included
+}
+
+// Service says how the app is started: exactly one of the two is set.
+type Service struct {
+	Unit    string   `toml:"unit"`    // a systemd unit
+	Restart []string `toml:"restart"` // a command that (re)starts the app and returns
+}
+
+// Health is the question that decides whether a release serves: exactly one of
+// URL, TCP and Command is set.
+type Health struct {
+	URL     string   `toml:"url"`
+	TCP     string   `toml:"tcp"`
+	Command []string `toml:"command"`
+	Timeout Duration `toml:"timeout"` // until it is green for the first time
+	Bake    Duration `toml:"bake"`    // how long it must stay green
+}
+
+// Lifecycle names the hooks of the Auto Scaling group.
+type Lifecycle struct {
+	Group         string   `toml:"group"` // "" = found out
+	LaunchHook    string   `toml:"launch_hook"`
+	TerminateHook string   `toml:"terminate_hook"`
+	Deadline      Duration `toml:"deadline"`   // of a whole boot
+	OnFailure     string   `toml:"on_failure"` // Abandon or Wait
+}
+
+// What Lifecycle.OnFailure may be.
+const (
+	Abandon = "abandon" // tell the hook to abandon the instance
+	Wait    = "wait"    // leave the hook to its timeout
+)
+
+// Fallback says what may end as stale instead of failed at launch.
+type Fallback struct {
+	When   []string `toml:"when"`    // of Unavailable, Unhealthy, Untrusted
+	MaxAge Duration `toml:"max_age"` // since the channel was last seen; 0 = never
+}
+
+// What Fallback.When may hold.
+const (
+	Unavailable = "unavailable"
+	Unhealthy   = "unhealthy"
+	Untrusted   = "untrusted"
+)
+
+// State says where the agent keeps what it knows.
+type State struct {
+	Dir string `toml:"dir"` // survives a reboot
+	Run string `toml:"run"` // does not
+}
+
+// Duration is a time span spelled as Go does, such as "90s" or "2m".
+type Duration = artifacts.Duration
+
+// Sources is one source or a list of them.
+type Sources []string
+
+func defaults() Config {
+	return Config{
+		Channel:   "stable",
+		Trust:     Trust{Threshold: 1},
+		Install:   Install{Keep: 3},
+		Health:    Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
+		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute), OnFailure: Abandon},
+		Fallback:  Fallback{When: []string{Unavailable}, MaxAge: Duration(24 * time.Hour)},
+		origins:   map[string]Origin{},
+	}
+}
+
+// derive fills in what follows from the app's name and the channel.
+func (c *Config) derive() {
+	fill := func(s *string, value string) {
+		if *s == "" {
+			*s = value
+		}
+	}
+	fill(&c.Install.Root, "/opt/koboshi/"+c.App)
+	fill(&c.State.Dir, "/var/lib/koboshi/"+c.App)
+	fill(&c.State.Run, "/run/koboshi/"+c.App)
+	if len(c.Channels) == 0 {
+		c.Channels = []string{c.Channel}
+	}
+}

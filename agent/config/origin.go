@@ -1,0 +1,86 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Origin is where a value came from; the zero Origin is the default.
+type Origin struct {
+	File string
+	Line int
+	Tag  string
+}
+
+func (o Origin) String() string {
+	switch {
+	case o.Tag != "":
+		return "tag " + o.Tag
+	case o.File == "":
+		return "default"
+	case o.Line == 0:
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Line)
+}
+
+// Setting is one effective value, spelled as TOML, with its origin.
+type Setting struct {
+	Key, Value string
+	Origin     Origin
+}
+
+// Settings lists every effective value, in the order of the keys' tables.
+func (c *Config) Settings() []Setting {
+	var out []Setting
+	c.walk("", reflect.ValueOf(*c), &out)
+	return out
+}
+
+func (c *Config) walk(prefix string, v reflect.Value, out *[]Setting) {
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag.Get("toml")
+		if tag == "" || tag == "-" {
+			continue
+		}
+		field := v.Field(i)
+		if field.Kind() == reflect.Struct {
+			c.walk(prefix+tag+".", field, out)
+			continue
+		}
+		key := prefix + tag
+		*out = append(*out, Setting{Key: key, Value: spell(field), Origin: c.origins[key]})
+	}
+}
+
+// spell writes a value as TOML does.
+func spell(v reflect.Value) string {
+	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
+		if b, err := text.MarshalText(); err == nil {
+			return strconv.Quote(string(b))
+		}
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return strconv.Quote(v.String())
+	case reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = spell(v.Index(i))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case reflect.Map:
+		m, _ := v.Interface().(map[string]int64)
+		var items []string
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			items = append(items, fmt.Sprintf("%s = %d", k, m[k]))
+		}
+		return "{" + strings.Join(items, ", ") + "}"
+	}
+	return fmt.Sprint(v.Interface())
+}

@@ -1,0 +1,151 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// File is one configuration file that the caller has read.
+type File struct {
+	Name string // as it shall appear in errors and origins
+	Data []byte
+}
+
+// Error is a configuration that cannot be used. Hint may be empty.
+type Error struct {
+	File string
+	Line int // 1 = the first; 0 = not tied to a line
+	Err  error
+	Hint string
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.File == "":
+		return e.Err.Error()
+	case e.Line == 0:
+		return fmt.Sprintf("%s: %v", e.File, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Parse merges files in order over the defaults and checks the whole. Every
+// error is an [*Error].
+func Parse(files ...File) (*Config, error) {
+	c := defaults()
+	for _, f := range files {
+		if err := c.merge(f); err != nil {
+			return nil, err
+		}
+	}
+	c.derive()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// merge decodes one file over what is there. A list replaces the list of an
+// earlier file; a table is merged key by key.
+func (c *Config) merge(f File) error {
+	text := string(f.Data)
+	floor := maps.Clone(c.Trust.Floor)
+	meta, err := toml.Decode(text, c)
+	if err != nil {
+		return decodeError(f.Name, text, err)
+	}
+	for _, key := range meta.Keys() {
+		name := key.String()
+		if !known(name) {
+			return unknownKey(f.Name, line(text, key), name)
+		}
+		c.origins[name] = Origin{File: f.Name, Line: line(text, key)}
+	}
+	for channel, sequence := range floor {
+		if _, again := c.Trust.Floor[channel]; !again {
+			c.Trust.Floor[channel] = sequence // a drop-in must not lift the floor of a channel it does not name
+		}
+	}
+	return nil
+}
+
+func decodeError(file, text string, err error) error {
+	parse, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
+		return &Error{File: file, Err: err}
+	}
+	message := strings.TrimPrefix(parse.Message, "toml: ")
+	if parse.LastKey != "" && known(parse.LastKey) {
+		message = parse.LastKey + ": " + message
+	}
+	at := parse.Position.Line
+	if at == 0 && parse.LastKey != "" {
+		at = line(text, strings.Split(parse.LastKey, "."))
+	}
+	return &Error{File: file, Line: at, Err: errors.New(message)}
+}
+
+func unknownKey(file string, at int, name string) error {
+	e := &Error{File: file, Line: at, Err: fmt.Errorf("unknown key %q", name)}
+	if near, ok := nearest(name, slices.Sorted(maps.Keys(schema()))); ok {
+		e.Hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return e
+}
+
+// UnmarshalTOML takes a string or a list of strings.
+func (s *Sources) UnmarshalTOML(value any) error {
+	switch v := value.(type) {
+	case string:
+		*s = Sources{v}
+		return nil
+	case []any:
+		list := make(Sources, len(v))
+		for i, item := range v {
+			text, ok := item.(string)
+			if !ok {
+				return fmt.Errorf("want a string or a list of strings")
+			}
+			list[i] = text
+		}
+		*s = list
+		return nil
+	}
+	return fmt.Errorf("want a string or a list of strings")
+}
+
+// line finds where key is set in text: the number of its line, or of its
+// table's header, or 0. The TOML library tells positions of syntax errors only.
+func line(text string, key toml.Key) int {
+	table, found := "", 0
+	for i, l := range strings.Split(text, "\n") {
+		l = strings.TrimSpace(l)
+		if header, ok := strings.CutPrefix(l, "["); ok {
+			table = strings.TrimSpace(strings.SplitN(strings.TrimLeft(header, "["), "]", 2)[0])
+			if table == key.String() {
+				return i + 1
+			}
+			continue
+		}
+		name, _, ok := strings.Cut(l, "=")
+		if !ok {
+			continue
+		}
+		name = strings.Trim(strings.TrimSpace(name), `"'`)
+		full := strings.TrimPrefix(table+"."+name, ".")
+		if full == key.String() {
+			return i + 1
+		}
+		if strings.HasPrefix(key.String(), full+".") {
+			found = i + 1 // inside an inline table
+		}
+	}
+	return found
+}

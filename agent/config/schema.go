@@ -1,0 +1,88 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// schema is every key that a file may have, dotted, with the type of its value.
+// A table that maps free names ends in ".*".
+func schema() map[string]reflect.Type {
+	keys := map[string]reflect.Type{}
+	collect(keys, "", reflect.TypeFor[Config]())
+	return keys
+}
+
+func collect(keys map[string]reflect.Type, prefix string, t reflect.Type) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		tag := field.Tag.Get("toml")
+		if tag == "" || tag == "-" {
+			continue
+		}
+		name := prefix + tag
+		keys[name] = field.Type
+		switch field.Type.Kind() {
+		case reflect.Struct:
+			collect(keys, name+".", field.Type)
+		case reflect.Map:
+			keys[name+".*"] = field.Type.Elem()
+		}
+	}
+}
+
+// known tells whether a file may have the key, letter for letter: the TOML
+// library would take "App" for "app".
+func known(name string) bool {
+	keys := schema()
+	if _, ok := keys[name]; ok {
+		return true
+	}
+	table, _, ok := cutLast(name, ".")
+	_, free := keys[table+".*"]
+	return ok && free
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// nearest finds the key that was probably meant: at most three edits away, or
+// the same last part in another table.
+func nearest(name string, keys []string) (string, bool) {
+	best, distance := "", 4
+	for _, key := range keys {
+		d := edits(strings.ToLower(name), key)
+		if _, last, ok := cutLast(key, "."); ok && last == name {
+			d = min(d, 1)
+		}
+		if d < distance {
+			best, distance = key, d
+		}
+	}
+	return best, best != ""
+}
+
+// edits is the Levenshtein distance of two short strings.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

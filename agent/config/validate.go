@@ -1,0 +1,214 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"koboshi/artifacts"
+)
+
+// validate holds the merged configuration together. The first problem is
+// reported, at the line that set the key.
+func (c *Config) validate() error {
+	for _, check := range []func() error{
+		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
+		c.validateHealth, c.validateLifecycle, c.validateFallback, c.validatePaths,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// at is a problem with the value of key.
+func (c *Config) at(key, format string, args ...any) error {
+	o := c.origins[key]
+	return &Error{File: o.File, Line: o.Line, Err: fmt.Errorf("%s: %w", key, fmt.Errorf(format, args...))}
+}
+
+func (c *Config) missing(key, hint string) error {
+	return &Error{Err: fmt.Errorf("%s is missing", key), Hint: hint}
+}
+
+func (c *Config) validateApp() error {
+	if c.App == "" {
+		return c.missing("app", `name the app, for example app = "web"`)
+	}
+	if err := artifacts.CheckName(c.App); err != nil {
+		return c.at("app", "%w", err)
+	}
+	return nil
+}
+
+func (c *Config) validateSource() error {
+	if len(c.Source) == 0 {
+		return c.missing("source", `say where releases are, for example source = "s3://acme-releases/apps"`)
+	}
+	for _, s := range c.Source {
+		if err := CheckSource(s); err != nil {
+			return c.at("source", "%w", err)
+		}
+	}
+	return nil
+}
+
+// CheckSource tells whether s is a place that releases can come from:
+// s3://bucket/prefix, file:///directory or https://host/path.
+func CheckSource(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return errors.New("not a URL such as s3://bucket/prefix") // the cause would quote a password
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%s: want no user, query or fragment", u.Redacted())
+	}
+	switch u.Scheme {
+	case "s3", "https":
+		if u.Host == "" {
+			return fmt.Errorf("%s: want a name after %s://", s, u.Scheme)
+		}
+	case "file":
+		if u.Host != "" || !path.IsAbs(u.Path) {
+			return fmt.Errorf("%s: want file:/// and an absolute path", s)
+		}
+	case "http":
+		if !loopback(u.Hostname()) {
+			return fmt.Errorf("%s: want https://", s)
+		}
+	default:
+		return fmt.Errorf("%q: want s3://bucket/prefix, file:///directory or https://host/path", s)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c *Config) validateChannel() error {
+	for _, name := range append([]string{c.Channel}, c.Channels...) {
+		if err := artifacts.CheckName(name); err != nil {
+			return c.at("channel", "%w", err)
+		}
+	}
+	if !slices.Contains(c.Channels, c.Channel) {
+		return c.at("channel", "%q is not among channels %q", c.Channel, c.Channels)
+	}
+	return nil
+}
+
+func (c *Config) validateTrust() error {
+	if len(c.Trust.Keys) == 0 {
+		return c.missing("trust.keys", "without a trusted key nothing can be proven; bake one in and name it, for example [\"/etc/koboshi/keys/release.pub\"]")
+	}
+	if n := c.Trust.Threshold; n < 1 || n > len(c.Trust.Keys) {
+		return c.at("trust.threshold", "%d, want 1 to %d, the number of keys", n, len(c.Trust.Keys))
+	}
+	for channel, sequence := range c.Trust.Floor {
+		if artifacts.CheckName(channel) != nil || sequence < 0 {
+			return c.at("trust.floor."+channel, "want a channel and a sequence of at least 0")
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateService() error {
+	switch unit, restart := c.Service.Unit, c.Service.Restart; {
+	case unit != "" && len(restart) > 0:
+		return c.at("service.restart", "service.unit is set too: want one of them")
+	case unit == "" && len(restart) == 0:
+		return c.missing("service.unit", `name the app's unit, or service.restart = ["command"] where there is no systemd`)
+	case unit != "" && (!strings.HasSuffix(unit, ".service") || strings.ContainsAny(unit, "/ \t\n")):
+		return c.at("service.unit", "%q, want a name such as %s.service", unit, c.App)
+	case len(restart) > 0 && restart[0] == "":
+		return c.at("service.restart", "the command is empty")
+	}
+	return nil
+}
+
+func (c *Config) validateHealth() error {
+	h, kinds := c.Health, 0
+	for _, set := range []bool{h.URL != "", h.TCP != "", len(h.Command) > 0} {
+		if set {
+			kinds++
+		}
+	}
+	if kinds == 0 {
+		return c.missing("health.url", `say how the app tells that it serves, for example url = "http://127.0.0.1:8080/healthz"`)
+	}
+	if kinds > 1 {
+		return c.at("health", "want one of url, tcp and command")
+	}
+	if h.URL != "" {
+		if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return c.at("health.url", "want http://host:port/path")
+		}
+	}
+	if h.TCP != "" {
+		if _, _, err := net.SplitHostPort(h.TCP); err != nil {
+			return c.at("health.tcp", "%q, want host:port", h.TCP)
+		}
+	}
+	if h.Timeout <= 0 {
+		return c.at("health.timeout", "want more than 0s")
+	}
+	return nil
+}
+
+func (c *Config) validateLifecycle() error {
+	l := c.Lifecycle
+	if need := c.Health.Timeout + c.Health.Bake; l.Deadline <= need {
+		return c.at("lifecycle.deadline", "%s, want more than health.timeout + health.bake = %s", time.Duration(l.Deadline), time.Duration(need))
+	}
+	if l.OnFailure != Abandon && l.OnFailure != Wait {
+		return c.at("lifecycle.on_failure", "%q, want %q or %q", l.OnFailure, Abandon, Wait)
+	}
+	for key, hook := range map[string]string{"lifecycle.launch_hook": l.LaunchHook, "lifecycle.terminate_hook": l.TerminateHook} {
+		if strings.HasPrefix(hook, "CodeDeploy-managed-") {
+			return c.at(key, "%q belongs to CodeDeploy", hook)
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateFallback() error {
+	for _, when := range c.Fallback.When {
+		if !slices.Contains([]string{Unavailable, Unhealthy, Untrusted}, when) {
+			return c.at("fallback.when", "%q, want %q, %q or %q", when, Unavailable, Unhealthy, Untrusted)
+		}
+	}
+	return nil
+}
+
+func (c *Config) validatePaths() error {
+	dirs := map[string]string{}
+	for _, p := range []struct{ key, path string }{
+		{"install.root", c.Install.Root}, {"state.dir", c.State.Dir}, {"state.run", c.State.Run},
+	} {
+		if !path.IsAbs(p.path) || path.Clean(p.path) != p.path || p.path == "/" {
+			return c.at(p.key, "%q, want an absolute, clean path", p.path)
+		}
+		if other, taken := dirs[p.path]; taken {
+			return c.at(p.key, "%q is %s too", p.path, other)
+		}
+		dirs[p.path] = p.key
+	}
+	for _, key := range c.Trust.Keys {
+		if !path.IsAbs(key) {
+			return c.at("trust.keys", "%q, want an absolute path", key)
+		}
+	}
+	if c.Install.Keep < 1 {
+		return c.at("install.keep", "%d, want at least 1", c.Install.Keep)
+	}
+	return nil
+}
