@@ -1,0 +1,91 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/smithy-go"
+)
+
+// Credentials returns the credentials of the instance's role, cached and
+// renewed before they expire. Just after a launch they may not be there yet, so
+// that is waited for within the patience; after it the error is
+// [ErrNoCredentials]. While the service is away, old credentials are used on.
+//
+// It takes the place of the SDK's own provider for the role, and of that only:
+//
+//	if aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
+//		cfg.Credentials = metadata.Credentials()
+//	}
+func (m *Metadata) Credentials() aws.CredentialsProvider {
+	return aws.NewCredentialsCache(&roleProvider{
+		Provider: ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = m.client }),
+		patience: m.patience,
+	}, func(o *aws.CredentialsCacheOptions) {
+		o.ExpiryWindow = 5 * time.Minute
+		o.ExpiryWindowJitterFrac = 0.5
+	})
+}
+
+// roleProvider is the SDK's provider for the role, made patient. What the cache
+// asks of the embedded one besides Retrieve stays as it is.
+type roleProvider struct {
+	*ec2rolecreds.Provider
+	patience time.Duration
+}
+
+// Retrieve implements [aws.CredentialsProvider]. The cache keeps the caller's
+// end from it, so the patience is its only limit.
+func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
+	var cause error
+	for round := 1; ; round++ {
+		creds, err := p.ask(ctx)
+		if err == nil {
+			return creds, nil
+		}
+		if cause == nil || ctx.Err() == nil { // else the patience cut this round short
+			cause = err
+		}
+		if !errors.Is(err, ErrNoCredentials) || !pause(ctx, round) {
+			return aws.Credentials{}, fmt.Errorf("read role credentials: %w", cause)
+		}
+	}
+}
+
+// ask asks once. Errors are told anew, as the SDK's quote the document.
+func (p *roleProvider) ask(ctx context.Context) (aws.Credentials, error) {
+	asked, trail := follow(ctx)
+	creds, err := p.Provider.Retrieve(asked)
+	refused, isRefused := errors.AsType[smithy.APIError](err)
+	switch {
+	case err == nil && creds.HasKeys():
+		return creds, nil
+	case err == nil:
+		return aws.Credentials{}, fmt.Errorf("%w: credentials without keys", ErrMalformed)
+	case isRefused:
+		return aws.Credentials{}, fmt.Errorf("%w: code %.64q", ErrNoCredentials, refused.ErrorCode())
+	case errors.Is(trail.kind(), errNotFound):
+		return aws.Credentials{}, fmt.Errorf("%w: status 404", ErrNoCredentials)
+	default:
+		return aws.Credentials{}, trail.kind()
+	}
+}
+
+// pause waits for the next round and reports whether there is time for one.
+func pause(ctx context.Context, round int) bool {
+	delay, _ := backoff(round, nil)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

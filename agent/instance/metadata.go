@@ -1,0 +1,108 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+)
+
+const defaultPatience = 30 * time.Second
+
+// Options are the choices of [New]. The zero value is right on an instance.
+type Options struct {
+	// Endpoint is the URL of the metadata service. Where it is empty,
+	// AWS_EC2_METADATA_SERVICE_ENDPOINT counts, then
+	// AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4 or IPv6), then IPv4.
+	Endpoint string
+	// Patience is how long one question is asked again while the service gives
+	// no answer, or the role has no credentials yet; 0 means 30 s.
+	Patience time.Duration
+}
+
+// Metadata asks the instance metadata service. It is safe for concurrent use.
+type Metadata struct {
+	client   *imds.Client
+	patience time.Duration
+	identity atomic.Pointer[Identity]
+}
+
+// New returns a Metadata. It asks nothing yet.
+func New(opts Options) *Metadata {
+	return newMetadata(opts, newTransport())
+}
+
+func newMetadata(opts Options, via *transport) *Metadata {
+	options := imds.Options{
+		Endpoint:                 opts.Endpoint,
+		HTTPClient:               via,
+		Retryer:                  persistent(),
+		EnableFallback:           aws.FalseTernary,
+		DisableDefaultMaxBackoff: true,
+	}
+	// An unknown mode leaves the default, as in the SDK.
+	_ = options.EndpointMode.SetFromString(os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"))
+	patience := opts.Patience
+	if patience == 0 {
+		patience = defaultPatience
+	}
+	return &Metadata{client: imds.New(options), patience: patience}
+}
+
+// persistent is the one retry layer of this package: until the context ends,
+// whatever [transport] or a refused token calls worth another try.
+func persistent() aws.Retryer {
+	return retry.AddWithMaxAttempts(retry.NewStandard(func(o *retry.StandardOptions) {
+		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(backoff)
+		o.Retryables = []retry.IsErrorRetryable{retry.NoRetryCanceledError{}, retry.RetryableError{}}
+	}), 0)
+}
+
+// backoff grows from a quarter of a second to two, the upper half at random.
+func backoff(attempt int, _ error) (time.Duration, error) {
+	half := 125 * time.Millisecond << min(max(attempt-1, 0), 3)
+	return half + rand.N(half), nil
+}
+
+// metadata reads /latest/meta-data/<path>.
+func (m *Metadata) metadata(ctx context.Context, path string) ([]byte, error) {
+	return m.read(ctx, path, func(ctx context.Context) (io.Reader, error) {
+		out, err := m.client.GetMetadata(ctx, &imds.GetMetadataInput{Path: path})
+		if err != nil {
+			return nil, err
+		}
+		return out.Content, nil
+	})
+}
+
+// dynamic reads /latest/dynamic/<path>.
+func (m *Metadata) dynamic(ctx context.Context, path string) ([]byte, error) {
+	return m.read(ctx, path, func(ctx context.Context) (io.Reader, error) {
+		out, err := m.client.GetDynamicData(ctx, &imds.GetDynamicDataInput{Path: path})
+		if err != nil {
+			return nil, err
+		}
+		return out.Content, nil
+	})
+}
+
+// read asks one question within the patience.
+func (m *Metadata) read(ctx context.Context, what string, ask func(context.Context) (io.Reader, error)) ([]byte, error) {
+	patient, cancel := context.WithTimeout(ctx, m.patience)
+	defer cancel()
+	asked, trail := follow(patient)
+	answer, err := ask(asked)
+	if err == nil {
+		return io.ReadAll(answer)
+	}
+	return nil, fmt.Errorf("read %s: %w", what, trail.cause(ctx))
+}
