@@ -1,0 +1,265 @@
+package systemd
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+const (
+	managerPath = "/org/freedesktop/systemd1"
+	unitPrefix  = managerPath + "/unit"
+	managerName = "org.freedesktop.systemd1.Manager"
+)
+
+// fakeSystemd answers on the wire as PID 1 does. Its fields are switches; set
+// them before the call that they are for.
+type fakeSystemd struct {
+	mu    sync.Mutex
+	units map[string]*fakeUnit // what systemd has loaded or can load
+	own   string               // the unit this process is in; "" = none
+	jobs  []sdbus.JobStatus    // queued by others
+	calls []string
+	conns []*dbus.Conn
+}
+
+type fakeUnit struct {
+	props   map[string]any // org.freedesktop.systemd1.Unit
+	service map[string]any // org.freedesktop.systemd1.Service
+	result  string         // of every job; "" = it never ends
+	started func()         // runs before a start job is removed
+}
+
+func newUnit(result string, after ...string) *fakeUnit {
+	return &fakeUnit{
+		result: result,
+		props: map[string]any{
+			"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "disabled",
+			"InvocationID": []byte{0xab, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, "After": after,
+		},
+		service: map[string]any{
+			"NRestarts": uint32(0), "MainPID": uint32(4711), "Result": "success", "ExecMainStatus": int32(0),
+		},
+	}
+}
+
+// start connects a Manager to the fake and closes both when the test ends.
+func (f *fakeSystemd) start(t *testing.T) *Manager {
+	t.Helper()
+	m, err := connect(t.Context(), func(ctx context.Context) (*sdbus.Conn, error) {
+		return sdbus.NewConnection(func() (*dbus.Conn, error) { return f.dial(ctx) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// dial returns the client's end of a new connection to the fake. godbus can
+// serve objects but only authenticate as a client, so both ends do that,
+// towards a bus that says yes to everyone and passes the rest on.
+func (f *fakeSystemd) dial(ctx context.Context) (*dbus.Conn, error) {
+	clientEnd, busToClient := net.Pipe()
+	serverEnd, busToServer := net.Pipe()
+	go func() {
+		if handshake(busToClient) == nil && handshake(busToServer) == nil {
+			go relay(busToClient, busToServer)
+			relay(busToServer, busToClient)
+		}
+	}()
+	client, err := dbus.NewConn(clientEnd, dbus.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
+		return nil, err
+	}
+	return client, f.serve(serverEnd)
+}
+
+func (f *fakeSystemd) serve(end io.ReadWriteCloser) error {
+	server, err := dbus.NewConn(end)
+	if err != nil {
+		return err
+	}
+	if err := server.Export(&managerObject{f}, managerPath, managerName); err != nil {
+		return err
+	}
+	if err := server.ExportSubtree(&unitObject{f}, unitPrefix, "org.freedesktop.DBus.Properties"); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.conns = append(f.conns, server)
+	f.mu.Unlock()
+	return server.Auth([]dbus.Auth{dbus.AuthExternal("0")})
+}
+
+func handshake(conn io.ReadWriter) error {
+	answers := []string{"REJECTED EXTERNAL", "OK 00000000000000000000000000000000"}
+	// One byte at a time: what follows BEGIN belongs to the other end.
+	in := bufio.NewReaderSize(oneByte{conn}, 16)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil || strings.HasPrefix(line, "BEGIN") {
+			return err
+		}
+		if _, err := fmt.Fprintf(conn, "%s\r\n", answers[0]); err != nil {
+			return err
+		}
+		answers = answers[1:]
+	}
+}
+
+type oneByte struct{ io.Reader }
+
+func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:1]) }
+
+func relay(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
+
+// hangUp breaks all connections, as a systemd that went away would.
+func (f *fakeSystemd) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, conn := range f.conns {
+		_ = conn.Close()
+	}
+}
+
+func (f *fakeSystemd) called() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.calls, ", ")
+}
+
+// set changes a property of a loaded unit.
+func (f *fakeSystemd) set(unit, name string, value any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	props := f.units[unit].props
+	if _, ok := f.units[unit].service[name]; ok {
+		props = f.units[unit].service
+	}
+	props[name] = value
+}
+
+// managerObject has the methods of org.freedesktop.systemd1.Manager.
+type managerObject struct{ f *fakeSystemd }
+
+func (o *managerObject) RestartUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
+	return o.f.job("restart", unit, mode)
+}
+
+func (o *managerObject) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
+	return o.f.job("stop", unit, mode)
+}
+
+func (o *managerObject) ResetFailedUnit(unit string) *dbus.Error {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	if o.f.units[unit] == nil {
+		return noSuchUnit(unit)
+	}
+	o.f.calls = append(o.f.calls, "reset "+unit)
+	return nil
+}
+
+func (o *managerObject) Reload() *dbus.Error {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	o.f.calls = append(o.f.calls, "reload")
+	return nil
+}
+
+func (o *managerObject) ListJobs() ([]sdbus.JobStatus, *dbus.Error) {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	return append([]sdbus.JobStatus{}, o.f.jobs...), nil
+}
+
+func (o *managerObject) GetUnitByPID(pid uint32) (dbus.ObjectPath, *dbus.Error) {
+	if o.f.own == "" || int(pid) != os.Getpid() {
+		return "", dbus.NewError("org.freedesktop.systemd1.NoUnitForPID", []any{"none"})
+	}
+	return dbus.ObjectPath(unitPrefix + "/" + sdbus.PathBusEscape(o.f.own)), nil
+}
+
+func (f *fakeSystemd) job(kind, unit, mode string) (dbus.ObjectPath, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, kind+" "+unit+" "+mode)
+	u := f.units[unit]
+	if u == nil {
+		return "", noSuchUnit(unit)
+	}
+	job := dbus.ObjectPath(fmt.Sprintf("%s/job/%d", managerPath, len(f.calls)))
+	if u.result != "" {
+		if u.started != nil {
+			u.started()
+		}
+		f.emitRemoved(job, unit, u.result)
+	}
+	return job, nil
+}
+
+// emitRemoved goes to every connection, and before the reply to the call that
+// queued the job: a unit may start faster than the reply travels.
+func (f *fakeSystemd) emitRemoved(job dbus.ObjectPath, unit, result string) {
+	for _, conn := range f.conns {
+		_ = conn.Emit(managerPath, managerName+".JobRemoved", uint32(1), job, unit, result)
+	}
+}
+
+func noSuchUnit(unit string) *dbus.Error {
+	return dbus.NewError("org.freedesktop.systemd1.NoSuchUnit", []any{"Unit " + unit + " not found."})
+}
+
+// unitObject has org.freedesktop.DBus.Properties of every unit.
+type unitObject struct{ f *fakeSystemd }
+
+func (o *unitObject) GetAll(call dbus.Message, iface string) (map[string]dbus.Variant, *dbus.Error) {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	all := map[string]dbus.Variant{}
+	for name, value := range o.f.properties(call, iface) {
+		all[name] = dbus.MakeVariant(value)
+	}
+	return all, nil
+}
+
+func (o *unitObject) Get(call dbus.Message, iface, name string) (dbus.Variant, *dbus.Error) {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	value, ok := o.f.properties(call, iface)[name]
+	if !ok {
+		return dbus.Variant{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{"Unknown property or interface."})
+	}
+	return dbus.MakeVariant(value), nil
+}
+
+func (f *fakeSystemd) properties(call dbus.Message, iface string) map[string]any {
+	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	for name, unit := range f.units {
+		if string(path) != unitPrefix+"/"+sdbus.PathBusEscape(name) {
+			continue
+		}
+		if iface == "org.freedesktop.systemd1.Service" {
+			return unit.service
+		}
+		return unit.props
+	}
+	return map[string]any{"LoadState": "not-found", "ActiveState": "inactive"}
+}

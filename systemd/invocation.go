@@ -1,0 +1,45 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Invocation is one life of a unit.
+type Invocation struct {
+	Unit     string
+	ID       string // 32 hex digits
+	Restarts uint32 // the unit's restart counter when this life was first seen
+
+	manager *Manager
+}
+
+// Current returns the present life of a unit, running or not.
+func (m *Manager) Current(ctx context.Context, unit string) (Invocation, error) {
+	s, err := m.State(ctx, unit)
+	if err != nil {
+		return Invocation{}, err
+	}
+	return Invocation{Unit: unit, ID: s.Invocation, Restarts: s.Restarts, manager: m}, nil
+}
+
+// Gone asks whether this life of the unit is over. why is empty while it is
+// active, and else says what became of it; it will not come back, whatever
+// systemd starts in its place. An error says that systemd could not be asked.
+func (i Invocation) Gone(ctx context.Context) (why string, err error) {
+	s, err := i.manager.State(ctx, i.Unit)
+	switch {
+	case errors.Is(err, ErrNoUnit):
+		return i.Unit + " does not exist any more", nil
+	case err != nil:
+		return "", err
+	case s.Restarts != i.Restarts:
+		return fmt.Sprintf("%s ended and was restarted by systemd (NRestarts %d, was %d)", i.Unit, s.Restarts, i.Restarts), nil
+	case s.Invocation != i.ID:
+		return fmt.Sprintf("%s was started anew (invocation %s, was %s)", i.Unit, s.Invocation, i.ID), nil
+	case s.Active != "active" && s.Active != "reloading":
+		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,112 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// stuckAfter is how often a job that has not ended is looked at.
+const stuckAfter = time.Second
+
+// JobError says that systemd could not do a job.
+type JobError struct {
+	Unit   string
+	Result string // the job's: failed, timeout, dependency, canceled, skipped, …
+	Cause  string // the unit's own Result: exit-code, signal, timeout, start-limit-hit, …; "" or success if it says nothing
+	Status int32  // ExecMainStatus: exit code or signal number of the unit's main process
+}
+
+// Error reads "job for web.service: failed (exit-code, status 1)".
+func (e *JobError) Error() string {
+	text := fmt.Sprintf("job for %s: %s", e.Unit, e.Result)
+	if e.Cause == "" || e.Cause == "success" {
+		return text
+	}
+	return fmt.Sprintf("%s (%s, status %d)", text, e.Cause, e.Status)
+}
+
+// Restart starts a unit, stopping it first where it runs, and returns when
+// systemd says that it has started. An earlier crash loop does not count: the
+// unit's failed state, start limit and restart counter are reset before.
+//
+// Errors: ErrNoUnit; *JobError if it did not start; ErrOrderedAfterUs if it
+// never could; ErrDisconnected. When ctx ends first the job stays queued.
+func (m *Manager) Restart(ctx context.Context, unit string) (Invocation, error) {
+	if err := m.checkOrder(ctx, unit); err != nil {
+		return Invocation{}, err
+	}
+	err := m.conn.ResetFailedUnitContext(ctx, unit)
+	if err != nil && !isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") { // only: not loaded yet
+		return Invocation{}, unitError("reset", unit, err)
+	}
+	done := make(chan string, 1)
+	if _, err := m.conn.RestartUnitContext(ctx, unit, "replace", done); err != nil {
+		return Invocation{}, unitError("restart", unit, err)
+	}
+	if err := m.await(ctx, unit, done); err != nil {
+		return Invocation{}, err
+	}
+	return m.Current(ctx, unit)
+}
+
+// Stop stops a unit and returns when it has stopped; stopping what does not
+// run is a success. Errors are those of Restart.
+func (m *Manager) Stop(ctx context.Context, unit string) error {
+	done := make(chan string, 1)
+	if _, err := m.conn.StopUnitContext(ctx, unit, "replace", done); err != nil {
+		return unitError("stop", unit, err)
+	}
+	return m.await(ctx, unit, done)
+}
+
+// await returns when systemd has removed the job that reports to done, or when
+// it is clear that it never will.
+func (m *Manager) await(ctx context.Context, unit string, done <-chan string) error {
+	tick := time.NewTicker(stuckAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case result := <-done:
+			return m.jobError(ctx, unit, result)
+		case <-ctx.Done():
+			return fmt.Errorf("job for %s has not ended: %w", unit, context.Cause(ctx))
+		case <-tick.C:
+			if err := m.checkStuck(ctx, unit); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (m *Manager) jobError(ctx context.Context, unit, result string) error {
+	if result == "done" {
+		return nil
+	}
+	failure := &JobError{Unit: unit, Result: result}
+	if strings.HasSuffix(unit, ".service") {
+		// The job's result is the error to report; these only explain it.
+		failure.Cause, _ = serviceProperty[string](ctx, m, unit, "Result")
+		failure.Status, _ = serviceProperty[int32](ctx, m, unit, "ExecMainStatus")
+	}
+	return failure
+}
+
+// checkStuck tells a job that can never end from one that takes long.
+func (m *Manager) checkStuck(ctx context.Context, unit string) error {
+	err := m.checkOrder(ctx, unit)
+	if !m.conn.Connected() {
+		return fmt.Errorf("job for %s: %w", unit, ErrDisconnected)
+	}
+	if !errors.Is(err, ErrOrderedAfterUs) {
+		return nil // even where systemd could not be asked: the job may still end
+	}
+	// Stopping takes the waiting start out of the queue. Left there it would
+	// run as soon as this process is gone, with nobody to gate what it starts.
+	if _, cancelErr := m.conn.StopUnitContext(ctx, unit, "replace", nil); cancelErr != nil {
+		return fmt.Errorf("%w; its job could not be cancelled: %w", err, cancelErr)
+	}
+	return err
+}

@@ -1,0 +1,187 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+const invocationID = "ab0102030405060708090a0b0c0d0e0f"
+
+func one(result string, after ...string) *fakeSystemd {
+	return &fakeSystemd{units: map[string]*fakeUnit{"web.service": newUnit(result, after...)}}
+}
+
+func TestState(t *testing.T) {
+	f := one("done")
+	f.set("web.service", "NRestarts", uint32(3))
+	f.units["app.target"] = newUnit("done")
+	m := f.start(t)
+
+	got, err := m.State(t.Context(), "web.service")
+	want := State{"active", "running", invocationID, 3, 4711, "disabled"}
+	if err != nil || got != want {
+		t.Errorf("State(web.service) = %+v, %v; want %+v", got, err, want)
+	}
+	got, err = m.State(t.Context(), "app.target")
+	want = State{"active", "running", invocationID, 0, 0, "disabled"}
+	if err != nil || got != want {
+		t.Errorf("State(app.target) = %+v, %v; want %+v", got, err, want)
+	}
+	if _, err = m.State(t.Context(), "none.service"); !errors.Is(err, ErrNoUnit) {
+		t.Errorf("State(none.service) = %v, want ErrNoUnit", err)
+	}
+}
+
+func TestStateOfWrongType(t *testing.T) {
+	f := one("done")
+	f.set("web.service", "NRestarts", "three")
+	if _, err := f.start(t).State(t.Context(), "web.service"); err == nil || !strings.Contains(err.Error(), "NRestarts") {
+		t.Errorf("State = %v, want an error that names NRestarts", err)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	f := one("done")
+	// The invocation to report is the one the job began, not the one before.
+	f.units["web.service"].started = func() {
+		f.units["web.service"].props["InvocationID"] = make([]byte, 16)
+	}
+	got, err := f.start(t).Restart(t.Context(), "web.service")
+	if err != nil || got.ID != strings.Repeat("0", 32) || got.Unit != "web.service" {
+		t.Errorf("Restart = %+v, %v", got, err)
+	}
+	if want := "reset web.service, restart web.service replace"; f.called() != want {
+		t.Errorf("calls: %s; want %s", f.called(), want)
+	}
+}
+
+func TestRestartFails(t *testing.T) {
+	for _, result := range []string{"failed", "timeout", "dependency", "canceled"} {
+		t.Run(result, func(t *testing.T) {
+			f := one(result)
+			f.set("web.service", "Result", "exit-code")
+			f.set("web.service", "ExecMainStatus", int32(203))
+			_, err := f.start(t).Restart(t.Context(), "web.service")
+			failure, ok := errors.AsType[*JobError](err)
+			if want := (JobError{"web.service", result, "exit-code", 203}); !ok || *failure != want {
+				t.Fatalf("Restart = %v, want %+v", err, want)
+			}
+			if want := "job for web.service: " + result + " (exit-code, status 203)"; err.Error() != want {
+				t.Errorf("error %q, want %q", err, want)
+			}
+		})
+	}
+}
+
+func TestMissingUnit(t *testing.T) {
+	m := one("done").start(t)
+	if _, err := m.Restart(t.Context(), "none.service"); !errors.Is(err, ErrNoUnit) {
+		t.Errorf("Restart = %v, want ErrNoUnit", err)
+	}
+	if err := m.Stop(t.Context(), "none.service"); !errors.Is(err, ErrNoUnit) {
+		t.Errorf("Stop = %v, want ErrNoUnit", err)
+	}
+}
+
+func TestStopAndReload(t *testing.T) {
+	f := one("done")
+	m := f.start(t)
+	if err := errors.Join(m.Stop(t.Context(), "web.service"), m.Reload(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if want := "stop web.service replace, reload"; f.called() != want {
+		t.Errorf("calls: %s; want %s", f.called(), want)
+	}
+}
+
+func TestJobThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := one("").start(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		_, err := m.Restart(ctx, "web.service")
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
+			t.Errorf("Restart = %v after %v, want the deadline after 1m", err, time.Since(began))
+		}
+	})
+}
+
+func TestConnectionLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := one("")
+		m := f.start(t)
+		time.AfterFunc(10*time.Second, f.hangUp)
+		if _, err := m.Restart(t.Context(), "web.service"); !errors.Is(err, ErrDisconnected) {
+			t.Errorf("Restart = %v, want ErrDisconnected", err)
+		}
+	})
+}
+
+// A context that ends after Connect must not take the connection with it, and
+// one that ended before must not leave any.
+func TestConnectContext(t *testing.T) {
+	f := one("done")
+	dial := func(ctx context.Context) (*sdbus.Conn, error) {
+		return sdbus.NewConnection(func() (*dbus.Conn, error) { return f.dial(ctx) })
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := connect(ctx, dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	cancel()
+	if _, err := m.State(t.Context(), "web.service"); err != nil {
+		t.Errorf("State after the context of Connect ended: %v", err)
+	}
+	if _, err := connect(ctx, dial); !errors.Is(err, context.Canceled) {
+		t.Errorf("connect with an ended context: %v, want context.Canceled", err)
+	}
+}
+
+func TestGone(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*fakeSystemd)
+		want   string
+	}{
+		{"running", func(*fakeSystemd) {}, ""},
+		{"reloading", func(f *fakeSystemd) { f.set("web.service", "ActiveState", "reloading") }, ""},
+		{"failed", func(f *fakeSystemd) { f.set("web.service", "ActiveState", "failed") }, "web.service is failed (running)"},
+		{"waiting to be restarted", func(f *fakeSystemd) {
+			f.set("web.service", "ActiveState", "activating")
+			f.set("web.service", "SubState", "auto-restart")
+		}, "web.service is activating (auto-restart)"},
+		{"crashed and came back", func(f *fakeSystemd) { f.set("web.service", "NRestarts", uint32(1)) },
+			"web.service ended and was restarted by systemd (NRestarts 1, was 0)"},
+		{"restarted by hand", func(f *fakeSystemd) { f.set("web.service", "InvocationID", make([]byte, 16)) },
+			"web.service was started anew (invocation " + strings.Repeat("0", 32) + ", was " + invocationID + ")"},
+		{"deleted", func(f *fakeSystemd) { f.set("web.service", "LoadState", "not-found") }, "web.service does not exist any more"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := one("done")
+			m := f.start(t)
+			invocation, err := m.Restart(t.Context(), "web.service")
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(f)
+			if got, err := invocation.Gone(t.Context()); got != test.want || err != nil {
+				t.Errorf("Gone = %q, %v; want %q", got, err, test.want)
+			}
+			f.hangUp()
+			if got, err := invocation.Gone(t.Context()); got != "" || err == nil {
+				t.Errorf("Gone without a connection = %q, %v; want an error", got, err)
+			}
+		})
+	}
+}
