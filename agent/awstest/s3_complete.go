@@ -1,0 +1,131 @@
+package awstest
+
+import (
+	"crypto/md5"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// namedPart is a part as CompleteMultipartUpload names it.
+type namedPart struct {
+	PartNumber int
+	ETag       string
+	checksumElements
+}
+
+func (s *S3) completeMultipartUpload(w http.ResponseWriter, r *s3Request) error {
+	condition, err := parseWriteCondition(r.Header)
+	if err != nil {
+		return err
+	}
+	// The checksum headers of this request are about the object, not the document.
+	declared, err := declaredChecksum(r.Header)
+	if err != nil {
+		return err
+	}
+	r.Header.Del(declared.headerName())
+	var request struct{ Part []namedPart }
+	if _, err := readDocument(r.Request, &request); err != nil {
+		return err
+	}
+	u, parts, err := s.chosenParts(r, request.Part)
+	if err != nil {
+		return err
+	}
+	o := u.assemble(parts, s)
+	if err := checkWhole(r.Header, declared, o); err != nil {
+		return err
+	}
+	err = s.within(r.bucket, func(b *s3Bucket) error {
+		if _, err := b.upload(r); err != nil {
+			return err
+		}
+		if err := condition.check(b, r.key); err != nil {
+			return err
+		}
+		b.objects[r.key] = o
+		delete(b.uploads, u.id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	writeXML(w, http.StatusOK, s3Document{"CompleteMultipartUploadResult", struct {
+		Location, Bucket, Key, ETag string
+		checksumElements
+	}{"http://" + r.Host + r.URL.EscapedPath(), r.bucket, r.key, o.etag, o.checksum.elements()}})
+	return nil
+}
+
+// chosenParts finds the parts that a request names, which must be in order,
+// as they were uploaded, and large enough.
+func (s *S3) chosenParts(r *s3Request, named []namedPart) (u *s3Upload, parts []*s3Part, err error) {
+	if len(named) == 0 || len(named) > maxParts {
+		return nil, nil, errMalformedXML
+	}
+	err = s.within(r.bucket, func(b *s3Bucket) error {
+		if u, err = b.upload(r); err != nil {
+			return err
+		}
+		for i, n := range named {
+			part, ok := u.parts[n.PartNumber]
+			switch {
+			case i > 0 && n.PartNumber <= named[i-1].PartNumber:
+				return badRequest("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
+			case !ok || !etagListed(n.ETag, quoteETag(part.md5)):
+				return errInvalidPart
+			case i < len(named)-1 && part.data.size < minPartSize:
+				return badRequest("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
+			}
+			if err := u.checkNamed(n, part); err != nil {
+				return err
+			}
+			parts = append(parts, part)
+		}
+		return nil
+	})
+	return u, parts, err
+}
+
+// checkNamed compares the checksum that a request gives for a part. An upload
+// that declared a composite one must have it for every part.
+func (u *s3Upload) checkNamed(n namedPart, part *s3Part) error {
+	if field := n.field(part.checksum.algorithm); field != nil && *field != "" && *field != part.checksum.value {
+		return errInvalidPart
+	}
+	if field := n.field(u.algorithm); u.kind == composite && *field == "" {
+		return badRequest("InvalidRequest", "The upload was created using a "+u.algorithm+" checksum. The complete request must include the checksum for each part. It was missing for part "+strconv.Itoa(part.number)+" in the request.")
+	}
+	return nil
+}
+
+// assemble makes one object of parts. Its ETag is the MD5 of their MD5s.
+func (u *s3Upload) assemble(parts []*s3Part, s *S3) *s3Object {
+	o := &s3Object{modified: s.now(), header: u.header}
+	sums := md5.New()
+	for _, p := range parts {
+		o.data = s3DataOf(append(o.data.pieces, p.data.pieces...)...)
+		_, _ = sums.Write(p.md5)
+	}
+	o.etag = strings.TrimSuffix(quoteETag(sums.Sum(nil)), `"`) + "-" + strconv.Itoa(len(parts)) + `"`
+	switch u.kind {
+	case composite:
+		o.checksum = compositeOf(parts, u.algorithm)
+	case fullObject:
+		o.checksum = checksumOf(o.data, u.algorithm)
+	}
+	return o
+}
+
+// checkWhole compares what a request says of the whole object.
+func checkWhole(h http.Header, declared s3Checksum, o *s3Object) error {
+	if size := h.Get("X-Amz-Mp-Object-Size"); size != "" && size != strconv.FormatInt(o.data.size, 10) {
+		return badRequest("InvalidRequest", "The provided 'x-amz-mp-object-size' header does not match what was computed.")
+	}
+	declared.kind = o.checksum.kind
+	if declared.algorithm != "" && declared != o.checksum {
+		return badRequest("BadDigest", "The "+strings.ToUpper(declared.algorithm)+" you specified did not match the calculated checksum.")
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package awstest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+func (s *S3) putObject(w http.ResponseWriter, r *s3Request) error {
+	condition, err := parseWriteCondition(r.Header)
+	if err != nil {
+		return err
+	}
+	header, err := objectHeader(r.Header)
+	if err != nil {
+		return err
+	}
+	payload, err := readPayload(r.Request, maxUpload)
+	if err != nil {
+		return err
+	}
+	o := &s3Object{
+		data:     payload.data,
+		etag:     quoteETag(payload.md5),
+		modified: s.now(),
+		header:   header,
+		checksum: payload.checksum,
+	}
+	if err := s.commit(r, condition, o); err != nil {
+		return err
+	}
+	w.Header().Set("ETag", o.etag)
+	o.checksum.tell(w.Header())
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// commit puts an object in its place if the condition holds there and then.
+func (s *S3) commit(r *s3Request, condition writeCondition, o *s3Object) error {
+	return s.within(r.bucket, func(b *s3Bucket) error {
+		if err := condition.check(b, r.key); err != nil {
+			return err
+		}
+		b.objects[r.key] = o
+		return nil
+	})
+}
+
+// getObject serves GET and HEAD.
+func (s *S3) getObject(w http.ResponseWriter, r *s3Request) error {
+	o, err := s.object(r.bucket, r.key)
+	if err != nil {
+		return err
+	}
+	if err := checkRead(r.Header, "", o); err != nil {
+		if errors.Is(err, errNotModified) {
+			o.describe(w.Header())
+		}
+		return err
+	}
+	part, partial, err := parseRange(r.Header.Get("Range"), o.data.size)
+	if err != nil {
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(o.data.size, 10))
+		return err
+	}
+	o.describe(w.Header())
+	r.overrideHeader(w.Header())
+	status := http.StatusOK
+	if partial {
+		status = http.StatusPartialContent
+		w.Header().Set("Content-Range", part.contentRange(o.data.size))
+	} else if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+		o.checksum.tell(w.Header())
+	}
+	w.Header().Set("Content-Length", strconv.FormatInt(part.size, 10))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_ = o.data.slice(part.offset, part.size).writeTo(w) // the client is gone
+	}
+	return nil
+}
+
+// overrideHeader does what the response-* parameters of a request ask for.
+func (r *s3Request) overrideHeader(h http.Header) {
+	for _, name := range systemHeaders() {
+		if value := r.query.Get("response-" + strings.ToLower(name)); value != "" {
+			h.Set(name, value)
+		}
+	}
+}
+
+func (s *S3) deleteObject(w http.ResponseWriter, r *s3Request) error {
+	condition := writeCondition{match: r.Header.Get("If-Match")}
+	err := s.within(r.bucket, func(b *s3Bucket) error { return b.deleteObject(r.key, condition) })
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+func (b *s3Bucket) deleteObject(key string, condition writeCondition) error {
+	if err := condition.check(b, key); err != nil {
+		return err
+	}
+	delete(b.objects, key)
+	return nil
+}
+
+// copyResult is the answer to CopyObject and UploadPartCopy.
+type copyResult struct {
+	ETag         string
+	LastModified s3Time
+	checksumElements
+}
+
+func (s *S3) copyObject(w http.ResponseWriter, r *s3Request) error {
+	condition, err := parseWriteCondition(r.Header)
+	if err != nil {
+		return err
+	}
+	source, err := s.copySource(r)
+	if err != nil {
+		return err
+	}
+	header := source.header
+	replace := strings.EqualFold(r.Header.Get("X-Amz-Metadata-Directive"), "REPLACE")
+	if replace {
+		if header, err = objectHeader(r.Header); err != nil {
+			return err
+		}
+	}
+	if bucket, key := r.copySource(); bucket == r.bucket && key == r.key && !replace {
+		return badRequest("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	algorithm := strings.ToLower(r.Header.Get("X-Amz-Checksum-Algorithm"))
+	if algorithm == "" {
+		algorithm = source.checksum.algorithm
+	}
+	if algorithm != "" && newChecksumHash(algorithm) == nil {
+		return badRequest("InvalidRequest", "Checksum algorithm provided is unsupported.")
+	}
+	o := newS3Object(s.now(), source.data, header, algorithm)
+	if err := s.commit(r, condition, o); err != nil {
+		return err
+	}
+	writeXML(w, http.StatusOK, s3Document{"CopyObjectResult", copyResult{o.etag, s3Time(o.modified), o.checksum.elements()}})
+	return nil
+}
+
+// copySource reads x-amz-copy-source: [/]bucket/key, URL-encoded.
+func (r *s3Request) copySource() (bucket, key string) {
+	path, err := url.PathUnescape(r.Header.Get("X-Amz-Copy-Source"))
+	if err != nil {
+		return "", ""
+	}
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return bucket, key
+}
+
+// copySource returns the object to copy, if it meets the conditions on it.
+func (s *S3) copySource(r *s3Request) (*s3Object, error) {
+	o, err := s.object(r.copySource())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRead(r.Header, "X-Amz-Copy-Source-", o); err != nil {
+		return nil, errPrecondition // a copy has no 304
+	}
+	return o, nil
+}
