@@ -1,0 +1,219 @@
+package awstest
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fleet is the model without sockets, for use in a synctest bubble.
+func fleet(t *testing.T, groups ...Group) *scaling {
+	t.Helper()
+	s := newScaling(time.Now, func(*Instance) error { return nil })
+	t.Cleanup(s.close)
+	for _, g := range groups {
+		s.do(func(time.Time) {
+			if err := s.createGroup(g); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	return s
+}
+
+func (s *scaling) mustLaunch(t *testing.T, o LaunchOptions) *Instance {
+	t.Helper()
+	var i *Instance
+	var err error
+	s.do(func(now time.Time) { i, err = s.launch(o, now) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func (s *scaling) scaleIn(i *Instance) {
+	s.do(func(now time.Time) { s.leave(i, true, now) })
+}
+
+// tell completes a hook of the group "web" as the API would.
+func (s *scaling) tell(i *Instance, hook string, result Result) (err error) {
+	s.do(func(now time.Time) {
+		err = s.complete(completion{group: "web", hook: hook, instance: i.id}, result, now)
+	})
+	return err
+}
+
+func (s *scaling) beat(i *Instance, hook string) (err error) {
+	s.do(func(now time.Time) { err = s.heartbeat(completion{group: "web", hook: hook, instance: i.id}, now) })
+	return err
+}
+
+// path is the history as "State+seconds since launch".
+func path(i *Instance) []string {
+	var steps []string
+	for _, c := range i.History() {
+		steps = append(steps, string(c.State)+"+"+c.At.Sub(i.launched).String())
+	}
+	return steps
+}
+
+func launching(name string, timeout time.Duration, otherwise Result) Hook {
+	return Hook{Name: name, Transition: OnLaunch, HeartbeatTimeout: timeout, DefaultResult: otherwise}
+}
+
+func terminating(name string, timeout time.Duration, otherwise Result) Hook {
+	return Hook{Name: name, Transition: OnTerminate, HeartbeatTimeout: timeout, DefaultResult: otherwise}
+}
+
+func TestLifecycle(t *testing.T) {
+	const up, down = "up", "down"
+	tests := []struct {
+		name    string
+		hooks   []Hook
+		options LaunchOptions
+		play    func(t *testing.T, s *scaling, i *Instance)
+		want    []string
+	}{
+		{
+			name: "no hooks",
+			want: []string{"Pending+0s", "InService+0s"},
+		}, {
+			name:  "scale-in without hooks",
+			hooks: []Hook{launching(up, time.Minute, "")},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				time.Sleep(5 * time.Second)
+				check(t, s.tell(i, up, Continue))
+				time.Sleep(5 * time.Second)
+				s.scaleIn(i)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+5s", "InService+5s", "Terminating+10s", "Terminated+10s"},
+		}, {
+			name:    "every state takes its time",
+			hooks:   []Hook{launching(up, time.Minute, ""), terminating(down, time.Minute, "")},
+			options: LaunchOptions{PendingFor: time.Second, ProceedFor: 2 * time.Second, TerminatingFor: 3 * time.Second},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				time.Sleep(time.Second)
+				check(t, s.tell(i, up, Continue))
+				time.Sleep(time.Minute)
+				s.scaleIn(i)
+				time.Sleep(3 * time.Second)
+				check(t, s.tell(i, down, Continue))
+				time.Sleep(time.Minute)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+1s", "Pending:Proceed+1s", "InService+3s",
+				"Terminating+1m1s", "Terminating:Wait+1m4s", "Terminating:Proceed+1m4s", "Terminated+1m6s"},
+		}, {
+			name:  "silence at launch is ABANDON",
+			hooks: []Hook{launching(up, time.Minute, "")},
+			play:  func(*testing.T, *scaling, *Instance) { time.Sleep(time.Hour) },
+			want:  []string{"Pending+0s", "Pending:Wait+0s", "Terminating+1m0s", "Terminated+1m0s"},
+		}, {
+			name:  "unless the default is CONTINUE",
+			hooks: []Hook{launching(up, time.Minute, Continue)},
+			play:  func(*testing.T, *scaling, *Instance) { time.Sleep(time.Hour) },
+			want:  []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+1m0s", "InService+1m0s"},
+		}, {
+			name:  "all hooks must finish",
+			hooks: []Hook{launching(up, time.Minute, ""), launching("also", time.Minute, Continue)},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				check(t, s.tell(i, up, Continue))
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+1m0s", "InService+1m0s"},
+		}, {
+			name:  "one ABANDON ends the launch, and terminate hooks fire",
+			hooks: []Hook{launching(up, time.Minute, ""), launching("also", time.Minute, Continue), terminating(down, time.Minute, "")},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				check(t, s.tell(i, up, Abandon))
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Terminating+0s", "Terminating:Wait+0s", "Terminating:Proceed+1m0s", "Terminated+1m0s"},
+		}, {
+			name:  "at termination ABANDON stops the other hooks",
+			hooks: []Hook{terminating(down, time.Minute, ""), terminating("also", time.Minute, "")},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				s.scaleIn(i)
+				check(t, s.tell(i, down, Abandon))
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "InService+0s", "Terminating+0s", "Terminating:Wait+0s", "Terminating:Proceed+0s", "Terminated+0s"},
+		}, {
+			name:  "at termination CONTINUE waits for the other hooks",
+			hooks: []Hook{terminating(down, time.Minute, ""), terminating("also", 2*time.Minute, Continue)},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				s.scaleIn(i)
+				check(t, s.tell(i, down, Continue))
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "InService+0s", "Terminating+0s", "Terminating:Wait+0s", "Terminating:Proceed+2m0s", "Terminated+2m0s"},
+		}, {
+			name:  "terminated while it launches",
+			hooks: []Hook{launching(up, time.Minute, Continue)},
+			play: func(_ *testing.T, s *scaling, i *Instance) {
+				time.Sleep(time.Second)
+				s.scaleIn(i)
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Terminating+1s", "Terminated+1s"},
+		}, {
+			name:    "terminated before the wait began",
+			hooks:   []Hook{launching(up, time.Minute, Continue)},
+			options: LaunchOptions{PendingFor: time.Minute},
+			play: func(_ *testing.T, s *scaling, i *Instance) {
+				s.scaleIn(i)
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "Terminating+0s", "Terminated+0s"},
+		}, {
+			name:  "heartbeats restart the timeout",
+			hooks: []Hook{launching(up, time.Minute, "")},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				for range 3 {
+					time.Sleep(40 * time.Second)
+					check(t, s.beat(i, up))
+				}
+				time.Sleep(time.Hour)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Terminating+3m0s", "Terminated+3m0s"},
+		}, {
+			name:  "heartbeats end at 100 timeouts",
+			hooks: []Hook{launching(up, 30*time.Second, Continue)},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				for range 149 {
+					time.Sleep(20 * time.Second)
+					check(t, s.beat(i, up))
+				}
+				time.Sleep(20 * time.Second)
+				if err := s.beat(i, up); err == nil {
+					t.Error("a heartbeat past the global limit was taken")
+				}
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+50m0s", "InService+50m0s"},
+		}, {
+			name:  "heartbeats end at 48 h",
+			hooks: []Hook{launching(up, 2*time.Hour, Continue)},
+			play: func(t *testing.T, s *scaling, i *Instance) {
+				for range 47 {
+					time.Sleep(time.Hour)
+					check(t, s.beat(i, up))
+				}
+				time.Sleep(100 * time.Hour)
+			},
+			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+48h0m0s", "InService+48h0m0s"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := fleet(t, Group{Name: "web", Hooks: test.hooks})
+				test.options.Group = "web"
+				i := s.mustLaunch(t, test.options)
+				if test.play != nil {
+					test.play(t, s, i)
+				}
+				equal(t, path(i), test.want)
+			})
+		})
+	}
+}

@@ -1,0 +1,30 @@
+// Package awstest is a loopback AWS for tests and laptops, as
+// net/http/httptest is to net/http: S3, Auto Scaling and STS at one URL, and
+// for each instance a metadata service (IMDSv2) of its own.
+//
+// A test starts a Server, creates groups, hooks and buckets, launches
+// instances, and gives what it tests the instance's Env. AWS SDKs need
+// nothing else: the endpoint comes from AWS_ENDPOINT_URL, region and
+// credentials from IMDS. Then the test reads back what happened: the history
+// of states, what became of each lifecycle action, the log of calls, the
+// objects.
+//
+//	aws := awstest.New(t)
+//	err := aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{
+//		{Name: "koboshi-launching", Transition: awstest.OnLaunch},
+//	}})
+//	i, err := aws.Launch(awstest.LaunchOptions{Group: "web"}) // now Pending:Wait
+//
+// Instances follow the lifecycle of Auto Scaling as one table has it, driven
+// by the clock: hooks wait, heartbeats extend, timeouts end. Whatever is due
+// has happened before anything is read, so under testing/synctest a run is
+// the same every time. IDs and addresses are the same in every run, too.
+//
+// Faults script what goes wrong, in any service; Switches and LaunchOptions
+// have what needs to know AWS: late credentials, tags switched off, a hook
+// that is not waiting yet.
+//
+// What it never does: check a signature or a policy, talk to the network
+// beyond its listeners, or keep anything on disk. Nothing of the product
+// imports it but cmd/koboshi-mock and tests.
+package awstest

@@ -1,0 +1,152 @@
+package awstest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Server is a loopback AWS: S3, Auto Scaling and STS at one URL, each
+// instance's IMDS at its own, and the control endpoint under /_mock/.
+type Server struct {
+	now     func() time.Time
+	addr    string
+	s3      *S3
+	calls   Calls
+	faults  *Faults
+	scaling *scaling
+	url     string
+	http    *http.Server
+}
+
+// Option changes a Server before it starts.
+type Option func(*Server)
+
+// WithClock gives the server another clock. Waits are still as long as the
+// time package makes them: shift the clock, do not freeze it.
+func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
+
+// WithAddr makes it listen elsewhere than on a free port of 127.0.0.1.
+// Use an IP address: SDKs put the bucket's name before a host name.
+func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
+
+// Start returns a running Server, which the caller must Close.
+func Start(options ...Option) (*Server, error) {
+	s := &Server{now: time.Now, addr: "127.0.0.1:0"}
+	for _, set := range options {
+		set(s)
+	}
+	s.s3 = newS3(s.now)
+	s.faults = newFaults(s.now, &s.calls)
+	s.scaling = newScaling(s.now, s.boot)
+	if err := s.listen(); err != nil {
+		return nil, fmt.Errorf("starting the mock: %w", err)
+	}
+	return s, nil
+}
+
+// TB is what New needs of a testing.TB.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// New is Start for tests: it fails the test on an error and closes the server at its end.
+func New(t TB, options ...Option) *Server {
+	t.Helper()
+	s, err := Start(options...)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *Server) listen() error {
+	l, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return err
+	}
+	s.url = "http://" + reachable(l.Addr())
+	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			_ = l.Close() // nothing to tell it to: clients see the refusal
+		}
+	}()
+	return nil
+}
+
+// reachable is an address for clients of a listener that may be bound to all.
+func reachable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return a.String()
+}
+
+// URL is where the APIs are, without a slash at the end.
+func (s *Server) URL() string { return s.url }
+
+// S3 is the object store.
+func (s *Server) S3() *S3 { return s.s3 }
+
+// Faults is the script of what goes wrong, for every service.
+func (s *Server) Faults() *Faults { return s.faults }
+
+// Calls is the log of all requests but those to the control endpoint.
+func (s *Server) Calls() *Calls { return &s.calls }
+
+// Close stops everything. Requests under way are cut off.
+func (s *Server) Close() {
+	s.faults.Clear() // nothing may hang in a fault
+	_ = s.http.Close()
+	for _, i := range s.Instances() {
+		i.stop()
+	}
+	s.scaling.close()
+}
+
+// handler sends each request to its service: the control endpoint by its path,
+// the query APIs by their form, and all else to S3.
+func (s *Server) handler() http.Handler {
+	autoscaling, sts := newAutoScaling(s.scaling), newSTS()
+	toAutoScaling := s.faults.Wrap("autoscaling", autoscaling.describe, autoscaling.fail, autoscaling)
+	toSTS := s.faults.Wrap("sts", sts.describe, sts.fail, sts)
+	toS3 := s.faults.Wrap("s3", describeS3BySigner, s3Error, s.s3)
+	toControl := newControl(s)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, controlRoot):
+			toControl.ServeHTTP(w, r)
+		case !isQuery(r):
+			toS3.ServeHTTP(w, r)
+		case parseForm(w, r) != nil:
+			autoscaling.fail(w, r, http.StatusBadRequest, "MalformedQueryString", "the body is not a form")
+		case sts.actions[r.PostForm.Get("Action")] != nil:
+			toSTS.ServeHTTP(w, r)
+		default:
+			toAutoScaling.ServeHTTP(w, r)
+		}
+	})
+}
+
+func isQuery(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL.Path == "/" &&
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+}
+
+func parseForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	return r.ParseForm()
+}
+
+func describeS3BySigner(r *http.Request) (operation, instance string) {
+	operation, _ = describeS3(r)
+	return operation, signer(r)
+}
