@@ -1,0 +1,137 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/durable"
+)
+
+const lockName = ".koboshi.lock"
+
+// Bucket is a directory, beneath a prefix that is put before every key. It
+// holds nothing open between calls.
+type Bucket struct {
+	path   string
+	prefix string // "" or with a slash at its end
+}
+
+// New is the bucket at path, which must exist by the time it is used. The
+// directories of prefix are made by the first write.
+func New(path, prefix string) *Bucket {
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return &Bucket{path: path, prefix: prefix}
+}
+
+// Get reads a range of an object, cut short where the object ends; a range
+// that begins behind the end is an error. Errors are artifacts.ErrNotFound,
+// ErrDenied, and ErrChanged where the range is pinned to another ETag. A body
+// that loses bytes while it is read ends in io.ErrUnexpectedEOF.
+func (b *Bucket) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+	body, object, err := b.get(ctx, key, r)
+	if err != nil {
+		return nil, artifacts.Object{}, b.failed("get", key, err)
+	}
+	return body, object, nil
+}
+
+func (b *Bucket) get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+	root, err := b.open(ctx, key)
+	if err != nil {
+		return nil, artifacts.Object{}, err
+	}
+	defer func() { _ = root.Close() }()
+	f, object, err := b.openObject(root, key)
+	if err != nil {
+		return nil, artifacts.Object{}, err
+	}
+	if r.ETag != "" && r.ETag != object.ETag {
+		return nil, artifacts.Object{}, errors.Join(artifacts.ErrChanged, f.Close())
+	}
+	length, err := span(r, object.Size)
+	if err != nil {
+		return nil, artifacts.Object{}, errors.Join(err, f.Close())
+	}
+	return &body{ctx: ctx, file: f, at: r.Offset, left: length}, object, nil
+}
+
+// span is how many bytes of an object of size r means.
+func span(r artifacts.Range, size int64) (int64, error) {
+	whole := r.Offset == 0 && r.Length == 0
+	if r.Offset < 0 || r.Length < 0 || r.Offset >= size && !whole {
+		return 0, fmt.Errorf("range %d+%d of %d bytes", r.Offset, r.Length, size)
+	}
+	if r.Length == 0 {
+		return size - r.Offset, nil
+	}
+	return min(r.Length, size-r.Offset), nil
+}
+
+// openObject does not wait for a FIFO's writer, and takes regular files only.
+func (b *Bucket) openObject(root *os.Root, key string) (*os.File, artifacts.Object, error) {
+	f, err := root.OpenFile(b.prefix+key, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, artifacts.Object{}, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: not a regular file", artifacts.ErrNotFound)
+	}
+	if err != nil {
+		return nil, artifacts.Object{}, errors.Join(err, f.Close())
+	}
+	return f, describe(key, info), nil
+}
+
+// describe makes the ETag of what tells one file from the next: every write
+// makes a new inode, and gives it a time of its own.
+func describe(key string, info fs.FileInfo) artifacts.Object {
+	var inode uint64
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		inode = stat.Ino
+	}
+	etag := fmt.Sprintf(`"%x-%x-%x"`, inode, info.Size(), info.ModTime().UnixNano())
+	return artifacts.Object{Key: key, Size: info.Size(), ETag: etag, Modified: info.ModTime().UTC()}
+}
+
+func (b *Bucket) open(ctx context.Context, key string) (*os.Root, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if name := b.prefix + key; !fs.ValidPath(name) || name == "." || hidden(name) {
+		return nil, errors.New("not a key of a directory")
+	}
+	return os.OpenRoot(b.path)
+}
+
+// hidden are the names that the bucket keeps to itself.
+func hidden(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == lockName || strings.HasPrefix(part, durable.TempPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// failed says what was tried, in the words of every store.
+func (b *Bucket) failed(op, key string, err error) error {
+	name := path.Join(b.path, b.prefix+key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s %s: %w: %w", op, name, artifacts.ErrNotFound, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s %s: %w: %w", op, name, artifacts.ErrDenied, err)
+	}
+	return fmt.Errorf("%s %s: %w", op, name, err)
+}
