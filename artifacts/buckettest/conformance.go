@@ -1,0 +1,77 @@
+package buckettest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"koboshi/artifacts"
+)
+
+// Conformance holds a bucket against the contract of [Bucket]. open makes an
+// empty bucket; it is called once for each group of checks.
+func Conformance(t *testing.T, open func(t *testing.T) Bucket) {
+	for _, group := range []struct {
+		name  string
+		check func(*testing.T, Bucket)
+	}{
+		{"ranges", Ranges},
+		{"pins", Pins},
+		{"writes", Writes},
+		{"races", Races},
+		{"keys", Keys},
+		{"paging", Paging},
+		{"large", Large},
+	} {
+		t.Run(group.name, func(t *testing.T) { group.check(t, open(t)) })
+	}
+}
+
+// put stores data or ends the test.
+func put(t *testing.T, b Bucket, key, data string, when artifacts.Condition) artifacts.Object {
+	t.Helper()
+	object, err := write(t.Context(), b, key, []byte(data), when)
+	if err != nil {
+		t.Fatalf("put %q: %v", key, err)
+	}
+	if object.Key != key || object.Size != int64(len(data)) || object.ETag == "" {
+		t.Fatalf("put %q answered %+v, want that key, %d bytes and an ETag", key, object, len(data))
+	}
+	return object
+}
+
+// get reads a range or ends the test.
+func get(t *testing.T, b Bucket, key string, r artifacts.Range) ([]byte, artifacts.Object) {
+	t.Helper()
+	data, object, err := read(t.Context(), b, key, r)
+	if err != nil {
+		t.Fatalf("get %q %+v: %v", key, r, err)
+	}
+	return data, object
+}
+
+func write(ctx context.Context, b Bucket, key string, data []byte, when artifacts.Condition) (artifacts.Object, error) {
+	return b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), when)
+}
+
+func read(ctx context.Context, b Bucket, key string, r artifacts.Range) ([]byte, artifacts.Object, error) {
+	body, object, err := b.Get(ctx, key, r)
+	if err != nil {
+		return nil, artifacts.Object{}, err
+	}
+	data, err := io.ReadAll(body)
+	return data, object, errors.Join(err, body.Close())
+}
+
+// wantError holds err to be the sentinel and none of its siblings.
+func wantError(t *testing.T, err, sentinel error, what string) {
+	t.Helper()
+	for _, other := range []error{artifacts.ErrNotFound, artifacts.ErrDenied, artifacts.ErrChanged, artifacts.ErrExists} {
+		if got, want := errors.Is(err, other), other == sentinel; got != want {
+			t.Errorf("%s: got error %v, want %v", what, err, sentinel)
+			return
+		}
+	}
+}

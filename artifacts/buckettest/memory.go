@@ -1,0 +1,149 @@
+package buckettest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"koboshi/artifacts"
+)
+
+// Memory is a bucket in memory, for any number of goroutines. What can go
+// wrong with it is switched on by its other methods.
+type Memory struct {
+	mu      sync.Mutex
+	objects map[string]stored
+	faults  []*Fault
+	damages map[string]*damage
+	calls   map[call]int
+}
+
+type stored struct {
+	data     []byte // never written to once stored
+	etag     string // of the content, as S3's is: the same bytes have the same ETag
+	modified time.Time
+}
+
+func (s stored) object(key string) artifacts.Object {
+	return artifacts.Object{Key: key, Size: int64(len(s.data)), ETag: s.etag, Modified: s.modified}
+}
+
+// NewMemory is an empty bucket that works.
+func NewMemory() *Memory {
+	return &Memory{objects: map[string]stored{}, damages: map[string]*damage{}, calls: map[call]int{}}
+}
+
+// Get reads a range of an object, as [Bucket] says.
+func (m *Memory) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+	if fault := m.begin(Get, key); fault.Err != nil {
+		return nil, artifacts.Object{}, fmt.Errorf("get %s: %w", key, fault.Err)
+	}
+	body, object, err := m.get(ctx, key, r)
+	if err != nil {
+		return nil, artifacts.Object{}, fmt.Errorf("get %s: %w", key, err)
+	}
+	return body, object, nil
+}
+
+func (m *Memory) get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.objects[key]
+	switch {
+	case ctx.Err() != nil:
+		return nil, artifacts.Object{}, ctx.Err()
+	case !ok:
+		return nil, artifacts.Object{}, artifacts.ErrNotFound
+	case r.ETag != "" && r.ETag != s.etag:
+		return nil, artifacts.Object{}, artifacts.ErrChanged
+	}
+	from, to, err := span(r, int64(len(s.data)))
+	if err != nil {
+		return nil, artifacts.Object{}, err
+	}
+	return &body{memory: m, key: key, data: s.data[from:to], at: from}, s.object(key), nil
+}
+
+// span is the part of an object of size bytes that r means.
+func span(r artifacts.Range, size int64) (from, to int64, err error) {
+	whole := r.Offset == 0 && r.Length == 0
+	if r.Offset < 0 || r.Length < 0 || r.Offset >= size && !whole {
+		return 0, 0, fmt.Errorf("range %d+%d of %d bytes", r.Offset, r.Length, size)
+	}
+	if r.Length == 0 || r.Length > size-r.Offset {
+		return r.Offset, size, nil
+	}
+	return r.Offset, r.Offset + r.Length, nil
+}
+
+// Put stores an object, as [Bucket] says.
+func (m *Memory) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error) {
+	fault := m.begin(Put, key)
+	if fault.Err != nil && !fault.Applied {
+		return artifacts.Object{}, fmt.Errorf("put %s: %w", key, fault.Err)
+	}
+	data, err := io.ReadAll(io.NewSectionReader(body, 0, size))
+	if err == nil && int64(len(data)) != size {
+		err = fmt.Errorf("body of %d bytes, want %d", len(data), size)
+	}
+	var object artifacts.Object
+	if err == nil {
+		object, err = m.put(ctx, key, data, when)
+	}
+	if err == nil {
+		err = fault.Err
+	}
+	if err != nil {
+		return artifacts.Object{}, fmt.Errorf("put %s: %w", key, err)
+	}
+	return object, nil
+}
+
+func (m *Memory) put(ctx context.Context, key string, data []byte, when artifacts.Condition) (none artifacts.Object, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.objects[key]
+	switch {
+	case ctx.Err() != nil:
+		return none, ctx.Err()
+	case when.Absent && ok:
+		return none, artifacts.ErrExists
+	case when.ETag != "" && (!ok || s.etag != when.ETag):
+		return none, artifacts.ErrChanged
+	}
+	return m.store(key, data), nil
+}
+
+func (m *Memory) store(key string, data []byte) artifacts.Object {
+	s := stored{data: data, etag: `"` + artifacts.Sum(data).String() + `"`, modified: time.Now().UTC()}
+	m.objects[key] = s
+	return s.object(key)
+}
+
+// List yields what begins with prefix, as it was when the listing began.
+func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error] {
+	return func(yield func(artifacts.Object, error) bool) {
+		if fault := m.begin(List, prefix); fault.Err != nil {
+			yield(artifacts.Object{}, fmt.Errorf("list %s: %w", prefix, fault.Err))
+			return
+		}
+		m.mu.Lock()
+		objects := maps.Clone(m.objects)
+		m.mu.Unlock()
+		for _, key := range slices.Sorted(maps.Keys(objects)) {
+			if err := ctx.Err(); err != nil {
+				yield(artifacts.Object{}, err)
+				return
+			}
+			if strings.HasPrefix(key, prefix) && !yield(objects[key].object(key), nil) {
+				return
+			}
+		}
+	}
+}
