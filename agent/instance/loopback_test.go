@@ -1,0 +1,135 @@
+package instance
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+func TestIdentityOverLoopback(t *testing.T) {
+	s := newService()
+	id, err := s.serve(t, 0).Identity(t.Context())
+	want := Identity{
+		ID: "i-0123456789abcdef0", Region: "eu-central-1", AZ: "eu-central-1a", Type: "m7g.large",
+		Image: "ami-0123456789abcdef0", Account: "123456789012", PrivateIP: "10.0.0.7",
+	}
+	if err != nil || id != want {
+		t.Errorf("Identity = %+v, %v, want %+v", id, err, want)
+	}
+}
+
+func TestEndpointFromTheEnvironment(t *testing.T) {
+	server := httptest.NewServer(newService())
+	defer server.Close()
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
+	if id, err := New(Options{}).Identity(t.Context()); err != nil || id.ID != "i-0123456789abcdef0" {
+		t.Errorf("Identity = %+v, %v", id, err)
+	}
+}
+
+func TestNeverAProxy(t *testing.T) {
+	proxied := 0
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied++ }))
+	defer proxy.Close()
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY"} {
+		t.Setenv(name, proxy.URL)
+	}
+	if proxy := newTransport().base.(*http.Transport).Proxy; proxy != nil {
+		t.Error("the transport has a proxy function") // net/http spares loopback, so requests cannot show it
+	}
+	if _, err := newService().serve(t, 0).Identity(t.Context()); err != nil || proxied != 0 {
+		t.Errorf("Identity = %v, %d requests through the proxy", err, proxied)
+	}
+}
+
+func TestNoRedirectIsFollowed(t *testing.T) {
+	elsewhere := 0
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
+	defer other.Close()
+	for _, method := range []string{put, get} {
+		s := newService()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == method {
+				http.Redirect(w, r, other.URL+"/?t="+r.Header.Get("X-Aws-Ec2-Metadata-Token"), http.StatusTemporaryRedirect)
+				return
+			}
+			s.ServeHTTP(w, r)
+		}))
+		_, err := New(Options{Endpoint: server.URL}).Identity(t.Context())
+		server.Close()
+		if !errors.Is(err, ErrMalformed) || elsewhere != 0 {
+			t.Errorf("%s redirected: %v, %d requests elsewhere, want ErrMalformed and none", method, err, elsewhere)
+		}
+		noSecret(t, err)
+	}
+}
+
+// A listener that accepts and keeps still is what a hop limit of 1 looks like.
+func TestHopLimitOverLoopback(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, err = New(Options{Endpoint: "http://" + listener.Addr().String(), Patience: 200 * time.Millisecond}).Identity(t.Context())
+	if !errors.Is(err, ErrHopLimit) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Identity = %v, want ErrHopLimit", err)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	_, err = New(Options{Endpoint: "http://user:must-not-leak@" + listener.Addr().String(), Patience: 200 * time.Millisecond}).Identity(t.Context())
+	if !errors.Is(err, ErrUnreachable) {
+		t.Errorf("Identity = %v, want ErrUnreachable", err)
+	}
+	noSecret(t, err)
+}
+
+// What follows an answer on its connection must not be read as the next one.
+func TestAnswersDoNotLeakIntoEachOther(t *testing.T) {
+	s := newService()
+	proper := httptest.NewServer(s)
+	defer proper.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go smuggle(listener, proper.URL)
+	m := New(Options{Endpoint: "http://" + listener.Addr().String(), Patience: 2 * time.Second})
+	for range 3 {
+		if state, err := m.TargetState(t.Context()); err != nil || state != "InService" {
+			t.Errorf("TargetState = %q, %v", state, err)
+		}
+	}
+}
+
+// smuggle answers like the server at url, and adds a second answer to each.
+func smuggle(listener net.Listener, url string) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		if req, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			forward, _ := http.NewRequest(req.Method, url+req.URL.Path, nil)
+			forward.Header = req.Header
+			if resp, err := http.DefaultTransport.RoundTrip(forward); err == nil {
+				resp.Close = false
+				_ = resp.Write(conn)
+				_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEvil"))
+			}
+		}
+		_ = conn.Close()
+	}
+}
