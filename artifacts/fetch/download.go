@@ -1,0 +1,147 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"sync"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+var (
+	errClosed = errors.New("the download is closed")
+	errEmpty  = errors.New("an artifact of no bytes")
+)
+
+// Download is an artifact on its way: workers read parts of it ahead, into a
+// fixed number of slots, and Next hands out its pieces in order.
+type Download struct {
+	a       artifacts.Artifact
+	object  *object
+	options Options
+
+	ctx     context.Context //nolint:containedctx // of the workers; its cause is why they stopped
+	stop    context.CancelCauseFunc
+	workers sync.WaitGroup
+	slots   *slots
+	release func() error // drops the download's own hold on the slots, once
+
+	mu    sync.Mutex
+	plan  *plan
+	queue chan *part // taken by a worker and not yet by Next; in order; closed after the last
+
+	sum     hash.Hash // of an artifact without chunks; in the hands of the part whose turn it is
+	current *part     // that Next is handing out
+}
+
+// Open begins to read an artifact. An error, of the first request too, is
+// returned by Next; Close must be called in any case.
+func Open(ctx context.Context, src Source, a artifacts.Artifact, o Options) *Download {
+	o = o.fit(a)
+	spare := max(minSpare, ceilDiv(a.Size, int64(o.SlotBytes)))
+	d := &Download{a: a, options: o, sum: sha256.New(), plan: newPlan(a, int64(o.SlotBytes)), queue: make(chan *part, o.Workers)}
+	d.object = newObject(src, a.Key, spare, exactly(a.Key, a.Size, a.SHA256))
+	d.object.attempts = o.Attempts
+	d.ctx, d.stop = context.WithCancelCause(ctx)
+	if err := d.start(); err != nil {
+		d.stop(err)
+	}
+	return d
+}
+
+func (d *Download) start() (err error) {
+	d.release = func() error { return nil }
+	if d.plan.done() {
+		return errEmpty
+	}
+	if d.slots, err = newSlots(d.options.Workers, d.options.SlotBytes); err != nil {
+		return err
+	}
+	d.release = sync.OnceValue(d.slots.drop)
+	d.workers.Go(d.lead)
+	return nil
+}
+
+// Next returns the next piece of the artifact. It belongs to the caller until
+// Release, which must be called once; a caller that holds all slots' pieces
+// and asks for more waits for itself. One goroutine at a time may call Next.
+//
+// With chunks, a piece is one chunk, and its hash holds: it may be used.
+//
+// Without chunks, NOTHING IS PROVEN UNTIL io.EOF: pieces come as they were
+// read, and only when size and hash of the whole hold does Next end in io.EOF
+// and not in an artifacts.ErrIntegrity. What was made of the pieces must stay
+// out of everyone's reach until then.
+//
+// Errors are [ErrTransport], artifacts.ErrIntegrity, or the cause of a context
+// that has ended; they stay.
+func (d *Download) Next(ctx context.Context) (unpack.Frame, error) {
+	for {
+		if err := d.advance(ctx); err != nil {
+			return unpack.Frame{}, err
+		}
+		select {
+		case f, ok := <-d.current.frames:
+			if ok {
+				return d.lend(f)
+			}
+			d.drop(d.current)
+			d.current = nil
+		case <-d.ctx.Done():
+			return unpack.Frame{}, context.Cause(d.ctx)
+		case <-ctx.Done():
+			return unpack.Frame{}, context.Cause(ctx)
+		}
+	}
+}
+
+// Close stops the workers and waits for them. The memory is returned once
+// every piece that was handed out is released. Close may be repeated.
+func (d *Download) Close() error {
+	d.stop(errClosed)
+	d.workers.Wait()
+	return d.release()
+}
+
+// advance makes the next part the current one; io.EOF after the last.
+func (d *Download) advance(ctx context.Context) error {
+	if d.current != nil {
+		return nil
+	}
+	select {
+	case p, ok := <-d.queue:
+		if !ok {
+			return io.EOF
+		}
+		d.current = p
+		return nil
+	case <-d.ctx.Done():
+		return context.Cause(d.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// lend keeps the slots mapped for as long as the caller has the frame.
+func (d *Download) lend(f unpack.Frame) (unpack.Frame, error) {
+	if !d.slots.hold() {
+		return unpack.Frame{}, errClosed
+	}
+	release := f.Release
+	f.Release = sync.OnceFunc(func() {
+		release()
+		_ = d.slots.drop() // unmapping what was mapped cannot fail
+	})
+	return f, nil
+}
+
+// drop gives the slot of a part back after the last of its frames.
+func (d *Download) drop(p *part) {
+	if p.users.Add(-1) == 0 {
+		d.slots.give(p.slot)
+	}
+}

@@ -1,0 +1,164 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/unpack"
+)
+
+func TestDownload(t *testing.T) {
+	for _, size := range []int{1, 4095, 40 << 10, 1 << 20, 5<<20 + 17} {
+		for _, chunk := range []int{0, 30 << 10, 64 << 10, 300 << 10} {
+			t.Run(fmt.Sprintf("%d bytes in chunks of %d", size, chunk), func(t *testing.T) {
+				data := noise(1, size)
+				src := newMemory()
+				src.put(key, data)
+				var attempts, progress atomic.Int64
+				o := small
+				o.Attempts = func() { attempts.Add(1) }
+				o.Progress = func(n int64) { progress.Add(n) }
+				if _, err := download(t, src, artifactOf(data, chunk), data, o); err != nil {
+					t.Fatal(err)
+				}
+				if got := src.asked(); got != int64(size) {
+					t.Errorf("asked for %d bytes in all, want %d", got, size)
+				}
+				if int(attempts.Load()) != len(src.log()) || progress.Load() != int64(size) {
+					t.Errorf("attempts %d, progress %d; want %d, %d", attempts.Load(), progress.Load(), len(src.log()), size)
+				}
+				for i, r := range src.log() {
+					if pinned := r.ETag != ""; pinned != (i > 0) {
+						t.Errorf("request %d: %v: pinned %v", i, r, pinned)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A piece of a chunked artifact is one chunk, with what the frame decoder
+// needs to know of it.
+func TestPiecesAreChunks(t *testing.T) {
+	data := noise(2, 100<<10)
+	a := artifactOf(data, 9000)
+	a.Format = artifacts.TarZst
+	for i := range a.Chunks {
+		a.Chunks[i].Plain = int64(1000 + i)
+	}
+	src := newMemory()
+	src.put(key, data)
+	d := fetch.Open(t.Context(), src, a, small)
+	defer func() { _ = d.Close() }()
+	for i, c := range a.Chunks {
+		f, err := d.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if artifacts.Sum(f.Data) != c.SHA256 || f.Plain != c.Plain {
+			t.Errorf("piece %d: %d bytes, plain %d; want chunk %+v", i, len(f.Data), f.Plain, c)
+		}
+		f.Release()
+	}
+	if _, err := d.Next(t.Context()); err != io.EOF {
+		t.Errorf("after the last chunk: %v, want io.EOF", err)
+	}
+	if _, err := d.Next(t.Context()); err != io.EOF {
+		t.Errorf("and again: %v, want io.EOF", err)
+	}
+}
+
+// Whatever the size, only so many slots are read ahead, and a slot is used
+// again only when all its pieces are released.
+func TestMemoryIsFixed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := noise(3, 4<<20)
+		src := newMemory()
+		src.put(key, data)
+		d := fetch.Open(t.Context(), src, artifactOf(data, 32<<10), fetch.Options{Workers: 3, SlotBytes: 1 << 20})
+		var held []unpack.Frame
+		for range 32 { // one slot's worth of chunks
+			f, err := d.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, f)
+		}
+		synctest.Wait()
+		if got := src.asked(); got != 3<<20 {
+			t.Errorf("%d bytes asked for while 3 slots of 1 MiB are in use", got)
+		}
+		for i, f := range held {
+			if !bytes.Equal(f.Data, data[i*32<<10:(i+1)*32<<10]) {
+				t.Fatalf("piece %d was overwritten before its release", i)
+			}
+			f.Release()
+			f.Release() // a second one is harmless
+		}
+		if out, err := drain(t.Context(), d); !errors.Is(err, io.EOF) || !bytes.Equal(out, data[1<<20:]) {
+			t.Errorf("the rest: %d bytes, %v", len(out), err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A frame stays readable after Close, until it is released.
+func TestFrameOutlivesClose(t *testing.T) {
+	data := noise(4, 200<<10)
+	src := newMemory()
+	src.put(key, data)
+	d := fetch.Open(t.Context(), src, artifactOf(data, 32<<10), small)
+	f, err := d.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.Close(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(f.Data, data[:32<<10]) {
+		t.Error("the frame has changed")
+	}
+	f.Release()
+	if _, err := d.Next(t.Context()); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("Next after Close: %v", err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	cause := errors.New("interrupted")
+	for _, chunk := range []int{0, 32 << 10} {
+		t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				data := noise(5, 1<<20)
+				src := newMemory()
+				src.put(key, data)
+				src.body = func(r request, data []byte) io.Reader {
+					if r.Offset > 200<<10 {
+						return &trickle{r.ctx, data}
+					}
+					return bytes.NewReader(data)
+				}
+				d := fetch.Open(ctx, src, artifactOf(data, chunk), small)
+				if _, err := d.Next(ctx); err != nil {
+					t.Fatal(err)
+				}
+				cancel(cause)
+				if _, err := drain(t.Context(), d); !errors.Is(err, cause) {
+					t.Errorf("after the context's end: %v, want its cause", err)
+				}
+				_ = d.Close() // synctest fails the test where a goroutine stays
+			})
+		})
+	}
+}

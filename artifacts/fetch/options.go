@@ -1,0 +1,81 @@
+package fetch
+
+import (
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts"
+)
+
+// Options say what a [Download] may use. The zero value fits the machine: up
+// to 24 connections, 12 a core, each with a buffer of 4 MiB, or of 2 MiB on a
+// machine of about 1 GiB of memory.
+//
+// Workers x SlotBytes is all the memory that a download takes, outside the Go
+// heap and whatever the artifact's size. Where one chunk needs a larger slot
+// there are fewer of them, but always two.
+type Options struct {
+	Workers   int
+	SlotBytes int
+
+	Progress func(n int64) // told of every n bytes as they are proven, or read where there are no chunks; by any goroutine
+	Attempts func()        // told of every request; by any goroutine
+}
+
+const (
+	maxWorkers     = 24
+	workersPerCore = 12
+	slotBytes      = 4 << 20
+	slotBytesSmall = 2 << 20
+	smallMachine   = 1280 << 20 // bytes of memory
+	minPartBytes   = 1 << 20    // less is not worth a request
+)
+
+func (o Options) withDefaults() Options {
+	if o.Workers <= 0 {
+		o.Workers = min(maxWorkers, workersPerCore*runtime.NumCPU())
+	}
+	if o.SlotBytes <= 0 {
+		o.SlotBytes = slotBytes
+		if memory() <= smallMachine {
+			o.SlotBytes = slotBytesSmall
+		}
+	}
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
+	}
+	if o.Attempts == nil {
+		o.Attempts = func() {}
+	}
+	return o
+}
+
+// fit sets slots and workers for one artifact: every chunk fits a slot, all
+// slots together keep the bound, and a small artifact still uses many
+// connections.
+func (o Options) fit(a artifacts.Artifact) Options {
+	o = o.withDefaults()
+	budget := int64(o.Workers) * int64(o.SlotBytes)
+	part := min(int64(o.SlotBytes), max(minPartBytes, ceilDiv(a.Size, int64(o.Workers))))
+	for _, c := range a.Chunks {
+		part = max(part, c.Size)
+	}
+	page := int64(os.Getpagesize())
+	part = ceilDiv(part, page) * page
+	o.SlotBytes = int(part)
+	o.Workers = int(min(int64(o.Workers), max(2, budget/part), max(1, ceilDiv(a.Size, part))))
+	return o
+}
+
+// memory is this machine's, in bytes; 0 where the kernel does not tell.
+func memory() uint64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return uint64(info.Totalram) * uint64(info.Unit)
+}
+
+func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

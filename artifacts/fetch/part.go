@@ -1,0 +1,74 @@
+package fetch
+
+import (
+	"sync/atomic"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+// part is what one request brings: a run of consecutive pieces in one slot.
+type part struct {
+	offset int64
+	pieces []piece
+	slot   []byte
+	users  atomic.Int64 // the download, and each of the frames
+
+	frames chan unpack.Frame // in order; closed when the part is complete
+	turn   <-chan struct{}   // closed when all bytes before the part are hashed
+	hashed chan struct{}     // closed when those of the part are, too
+}
+
+// piece is what one frame holds: a chunk, or a slice where there are none.
+type piece struct {
+	size, plain int64
+	chunk       int // index in the manifest; -1 = there is no hash for it
+}
+
+func (p *part) size() (n int64) {
+	for _, piece := range p.pieces {
+		n += piece.size
+	}
+	return n
+}
+
+// plan cuts an artifact into parts.
+type plan struct {
+	a      artifacts.Artifact
+	most   int64 // bytes a part
+	offset int64
+	chunk  int
+	turn   <-chan struct{}
+}
+
+func newPlan(a artifacts.Artifact, most int64) *plan {
+	first := make(chan struct{})
+	close(first)
+	return &plan{a: a, most: most, turn: first}
+}
+
+// done tells that the whole artifact is planned.
+func (l *plan) done() bool { return l.offset >= l.a.Size }
+
+func (l *plan) next() *part {
+	p := &part{offset: l.offset, pieces: l.cut(), turn: l.turn, hashed: make(chan struct{})}
+	p.frames = make(chan unpack.Frame, len(p.pieces))
+	p.users.Store(int64(len(p.pieces)) + 1)
+	l.turn = p.hashed
+	l.offset += p.size()
+	return p
+}
+
+func (l *plan) cut() (pieces []piece) {
+	if len(l.a.Chunks) == 0 {
+		return []piece{{size: min(l.most, l.a.Size-l.offset), chunk: -1}}
+	}
+	for size := int64(0); l.chunk < len(l.a.Chunks); l.chunk++ {
+		c := l.a.Chunks[l.chunk]
+		if size += c.Size; size > l.most && len(pieces) > 0 {
+			break
+		}
+		pieces = append(pieces, piece{size: c.Size, plain: c.Plain, chunk: l.chunk})
+	}
+	return pieces
+}
