@@ -1,0 +1,39 @@
+package unpack
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrRefused is what errors.Is finds in the error of every archive, compressed
+// stream or index that is not allowed, or broken.
+var ErrRefused = errors.New("archive refused")
+
+// RefusedError says what is not allowed, and where.
+type RefusedError struct {
+	Entry  string // path as the archive gives it; empty when it is not about one entry
+	Reason string
+}
+
+func (e *RefusedError) Error() string {
+	if e.Entry == "" {
+		return fmt.Sprintf("%v: %s", ErrRefused, e.Reason)
+	}
+	return fmt.Sprintf("%v: %q: %s", ErrRefused, e.Entry, e.Reason)
+}
+
+// Unwrap makes errors.Is(err, ErrRefused) hold.
+func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+func refuse(entry, format string, args ...any) error {
+	return &RefusedError{Entry: clip(entry), Reason: fmt.Sprintf(format, args...)}
+}
+
+// clip keeps a hostile name from filling the log.
+func clip(name string) string {
+	const most = 256
+	if len(name) <= most {
+		return name
+	}
+	return name[:most] + "…"
+}

@@ -1,0 +1,64 @@
+package unpack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"os"
+)
+
+// writeBatch writes the small files of one slab.
+func (out *output) writeBatch(at *place, s *slab) error {
+	data := s.buf
+	for _, e := range s.files {
+		if err := out.writeFile(at, e, data[:e.Size]); err != nil {
+			return err
+		}
+		data = data[e.Size:]
+	}
+	return nil
+}
+
+func (out *output) writeFile(at *place, e *Entry, data []byte) error {
+	f, err := at.createFile(e)
+	if err != nil {
+		return err
+	}
+	if len(data) > 0 {
+		_, err = f.Write(data)
+	}
+	if out.hash {
+		sum := sha256.Sum256(data)
+		e.SHA256 = hex.EncodeToString(sum[:])
+	}
+	return errors.Join(err, f.Close())
+}
+
+// writeStream writes one large file as its slabs come, until there are no
+// more. A stream that broke off is its sender's error.
+func (out *output) writeStream(at *place, e *Entry, slabs <-chan *slab) error {
+	f, err := at.createFile(e)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	for s := range slabs {
+		if err = out.writeSlab(f, sum, s); err != nil {
+			break
+		}
+	}
+	if out.hash {
+		e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (out *output) writeSlab(f *os.File, sum hash.Hash, s *slab) error {
+	defer out.give(s)
+	if out.hash {
+		sum.Write(s.buf[:s.used])
+	}
+	_, err := f.Write(s.buf[:s.used])
+	return err
+}
