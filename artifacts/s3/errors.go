@@ -1,0 +1,119 @@
+package s3
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+
+	"koboshi/artifacts"
+)
+
+// Error is a request that failed. It is one of the sentinels of package
+// artifacts where S3's answer was one of them, and wraps the SDK's error:
+// errors.As finds smithy.APIError, errors.Is a context's error.
+type Error struct {
+	Op     string // "get", "put", "list"
+	Bucket string
+	Key    string // of a list its prefix
+	Status int    // of HTTP, 0 = no answer came
+	Code   string // S3's own, such as "AccessDenied"; "" = none came
+
+	sentinel error
+	cause    error
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s s3://%s/%s: %s", e.Op, e.Bucket, e.Key, e.reason())
+}
+
+// reason leaves out what the SDK and net/http wrap around the cause: a URL,
+// whose query may be signed, among them.
+func (e *Error) reason() string {
+	var api smithy.APIError
+	if errors.As(e.cause, &api) && e.Status != 0 {
+		return fmt.Sprintf("%s (%s, status %d)", api.ErrorMessage(), api.ErrorCode(), e.Status)
+	}
+	var sent *url.Error
+	if errors.As(e.cause, &sent) {
+		return sent.Err.Error()
+	}
+	var operation *smithy.OperationError
+	if errors.As(e.cause, &operation) {
+		return operation.Err.Error()
+	}
+	return e.cause.Error()
+}
+
+// Unwrap is the sentinel, if the answer was one, and the cause.
+func (e *Error) Unwrap() []error {
+	if e.sentinel == nil {
+		return []error{e.cause}
+	}
+	return []error{e.sentinel, e.cause}
+}
+
+// AnswerError is an answer that is not the one that was asked for: a server,
+// proxy or cache that does not honour ranges, or changes bytes on their way.
+type AnswerError struct {
+	What      string // such as "Content-Range"
+	Got, Want string
+}
+
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("answered with %s %q, want %s", e.What, e.Got, e.Want)
+}
+
+func (b *Bucket) failed(op, key string, when artifacts.Condition, cause error) error {
+	if cause == nil {
+		return nil
+	}
+	e := &Error{Op: op, Bucket: b.name, Key: b.prefix + key, cause: cause}
+	var response *awshttp.ResponseError
+	if errors.As(cause, &response) {
+		e.Status = response.HTTPStatusCode()
+	}
+	var api smithy.APIError
+	if errors.As(cause, &api) {
+		e.Code = api.ErrorCode()
+	}
+	e.sentinel = e.classify(when)
+	return e
+}
+
+// classify reads status and code as S3's API reference gives them. A condition
+// on an ETag that fails because there is no object at all is a change too.
+func (e *Error) classify(when artifacts.Condition) error {
+	switch {
+	case e.Status == http.StatusNotFound && e.Code == "NoSuchKey" && when.ETag != "" && e.Op == "put":
+		return artifacts.ErrChanged
+	case e.Status == http.StatusNotFound && e.Code != noSuchUpload:
+		return artifacts.ErrNotFound
+	case e.Status == http.StatusForbidden && !slices.Contains(credentialCodes(), e.Code):
+		return artifacts.ErrDenied
+	case e.Status == http.StatusPreconditionFailed && when.Absent:
+		return artifacts.ErrExists
+	case e.Status == http.StatusPreconditionFailed:
+		return artifacts.ErrChanged
+	}
+	return nil
+}
+
+const noSuchUpload = "NoSuchUpload"
+
+// credentialCodes come with status 403 but tell of who asks, not of what was
+// asked for.
+func credentialCodes() []string {
+	return []string{"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"}
+}
+
+// conflict: someone else's write to the key is under way, or an earlier answer
+// to our own was lost. In both cases the write is begun again.
+func conflict(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Status == http.StatusConflict || e.Code == noSuchUpload)
+}
