@@ -2,9 +2,7 @@ package awstest
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,18 +26,11 @@ const (
 // serve binds the instance's metadata service to its address.
 func (m *metadataService) serve(handler http.Handler) error {
 	i := m.instance
-	l, err := net.Listen("tcp", i.options.IMDSAddr)
+	url, stop, err := listen(i.options.IMDSAddr, handler)
 	if err != nil {
 		return fmt.Errorf("binding IMDS: %w", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	i.imdsURL = "http://" + l.Addr().String()
-	i.stop = func() { _ = server.Close() }
-	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			_ = l.Close() // nothing to tell it to: clients see the refusal
-		}
-	}()
+	i.imdsURL, i.stop = url, stop
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package awstest
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,7 +18,7 @@ type Server struct {
 	faults  *Faults
 	scaling *scaling
 	url     string
-	http    *http.Server
+	stop    func()
 }
 
 // Option changes a Server before it starts.
@@ -42,7 +41,8 @@ func Start(options ...Option) (*Server, error) {
 	s.s3 = newS3(s.now)
 	s.faults = newFaults(s.now, &s.calls)
 	s.scaling = newScaling(s.now, s.boot)
-	if err := s.listen(); err != nil {
+	var err error
+	if s.url, s.stop, err = listen(s.addr, s.handler()); err != nil {
 		return nil, fmt.Errorf("starting the mock: %w", err)
 	}
 	return s, nil
@@ -66,19 +66,19 @@ func New(t TB, options ...Option) *Server {
 	return s
 }
 
-func (s *Server) listen() error {
-	l, err := net.Listen("tcp", s.addr)
+// listen serves at an address until stop, which frees the address before it returns.
+func listen(addr string, handler http.Handler) (url string, stop func(), err error) {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	s.url = "http://" + reachable(l.Addr())
-	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			_ = l.Close() // nothing to tell it to: clients see the refusal
-		}
-	}()
-	return nil
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }() // however it ends, clients see the refusal
+	stop = func() {
+		_ = l.Close() // Close alone would miss a listener that is not being served yet
+		_ = server.Close()
+	}
+	return "http://" + reachable(l.Addr()), stop, nil
 }
 
 // reachable is an address for clients of a listener that may be bound to all.
@@ -105,7 +105,7 @@ func (s *Server) Calls() *Calls { return &s.calls }
 // Close stops everything. Requests under way are cut off.
 func (s *Server) Close() {
 	s.faults.Clear() // nothing may hang in a fault
-	_ = s.http.Close()
+	s.stop()
 	for _, i := range s.Instances() {
 		i.stop()
 	}
