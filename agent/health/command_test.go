@@ -1,0 +1,153 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func shell(dir, script string) Cmd {
+	return Cmd{Args: []string{"/bin/sh", "-c", script}, Dir: dir, Env: []string{"PATH=/usr/bin:/bin"}}
+}
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	output, err := Run(t.Context(), shell(dir, `pwd; printf 'a\033[31mb\000c\nd\377' >&2`))
+	if want := dir + " a [31mb c d?"; output != want || err != nil {
+		t.Errorf("Run = %q, %v; want %q", output, err, want)
+	}
+	output, err = Run(t.Context(), shell(dir, "echo bad key; exit 7"))
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 7 || output != "bad key" {
+		t.Errorf("Run = %q, %v; want exit status 7", output, err)
+	}
+	checkError(t, err, "run /bin/sh: exit status 7: bad key")
+	_, err = Run(t.Context(), Cmd{Args: []string{filepath.Join(dir, "none")}})
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing program: %v", err)
+	}
+	if _, err = Run(t.Context(), Cmd{}); err == nil {
+		t.Error("no error for no command")
+	}
+}
+
+func TestRunInheritsNothing(t *testing.T) {
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+	for _, env := range [][]string{nil, {"A=1"}} {
+		c := Cmd{Args: []string{"/usr/bin/env"}, Env: env}
+		if output, err := Run(t.Context(), c); output != strings.Join(env, " ") || err != nil {
+			t.Errorf("environment %v became %q (%v)", env, output, err)
+		}
+	}
+	// ls itself opens 3 to read the directory.
+	output, err := Run(t.Context(), Cmd{Args: []string{"/bin/ls", "/proc/self/fd"}})
+	if output != "0 1 2 3" || err != nil {
+		t.Errorf("descriptors %q (%v), want 0 1 2 3", output, err)
+	}
+}
+
+func TestRunKeepsTheEndOfAFlood(t *testing.T) {
+	for _, log := range []string{"", filepath.Join(t.TempDir(), "log")} {
+		c := shell("/", "yes flood | head -c 3000000; echo; echo the end")
+		c.Log = log
+		output, err := Run(t.Context(), c)
+		if err != nil || len(output) > MaxOutput || len(output) < MaxOutput/2 || !strings.HasSuffix(output, "flood the end") {
+			t.Errorf("log %q: kept %d bytes that end in %q (%v)", log, len(output), output[max(0, len(output)-20):], err)
+		}
+	}
+}
+
+// A writer of the FIFO is a process that lives: reading ends with the last one.
+func fifo(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func allEnded(t *testing.T, path string) <-chan error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		f, err := os.Open(path)
+		if err == nil {
+			_, err = io.ReadAll(f)
+			_ = f.Close()
+		}
+		ended <- err
+	}()
+	return ended
+}
+
+func TestRunKillsTheGroupAtItsDeadline(t *testing.T) {
+	for _, log := range []string{"", "log"} {
+		dir := t.TempDir()
+		ended := allEnded(t, fifo(t, dir, "alive"))
+		c := shell(dir, "(exec 3>alive; sleep 1000) & echo waiting; wait")
+		c.Timeout = 300 * time.Millisecond
+		if log != "" {
+			c.Log = filepath.Join(dir, log)
+		}
+		_, err := Run(t.Context(), c)
+		checkError(t, err, "no end within 300ms: waiting")
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v passes for a deadline of the caller's", err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRunEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Run(ctx, shell("/", "sleep 1000")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Run = %v, want context.Canceled", err)
+	}
+}
+
+// What a probe leaves behind goes with it, even when it holds the output open.
+func TestRunLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	ended := allEnded(t, fifo(t, dir, "alive"))
+	// The shell ends only when its child holds the FIFO open.
+	output, err := Run(t.Context(), shell(dir, "exec 3>alive; sleep 1000 & echo ok"))
+	if output != "ok" || err != nil {
+		t.Errorf("Run = %q, %v", output, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What a restart command started stays, and so does its output.
+func TestRunWithLogLeavesTheDaemon(t *testing.T) {
+	dir := t.TempDir()
+	ask, answer := fifo(t, dir, "ask"), fifo(t, dir, "answer")
+	c := shell(dir, `(read x <ask; echo "daemon heard $x"; echo done >answer) & echo started`)
+	c.Log, c.Timeout = filepath.Join(dir, "log"), 30*time.Second
+	if err := os.WriteFile(c.Log, []byte("of the run before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := Run(t.Context(), c); output != "started" || err != nil {
+		t.Fatalf("Run = %q, %v", output, err)
+	}
+	if err := os.WriteFile(ask, []byte("hello\n"), 0o600); err != nil { // opens only if the daemon lives
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(answer); err != nil {
+		t.Fatal(err)
+	}
+	if log, err := os.ReadFile(c.Log); string(log) != "started\ndaemon heard hello\n" || err != nil {
+		t.Errorf("log %q, %v", log, err)
+	}
+}

@@ -1,0 +1,52 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrUnseen says that who listens on an address cannot be seen from here.
+var ErrUnseen = errors.New("cannot see who listens")
+
+// ListenerSince returns the process that listens on addr, a host:port, and when
+// it started, to 10 ms. Where several hold the listening socket it is the
+// oldest, leaving aside PID 1 if there is another: the socket is as old as
+// that. The error is ErrUnseen for an address that is not this machine's, that
+// nobody listens on in this network namespace, or whose holders are not ours to
+// look at (that takes their user or CAP_SYS_PTRACE).
+func ListenerSince(addr string) (start time.Time, pid int, err error) {
+	h, err := thisMachine().listener(addr)
+	return h.start, h.pid, err
+}
+
+// listener is the Process of an app that a restart command started.
+type listener struct {
+	proc  proc
+	addr  string
+	since time.Time // the command began
+	seen  holder    // the first that was young enough
+	note  string    // why the last look saw nobody
+}
+
+// Gone is red while an older process listens, and over when another has taken
+// the place of the one that was seen.
+func (l *listener) Gone(context.Context) (why string, err error) {
+	now, err := l.proc.listener(l.addr)
+	switch {
+	case errors.Is(err, ErrUnseen) && l.seen.pid == 0:
+		l.note = err.Error() + ": what answers may be older than the restart"
+		return "", nil
+	case err != nil:
+		return "", err
+	case now.start.Add(tickLength).Before(l.since):
+		return "", fmt.Errorf("pid %d, which listens on %s, started %v before the restart",
+			now.pid, l.addr, l.since.Sub(now.start).Round(tickLength))
+	case l.seen.pid == 0:
+		l.seen, l.note = now, ""
+	case now.inode != l.seen.inode:
+		return fmt.Sprintf("pid %d listened on %s, and now pid %d does on a socket of its own", l.seen.pid, l.addr, now.pid), nil
+	}
+	return "", nil
+}

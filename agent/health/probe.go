@@ -1,0 +1,145 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+const (
+	// DefaultProbeTimeout is the time that one try has when Probe.Timeout is 0.
+	DefaultProbeTimeout = 5 * time.Second
+	// MaxBody is how much of an answer is read, in bytes; the rest is not waited for.
+	MaxBody = 64 << 10
+
+	maxHeader = 64 << 10
+)
+
+// Probe is one question to the app: exactly one of URL, TCP and Command.
+type Probe struct {
+	// URL is green when a GET is answered with a 2xx. Redirects are red, no
+	// proxy is used, https certificates must verify, and every try has a
+	// connection of its own.
+	URL string
+	// TCP is green when a connection to host:port is accepted. The kernel
+	// accepts for a process that hangs, so a URL says more.
+	TCP string
+	// Command is green when it exits 0, see [Run]; Dir and Env are its own.
+	Command []string
+	Dir     string
+	Env     []string
+	// Timeout is for one try; 0 is DefaultProbeTimeout.
+	Timeout time.Duration
+}
+
+func (p Probe) timeout() time.Duration {
+	if p.Timeout > 0 {
+		return p.Timeout
+	}
+	return DefaultProbeTimeout
+}
+
+// compile makes one try of the probe.
+func (p Probe) compile() (func(context.Context) error, error) {
+	kinds := 0
+	for _, given := range []bool{p.URL != "", p.TCP != "", len(p.Command) > 0} {
+		if given {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1:
+		return nil, errors.New("health probe: exactly one of url, tcp and command is needed")
+	case p.URL != "":
+		return probeURL(p.URL)
+	case p.TCP != "":
+		return func(ctx context.Context) error { return probeTCP(ctx, p.TCP) }, nil
+	}
+	return func(ctx context.Context) error {
+		_, err := Run(ctx, Cmd{Args: p.Command, Dir: p.Dir, Env: p.Env})
+		return err
+	}, nil
+}
+
+// address is the host:port that the probe asks; "" for a command.
+func (p Probe) address() string {
+	u, err := url.Parse(p.URL)
+	switch {
+	case p.URL == "" || err != nil:
+		return p.TCP
+	case u.Port() != "":
+		return u.Host
+	case u.Scheme == "https":
+		return net.JoinHostPort(u.Hostname(), "443")
+	}
+	return net.JoinHostPort(u.Hostname(), "80")
+}
+
+func probeTCP(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err == nil {
+		return conn.Close()
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("dial tcp %s: %w", addr, context.Cause(ctx))
+	}
+	return err
+}
+
+func probeURL(address string) (func(context.Context) error, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("health probe: the url must begin with http:// or https:// and a host")
+	}
+	client := httpClient()
+	shown := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String() // without user and query
+	return func(ctx context.Context) error {
+		err := get(ctx, client, address)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("GET %s: %w", shown, err)
+		}
+		return nil
+	}, nil
+}
+
+// httpClient asks once: the gate's loop is the only one that asks again.
+func httpClient() *retryablehttp.Client {
+	return &retryablehttp.Client{
+		HTTPClient: &http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport:     &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader},
+		},
+		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return false, nil },
+	}
+}
+
+func get(ctx context.Context, client *retryablehttp.Client, address string) error {
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "koboshi-health")
+	resp, err := client.Do(req)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err // the rest of its text is the whole URL
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, MaxBody))
+	return err
+}

@@ -1,0 +1,211 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// ask runs one try as the gate does, with a short limit.
+func ask(t *testing.T, p Probe) error {
+	t.Helper()
+	probe, err := p.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return limited(t.Context(), p.timeout(), "no answer", probe)
+}
+
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestURLStatus(t *testing.T) {
+	tests := []struct {
+		status int
+		want   string // part of the error; "" is green
+	}{
+		{200, ""}, {204, ""}, {299, ""},
+		{301, "301 Moved Permanently"}, {302, "302 Found"}, {307, "307"}, {304, "304"},
+		{404, "404 Not Found"}, {500, "500"}, {503, "503 Service Unavailable"},
+	}
+	for _, test := range tests {
+		var asked []string
+		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Method+" "+r.URL.Path)
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(test.status)
+		})
+		checkError(t, ask(t, Probe{URL: url + "/healthz"}), test.want)
+		if len(asked) != 1 || asked[0] != "GET /healthz" {
+			t.Errorf("%d: asked for %v, want one GET /healthz", test.status, asked)
+		}
+	}
+}
+
+func checkError(t *testing.T, err error, want string) {
+	t.Helper()
+	if want == "" && err != nil {
+		t.Errorf("red: %v", err)
+	}
+	if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("got %v, want an error with %q", err, want)
+	}
+}
+
+func TestURLFloods(t *testing.T) {
+	endless := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, strings.Repeat("flood", 1000))
+		}
+	})
+	checkError(t, ask(t, Probe{URL: endless}), "")
+
+	headers := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Flood", strings.Repeat("x", 2*maxHeader))
+	})
+	checkError(t, ask(t, Probe{URL: headers}), "header")
+}
+
+func TestURLHangs(t *testing.T) {
+	silent := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	checkError(t, ask(t, Probe{URL: silent + "/h", Timeout: 50 * time.Millisecond}), silent+"/h: no answer within 50ms")
+
+	stalls := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	checkError(t, ask(t, Probe{URL: stalls, Timeout: 50 * time.Millisecond}), "no answer within 50ms")
+}
+
+func TestURLBreaksOff(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "only this")
+	})
+	checkError(t, ask(t, Probe{URL: url}), "unexpected EOF")
+}
+
+// A process that is being replaced must not go on answering over a connection
+// from before.
+func TestURLConnectsAnew(t *testing.T) {
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	probe, err := Probe{URL: server.URL}.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(probe(t.Context()), probe(t.Context())); err != nil || connections.Load() != 2 {
+		t.Errorf("%d connections for 2 tries (%v)", connections.Load(), err)
+	}
+}
+
+// 0.0.0.0 leads to this machine but, unlike localhost, is not exempt from proxies.
+func TestURLUsesNoProxy(t *testing.T) {
+	proxy := serve(t, func(http.ResponseWriter, *http.Request) {})
+	t.Setenv("HTTP_PROXY", proxy)
+	t.Setenv("http_proxy", proxy)
+	checkError(t, ask(t, Probe{URL: "http://0.0.0.0:" + closedPort(t)}), "refused")
+}
+
+func TestURLCertificateMustVerify(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	checkError(t, ask(t, Probe{URL: server.URL}), "certificate")
+}
+
+func TestURLErrorsHideSecrets(t *testing.T) {
+	url := "http://user:hunter2@127.0.0.1:" + closedPort(t) + "/healthz?token=hunter2"
+	err := ask(t, Probe{URL: url})
+	checkError(t, err, "/healthz: dial tcp")
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("secret in %q", err)
+	}
+}
+
+func TestTCP(t *testing.T) {
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listen.Close() }()
+	checkError(t, ask(t, Probe{TCP: listen.Addr().String()}), "")
+	checkError(t, ask(t, Probe{TCP: "127.0.0.1:" + closedPort(t)}), "refused")
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("cut"))
+	checkError(t, probeTCP(ctx, listen.Addr().String()), "cut")
+}
+
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(listen.Addr().String())
+	if err := errors.Join(err, listen.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func TestCommandProbe(t *testing.T) {
+	checkError(t, ask(t, Probe{Command: []string{"/bin/sh", "-c", `test "$WEB" = 1`}, Env: []string{"WEB=1"}}), "")
+	checkError(t, ask(t, Probe{Command: []string{"/bin/sh", "-c", "echo no database >&2; exit 3"}}), "exit status 3: no database")
+	checkError(t, ask(t, Probe{Command: []string{"/bin/sh", "-c", "echo still trying; exec sleep 1000"}, Timeout: 300 * time.Millisecond}),
+		"no answer within 300ms: still trying")
+}
+
+func TestProbeMustBeOne(t *testing.T) {
+	tests := []Probe{
+		{},
+		{URL: "http://127.0.0.1", TCP: "127.0.0.1:80"},
+		{TCP: "127.0.0.1:80", Command: []string{"true"}},
+		{URL: "127.0.0.1:80/healthz"},
+		{URL: "file:///etc/passwd"},
+		{URL: "http://"},
+	}
+	for _, probe := range tests {
+		if _, err := (Gate{Probe: probe}).Wait(t.Context(), &app{}); err == nil || errors.Is(err, ErrUnhealthy) {
+			t.Errorf("%+v: got %v, want an error about the probe", probe, err)
+		}
+	}
+}
+
+func TestAddress(t *testing.T) {
+	tests := map[string]Probe{
+		"127.0.0.1:8080": {URL: "http://127.0.0.1:8080/healthz"},
+		"localhost:80":   {URL: "http://localhost"},
+		"[::1]:443":      {URL: "https://user@[::1]/"},
+		"[::1]:8443":     {URL: "https://[::1]:8443/"},
+		":9000":          {TCP: ":9000"},
+		"":               {Command: []string{"true"}},
+	}
+	for want, probe := range tests {
+		if got := probe.address(); got != want {
+			t.Errorf("address of %+v: %q, want %q", probe, got, want)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var errRefused = errors.New("connection refused")
+
+// app is a fake of what the gate looks at, by the time since the gate began.
+type app struct {
+	began time.Time
+	probe func(at time.Duration) error
+	gone  func(at time.Duration) (string, error)
+}
+
+func (a *app) try(context.Context) error { return a.probe(time.Since(a.began)) }
+
+func (a *app) Gone(context.Context) (string, error) {
+	if a.gone == nil {
+		return "", nil
+	}
+	return a.gone(time.Since(a.began))
+}
+
+func green(time.Duration) error { return nil }
+
+// red is a probe that fails in [from, to).
+func red(from, to time.Duration) func(time.Duration) error {
+	return func(at time.Duration) error {
+		if at >= from && at < to {
+			return errRefused
+		}
+		return nil
+	}
+}
+
+func both(a, b func(time.Duration) error) func(time.Duration) error {
+	return func(at time.Duration) error { return errors.Join(a(at), b(at)) }
+}
+
+const never = time.Hour
+
+func TestGate(t *testing.T) {
+	tests := []struct {
+		name       string
+		probe      func(time.Duration) error
+		gone       func(time.Duration) (string, error)
+		bake       time.Duration
+		took       time.Duration
+		firstGreen time.Duration
+		unhealthy  string // part of the error
+	}{
+		{name: "green at once", probe: green, bake: 10 * time.Second, took: 10 * time.Second},
+		{name: "green at once, no bake", probe: green},
+		{name: "late", probe: red(0, 200*time.Millisecond), bake: time.Second,
+			took: 1200 * time.Millisecond, firstGreen: 200 * time.Millisecond},
+		{name: "late, with the last try", probe: red(0, time.Minute), bake: 10 * time.Second,
+			took: 70 * time.Second, firstGreen: time.Minute},
+		{name: "too late", probe: red(0, time.Minute+1), bake: 10 * time.Second,
+			took: time.Minute, unhealthy: "connection refused"},
+		{name: "never", probe: red(0, never), took: time.Minute, unhealthy: "connection refused"},
+		{name: "red in the window, which begins anew", probe: red(25*time.Millisecond, 100*time.Millisecond), bake: time.Second,
+			took: 1100 * time.Millisecond, firstGreen: 100 * time.Millisecond},
+		{name: "red in the window, too late for another",
+			probe: both(red(0, time.Minute), red(61*time.Second, never)), bake: 10 * time.Second,
+			took: 61 * time.Second, firstGreen: time.Minute, unhealthy: "connection refused"},
+		{name: "red at the very end of the window", probe: red(10*time.Second, 10*time.Second+1), bake: 10 * time.Second,
+			took: 21 * time.Second, firstGreen: 11 * time.Second},
+		{name: "gone before it was green", probe: red(0, never), gone: goneAfter(500 * time.Millisecond),
+			took: 500 * time.Millisecond, unhealthy: "the app is gone: web.service is failed"},
+		{name: "gone in the window though the probe is green", probe: green, gone: goneAfter(500 * time.Millisecond),
+			bake: 10 * time.Second, took: 500 * time.Millisecond, unhealthy: "web.service is failed"},
+		{name: "the old process answers first", probe: green, gone: oldUntil(100 * time.Millisecond), bake: time.Second,
+			took: 1100 * time.Millisecond, firstGreen: 100 * time.Millisecond},
+		{name: "the old process answers for ever", probe: green, gone: oldUntil(never), bake: time.Second,
+			took: time.Minute, unhealthy: "started before the restart"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &app{began: time.Now(), probe: test.probe, gone: test.gone}
+				r := run{gate: Gate{Timeout: time.Minute, Bake: test.bake}, probe: a.try, process: a, began: a.began}
+				err := r.wait(t.Context())
+				checkTime(t, "took", time.Since(a.began), test.took)
+				checkTime(t, "first green", r.report.FirstGreen, test.firstGreen)
+				checkUnhealthy(t, err, test.unhealthy)
+			})
+		})
+	}
+}
+
+// checkTime allows for one pause, a tenth of the time that had passed and never
+// less than minPause; the ends of both phases it hits exactly.
+func checkTime(t *testing.T, what string, got, want time.Duration) {
+	t.Helper()
+	if got < want || got > want+min(max(want/10, minPause), maxPause) {
+		t.Errorf("%s %v, want %v", what, got, want)
+	}
+}
+
+func checkUnhealthy(t *testing.T, err error, want string) {
+	t.Helper()
+	failure, unhealthy := errors.AsType[*UnhealthyError](err)
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("the gate stayed shut: %v", err)
+	case want == "":
+	case !unhealthy || !errors.Is(err, ErrUnhealthy):
+		t.Errorf("got %v, want an *UnhealthyError", err)
+	case !strings.Contains(err.Error(), want) || !strings.Contains(failure.Last.Error(), want):
+		t.Errorf("error %q, last %q: want %q in both", err, failure.Last, want)
+	}
+}
+
+func goneAfter(limit time.Duration) func(time.Duration) (string, error) {
+	return func(at time.Duration) (string, error) {
+		if at >= limit {
+			return "web.service is failed", nil
+		}
+		return "", nil
+	}
+}
+
+func oldUntil(limit time.Duration) func(time.Duration) (string, error) {
+	return func(at time.Duration) (string, error) {
+		if at < limit {
+			return "", errors.New("pid 7 started before the restart")
+		}
+		return "", nil
+	}
+}
+
+// The window's last try is made at its end, so that what ends right then is red.
+func TestWindowEndsExactly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &app{began: time.Now(), probe: green}
+		r := run{gate: Gate{Bake: 3 * time.Second}, probe: a.try, process: a, began: a.began}
+		if err := r.wait(t.Context()); err != nil || time.Since(a.began) != 3*time.Second {
+			t.Errorf("wait = %v after %v, want 3s", err, time.Since(a.began))
+		}
+	})
+}
+
+func TestHangingProbeIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		r := run{gate: Gate{Probe: Probe{Timeout: 2 * time.Second}, Timeout: 5 * time.Second}, probe: hang, process: &app{}, began: began}
+		err := r.wait(t.Context())
+		checkUnhealthy(t, err, "no answer within 2s")
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v passes for a deadline of the caller's", err)
+		}
+		if took := time.Since(began); took > 7*time.Second || r.report.Attempts != 3 {
+			t.Errorf("took %v and %d tries, want at most 7s and 3", took, r.report.Attempts)
+		}
+	})
+}
+
+// hangingProcess is a systemd that does not answer.
+type hangingProcess struct{}
+
+func (hangingProcess) Gone(ctx context.Context) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func TestHangingProcessIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &app{began: time.Now(), probe: green}
+		r := run{gate: Gate{Timeout: time.Second}, probe: a.try, process: hangingProcess{}, began: a.began}
+		checkUnhealthy(t, r.wait(t.Context()), "no word about the process within 5s")
+	})
+}
+
+func TestContextEndsTheWait(t *testing.T) {
+	for name, probe := range map[string]func(time.Duration) error{"red": red(0, never), "green": green} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				a := &app{began: time.Now(), probe: probe}
+				r := run{gate: Gate{Timeout: time.Minute, Bake: time.Minute}, probe: a.try, process: a, began: a.began}
+				err := r.wait(ctx)
+				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnhealthy) {
+					t.Errorf("wait = %v, want the deadline and not unhealthy", err)
+				}
+				if time.Since(a.began) != 10*time.Second {
+					t.Errorf("took %v, want 10s", time.Since(a.began))
+				}
+				if strings.Contains(err.Error(), "refused") != (name == "red") {
+					t.Errorf("error %q", err)
+				}
+			})
+		})
+	}
+}
+
+// Two minutes of asking must be quick to notice and no flood.
+func TestPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries []time.Duration
+		a := &app{began: time.Now(), probe: func(at time.Duration) error {
+			tries = append(tries, at)
+			return errRefused
+		}}
+		r := run{gate: Gate{Timeout: 2 * time.Minute}, probe: a.try, process: a, began: a.began}
+		checkUnhealthy(t, r.wait(t.Context()), "refused")
+		if len(tries) > 160 || r.report.Attempts != len(tries) {
+			t.Errorf("%d tries, reported %d; want at most 160", len(tries), r.report.Attempts)
+		}
+		for i, at := range tries[1:] {
+			if gap := at - tries[i]; gap > max(tries[i]/10, minPause) || gap > maxPause {
+				t.Fatalf("paused %v after %v", gap, tries[i])
+			}
+		}
+	})
+}
