@@ -24,8 +24,6 @@ type s3Checksum struct {
 	kind      string // fullObject or composite
 }
 
-func checksumAlgorithms() []string { return []string{"crc32", "crc32c", "crc64nvme", "sha1", "sha256"} }
-
 // newChecksumHash returns nil for what is no algorithm of S3's.
 func newChecksumHash(algorithm string) hash.Hash {
 	switch algorithm {
@@ -86,23 +84,37 @@ func (c s3Checksum) verify(sum []byte) error {
 // declaredChecksum reads the checksum that an upload brings. Its value is empty
 // where it follows in the trailer.
 func declaredChecksum(h http.Header) (c s3Checksum, err error) {
-	found := 0
-	for _, algorithm := range checksumAlgorithms() {
-		name := "x-amz-checksum-" + algorithm
-		value, trailing := h.Get(name), strings.EqualFold(h.Get("X-Amz-Trailer"), name)
-		if value != "" || trailing {
-			c = s3Checksum{algorithm, value, fullObject}
-			found++
-		}
-	}
+	declared := checksumHeaders(h)
 	named := strings.ToLower(h.Get("X-Amz-Sdk-Checksum-Algorithm"))
 	switch {
-	case found > 1:
+	case len(declared) > 1:
 		return c, badRequest("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
-	case named != "" && found == 0:
+	case len(declared) == 0 && named != "":
 		return c, badRequest("InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+	case len(declared) == 0:
+		return c, nil
+	}
+	c = declared[0]
+	switch {
+	case newChecksumHash(c.algorithm) == nil:
+		return c, notImplemented("The header x-amz-checksum-" + c.algorithm)
 	case named != "" && named != c.algorithm:
 		return c, badRequest("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
 	return c, nil
+}
+
+// checksumHeaders collects all checksums that headers give or announce.
+func checksumHeaders(h http.Header) (declared []s3Checksum) {
+	const prefix = "x-amz-checksum-"
+	for name := range h {
+		algorithm, ok := strings.CutPrefix(strings.ToLower(name), prefix)
+		if ok && algorithm != "algorithm" && algorithm != "mode" && algorithm != "type" {
+			declared = append(declared, s3Checksum{algorithm, h.Get(name), fullObject})
+		}
+	}
+	if algorithm, ok := strings.CutPrefix(strings.ToLower(h.Get("X-Amz-Trailer")), prefix); ok {
+		declared = append(declared, s3Checksum{algorithm, "", fullObject})
+	}
+	return declared
 }

@@ -64,6 +64,11 @@ func (s *S3) chosenParts(r *s3Request, named []namedPart) (u *s3Upload, parts []
 	if len(named) == 0 || len(named) > maxParts {
 		return nil, nil, errMalformedXML
 	}
+	for i := range named[1:] {
+		if named[i+1].PartNumber <= named[i].PartNumber {
+			return nil, nil, badRequest("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
+		}
+	}
 	err = s.within(r.bucket, func(b *s3Bucket) error {
 		if u, err = b.upload(r); err != nil {
 			return err
@@ -71,8 +76,6 @@ func (s *S3) chosenParts(r *s3Request, named []namedPart) (u *s3Upload, parts []
 		for i, n := range named {
 			part, ok := u.parts[n.PartNumber]
 			switch {
-			case i > 0 && n.PartNumber <= named[i-1].PartNumber:
-				return badRequest("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
 			case !ok || !etagListed(n.ETag, quoteETag(part.md5)):
 				return errInvalidPart
 			case i < len(named)-1 && part.data.size < minPartSize:
