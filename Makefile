@@ -1,0 +1,71 @@
+# koboshi. `make help` lists the targets; `make demo` and `make test` are where to begin.
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+MAX_BINARY    := 15000000
+MAX_EXPOSURE  := 25
+FUZZTIME      := 20s
+
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
+BIN   := $(CURDIR)/.build
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build koboshi and koboshi-mock into .build
+	$(BUILD) -o $(BIN)/ ./cmd/koboshi ./cmd/koboshi-mock
+
+.PHONY: demo
+demo: build ## publish, boot, promote, refuse: the main job on a loopback AWS
+	@bash cmd/koboshi-mock/demo/demo.sh $(BIN)
+
+.PHONY: test
+test: ## the tests, with the race detector
+	go test -race ./...
+
+.PHONY: e2e
+e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI, root or minutes
+	PATH="$(BIN):$$PATH" go test -race -tags e2e -timeout 30m ./...
+
+$(BIN)/versitygw:
+	GOBIN=$(BIN) go install $(VERSITYGW)
+
+.PHONY: lint
+lint: ## gofmt, go vet and golangci-lint
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	go vet -tags e2e ./...
+	go run $(GOLANGCI_LINT) run --build-tags e2e ./...
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is used (needs vuln.go.dev)
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: units
+units: ## check the unit files as systemd itself does
+	@sh systemd/check-units.sh $(MAX_EXPOSURE)
+
+.PHONY: size
+size: build ## hold the binary under its limit
+	@size=$$(stat -c %s $(BIN)/koboshi); echo "koboshi: $$size bytes, at most $(MAX_BINARY)"; test $$size -le $(MAX_BINARY)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	@sh -e -c 'go list ./... | while read -r pkg; do \
+		for target in $$(go test -list "^Fuzz" $$pkg | grep "^Fuzz" || true); do \
+			echo "== $$pkg $$target"; go test -run "^$$" -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done'
+
+.PHONY: bench
+bench: ## benchmarks of the parts
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN)

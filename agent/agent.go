@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// Agent is one app on one machine. Every field is set by who builds it.
+type Agent struct {
+	Files   *config.Config // what the files say, before any tag
+	Version string         // of this agent, for the report
+
+	Machine machine
+	LocalID func() (string, bool) // the instance id without the network, where the machine tells
+	Connect func(*config.Config, instance.Identity) (Cloud, error)
+
+	Store *store.Store
+	State *os.Root // <state>
+	Run   *os.Root // <run>
+
+	Trust artifacts.Trust
+
+	Service service
+	Ready   func() error // tells systemd that the boot is done
+
+	Now     func() time.Time
+	Observe func(status.Event)
+	Explain func(error) *status.Error // an error as people and reports shall see it
+}
+
+// Cloud is what only an identified and configured machine can talk to.
+type Cloud struct {
+	Releases releases
+	Hooks    hooks
+}
+
+// machine is what tells who this instance is.
+type machine interface {
+	Identity(ctx context.Context) (instance.Identity, error)
+	Tags(ctx context.Context, names ...string) (map[string]string, error)
+	TargetState(ctx context.Context) (string, error) // "" = not in a group
+}
+
+// releases is where an app's documents and artifacts come from. It yields only
+// what was verified.
+type releases interface {
+	Pointer(ctx context.Context, channel string) (*artifacts.VerifiedPointer, error)
+	Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error)
+	Artifact(ctx context.Context, a artifacts.Artifact, s *status.Span) (Artifact, error)
+}
+
+// Artifact is one artifact as it comes in.
+type Artifact struct {
+	Content store.Content
+	Index   []byte // the release's own index, verified; nil where it has none
+	Close   func() error
+}
+
+// hooks is the Auto Scaling group's side of a launch.
+type hooks interface {
+	Group(ctx context.Context, instance string) (group, state string, err error)
+	KeepAlive(ctx context.Context, hook asg.Hook, after time.Duration, report func(n int, err error))
+	Complete(ctx context.Context, hook asg.Hook, result asg.Result) (asg.Outcome, error)
+}
+
+// service is how the app is started.
+type service interface {
+	// Restart runs the app from <root>/current, in place of what ran before,
+	// and returns the gate that what it started has to pass.
+	Restart(ctx context.Context, env []string) (Gate, error)
+}
+
+// Gate waits until what was started is healthy and has stayed so. override is
+// what the release itself says of its health.
+type Gate func(ctx context.Context, override artifacts.Health) (health.Report, error)

@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"koboshi/agent/status"
+)
+
+// Boot is what systemd starts on every launch and reboot. It returns the
+// report that it has also left in the state directory; the error is nil where
+// the exit code is 0.
+//
+// At launch a hook waits to hear of the outcome. After a reboot none does: what
+// served before is started first, before anything is asked of the network, and
+// the channel is looked at afterwards.
+func (a *Agent) Boot(ctx context.Context) (status.Report, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	defer cancel()
+	r := a.begin("boot")
+	unlock, err := r.lock(ctx, true)
+	if err != nil {
+		return r.refuse(err)
+	}
+	defer unlock()
+
+	r.startWithoutNetwork(ctx)
+	if err := r.discover(ctx); err != nil {
+		return r.end(ctx, failed(err))
+	}
+	if r.servedHere() {
+		return r.end(ctx, r.reboot(ctx))
+	}
+	return r.end(ctx, r.launch(ctx))
+}
+
+// launch is the first boot of an instance, or what is left of it after a crash.
+func (r *run) launch(ctx context.Context) outcome {
+	if _, held := r.held(); held {
+		r.warn("a hold does not count at launch")
+	}
+	hook := r.awaitedHook(ctx)
+	stopHeartbeats := r.keepAlive(ctx, hook)
+	out := r.converge(ctx)
+	if out.err != nil {
+		out = r.settleLaunch(ctx, out)
+	}
+	stopHeartbeats()
+	out = r.signal(ctx, hook, out)
+	r.prune(ctx)
+	return out
+}
+
+// reboot converges a machine that has served before. The app is started first,
+// unless that has been done already.
+func (r *run) reboot(ctx context.Context) outcome {
+	if r.up == "" {
+		r.startCurrent(ctx)
+	}
+	r.ready()
+	out := r.follow(ctx)
+	if out.verdict == status.Stale {
+		out.cause, out.err = out.err, nil // a boot is no check: what serves goes on serving
+	}
+	return out
+}
+
+// startWithoutNetwork brings back what served before the reboot where the
+// firmware tells which instance this is.
+func (r *run) startWithoutNetwork(ctx context.Context) {
+	if id, ok := r.LocalID(); ok {
+		r.who.ID = id
+		if r.servedHere() {
+			r.startCurrent(ctx)
+		}
+	}
+}
+
+// startCurrent is best effort: where the app does not come up, converging
+// starts it again, and judges.
+func (r *run) startCurrent(ctx context.Context) {
+	current, ok, err := r.Store.Current()
+	if err != nil || !ok {
+		return
+	}
+	if err := r.serve(ctx, current); err != nil {
+		r.warn("%s did not come up after the reboot: %v", current.Version(), err)
+	}
+}
+
+// servedHere tells whether this very instance has been through its launch and
+// has a current release that was healthy on it.
+func (r *run) servedHere() bool {
+	if r.state.Instance != r.who.ID || r.state.Signalled == nil {
+		return false
+	}
+	current, ok, err := r.Store.Current()
+	return err == nil && ok && current.HealthyOn(r.who.ID)
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// target is what the channel names, proven.
+type target struct {
+	pointer  *artifacts.VerifiedPointer
+	manifest *artifacts.VerifiedManifest
+}
+
+// resolve asks the channel for its release.
+func (r *run) resolve(ctx context.Context, s *status.Span) (target, error) {
+	pointer, err := r.pointer(ctx, s)
+	if err != nil {
+		return target{}, err
+	}
+	return r.manifest(ctx, pointer)
+}
+
+// pointer reads the channel. Its sequence is durable before anything else is
+// done with it, so that a crash cannot make this machine believe an older one.
+func (r *run) pointer(ctx context.Context, s *status.Span) (*artifacts.VerifiedPointer, error) {
+	s.Attempt()
+	pointer, err := r.cloud.Releases.Pointer(ctx, r.config.Channel)
+	if err != nil {
+		return nil, err
+	}
+	channel := r.config.Channel
+	if err := sequenceOf(r.state, channel).Admit(pointer.Sequence(), r.config.Trust.Floor[channel]); err != nil {
+		return nil, err
+	}
+	r.setSequence(channel, pointer.Sequence())
+	if err := r.state.Save(r.State); err != nil {
+		return nil, fmt.Errorf("remember the sequence: %w: %w", store.ErrDisk, err)
+	}
+	return pointer, pointer.CheckExpiry(r.Now())
+}
+
+func (r *run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) (target, error) {
+	manifest, err := r.cloud.Releases.Manifest(ctx, pointer.Reference())
+	if err != nil {
+		return target{}, err
+	}
+	t := target{pointer, manifest}
+	r.report.Target = t.describe()
+	return t, nil
+}
+
+// moved asks once more what the channel names. A channel that cannot be read
+// now has been read a moment ago: what it named then is what counts.
+func (r *run) moved(ctx context.Context, t target) (*artifacts.VerifiedPointer, bool) {
+	var next *artifacts.VerifiedPointer
+	err := r.steps.Do(ctx, "recheck", func(ctx context.Context, s *status.Span) (err error) {
+		next, err = r.pointer(ctx, s)
+		return err
+	})
+	if err != nil {
+		r.warn("the channel could not be checked again: %v", err)
+		return nil, false
+	}
+	return next, next.Reference() != t.pointer.Reference()
+}
+
+// learnSequences takes over what the installed releases' pointers prove, for a
+// state file that was lost or is older than the disk.
+func (r *run) learnSequences() error {
+	releases, err := r.Store.Releases()
+	if err != nil {
+		return err
+	}
+	for _, rel := range releases {
+		if p, ok := rel.Pointer(r.Trust, r.config.App); ok {
+			channel := p.Pointer().Channel
+			if sequenceOf(r.state, channel).Number < p.Sequence().Number {
+				r.setSequence(channel, p.Sequence())
+			}
+		}
+	}
+	return nil
+}
+
+func sequenceOf(s status.State, channel string) artifacts.Sequence {
+	cached := s.Sequences[channel]
+	var payload artifacts.Digest
+	if err := payload.UnmarshalText([]byte(cached.Payload)); err != nil {
+		return artifacts.Sequence{Number: cached.Number}
+	}
+	return artifacts.Sequence{Number: cached.Number, Payload: payload}
+}
+
+func (r *run) setSequence(channel string, s artifacts.Sequence) {
+	if r.state.Sequences == nil {
+		r.state.Sequences = map[string]status.Sequence{}
+	}
+	r.state.Sequences[channel] = status.Sequence{Number: s.Number, Payload: s.Payload.String(), Seen: r.Now().UTC()}
+}
+
+func (t target) describe() *status.Release {
+	p := t.pointer.Pointer()
+	return &status.Release{Version: p.Version, ManifestSHA256: t.manifest.SHA256().String(), Sequence: p.Sequence}
+}

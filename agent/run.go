@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts/store"
+)
+
+// Why a run ended early.
+var (
+	ErrDeadline    = errors.New("the deadline has passed")
+	ErrInterrupted = errors.New("interrupted")
+)
+
+// run is one Boot or Sync while it lasts.
+type run struct {
+	*Agent
+	config *config.Config // Files, and later the tags too
+	who    instance.Identity
+	cloud  Cloud
+	state  status.State
+
+	steps  *status.Timeline
+	report status.Report
+
+	up        string // the ID of the release that is known to be up and healthy, "" = none
+	installed bool   // this run has installed a release
+}
+
+// outcome is how a run ends. err is nil where the exit code is 0; cause is why
+// a stale release serves all the same.
+type outcome struct {
+	verdict status.Verdict
+	err     error
+	cause   error
+}
+
+func failed(err error) outcome { return outcome{verdict: status.Failed, err: err} }
+
+func (a *Agent) begin(command string) *run {
+	return &run{
+		Agent:  a,
+		config: a.Files,
+		steps:  status.NewTimeline(a.Observe),
+		report: status.Report{Agent: a.Version, Command: command, App: a.Files.App, Started: a.Now().UTC()},
+	}
+}
+
+// lock makes this the only run of the app on the machine, and reads what the
+// last one left.
+func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
+	unlock, err = store.Lock(ctx, r.Run, wait)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.loadState(); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// loadState reads the cached state. One that is damaged is made again from the
+// disk: the sequences are in the pointers that lie beside the releases.
+func (r *run) loadState() error {
+	state, err := status.LoadState(r.State)
+	if errors.Is(err, status.ErrDamaged) {
+		r.warn("%s is made again from the installed releases: %v", status.StateFile, err)
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	r.state = state
+	return r.learnSequences()
+}
+
+// discover asks who this machine is and what its tags choose.
+func (r *run) discover(ctx context.Context) error {
+	return r.steps.Do(ctx, "discover", func(ctx context.Context, _ *status.Span) error {
+		who, err := r.Machine.Identity(ctx)
+		if err != nil {
+			return err
+		}
+		r.who, r.state = who, r.state.For(who.ID)
+		tags, err := r.Machine.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
+		if err := r.tolerateTags(err); err != nil {
+			return err
+		}
+		r.configure(tags)
+		r.cloud, err = r.Connect(r.config, who)
+		return err
+	})
+}
+
+// tolerateTags lets a machine without readable tags go on with what is baked.
+func (r *run) tolerateTags(err error) error {
+	switch {
+	case errors.Is(err, instance.ErrTagsOff):
+		return nil
+	case errors.Is(err, instance.ErrHostileTag):
+		r.warn("%v", err)
+		return nil
+	}
+	return err
+}
+
+func (r *run) configure(tags map[string]string) {
+	effective, warnings := r.Files.WithTags(tags)
+	r.config = effective
+	for _, w := range warnings {
+		r.warn("%s", w)
+	}
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.report.Warnings = append(r.report.Warnings, status.Clean(fmt.Sprintf(format, args...), 500))
+}
+
+// refuse ends a run that never had the lock: the report of the one that has it
+// stays.
+func (r *run) refuse(err error) (status.Report, error) {
+	r.report.Verdict, r.report.Error = status.Failed, r.Explain(err)
+	return r.report, err
+}
+
+// end completes the report and leaves it in the state directory.
+func (r *run) end(ctx context.Context, out outcome) (status.Report, error) {
+	if out.err != nil {
+		out.err = because(endedBy(ctx), out.err)
+	}
+	r.describe(out)
+	if err := r.report.Save(r.State); err != nil && out.err == nil {
+		out.err = fmt.Errorf("report: %w", err)
+	}
+	return r.report, out.err
+}
+
+// endedBy tells the deadline and an interruption from whatever failed because
+// of them.
+func endedBy(ctx context.Context) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, ErrDeadline):
+		return ErrDeadline
+	}
+	return ErrInterrupted
+}
+
+// because puts the reason before what failed for it.
+func because(reason, err error) error {
+	if reason == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", reason, err)
+}
+
+func (r *run) describe(out outcome) {
+	rep := &r.report
+	rep.Channel, rep.Verdict = r.config.Channel, out.verdict
+	rep.MS = r.Now().Sub(rep.Started).Milliseconds()
+	rep.Steps = r.steps.Steps()
+	rep.Instance.ID, rep.Instance.Region, rep.Instance.AZ = r.who.ID, r.who.Region, r.who.AZ
+	rep.Instance.Group = r.config.Lifecycle.Group
+	if current, ok, err := r.Store.Current(); ok && err == nil {
+		rep.Release = r.describeRelease(current)
+	}
+	if previous, ok, err := r.Store.Previous(); ok && err == nil {
+		rep.Previous = r.describeRelease(previous)
+	}
+	if err := errors.Join(out.err, out.cause); err != nil {
+		rep.Error = r.Explain(err)
+	}
+}
+
+// recordSignal makes durable that this instance has been through its launch.
+func (r *run) recordSignal(result string) error {
+	r.state.Instance = r.who.ID
+	r.state.Signalled = &status.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
+	return r.state.Save(r.State)
+}

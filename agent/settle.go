@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/store"
+	"koboshi/artifacts/unpack"
+)
+
+// kindOf sorts a failure into what fallback.when speaks of. What is "" (a full
+// disk, a missing role, the deadline) never ends as stale at launch.
+func kindOf(err error) string {
+	is := func(targets ...error) bool {
+		return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
+	}
+	switch {
+	case is(ErrDeadline, ErrInterrupted, instance.ErrNoCredentials, store.ErrDisk):
+		return ""
+	case is(health.ErrUnhealthy, ErrActivate):
+		return config.Unhealthy
+	case is(artifacts.ErrUntrusted, artifacts.ErrIntegrity, unpack.ErrRefused):
+		return config.Untrusted
+	case is(artifacts.ErrExpired, artifacts.ErrTooOld, artifacts.ErrNoPlatform, fetch.ErrTransport):
+		return config.Unavailable
+	}
+	if _, ok := errors.AsType[*fetch.ResolveError](err); ok {
+		return config.Unavailable
+	}
+	return ""
+}
+
+// settleLaunch decides what a launch that did not reach its target ends as: the
+// last good release where the configuration allows it for this kind of failure,
+// else nothing that a load balancer may send requests to.
+func (r *run) settleLaunch(ctx context.Context, out outcome) outcome {
+	kind := kindOf(out.err)
+	candidates := r.candidates()
+	if slices.Contains(r.config.Fallback.When, kind) {
+		for _, rel := range candidates {
+			if err := r.fallBack(ctx, rel); err != nil {
+				r.warn("no fallback to %s: %v", rel.Version(), err)
+				continue
+			}
+			return outcome{verdict: status.Stale, cause: out.err}
+		}
+	}
+	if kind == config.Unhealthy && len(candidates) > 0 {
+		r.putBack(ctx, candidates[0])
+	}
+	return out
+}
+
+// candidates are the releases that may serve instead of the target, best
+// first.
+func (r *run) candidates() []store.Release {
+	all, err := r.Store.Candidates(r.who.ID)
+	if err != nil {
+		r.warn("no fallback: %v", err)
+	}
+	return slices.DeleteFunc(all, func(rel store.Release) bool {
+		return r.report.Target != nil && rel.ManifestSHA256().String() == r.report.Target.ManifestSHA256
+	})
+}
+
+func (r *run) fallBack(ctx context.Context, rel store.Release) error {
+	limit := time.Duration(r.config.Fallback.MaxAge)
+	if age := r.Now().Sub(rel.Seen()); limit == 0 || age > limit {
+		return fmt.Errorf("its channel was last seen %s ago, fallback.max_age is %s", age.Round(time.Second), limit)
+	}
+	if r.up == rel.ID() {
+		return nil
+	}
+	return r.serve(ctx, rel)
+}
+
+// putBack leaves the last good release under current for whoever looks at the
+// instance. It is started but not waited for: the instance will not serve.
+func (r *run) putBack(ctx context.Context, rel store.Release) {
+	if _, err := r.start(ctx, rel); err != nil {
+		r.warn("%s could not be put back: %v", rel.Version(), err)
+	}
+}
+
+// settleLive decides the same for a machine that serves: whatever happened,
+// what served goes on serving.
+func (r *run) settleLive(ctx context.Context, out outcome, before store.Release, had bool) outcome {
+	if !had {
+		return out
+	}
+	if r.up != before.ID() {
+		if err := r.serve(ctx, before); err != nil {
+			r.warn("%s was put back but is not healthy: %v", before.Version(), err)
+			return out
+		}
+	}
+	if kindOf(out.err) == config.Unavailable {
+		out.verdict = status.Stale
+	}
+	return out
+}

@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"koboshi/agent/status"
+)
+
+// SyncOptions are the choices of a [Agent.Sync].
+type SyncOptions struct {
+	Wait bool // for another run to end, instead of giving up at once
+}
+
+// Sync converges a live machine to its channel. It never signals a hook, and
+// whatever happens leaves a release serving: the new one, or the one before.
+func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	defer cancel()
+	r := a.begin("sync")
+	unlock, err := r.lock(ctx, o.Wait)
+	if err != nil {
+		return r.refuse(err)
+	}
+	defer unlock()
+
+	if err := r.discover(ctx); err != nil {
+		return r.end(ctx, failed(err))
+	}
+	r.assumeCurrentIsUp()
+	out := r.follow(ctx)
+	if out.err == nil {
+		r.prune(ctx)
+	}
+	return r.end(ctx, out)
+}
+
+// assumeCurrentIsUp spares a release that was healthy here a restart.
+func (r *run) assumeCurrentIsUp() {
+	if current, ok, err := r.Store.Current(); err == nil && ok && current.HealthyOn(r.who.ID) {
+		r.up = current.ID()
+	}
+}
+
+// follow converges a machine that serves, unless it is held where it is.
+func (r *run) follow(ctx context.Context) outcome {
+	before, had := r.lastGood()
+	if _, held := r.held(); held && had {
+		return outcome{verdict: status.Held}
+	}
+	out := r.converge(ctx)
+	if out.err != nil {
+		out = r.settleLive(ctx, out, before, had)
+	}
+	return out
+}

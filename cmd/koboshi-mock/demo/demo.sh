@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# The main job of koboshi on a loopback AWS: publish a release, boot an
+# instance, promote another release, boot a second instance, and refuse a
+# release that somebody has changed. Everything happens in a temporary
+# directory and on 127.0.0.0/8, and nothing is left behind.
+#
+#	demo.sh BIN    BIN holds koboshi and koboshi-mock
+set -euo pipefail
+
+bin=$1
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+PATH="$bin:$PATH"
+
+finish() {
+	for pid in "$work"/*/run/web.pid; do
+		if [ -e "$pid" ]; then kill "$(cat "$pid")" 2>/dev/null || true; fi
+	done
+	if [ -n "${mock:-}" ]; then kill "$mock" 2>/dev/null || true; fi
+	rm -rf "$work"
+}
+trap finish EXIT
+
+bold= reset=
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' reset=$'\e[0m'; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$reset"; }
+show() { # the command as a user would type it, then what it prints
+	local line="$*"
+	printf '$ %s\n' "${line//"$work/"/}"
+	"$@"
+}
+
+# configure NAME writes the configuration of an instance. On EC2 every instance
+# has its own disk and address; here they share a laptop.
+configure() {
+	cat >"$work/$1.toml" <<EOF
+app      = "web"
+source   = "s3://releases/apps"
+[trust]
+keys     = ["$work/release.pub"]
+[install]
+root     = "$work/$1/opt"
+[service]
+restart  = ["./web", "restart", "$2:8080", "$work/$1/run/web.pid"]
+[health]
+url      = "http://$2:8080/healthz"
+timeout  = "20s"
+bake     = "1s"
+[state]
+dir      = "$work/$1/state"
+run      = "$work/$1/run"
+EOF
+}
+
+# launch NAME ADDRESS makes Auto Scaling launch an instance and points this
+# shell's metadata at it, as if it ran there.
+launch() {
+	configure "$1" "$2"
+	eval "$(koboshi-mock launch --group web)"
+	echo "Auto Scaling launched $INSTANCE_ID; its hook waits: $(koboshi-mock state "$INSTANCE_ID")"
+}
+
+build() { # VERSION
+	mkdir -p "$work/web-$1"
+	(cd "$here/web" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$1" -o "$work/web-$1/web" .)
+}
+
+say "1. A loopback AWS: S3, Auto Scaling, and metadata for each instance"
+koboshi-mock serve --bucket releases --group web --launch-hook koboshi-launching --hook-timeout 60s \
+	--ready-file "$work/ready" >"$work/mock.env" &
+mock=$!
+until [ -e "$work/ready" ]; do sleep 0.05; done
+# shellcheck disable=SC1091
+. "$work/mock.env"
+echo "listening at $AWS_ENDPOINT_URL"
+
+say "2. A release: built, signed, published, and named by the channel \"stable\""
+build 1.0.0
+show koboshi keygen --out "$work/release"
+show koboshi publish --source s3://releases/apps --app web --version 1.0.0 --key "$work/release.key" "$work/web-1.0.0"
+show koboshi promote --source s3://releases/apps --app web --channel stable --version 1.0.0 --key "$work/release.key"
+
+say "3. An instance boots: nothing is baked in, the channel decides"
+launch one 127.0.0.11
+show koboshi --config "$work/one.toml" boot
+show koboshi --config "$work/one.toml" status --timeline
+show "$work/web-1.0.0/web" get http://127.0.0.11:8080/
+echo "the group says: $(koboshi-mock state "$INSTANCE_ID")"
+
+say "4. Version 2 is promoted; the next instance comes up with it"
+build 2.0.0
+# shellcheck disable=SC1091
+. "$work/mock.env"
+show koboshi publish --source s3://releases/apps --app web --version 2.0.0 --key "$work/release.key" "$work/web-2.0.0"
+show koboshi promote --source s3://releases/apps --app web --channel stable --version 2.0.0 --key "$work/release.key"
+launch two 127.0.0.12
+show koboshi --config "$work/two.toml" boot
+show "$work/web-2.0.0/web" get http://127.0.0.12:8080/
+echo "the group says: $(koboshi-mock state "$INSTANCE_ID")"
+
+say "5. Somebody changes one byte in the bucket: the next instance refuses it and is replaced"
+koboshi-mock fault '{"service": "s3", "operation": "GetObject", "path": "releases/2.0.0/web-", "corrupt": 100000}' >/dev/null
+launch three 127.0.0.13
+code=0
+show koboshi --config "$work/three.toml" boot || code=$?
+echo "exit code $code; the group says: $(koboshi-mock state "$INSTANCE_ID")"
+[ "$code" -eq 16 ]
+
+say "That was koboshi: only what was signed comes into service, and the group always learns how it ended"

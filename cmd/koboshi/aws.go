@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+
+	"koboshi/agent/instance"
+	"koboshi/artifacts/s3"
+)
+
+// The one retry budget of the process. It is the SDK's own retryer that spends
+// it: no request is retried by two layers.
+const (
+	maxAttempts = 8
+	maxBackoff  = 8 * time.Second
+	retryTokens = 500 // a retry costs 5 or 10 of them, a success gives one back
+)
+
+// loadAWS reads the standard AWS environment. seed spreads the retries of a
+// fleet: an instance's id, or anything else that differs.
+func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
+	retryer := newRetryer(seed)
+	cfg, err := awsconfig.LoadDefaultConfig(ctx,
+		awsconfig.WithRetryer(func() aws.Retryer { return retryer }),
+		awsconfig.WithHTTPClient(s3.HTTPClient()),
+		awsconfig.WithAppID("koboshi"),
+	)
+	if err != nil {
+		return cfg, marked{fmt.Errorf("AWS settings: %w", err), errConfig}
+	}
+	return cfg, nil
+}
+
+// forLaptop is the release side's way: credentials from wherever the AWS CLI
+// would take them.
+func forLaptop(cfg aws.Config) aws.Config {
+	cfg.Credentials = typed(cfg.Credentials)
+	return cfg
+}
+
+// forInstance uses what the instance says of itself where the environment says
+// nothing: its region, and its role's credentials over IMDSv2 only.
+func forInstance(cfg aws.Config, metadata *instance.Metadata, region string) aws.Config {
+	if cfg.Region == "" {
+		cfg.Region = region
+	}
+	if aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
+		cfg.Credentials = metadata.Credentials()
+	}
+	cfg.Credentials = typed(cfg.Credentials)
+	return cfg
+}
+
+// typed lets a caller tell missing credentials from what fails because of them.
+func typed(p aws.CredentialsProvider) aws.CredentialsProvider {
+	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		if p == nil {
+			return aws.Credentials{}, instance.ErrNoCredentials
+		}
+		c, err := p.Retrieve(ctx)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, instance.ErrNoCredentials) {
+			err = marked{err, instance.ErrNoCredentials}
+		}
+		return c, err
+	})
+}
+
+// newRetryer is explicit about what the SDK would otherwise take from the
+// environment: attempts, budget and pace.
+func newRetryer(seed string) aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.MaxBackoff = maxBackoff
+		o.RateLimiter = ratelimit.NewTokenRateLimit(retryTokens)
+		o.Backoff = &jitter{seed: seed}
+	})
+}
+
+// jitter is exponential backoff whose random part is hashed from a seed, so
+// that a fleet that fails together does not come back together.
+type jitter struct {
+	seed  string
+	calls atomic.Uint64
+}
+
+// BackoffDelay is between half and the whole of 100 ms, 200 ms, 400 ms and so
+// on up to maxBackoff.
+func (j *jitter) BackoffDelay(attempt int, _ error) (time.Duration, error) {
+	whole := maxBackoff
+	if attempt < 6 {
+		whole = 100 * time.Millisecond << attempt
+	}
+	return whole/2 + time.Duration(float64(whole/2)*j.fraction()), nil
+}
+
+// fraction is a number from 0 to 1 that differs from call to call.
+func (j *jitter) fraction() float64 {
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, j.seed, j.calls.Add(1)) // a hash does not fail
+	return float64(h.Sum64()>>11) / (1 << 53)
+}

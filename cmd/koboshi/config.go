@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/config"
+)
+
+func (c *cli) config() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "check or show the configuration",
+		Long:    "Check the configuration files, or show what is in effect and where each value comes from.",
+		GroupID: forImage,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usage(fmt.Errorf("config: want check or show"))
+		},
+	}
+	cmd.AddCommand(c.configCheck(), c.configShow())
+	return cmd
+}
+
+func (c *cli) configCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "read the configuration and the trusted keys, and say what is wrong with them",
+		Long:  "Read the configuration and the trusted keys, and say what is wrong with them." + exits(ok, badUsage, badConfig),
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := c.loadConfig()
+			if err != nil {
+				return err
+			}
+			if _, err := loadTrust(cfg); err != nil {
+				return err
+			}
+			c.ui.printf("%s: ok, app %s, channel %s\n", c.configFile, cfg.App, cfg.Channel)
+			return nil
+		},
+	}
+}
+
+func (c *cli) configShow() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "print the effective configuration, each value with its origin",
+		Long:  "Print the effective configuration as TOML, each value with its origin. Tags of the\ninstance are not asked for." + exits(ok, badUsage, badConfig),
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := c.loadConfig()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return c.ui.printJSON(settingsJSON(cfg))
+			}
+			return c.showSettings(cfg)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (c *cli) showSettings(cfg *config.Config) error {
+	w := tabwriter.NewWriter(c.ui.out, 0, 0, 2, ' ', 0)
+	for _, s := range cfg.Settings() {
+		if _, err := fmt.Fprintf(w, "%s = %s\t# %s\n", s.Key, s.Value, s.Origin); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+type settingJSON struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"` // as TOML spells it
+	Origin string `json:"origin"`
+}
+
+func settingsJSON(cfg *config.Config) []settingJSON {
+	var out []settingJSON
+	for _, s := range cfg.Settings() {
+		out = append(out, settingJSON{s.Key, s.Value, s.Origin.String()})
+	}
+	return out
+}

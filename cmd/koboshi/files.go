@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"koboshi/agent/config"
+	"koboshi/artifacts"
+)
+
+// loadConfig reads the configuration file and its drop-ins.
+func (c *cli) loadConfig() (*config.Config, error) {
+	names, err := dropIns(c.configFile)
+	if err != nil {
+		return nil, err
+	}
+	var files []config.File
+	for _, name := range append([]string{c.configFile}, names...) {
+		data, err := os.ReadFile(filepath.Clean(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, hinted{marked{err, errConfig}, "bake a configuration in, or name one by --config"}
+		}
+		if err != nil {
+			return nil, marked{err, errConfig}
+		}
+		files = append(files, config.File{Name: name, Data: data})
+	}
+	return config.Parse(files...)
+}
+
+// dropIns are the files of koboshi.d beside the configuration, in name order.
+func dropIns(file string) ([]string, error) {
+	names, err := filepath.Glob(filepath.Join(filepath.Dir(file), "koboshi.d", "*.toml"))
+	if err != nil {
+		return nil, marked{err, errConfig}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// loadTrust reads the trusted keys.
+func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
+	var keys []artifacts.PublicKey
+	for _, name := range cfg.Trust.Keys {
+		key, err := readKey(name, artifacts.ParsePublicKey)
+		if err != nil {
+			return artifacts.Trust{}, marked{fmt.Errorf("trust.keys: %w", err), errConfig}
+		}
+		keys = append(keys, key)
+	}
+	trust, err := artifacts.NewTrust(version, cfg.Trust.Threshold, keys...)
+	if err != nil {
+		return trust, marked{fmt.Errorf("trust: %w", err), errConfig}
+	}
+	return trust, nil
+}
+
+// readKeys reads signing keys.
+func readKeys(names []string) ([]artifacts.PrivateKey, error) {
+	var keys []artifacts.PrivateKey
+	for _, name := range names {
+		key, err := readKey(name, artifacts.ParsePrivateKey)
+		if err != nil {
+			return nil, hinted{usage(err), "koboshi keygen makes a key, and so does openssl genpkey -algorithm ed25519"}
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func readKey[K any](name string, parse func([]byte) (K, error)) (key K, err error) {
+	data, err := os.ReadFile(filepath.Clean(name))
+	if err != nil {
+		return key, err
+	}
+	if key, err = parse(data); err != nil {
+		return key, fmt.Errorf("%s: %w", name, err)
+	}
+	return key, nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// floors is the architecture: a package imports only what lies on a lower
+// floor, never sideways and never up. Packages that are not listed are for
+// tests only.
+var floors = map[string]int{
+	"artifacts/durable": 0,
+
+	"artifacts": 1, "artifacts/unpack": 1, "agent/instance": 1, "agent/asg": 1,
+	"agent/lease": 1, "agent/health": 1, "agent/status": 1, "systemd": 1,
+
+	"artifacts/fetch": 2, "artifacts/store": 2, "artifacts/publish": 2,
+	"artifacts/s3": 2, "artifacts/dir": 2, "agent/config": 2,
+
+	"agent": 3,
+
+	"cmd/koboshi": 4, "cmd/koboshi-mock": 4,
+}
+
+// testOnly are packages that no product package may import.
+var testOnly = []string{"agent/awstest", "artifacts/buckettest"}
+
+// reserved are outside modules that only some packages may use.
+var reserved = map[string][]string{
+	"github.com/aws/":                    {"artifacts/s3", "agent/asg", "agent/instance", "cmd/koboshi"},
+	"github.com/coreos/go-systemd":       {"systemd"},
+	"github.com/godbus/":                 {"systemd"},
+	"go.uber.org/zap":                    {"agent", "cmd/koboshi", "cmd/koboshi-mock"},
+	"github.com/spf13/cobra":             {"cmd/koboshi", "cmd/koboshi-mock"},
+	"github.com/rogpeppe/go-internal":    {},
+	"text/template":                      {}, // switches off the linker's dead-code elimination
+	"html/template":                      {},
+	"os/exec":                            {"agent/health", "cmd/koboshi-mock/demo/web"},
+	"github.com/BurntSushi/toml":         {"agent/config"},
+	"github.com/klauspost/compress":      {"artifacts/unpack", "artifacts/publish"},
+	"github.com/hashicorp/":              {"artifacts/fetch", "agent/health"},
+	"github.com/secure-systems-lab/":     {"artifacts"},
+	"github.com/go-json-experiment/json": {"artifacts", "artifacts/unpack", "artifacts/store", "agent/status", "cmd/koboshi", "cmd/koboshi-mock"},
+}
+
+// TestFloors reads the sources themselves, so that the test cache notices a
+// change in any of them.
+func TestFloors(t *testing.T) {
+	root := os.DirFS("../..")
+	seen := map[string]bool{}
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "/testdata/") {
+			return err
+		}
+		dir := path.Dir(name)
+		seen[dir] = true
+		for _, imported := range imports(t, root, name) {
+			if fault := trespass(dir, imported); fault != "" {
+				t.Errorf("%s imports %s: %s", name, imported, fault)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"artifacts", "agent", "cmd/koboshi"} {
+		if !seen[p] {
+			t.Errorf("no source of %s was read", p)
+		}
+	}
+}
+
+func imports(t *testing.T, root fs.FS, name string) []string {
+	t.Helper()
+	source, err := fs.ReadFile(root, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, imported)
+	}
+	return out
+}
+
+// trespass says what is wrong with an import, or nothing.
+func trespass(importer, imported string) string {
+	if slices.ContainsFunc(testOnly, func(p string) bool { return importer == p || strings.HasPrefix(importer, p+"/") }) {
+		return ""
+	}
+	for prefix, allowed := range reserved {
+		if strings.HasPrefix(imported, prefix) && !slices.Contains(allowed, importer) {
+			return "only for " + strings.Join(append(slices.Clone(allowed), "tests"), ", ")
+		}
+	}
+	own, ok := strings.CutPrefix(imported, "koboshi/")
+	if !ok {
+		return ""
+	}
+	if slices.Contains(testOnly, own) {
+		if importer == "cmd/koboshi-mock" {
+			return ""
+		}
+		return "it is for tests"
+	}
+	above, listed := floors[importer]
+	if !listed {
+		return "the importer is on no floor"
+	}
+	below, listed := floors[own]
+	if !listed {
+		return "it is on no floor"
+	}
+	if below >= above {
+		return "it does not lie on a lower floor"
+	}
+	return ""
+}
+
+func TestTrespassIsNoticed(t *testing.T) {
+	for _, forbidden := range [][2]string{
+		{"artifacts", "koboshi/artifacts/fetch"},               // up
+		{"artifacts/fetch", "koboshi/artifacts/store"},         // sideways
+		{"artifacts/fetch", "koboshi/agent"},                   // up, across
+		{"agent", "koboshi/cmd/koboshi"},                       // up
+		{"agent", "koboshi/agent/awstest"},                     // a test package
+		{"agent", "github.com/aws/aws-sdk-go-v2/service/s3"},   // the SDK
+		{"agent/health", "github.com/coreos/go-systemd/v22/x"}, // systemd
+		{"artifacts/store", "go.uber.org/zap"},                 // a leaf that logs
+		{"cmd/other", "koboshi/agent"},                         // an unknown package
+	} {
+		if trespass(forbidden[0], forbidden[1]) == "" {
+			t.Errorf("%s may import %s", forbidden[0], forbidden[1])
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/artifacts"
+)
+
+func (c *cli) keygen() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "keygen --out DIR/NAME",
+		Short: "make a pair of signing keys",
+		Long: "Make an Ed25519 key pair: NAME.key (PKCS#8 PEM, mode 0600) signs releases and stays\n" +
+			"with the release side; NAME.pub (PKIX PEM) is baked into AMIs and named in trust.keys.\n" +
+			"Keys made by openssl genpkey -algorithm ed25519 work too." + exits(ok, badUsage, diskFailed),
+		Example: "  koboshi keygen --out keys/release",
+		GroupID: releaseSide,
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return c.runKeygen(out) },
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`DIR/NAME` of the two files")
+	return required(cmd, "out")
+}
+
+func (c *cli) runKeygen(out string) error {
+	key, err := artifacts.GenerateKey()
+	if err != nil {
+		return err
+	}
+	private, err := key.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	public, err := key.Public().MarshalPEM()
+	if err != nil {
+		return err
+	}
+	if err := create(out+".key", private, 0o600); err != nil {
+		return err
+	}
+	if err := create(out+".pub", public, 0o644); err != nil {
+		return errors.Join(err, os.Remove(out+".key"))
+	}
+	c.ui.printf("%s.key\n%s.pub\nkey id %s\n", out, out, key.Public().ID())
+	return nil
+}
+
+// create writes a file that must not exist: a key is never overwritten.
+func create(name string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return hinted{usage(fmt.Errorf("%s exists", name)), "keys are never overwritten: choose another --out, or move the old pair away"}
+	}
+	if err != nil {
+		return usage(err)
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// required marks flags without which a command makes no sense.
+func required(cmd *cobra.Command, flags ...string) *cobra.Command {
+	for _, name := range flags {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flag is not defined: a mistake in this file
+		}
+	}
+	return cmd
+}

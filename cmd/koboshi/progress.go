@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"koboshi/agent/status"
+	"koboshi/systemd"
+)
+
+// setLogFormat chooses how a run is told: "" is progress at a terminal and
+// lines elsewhere.
+func (u *ui) setLogFormat(format string) error {
+	switch format {
+	case "":
+		if !u.terminal {
+			u.log = newLogger(u, "console")
+		}
+	case "json", "console":
+		u.json = format == "json"
+		u.log = newLogger(u, format)
+		u.terminal, u.colour = false, false
+	default:
+		return usage(fmt.Errorf("--log-format %q, want json or console", format))
+	}
+	return nil
+}
+
+// newLogger writes to standard error. The journal has its own time stamps, so
+// only JSON carries one.
+func newLogger(u *ui, format string) *zap.Logger {
+	cfg := zapcore.EncoderConfig{MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder, EncodeDuration: zapcore.MillisDurationEncoder}
+	encoder := zapcore.NewConsoleEncoder(cfg)
+	if format == "json" {
+		cfg.TimeKey, cfg.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+		encoder = zapcore.NewJSONEncoder(cfg)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(u.err), zap.InfoLevel))
+}
+
+// observe is told of every step of a run: people see progress, the journal one
+// line a step, and systemd what the start is waiting for.
+func (u *ui) observe(e status.Event) {
+	switch {
+	case u.log != nil:
+		u.logStep(e)
+	case u.terminal:
+		u.drawStep(e)
+	}
+	if e.Kind == status.Started {
+		_ = systemd.Notify("STATUS=" + e.Step.Name) // systemd's status line is a courtesy
+	}
+}
+
+func (u *ui) logStep(e status.Event) {
+	if e.Kind != status.Finished {
+		return
+	}
+	fields := []zap.Field{zap.String("step", e.Step.Name), zap.Int64("ms", e.Step.MS)}
+	if e.Step.Bytes > 0 {
+		fields = append(fields, zap.Int64("bytes", e.Step.Bytes))
+	}
+	if e.Step.Attempts > 1 {
+		fields = append(fields, zap.Int("attempts", e.Step.Attempts))
+	}
+	if e.Step.Error != "" {
+		u.log.Warn("step failed", append(fields, zap.String("error", e.Step.Error))...)
+		return
+	}
+	u.log.Info("step", fields...)
+}
+
+func (u *ui) drawStep(e status.Event) {
+	took := time.Duration(e.Step.MS) * time.Millisecond
+	u.clear()
+	switch {
+	case e.Kind != status.Finished:
+		_, _ = fmt.Fprintf(u.err, "  %-9s %s", e.Step.Name, transfer(e, took))
+		u.line = true
+	case e.Step.Error != "":
+		_, _ = fmt.Fprintf(u.err, "%s %-9s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
+	default:
+		_, _ = fmt.Fprintf(u.err, "%s %-9s %8s  %s\n", u.paint(green, "✓"), e.Step.Name, status.Duration(took), u.paint(dim, moved(e.Step, took)))
+	}
+}
+
+// transfer is how far a step has come: bytes, rate and time left.
+func transfer(e status.Event, took time.Duration) string {
+	if e.Step.Bytes == 0 || took <= 0 {
+		return "…"
+	}
+	text := fmt.Sprintf("%8s  %s", status.Bytes(e.Step.Bytes), status.Rate(e.Step.Bytes, took))
+	if e.Total > e.Step.Bytes {
+		left := time.Duration(float64(took) * float64(e.Total-e.Step.Bytes) / float64(e.Step.Bytes))
+		text = fmt.Sprintf("%8s of %s  %s  %s left", status.Bytes(e.Step.Bytes), status.Bytes(e.Total), status.Rate(e.Step.Bytes, took), status.Duration(left))
+	}
+	return text
+}
+
+func moved(s status.Step, took time.Duration) string {
+	if s.Bytes == 0 {
+		return ""
+	}
+	return status.Bytes(s.Bytes) + "  " + status.Rate(s.Bytes, took)
+}
+
+// clear takes the line of progress away before something else is written.
+func (u *ui) clear() {
+	if u.line {
+		_, _ = fmt.Fprint(u.err, "\r\x1b[K")
+		u.line = false
+	}
+}

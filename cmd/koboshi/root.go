@@ -1,0 +1,54 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// version is this agent's own. Manifests may ask for a minimum of it.
+const version = "0.1.0"
+
+const defaultConfig = "/etc/koboshi/koboshi.toml"
+
+// cli is one invocation: the flags that every command has, and what it writes
+// to.
+type cli struct {
+	ui         *ui
+	configFile string
+	logFormat  string
+	started    bool // the arguments were understood and a command runs
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "koboshi",
+		Short:         "bring an instance to the release its channel names, proven",
+		Long:          "koboshi brings an EC2 instance to the release that its channel names, proven by\nsignature and hash, and tells the Auto Scaling group when it serves.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			c.started = true
+			return c.ui.setLogFormat(c.logFormat)
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d beside it")
+	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "", "`json` or console; the default is for people at a terminal and console elsewhere")
+	root.AddGroup(
+		&cobra.Group{ID: onInstance, Title: "On the instance:"},
+		&cobra.Group{ID: releaseSide, Title: "On the release side:"},
+		&cobra.Group{ID: forImage, Title: "For the AMI:"},
+	)
+	root.AddCommand(
+		c.boot(), c.sync(), c.status(), c.verify(),
+		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
+		c.config(), c.version(),
+	)
+	return root
+}
+
+// The groups in which `koboshi --help` lists the commands.
+const (
+	onInstance  = "instance"
+	releaseSide = "release"
+	forImage    = "image"
+)

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/artifacts"
+	"koboshi/systemd"
+)
+
+// unitService starts the app as a systemd unit.
+type unitService struct {
+	config *config.Config
+}
+
+// Restart runs the unit's job. The connection to systemd lasts as long as the
+// gate watches the unit through it.
+func (s unitService) Restart(ctx context.Context, _ []string) (agent.Gate, error) {
+	manager, err := systemd.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	invocation, err := manager.Restart(ctx, s.config.Service.Unit)
+	if err != nil {
+		manager.Close()
+		return nil, err
+	}
+	return func(ctx context.Context, override artifacts.Health) (health.Report, error) {
+		defer manager.Close()
+		return gateOf(s.config, override).Wait(ctx, invocation)
+	}, nil
+}
+
+// commandService starts the app by a command, where there is no systemd.
+type commandService struct {
+	config *config.Config
+}
+
+func (s commandService) Restart(ctx context.Context, env []string) (agent.Gate, error) {
+	since := time.Now()
+	_, err := health.Run(ctx, health.Cmd{
+		Args:    s.config.Service.Restart,
+		Dir:     current(s.config),
+		Env:     append(systemEnv(), env...),
+		Timeout: time.Duration(s.config.Health.Timeout),
+		Log:     filepath.Join(s.config.State.Run, "restart.log"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, override artifacts.Health) (health.Report, error) {
+		return gateOf(s.config, override).WaitSince(ctx, since)
+	}, nil
+}
+
+// gateOf is the configuration's gate with what the release overrides.
+func gateOf(cfg *config.Config, override artifacts.Health) health.Gate {
+	h := cfg.Health
+	if override.URL != "" || override.TCP != "" || len(override.Command) > 0 {
+		h.URL, h.TCP, h.Command = override.URL, override.TCP, override.Command
+	}
+	if override.Timeout > 0 {
+		h.Timeout = override.Timeout
+	}
+	if override.Bake > 0 {
+		h.Bake = override.Bake
+	}
+	return health.Gate{
+		Probe: health.Probe{
+			URL: h.URL, TCP: h.TCP, Command: inTree(cfg, override.Command, h.Command),
+			Dir: current(cfg), Env: systemEnv(),
+		},
+		Timeout: time.Duration(h.Timeout),
+		Bake:    time.Duration(h.Bake),
+	}
+}
+
+// inTree resolves a release's own command, which is a path inside its tree; a
+// command of the configuration is taken as it stands.
+func inTree(cfg *config.Config, own, command []string) []string {
+	if len(own) == 0 {
+		return command
+	}
+	return append([]string{filepath.Join(current(cfg), own[0])}, own[1:]...)
+}
+
+func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, "current") }
+
+// systemEnv is what a command finds of our environment: how to find programs,
+// and nothing that could be a credential.
+func systemEnv() []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+strings.ToValidUTF8(value, ""))
+		}
+	}
+	return env
+}

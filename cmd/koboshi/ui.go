@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/term"
+
+	"koboshi/agent/status"
+)
+
+// Rules for what koboshi says: one line each, beginning with a lower-case
+// letter and without a full stop. Errors are `koboshi: error: …`, and where
+// something can be done, `koboshi: hint: …`. Results go to standard output,
+// everything else to standard error. A person at a terminal gets progress and
+// colour; a pipe or journal gets neither.
+
+// ui owns every sentence that a user reads.
+type ui struct {
+	out, err io.Writer
+	terminal bool // a person looks at standard error
+	colour   bool
+	json     bool        // --log-format json
+	log      *zap.Logger // nil at a terminal, unless asked for
+	line     bool        // a line of progress stands on the terminal
+}
+
+func newUI(out, err io.Writer) *ui {
+	terminal := isTerminal(err)
+	return &ui{out: out, err: err, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == ""}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// printf writes a result.
+func (u *ui) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(u.out, format, args...) // a closed pipe ends the process by SIGPIPE
+}
+
+// printJSON writes a result for machines.
+func (u *ui) printJSON(v any) error {
+	enc := json.NewEncoder(u.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// say writes a line that is no result.
+func (u *ui) say(format string, args ...any) {
+	u.clear()
+	_, _ = fmt.Fprintf(u.err, "koboshi: "+format+"\n", args...)
+}
+
+// fail writes the one error line, and the hint where there is one.
+func (u *ui) fail(err error) {
+	e := explain(err)
+	if u.json {
+		u.log.Error(e.Message, zap.Int("code", e.Code), zap.String("hint", e.Hint))
+		return
+	}
+	u.say("%s %s", u.paint(red, "error:"), e.Message)
+	if e.Hint != "" {
+		u.say("%s %s", u.paint(yellow, "hint:"), e.Hint)
+	}
+}
+
+// warn writes what went wrong without ending the run.
+func (u *ui) warn(text string) {
+	if u.json {
+		u.log.Warn(text)
+		return
+	}
+	u.say("%s %s", u.paint(yellow, "warning:"), text)
+}
+
+// summary is the last line of a run: what serves here, and why.
+func (u *ui) summary(r status.Report) {
+	if u.json {
+		u.log.Info("done", zap.String("verdict", string(r.Verdict)), zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Int64("ms", r.MS))
+		return
+	}
+	took := status.Duration(time.Duration(r.MS) * time.Millisecond)
+	switch {
+	case r.Verdict == status.Failed && r.Release == nil:
+		u.say("%s: nothing serves (%s, %s)", r.App, u.paint(red, "failed"), took)
+	case r.Release == nil:
+		u.say("%s: nothing installed (%s, %s)", r.App, r.Verdict, took)
+	default:
+		u.say("%s %s serves (%s, %s)%s", r.App, r.Release.Version, u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
+	}
+}
+
+// aside tells what the channel wanted where something else serves, and what the
+// hook was told.
+func aside(r status.Report) string {
+	var text string
+	if r.Target != nil && r.Release != nil && r.Target.ManifestSHA256 != r.Release.ManifestSHA256 {
+		text = fmt.Sprintf(", channel %s names %s", r.Channel, r.Target.Version)
+	}
+	if r.Lifecycle.Result != "" {
+		text += fmt.Sprintf(", hook %s: %s", r.Lifecycle.Hook, r.Lifecycle.Result)
+	}
+	return text
+}
+
+type paint string
+
+const (
+	red    paint = "31"
+	green  paint = "32"
+	yellow paint = "33"
+	dim    paint = "2"
+)
+
+func verdictColour(v status.Verdict) paint {
+	switch v {
+	case status.Fresh, status.Current:
+		return green
+	case status.Failed:
+		return red
+	}
+	return yellow
+}
+
+func (u *ui) paint(p paint, text string) string {
+	if !u.colour {
+		return text
+	}
+	return "\x1b[" + string(p) + "m" + text + "\x1b[0m"
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"os"
+	"runtime/debug"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/artifacts"
+
+	"koboshi/artifacts/store"
+	"koboshi/systemd"
+)
+
+// memoryLimit keeps the Go heap small; a download's buffers lie outside it.
+const memoryLimit = 96 << 20
+
+// newAgent builds an agent from the configuration files. Nothing is asked of
+// the network yet. done closes what was opened.
+func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := loadTrust(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := openDirs(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	debug.SetMemoryLimit(memoryLimit)
+	metadata := instance.New(instance.Options{})
+	return &agent.Agent{
+		Files:   cfg,
+		Version: version,
+		Machine: metadata,
+		LocalID: localID,
+		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
+			return connect(ctx, cfg, trust, metadata, who)
+		},
+		Store:   d.store,
+		State:   d.state,
+		Run:     d.run,
+		Trust:   trust,
+		Service: newService(cfg),
+		Ready:   systemd.Notifier{}.Ready,
+		Now:     time.Now,
+		Observe: c.ui.observe,
+		Explain: explain,
+	}, d.close, nil
+}
+
+// connect makes the clients of AWS, once for the whole run.
+func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, metadata *instance.Metadata, who instance.Identity) (agent.Cloud, error) {
+	settings, err := loadAWS(ctx, who.ID)
+	if err != nil {
+		return agent.Cloud{}, err
+	}
+	settings = forInstance(settings, metadata, who.Region)
+	o := &origin{trust: trust, app: cfg.App}
+	for _, s := range cfg.Source {
+		source, err := openSource(settings, s, cfg.App)
+		if err != nil {
+			return agent.Cloud{}, marked{fmt.Errorf("source: %w", err), errConfig}
+		}
+		o.sources = append(o.sources, source)
+	}
+	return agent.Cloud{Releases: o, Hooks: asg.New(settings)}, nil
+}
+
+// localID is the instance id that the firmware tells. Where the environment
+// points the metadata elsewhere, as a laptop's does, the firmware is not asked.
+func localID() (string, bool) {
+	if os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT") != "" {
+		return "", false
+	}
+	return instance.LocalID(instance.AssetTag)
+}
+
+func newService(cfg *config.Config) interface {
+	Restart(context.Context, []string) (agent.Gate, error)
+} {
+	if cfg.Service.Unit != "" {
+		return unitService{cfg}
+	}
+	return commandService{cfg}
+}
+
+// dirs are the three places where an app keeps anything on the machine.
+type dirs struct {
+	store      *store.Store
+	state, run *os.Root
+}
+
+func openDirs(cfg *config.Config) (d dirs, err error) {
+	if d.store, err = store.Open(cfg.Install.Root); err != nil {
+		return d, err
+	}
+	if d.state, err = openDir(cfg.State.Dir); err != nil {
+		return d, err
+	}
+	d.run, err = openDir(cfg.State.Run)
+	return d, err
+}
+
+func (d dirs) close() {
+	_ = errors.Join(d.store.Close(), d.state.Close(), d.run.Close()) // read-only descriptors
+}
+
+func openDir(name string) (*os.Root, error) {
+	if err := os.MkdirAll(name, 0o755); err != nil {
+		return nil, marked{err, store.ErrDisk}
+	}
+	dir, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, marked{err, store.ErrDisk}
+	}
+	return dir, nil
+}
