@@ -63,15 +63,21 @@ func decode(data []byte, v any, options ...json.Options) error {
 	return nil
 }
 
-// save writes v as indented JSON. Its texts are cleaned on the way, so that no
-// byte of an error message can make the write fail.
+// save replaces a file by v as indented JSON.
 func save(dir *os.Root, name string, v any, mode os.FileMode) error {
-	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "),
-		json.WithMarshalers(json.MarshalToFunc(encodeText)))
+	data, err := encode(v)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	return durable.WriteFile(dir, name, append(data, '\n'), mode)
+	return durable.WriteFile(dir, name, data, mode)
+}
+
+// encode cleans texts on the way, so that no byte of an error message can make
+// it fail.
+func encode(v any) ([]byte, error) {
+	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "),
+		json.WithMarshalers(json.MarshalToFunc(encodeText)))
+	return append(data, '\n'), err
 }
 
 func encodeText(e *jsontext.Encoder, text string) error {

@@ -54,6 +54,9 @@ func (s Step) duration() time.Duration {
 	return time.Duration(min(max(s.MS, 0), longest.Milliseconds())) * time.Millisecond
 }
 
+// rated is how many bytes a rate takes: below it says more about latency.
+const rated = 1_000_000
+
 // detail puts first what is out of the ordinary, since narrow pictures cut the
 // end off.
 func (s Step) detail() string {
@@ -62,7 +65,10 @@ func (s Step) detail() string {
 		parts = append(parts, fmt.Sprintf("%d attempts", s.Attempts))
 	}
 	if s.Bytes > 0 {
-		parts = append(parts, Bytes(s.Bytes), Rate(s.Bytes, s.duration()))
+		parts = append(parts, Bytes(s.Bytes))
+	}
+	if s.Bytes >= rated {
+		parts = append(parts, Rate(s.Bytes, s.duration()))
 	}
 	parts = append(parts, s.Note, s.Error)
 	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })

@@ -44,7 +44,7 @@ func TestDoRecordsStep(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 			return boom
 		})
-		if err != boom {
+		if !errors.Is(err, boom) || err.Error() != boom.Error() {
 			t.Errorf("Do = %v, want the function's own error", err)
 		}
 		want := Step{
