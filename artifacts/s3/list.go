@@ -33,6 +33,10 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Ob
 }
 
 func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield func(artifacts.Object, error) bool) bool {
+	if page.Name == nil { // the SDK reads any other document as an empty list
+		yield(artifacts.Object{}, b.failed("list", prefix, artifacts.Condition{}, &AnswerError{"list", "", "a ListBucketResult"}))
+		return false
+	}
 	for _, found := range page.Contents {
 		full := aws.ToString(found.Key)
 		if !strings.HasPrefix(full, b.prefix+prefix) {

@@ -15,7 +15,11 @@ import (
 	"koboshi/artifacts/s3"
 )
 
-const attempts = 3
+const (
+	attempts  = 3
+	accessKey = "AKIDEXAMPLE"
+	secretKey = "secret-of-the-test"
+)
 
 // config is what cmd builds from the environment, with retries that do not
 // make a test wait.
@@ -23,7 +27,7 @@ func config(url string) aws.Config {
 	return aws.Config{
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(url),
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret-of-the-test", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		HTTPClient:   s3.HTTPClient(),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {

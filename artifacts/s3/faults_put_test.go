@@ -1,0 +1,160 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"koboshi/agent/awstest"
+	"koboshi/artifacts"
+)
+
+func TestErrorsOfPut(t *testing.T) {
+	absent, etag := artifacts.Condition{Absent: true}, artifacts.Condition{ETag: `"x"`}
+	for name, c := range map[string]struct {
+		fault    awstest.Fault
+		when     artifacts.Condition
+		sentinel error
+		requests int
+	}{
+		"exists":               {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, absent, artifacts.ErrExists, 1},
+		"changed":              {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, etag, artifacts.ErrChanged, 1},
+		"object gone":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, etag, artifacts.ErrChanged, 1},
+		"bucket gone":          {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, etag, artifacts.ErrNotFound, 1},
+		"denied":               {awstest.Fault{Status: 403, Code: "AccessDenied"}, absent, artifacts.ErrDenied, 1},
+		"conflict without end": {awstest.Fault{Status: 409, Code: "ConditionalRequestConflict"}, absent, nil, attempts},
+		"down":                 {awstest.Fault{Status: 503, Code: "SlowDown"}, absent, nil, attempts},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, server := mocked(t)
+			c.fault.Operation = "PutObject"
+			server.Faults().Add(c.fault)
+			_, err := put(t, b, "k", []byte(text), c.when)
+			wantSentinel(t, err, c.sentinel)
+			if n := server.Calls().Count("s3", "PutObject"); n != c.requests {
+				t.Errorf("asked %d times, want %d", n, c.requests)
+			}
+			discreet(t, err)
+		})
+	}
+}
+
+func TestConflictPasses(t *testing.T) {
+	b, server := mocked(t)
+	server.Faults().Add(awstest.Fault{Operation: "PutObject", Status: 409, Code: "ConditionalRequestConflict", Times: 2})
+	if _, err := put(t, b, "k", []byte(text), artifacts.Condition{Absent: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(t, b, "k", artifacts.Range{}); got != text || err != nil {
+		t.Errorf("stored %q and %v", got, err)
+	}
+}
+
+// The doc comment of Put warns of it; package publish has to cope.
+func TestLostReplyLooksLikeARival(t *testing.T) {
+	b, server := mocked(t)
+	server.Faults().Add(awstest.Fault{Operation: "PutObject", Applied: true, Reset: true, Times: 1})
+	_, err := put(t, b, "k", []byte(text), artifacts.Condition{Absent: true})
+	wantSentinel(t, err, artifacts.ErrExists)
+	if got, err := get(t, b, "k", artifacts.Range{}); got != text || err != nil {
+		t.Errorf("stored %q and %v, want our own bytes", got, err)
+	}
+}
+
+var large = bytes.Repeat([]byte("large object "), 17<<20/13)
+
+func TestLargePutIsAbortedOnFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault    awstest.Fault
+		sentinel error
+		aborts   int
+	}{
+		"a part is denied":    {awstest.Fault{Operation: "UploadPart", Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied, 1},
+		"a part never passes": {awstest.Fault{Operation: "UploadPart", Reset: true}, nil, 1},
+		"lost at the end":     {awstest.Fault{Operation: "CompleteMultipartUpload", Status: 412, Code: "PreconditionFailed"}, artifacts.ErrExists, 1},
+		"200 with an error":   {awstest.Fault{Operation: "CompleteMultipartUpload", Body: "<Error><Code>AccessDenied</Code></Error>"}, nil, 1},
+		"not even begun":      {awstest.Fault{Operation: "CreateMultipartUpload", Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, server := mocked(t)
+			server.Faults().Add(c.fault)
+			_, err := put(t, b, "k", large, artifacts.Condition{Absent: true})
+			wantSentinel(t, err, c.sentinel)
+			discreet(t, err)
+			if n := server.Calls().Count("s3", "AbortMultipartUpload"); n != c.aborts {
+				t.Errorf("aborted %d times, want %d", n, c.aborts)
+			}
+			if keys := server.S3().Keys("releases"); len(keys) != 0 {
+				t.Errorf("stored %q", keys)
+			}
+		})
+	}
+}
+
+// After a conflict S3 wants the upload begun anew, every part of it; after a
+// lost answer the upload is no more, and the rival is ourselves.
+func TestLargePutBeginsAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault    awstest.Fault
+		sentinel error
+	}{
+		"conflict":   {awstest.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, nil},
+		"lost reply": {awstest.Fault{Applied: true, Reset: true, Times: 1}, artifacts.ErrExists},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, server := mocked(t)
+			c.fault.Operation = "CompleteMultipartUpload"
+			server.Faults().Add(c.fault)
+			_, err := put(t, b, "k", large, artifacts.Condition{Absent: true})
+			if c.sentinel != nil || err != nil {
+				wantSentinel(t, err, c.sentinel)
+			}
+			if got, ok := server.S3().Object("releases", "apps/web/k"); !ok || !bytes.Equal(got, large) {
+				t.Errorf("stored %d bytes, want %d", len(got), len(large))
+			}
+		})
+	}
+}
+
+func TestLargePutIsAbortedWhenCancelled(t *testing.T) {
+	b, server := mocked(t)
+	server.Faults().Add(awstest.Fault{Operation: "UploadPart", Hang: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := b.Put(ctx, "k", bytes.NewReader(large), int64(len(large)), artifacts.Condition{})
+		done <- err
+	}()
+	if err := server.Calls().Await(t.Context(), "s3", "UploadPart", 2); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	if n := server.Calls().Count("s3", "AbortMultipartUpload"); n != 1 {
+		t.Errorf("aborted %d times, want once", n)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	b, _ := mocked(t)
+	var mu sync.Mutex
+	var seen []int64
+	b.Progress = func(key string, sent, size int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if key != "k" || size != int64(len(large)) {
+			t.Errorf("told of %q with %d bytes", key, size)
+		}
+		seen = append(seen, sent)
+	}
+	if _, err := put(t, b, "k", large, artifacts.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 2 || max(seen[0], seen[1]) != int64(len(large)) {
+		t.Errorf("told %d, want two steps to %d", seen, len(large))
+	}
+}
