@@ -18,6 +18,7 @@ type archive struct {
 	headers []byte // of the entry under way: long names and PAX records, then its own
 	left    int64  // bytes of the body still to be read
 	padding int64  // bytes between the body and the next header
+	buf     [blockSize]byte
 }
 
 // Where fields are in a header block.
@@ -37,7 +38,7 @@ func newArchive(r io.Reader, limits Limits) *archive {
 
 // next returns the next header, or nil after the last one.
 func (a *archive) next() (*tar.Header, error) {
-	if err := a.fill(make([]byte, a.padding)); err != nil {
+	if _, err := a.fill(a.buf[:a.padding]); err != nil {
 		return nil, err
 	}
 	a.headers = a.headers[:0]
@@ -68,8 +69,7 @@ func (a *archive) next() (*tar.Header, error) {
 // block reads one header block, or nothing where the archive ends: at a zero
 // block, or where the stream ends between entries.
 func (a *archive) block() ([]byte, error) {
-	var block [blockSize]byte
-	n, err := readFull(a.src, block[:])
+	n, err := readFull(a.src, a.buf[:])
 	switch between := len(a.headers) == 0; {
 	case err != nil:
 		return nil, err
@@ -77,10 +77,10 @@ func (a *archive) block() ([]byte, error) {
 		return nil, nil
 	case n < blockSize:
 		return nil, errTruncated
-	case between && block == [blockSize]byte{}:
+	case between && a.buf == [blockSize]byte{}:
 		return nil, a.end()
 	}
-	a.headers = append(a.headers, block[:]...)
+	a.headers = append(a.headers, a.buf[:]...)
 	return a.headers[len(a.headers)-blockSize:], nil
 }
 
@@ -109,7 +109,8 @@ func (a *archive) metadata(block []byte) error {
 	}
 	start := len(a.headers)
 	a.headers = append(a.headers, make([]byte, size+padding(size))...)
-	return a.fill(a.headers[start:])
+	_, err = a.fill(a.headers[start:])
+	return err
 }
 
 // global reads a global PAX header, such as the comment of git archive. It may
@@ -173,17 +174,17 @@ func (a *archive) Read(p []byte) (int, error) {
 	if a.left == 0 {
 		return 0, io.EOF
 	}
-	p = p[:min(int64(len(p)), a.left)]
-	a.left -= int64(len(p))
-	return len(p), a.fill(p)
+	n, err := a.fill(p[:min(int64(len(p)), a.left)])
+	a.left -= int64(n)
+	return n, err
 }
 
-func (a *archive) fill(p []byte) error {
+func (a *archive) fill(p []byte) (int, error) {
 	n, err := readFull(a.src, p)
 	if err == nil && n < len(p) {
-		return errTruncated
+		err = errTruncated
 	}
-	return err
+	return n, err
 }
 
 var errTruncated = refuse("", "truncated")

@@ -1,0 +1,184 @@
+package unpack
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A tape is a tar stream written block by block, so that it can say what no
+// tar writer would.
+type tape struct{ bytes.Buffer }
+
+// A head is one header block. Zero fields are what is usual.
+type head struct {
+	name, link string
+	flag       byte   // '0'
+	mode       int64  // 0644
+	size       int64  // of the body, where the field is not given
+	field      string // the size field, verbatim
+	magic      string // "ustar\x0000"
+	spoil      bool   // the checksum
+}
+
+func (t *tape) block(h head) {
+	var b [512]byte
+	if h.flag == 0 {
+		h.flag = tar.TypeReg
+	}
+	if h.mode == 0 {
+		h.mode = 0o644
+	}
+	if h.field == "" {
+		h.field = fmt.Sprintf("%011o", h.size)
+	}
+	if h.magic == "" {
+		h.magic = "ustar\x0000"
+	}
+	copy(b[0:100], h.name)
+	copy(b[100:108], fmt.Sprintf("%07o", h.mode))
+	copy(b[108:124], "0000000\x000000000\x00")
+	copy(b[124:136], h.field)
+	copy(b[136:148], "00000000000\x00")
+	copy(b[148:156], "        ")
+	b[156] = h.flag
+	copy(b[157:257], h.link)
+	copy(b[257:265], h.magic)
+	var sum int
+	for _, c := range b {
+		sum += int(c)
+	}
+	if h.spoil {
+		sum++
+	}
+	copy(b[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	t.Write(b[:])
+}
+
+func (t *tape) entry(h head, body string) {
+	if h.size == 0 {
+		h.size = int64(len(body))
+	}
+	t.block(h)
+	t.WriteString(body)
+	t.Write(make([]byte, -len(body)&511))
+}
+
+func (t *tape) file(name, body string) { t.entry(head{name: name}, body) }
+func (t *tape) dir(name string)        { t.block(head{name: name, flag: tar.TypeDir, mode: 0o755}) }
+func (t *tape) symlink(name, target string) {
+	t.block(head{name: name, link: target, flag: tar.TypeSymlink})
+}
+func (t *tape) hardlink(name, to string) { t.block(head{name: name, link: to, flag: tar.TypeLink}) }
+func (t *tape) end()                     { t.Write(make([]byte, 1024)) }
+
+// pax writes a PAX header: flag x or g, and pairs of key and value.
+func (t *tape) pax(flag byte, pairs ...string) {
+	var body strings.Builder
+	for pair := range slices.Chunk(pairs, 2) {
+		body.WriteString(paxRecord(pair[0], pair[1]))
+	}
+	t.entry(head{name: "PaxHeaders/x", flag: flag}, body.String())
+}
+
+func paxRecord(key, value string) string {
+	rest := fmt.Sprintf(" %s=%s\n", key, value)
+	size := len(rest)
+	for size != len(rest)+len(fmt.Sprint(size)) {
+		size = len(rest) + len(fmt.Sprint(size))
+	}
+	return fmt.Sprint(size) + rest
+}
+
+// A yard is a directory with things beside dest that no archive may touch.
+type yard struct {
+	path   string
+	dest   *os.Root
+	before map[string]string
+}
+
+func newYard(t testing.TB) *yard {
+	t.Helper()
+	y := &yard{path: t.TempDir()}
+	for _, dir := range []string{"dest", "dest-evil"} {
+		must(t, os.Mkdir(filepath.Join(y.path, dir), 0o755))
+	}
+	for _, file := range []string{"canary", "dest-evil/canary"} {
+		must(t, os.WriteFile(filepath.Join(y.path, file), []byte("alive"), 0o644))
+	}
+	dest, err := os.OpenRoot(filepath.Join(y.path, "dest"))
+	must(t, err)
+	t.Cleanup(func() { _ = dest.Close() })
+	y.dest, y.before = dest, picture(t, y.path, "dest")
+	return y
+}
+
+// check fails the test if anything beside dest has changed.
+func (y *yard) check(t testing.TB) {
+	t.Helper()
+	if after := picture(t, y.path, "dest"); !maps.Equal(after, y.before) {
+		t.Errorf("outside the directory: %v\nbefore: %v", after, y.before)
+	}
+}
+
+// tree is the picture of dest.
+func (y *yard) tree(t testing.TB) map[string]string {
+	t.Helper()
+	return picture(t, filepath.Join(y.path, "dest"), "")
+}
+
+// picture says for each path below dir, but for skip, what it is: type, mode
+// and content.
+func picture(t testing.TB, dir, skip string) map[string]string {
+	t.Helper()
+	seen := map[string]string{}
+	must(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil || rel == "." {
+			return err
+		}
+		if rel == skip {
+			return fs.SkipDir
+		}
+		seen[rel], err = look(name, d)
+		return err
+	}))
+	return seen
+}
+
+func look(name string, d fs.DirEntry) (string, error) {
+	info, err := d.Info()
+	if err != nil {
+		return "", err
+	}
+	var content string
+	switch info.Mode().Type() {
+	case fs.ModeSymlink:
+		content, err = os.Readlink(name)
+		return "-> " + content, err
+	case 0:
+		var data []byte
+		data, err = os.ReadFile(name)
+		content = string(data)
+	}
+	return fmt.Sprintf("%v %s", info.Mode(), content), err
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var roomy = Options{Limits: Limits{Bytes: 1 << 20, Entries: 1000}}
