@@ -25,6 +25,7 @@ const (
 
 // Texts are cut by count, because an SVG cannot measure them.
 const (
+	svgTitleRunes  = 96
 	svgNameRunes   = 18
 	svgDetailRunes = 36
 )
@@ -95,7 +96,7 @@ func (d *drawing) open(title string) {
 		svgWidth, height, svgWidth, height)
 	d.printf("<title>%s</title>\n%s", html.EscapeString(title), svgStyle)
 	d.printf(`<rect class="page" width="%d" height="%d" rx="6"/>`+"\n", svgWidth, height)
-	d.text("title", svgMargin, 34, title)
+	d.text("title", svgMargin, 34, Blocks.cut(title, svgTitleRunes))
 }
 
 func (d *drawing) axis() {
@@ -116,13 +117,22 @@ func (d *drawing) row(i int, r Row) {
 	base := float64(top + svgBar - 3)
 	from, to := place(r, d.first, d.total, svgPlot)
 	name, detail := Clean(r.Name, maxText), Clean(r.Detail, maxText)
-	d.printf("<g>\n<title>%s</title>\n", html.EscapeString(Clean(name+": "+Duration(r.Duration())+" "+detail, maxText)))
+	d.printf("<g>\n<title>%s</title>\n", html.EscapeString(r.tooltip()))
 	d.text("name", svgMargin, base, Blocks.cut(name, svgNameRunes))
 	d.printf(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n",
 		r.class(), svgLeft+from, top, max(to-from, 2), svgBar)
 	d.text("number", svgDuration, base, Duration(r.Duration()))
 	d.text("small", svgDetail, base, Blocks.cut(detail, svgDetailRunes))
 	d.printf("</g>\n")
+}
+
+// tooltip is the row's whole text, which the columns may have cut.
+func (r Row) tooltip() string {
+	text := r.Name + ": " + Duration(r.Duration())
+	if r.Detail != "" {
+		text += ", " + r.Detail
+	}
+	return Clean(text, maxText)
 }
 
 // legend explains the colours, where there is more than one.
