@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"koboshi/artifacts/unpack"
+)
+
+// ErrDisk is the sentinel of everything that the disk would not do: no space,
+// no inodes, read-only, I/O errors.
+var ErrDisk = errors.New("disk")
+
+// DiskError is a disk operation that failed.
+type DiskError struct {
+	Op  string // such as "unpack"
+	Err error
+}
+
+func (e *DiskError) Error() string { return fmt.Sprintf("disk: %s: %v", e.Op, e.Err) }
+
+// Unwrap is the cause, with its errno.
+func (e *DiskError) Unwrap() error { return e.Err }
+
+// Is makes every such error an [ErrDisk].
+func (e *DiskError) Is(target error) bool { return target == ErrDisk }
+
+// SpaceError tells that a tree would not fit.
+type SpaceError struct {
+	What       string // "bytes" or "inodes"
+	Need, Have int64
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("disk: no space: %d %s needed, %d free", e.Need, e.What, e.Have)
+}
+
+// Is makes every such error an [ErrDisk].
+func (e *SpaceError) Is(target error) bool { return target == ErrDisk }
+
+// LinkError tells that current or previous names nothing that could serve. It
+// is a warning: the store goes on as if the link were not there.
+type LinkError struct {
+	Link   string // "current" or "previous"
+	Target string // as it stands in the link; "" = it is no link
+	Err    error
+}
+
+func (e *LinkError) Error() string {
+	return fmt.Sprintf("%s -> %q is no release: %v", e.Link, e.Target, e.Err)
+}
+
+// Unwrap is the cause; ErrDisk where the disk could not be read.
+func (e *LinkError) Unwrap() error { return e.Err }
+
+// onDisk makes err the disk's, unless it is one of this package's already.
+func onDisk(op string, err error) error {
+	if err == nil || errors.Is(err, ErrDisk) {
+		return err
+	}
+	return &DiskError{Op: op, Err: err}
+}
+
+// contentError marks what came out of Input.Content on its way through parsers.
+type contentError struct{ err error }
+
+func (e *contentError) Error() string { return e.err.Error() }
+func (e *contentError) Unwrap() error { return e.err }
+
+// blame says whose fault it is that a tree could not be made: the content's,
+// the archive's, the caller's who has stopped it, or else the disk's.
+func blame(ctx context.Context, err error) error {
+	if content, ok := errors.AsType[*contentError](err); ok {
+		return content.err
+	}
+	switch {
+	case err == nil, errors.Is(err, unpack.ErrRefused):
+		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return onDisk("unpack", err)
+}

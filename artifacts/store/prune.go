@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"koboshi/artifacts/durable"
+)
+
+// Prune deletes releases that nobody needs, what is incomplete, and what was
+// left in .staging; it returns the names of the releases it removed. It never
+// touches what current and previous name, and keeps in all at least keep
+// releases, as far as there are healthy ones: those that passed the gate last.
+//
+// A release is moved to .staging before it is deleted, so that half of one is
+// never taken for a whole.
+func (s *Store) Prune(ctx context.Context, keep int) ([]string, error) {
+	s.staging.Lock()
+	defer s.staging.Unlock()
+	removed, err := s.retire(ctx, keep)
+	return removed, errors.Join(err, s.sweep(ctx), s.sweepTemporary())
+}
+
+// retire moves releases out of reach, in the order of their names.
+func (s *Store) retire(ctx context.Context, keep int) (removed []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names, err := s.names(releasesDir)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.kept(keep)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if slices.Contains(kept, name) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return removed, context.Cause(ctx)
+		}
+		err := s.change("retire", func() error {
+			return durable.Rename(s.root, path.Join(releasesDir, name), stagingName(name))
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed = append(removed, name)
+	}
+	return removed, nil
+}
+
+// kept is what links name, even if it is broken, and then the releases that
+// were healthy last.
+func (s *Store) kept(keep int) (kept []string, err error) {
+	for _, link := range []string{currentLink, previousLink} {
+		if target, err := s.root.Readlink(link); err == nil && !slices.Contains(kept, path.Base(target)) {
+			kept = append(kept, path.Base(target))
+		}
+	}
+	all, err := s.Releases()
+	slices.SortStableFunc(all, func(a, b Release) int { return b.HealthySince().Compare(a.HealthySince()) })
+	for _, r := range all {
+		if len(kept) < keep && !r.HealthySince().IsZero() && !slices.Contains(kept, r.id) {
+			kept = append(kept, r.id)
+		}
+	}
+	return kept, err
+}
+
+// sweep empties .staging.
+func (s *Store) sweep(ctx context.Context) error {
+	names, err := s.names(stagingDir)
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		err = errors.Join(err, s.change("sweep", func() error { return s.root.RemoveAll(path.Join(stagingDir, name)) }))
+	}
+	return err
+}
+
+// sweepTemporary removes links and documents that a crash left half-written.
+func (s *Store) sweepTemporary() error {
+	releases, err := s.names(releasesDir)
+	dirs := []string{"."}
+	for _, id := range releases {
+		dirs = append(dirs, path.Join(releasesDir, id, metaDir))
+	}
+	for _, dir := range dirs {
+		names, _ := s.names(dir) // an incomplete release may have none
+		for _, name := range names {
+			if strings.HasPrefix(name, durable.TempPrefix) {
+				err = errors.Join(err, s.change("sweep", func() error { return s.root.Remove(path.Join(dir, name)) }))
+			}
+		}
+	}
+	return err
+}
+
+// names is what lies in a directory, sorted.
+func (s *Store) names(dir string) ([]string, error) {
+	d, err := s.root.Open(dir)
+	if err != nil {
+		return nil, onDisk("list "+dir, err)
+	}
+	names, err := d.Readdirnames(-1)
+	slices.Sort(names)
+	return names, onDisk("list "+dir, errors.Join(err, d.Close()))
+}

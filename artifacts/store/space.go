@@ -1,0 +1,68 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts"
+)
+
+// What is left free beside a new tree, for its documents and for everybody
+// else on the file system.
+const (
+	spareBytes  = 32 << 20
+	spareInodes = 1024
+)
+
+// CheckSpace tells before anything is fetched whether the tree of an artifact,
+// at its signed upper limits, would fit. Errors are [ErrDisk].
+func (s *Store) CheckSpace(a artifacts.Artifact) error {
+	fsys, err := s.statfs()
+	if err != nil {
+		return onDisk("check space", err)
+	}
+	// Half a block an entry is what files of random sizes waste.
+	need := a.UnpackedBytes + a.Entries*fsys.Bsize/2 + spareBytes
+	if have := int64(fsys.Bavail) * fsys.Bsize; have < need { //nolint:gosec // a disk of 8 EiB at most
+		return &SpaceError{What: "bytes", Need: need, Have: have}
+	}
+	// A file system that makes inodes as it goes says that it has none.
+	if need, have := a.Entries+spareInodes, int64(fsys.Ffree); fsys.Files > 0 && have < need { //nolint:gosec // likewise
+		return &SpaceError{What: "inodes", Need: need, Have: have}
+	}
+	return s.checkSameDisk()
+}
+
+func (s *Store) statfs() (fsys unix.Statfs_t, err error) {
+	dir, err := s.root.Open(stagingDir)
+	if err != nil {
+		return fsys, err
+	}
+	defer func() { _ = dir.Close() }()                         // only read
+	if err := unix.Fstatfs(int(dir.Fd()), &fsys); err != nil { //nolint:gosec // a descriptor fits
+		return fsys, os.NewSyscallError("fstatfs", err)
+	}
+	return fsys, nil
+}
+
+// checkSameDisk refuses what no rename could finish.
+func (s *Store) checkSameDisk() error {
+	var devices []uint64
+	for _, name := range []string{stagingDir, releasesDir} {
+		info, err := s.root.Stat(name)
+		if err != nil {
+			return onDisk("check space", err)
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			devices = append(devices, stat.Dev)
+		}
+	}
+	if len(devices) != 2 || devices[0] != devices[1] {
+		return onDisk("check space", fmt.Errorf("%s and %s are on different file systems: %w", stagingDir, releasesDir, errors.ErrUnsupported))
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+func TestStage(t *testing.T) {
+	tree := files{"bin/web": "#!/bin/sh\n", "etc/conf": strings.Repeat("x = 1\n", 1000), "web": "executable"}
+	for name, tc := range map[string]struct {
+		format artifacts.Format
+		framed bool
+		want   files
+	}{
+		"framed tar.zst":   {artifacts.TarZst, true, tree},
+		"unframed tar.zst": {artifacts.TarZst, false, tree},
+		"tar.gz":           {artifacts.TarGz, false, tree},
+		"file":             {artifacts.File, false, files{"web": "executable"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := unix.Umask(0o077) // which must not decide who reads a tree
+			defer unix.Umask(old)
+			s := open(t)
+			in := tree.release("1.0", tc.format, tc.framed)
+			if _, ok, err := s.Find(in.Manifest); ok || err != nil {
+				t.Fatalf("found before it was staged: %v, %v", ok, err)
+			}
+			r, err := s.Stage(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, ok, err := s.Find(in.Manifest)
+			if !ok || err != nil || found.ID() != r.ID() {
+				t.Errorf("find: %v %v %v", found.ID(), ok, err)
+			}
+			if want := "1.0-" + in.Manifest.SHA256().Short(); r.ID() != want || r.Dir() != filepath.Join(s.Dir(), "releases", want) {
+				t.Errorf("release %s at %s, want %s", r.ID(), r.Dir(), want)
+			}
+			if channel, sequence := r.Channel(); channel != "stable" || sequence != 7 || !r.Seen().Equal(noon) {
+				t.Errorf("seen %v on %s at %d", r.Seen(), channel, sequence)
+			}
+			checkTree(t, r.Dir(), tc.want)
+			if diff, err := s.Verify(t.Context(), r, trust); err != nil || !diff.Clean() {
+				t.Errorf("verify: %+v, %v", diff, err)
+			}
+			if left := must(os.ReadDir(filepath.Join(s.Dir(), ".staging"))); len(left) != 0 {
+				t.Errorf("left in .staging: %v", left)
+			}
+		})
+	}
+}
+
+func checkTree(t *testing.T, dir string, want files) {
+	t.Helper()
+	got := picture(t, dir)
+	for name, mode := range map[string]string{".": "drwxr-xr-x", ".koboshi": "drwxr-xr-x"} {
+		if got[name] != mode {
+			t.Errorf("%s is %s, want %s", name, got[name], mode)
+		}
+	}
+	for name, data := range maps.All(want) {
+		if mode, text, _ := strings.Cut(got[name], " "); text != data || !strings.HasSuffix(mode, "r--") && !strings.HasSuffix(mode, "r-x") {
+			t.Errorf("%s is %s with %d bytes", name, mode, len(text))
+		}
+	}
+	for _, name := range []string{"manifest", "pointer", "index", "complete"} {
+		if !strings.HasPrefix(got[".koboshi/"+name], "-rw-r--r-- ") {
+			t.Errorf(".koboshi/%s: %q", name, got[".koboshi/"+name])
+		}
+	}
+}
+
+// Whatever goes wrong while staging, its error is passed on as what it is and
+// nothing on the disk has changed.
+func TestStageFails(t *testing.T) {
+	broken := errors.New("the network is gone")
+	cause := errors.New("interrupted")
+	tree := files{"bin/web": "2"}
+	for name, tc := range map[string]struct {
+		spoil func(*testing.T, *Store, *Input) context.Context
+		want  error
+	}{
+		"content breaks off": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			c := in.Content.(*content)
+			c.pieces, c.end = c.pieces[:1], broken
+			return nil
+		}, broken},
+		"whole hash does not hold": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			in.Content.(*content).end = &artifacts.MismatchError{What: "web"}
+			return nil
+		}, artifacts.ErrIntegrity},
+		"hostile path": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			*in = files{"../evil": "x"}.release("2", artifacts.TarGz, false)
+			return nil
+		}, unpack.ErrRefused},
+		"reserved name": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			*in = files{".koboshi/healthy": "x"}.release("2", artifacts.TarZst, true)
+			return nil
+		}, unpack.ErrRefused},
+		"frame that does not decode": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			in.Content.(*content).pieces[0].Plain++
+			return nil
+		}, unpack.ErrRefused},
+		"bytes after the archive": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			*in = tree.release("2", artifacts.TarGz, false)
+			c := in.Content.(*content)
+			c.pieces = append(c.pieces, unpack.Frame{Data: []byte("more")})
+			return nil
+		}, unpack.ErrRefused},
+		"more than was signed": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			in.Artifact.UnpackedBytes = 0
+			return nil
+		}, unpack.ErrRefused},
+		"another index": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			in.Artifact.Index = &artifacts.Blob{Key: "index", Size: 5, SHA256: artifacts.Sum([]byte("index"))}
+			in.Index = []byte("Index")
+			return nil
+		}, artifacts.ErrIntegrity},
+		"no such space": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			in.Artifact.UnpackedBytes = 1 << 60
+			return nil
+		}, ErrDisk},
+		"cancelled": {func(t *testing.T, _ *Store, _ *Input) context.Context {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(cause)
+			return ctx
+		}, cause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			one := stage(t, s, "1")
+			activate(t, s, one)
+			healthyNow(t, s, one, "i-1", noon)
+			before := picture(t, filepath.Dir(s.Dir()))
+			in := tree.release("2", artifacts.TarZst, true)
+			ctx := tc.spoil(t, s, &in)
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			if _, err := s.Stage(ctx, in); !errors.Is(err, tc.want) {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+			samePicture(t, picture(t, filepath.Dir(s.Dir())), before)
+		})
+	}
+}
+
+// A step that the disk refuses is ErrDisk with its errno, and the store is as
+// it was.
+func TestDiskFails(t *testing.T) {
+	for _, errno := range []error{unix.ENOSPC, unix.EIO, unix.EROFS, unix.EDQUOT} {
+		for _, step := range []string{"stage", "write documents", "sync the tree", "write complete", "publish"} {
+			s := open(t)
+			activate(t, s, stage(t, s, "1"))
+			before := picture(t, s.Dir())
+			s.before = func(now string) error {
+				if now == step {
+					return &fs.PathError{Op: "test", Err: errno}
+				}
+				return nil
+			}
+			_, err := s.Stage(t.Context(), files{"a": "2"}.release("2", artifacts.TarGz, false))
+			if !errors.Is(err, ErrDisk) || !errors.Is(err, errno) {
+				t.Errorf("%s: %v: got %v", step, errno, err)
+			}
+			samePicture(t, picture(t, s.Dir()), before)
+		}
+	}
+}
+
+// Staging again replaces what is there: that is how an altered tree, or half
+// of one, is put right.
+func TestStageReplaces(t *testing.T) {
+	for name, damage := range map[string]func(dir string) error{
+		"altered":    func(dir string) error { return os.WriteFile(filepath.Join(dir, "bin/web"), []byte("evil"), 0o644) },
+		"incomplete": func(dir string) error { return os.Remove(filepath.Join(dir, ".koboshi/complete")) },
+		"torn": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, ".koboshi/complete"), []byte(`{"ve`), 0o644)
+		},
+		"empty": os.RemoveAll,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			r := stage(t, s, "1")
+			healthyNow(t, s, r, "i-1", noon)
+			if err := damage(r.Dir()); err != nil {
+				t.Fatal(err)
+			}
+			again := stage(t, s, "1")
+			if again.ID() != r.ID() || again.HealthyOn("i-1") {
+				t.Errorf("%s, healthy %v: want %s, which has to pass the gate again", again.ID(), again.HealthyOn("i-1"), r.ID())
+			}
+			if diff, err := s.Verify(t.Context(), again, trust); err != nil || !diff.Clean() {
+				t.Errorf("verify: %+v, %v", diff, err)
+			}
+		})
+	}
+}

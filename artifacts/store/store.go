@@ -1,0 +1,128 @@
+package store
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts/durable"
+)
+
+const (
+	releasesDir  = "releases"
+	stagingDir   = ".staging"
+	currentLink  = "current"
+	previousLink = "previous"
+	metaDir      = ".koboshi"
+)
+
+// Store is the releases of one app, beneath one directory. Its methods may be
+// called by several goroutines.
+type Store struct {
+	dir  string
+	root *os.Root
+
+	mu      sync.Mutex // releases/ and the links change one at a time
+	staging sync.Mutex // and so does .staging; taken before mu
+
+	before func(step string) error // where tests fail or die; nil outside of them
+}
+
+// Open opens the store at dir and creates what is missing. What a crash left
+// behind stays until [Store.Prune]. Errors are [ErrDisk].
+func Open(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, onDisk("open the store", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the app reads its tree
+		return nil, onDisk("open the store", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, onDisk("open the store", err)
+	}
+	s := &Store{dir: dir, root: root}
+	if err := errors.Join(s.ensure(releasesDir, 0o755), s.ensure(stagingDir, 0o700)); err != nil {
+		return nil, errors.Join(onDisk("open the store", err), root.Close())
+	}
+	return s, nil
+}
+
+// Close releases the store's descriptor.
+func (s *Store) Close() error { return s.root.Close() }
+
+// Dir is the store's absolute path.
+func (s *Store) Dir() string { return s.dir }
+
+// ensure makes a directory with exactly these permissions, whatever the umask.
+func (s *Store) ensure(name string, mode fs.FileMode) error {
+	info, err := s.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.root.Mkdir(name, mode); err != nil {
+			return err
+		}
+		return errors.Join(s.root.Chmod(name, mode), durable.SyncDir(s.root, "."))
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no directory", name)
+	}
+	if info.Mode().Perm() != mode {
+		return s.root.Chmod(name, mode)
+	}
+	return nil
+}
+
+// stagingName is a fresh name for a tree in the making, or for garbage.
+func stagingName(id string) string {
+	return path.Join(stagingDir, id+"."+strings.ToLower(rand.Text()))
+}
+
+// change runs one step that alters the disk.
+func (s *Store) change(step string, do func() error) error {
+	if s.before != nil {
+		if err := s.before(step); err != nil {
+			return onDisk(step, err)
+		}
+	}
+	return onDisk(step, do())
+}
+
+// exchange swaps two directories in one step, and falls back to two where the
+// file system cannot: then there is a moment without a release.
+func (s *Store) exchange(staged, release string) error {
+	return s.change("exchange", func() error {
+		top, err := s.root.Open(".")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = top.Close() }() // only read
+		fd := int(top.Fd())                //nolint:gosec // a descriptor fits
+		err = unix.Renameat2(fd, staged, fd, release, unix.RENAME_EXCHANGE)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+			return s.replace(staged, release)
+		}
+		if err != nil {
+			return &fs.PathError{Op: "exchange", Path: release, Err: err}
+		}
+		return errors.Join(durable.SyncDir(s.root, releasesDir), durable.SyncDir(s.root, stagingDir))
+	})
+}
+
+func (s *Store) replace(staged, release string) error {
+	if err := durable.Rename(s.root, release, stagingName(path.Base(release))); err != nil {
+		return err
+	}
+	return durable.Rename(s.root, staged, release)
+}

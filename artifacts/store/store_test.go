@@ -1,0 +1,234 @@
+package store
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+var (
+	key   = must(artifacts.GenerateKey())
+	trust = must(artifacts.NewTrust("1.0.0", 1, key.Public()))
+	noon  = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// content yields pieces, then end.
+type content struct {
+	pieces []unpack.Frame
+	end    error // nil = io.EOF
+	lent   int   // frames not yet released
+}
+
+func (c *content) Next(ctx context.Context) (unpack.Frame, error) {
+	if err := ctx.Err(); err != nil {
+		return unpack.Frame{}, context.Cause(ctx)
+	}
+	if len(c.pieces) == 0 {
+		if c.end != nil {
+			return unpack.Frame{}, c.end
+		}
+		return unpack.Frame{}, io.EOF
+	}
+	f := c.pieces[0]
+	c.pieces = c.pieces[1:]
+	return f, nil
+}
+
+// files is a tree: path to content.
+type files map[string]string
+
+func (f files) tar() []byte {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(f[name]))})
+		_, _ = io.WriteString(w, f[name])
+	}
+	_ = w.Close()
+	return out.Bytes()
+}
+
+// release signs what a publisher would: one artifact of the tree in a format.
+// framed cuts a tar.zst into independent frames of 1,000 plain bytes.
+func (f files) release(version string, format artifacts.Format, framed bool) Input {
+	data, frames := pack(f, format, framed)
+	a := artifacts.Artifact{
+		OS: "linux", Arch: "amd64", Format: format, Size: int64(len(data)), SHA256: artifacts.Sum(data),
+		UnpackedBytes: 1 << 20, Entries: 100,
+	}
+	if framed {
+		for _, frame := range frames {
+			a.Chunks = append(a.Chunks, artifacts.Chunk{Size: int64(len(frame.Data)), SHA256: artifacts.Sum(frame.Data), Plain: frame.Plain})
+		}
+	}
+	return sign(version, a, &content{pieces: frames})
+}
+
+func sign(version string, a artifacts.Artifact, c *content) Input {
+	a.Key = artifacts.ArtifactKey("web", version, a.OS, a.Arch, a.SHA256, a.Format)
+	m := artifacts.Manifest{Schema: 1, App: "web", Version: version, Created: noon, Artifacts: []artifacts.Artifact{a}}
+	verified := must(trust.Manifest(must(m.Sign(key)), artifacts.Reference{App: "web", Version: version}))
+	return Input{Manifest: verified, Artifact: a, Pointer: pointerTo(verified, 7), Seen: noon, Content: c}
+}
+
+func pointerTo(m *artifacts.VerifiedManifest, sequence int64) *artifacts.VerifiedPointer {
+	p := artifacts.Pointer{
+		Schema: 1, App: "web", Channel: "stable", Sequence: sequence,
+		Version: m.Manifest().Version, ManifestSHA256: m.SHA256(), Issued: noon,
+	}
+	return must(trust.Pointer(must(p.Sign(key)), "web", "stable"))
+}
+
+func pack(f files, format artifacts.Format, framed bool) ([]byte, []unpack.Frame) {
+	var out bytes.Buffer
+	switch format {
+	case artifacts.File:
+		out.WriteString(f["web"])
+	case artifacts.TarGz:
+		w := gzip.NewWriter(&out)
+		_, _ = w.Write(f.tar())
+		_ = w.Close()
+	case artifacts.TarZst:
+		enc := must(zstd.NewWriter(nil))
+		if framed {
+			return packFrames(enc, f.tar())
+		}
+		out.Write(enc.EncodeAll(f.tar(), nil))
+	}
+	return out.Bytes(), slice(out.Bytes(), 100)
+}
+
+func packFrames(enc *zstd.Encoder, plain []byte) (all []byte, frames []unpack.Frame) {
+	for part := range slices.Chunk(plain, 1000) {
+		frame := enc.EncodeAll(part, nil)
+		frames = append(frames, unpack.Frame{Data: frame, Plain: int64(len(part))})
+		all = append(all, frame...)
+	}
+	return all, frames
+}
+
+func slice(data []byte, n int) (pieces []unpack.Frame) {
+	for part := range slices.Chunk(data, n) {
+		pieces = append(pieces, unpack.Frame{Data: part, Release: func() {}})
+	}
+	return pieces
+}
+
+func open(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// stage makes a release of one file that holds its own version.
+func stage(t *testing.T, s *Store, version string) Release {
+	t.Helper()
+	r, err := s.Stage(t.Context(), files{"bin/web": version}.release(version, artifacts.TarZst, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func activate(t *testing.T, s *Store, r Release) {
+	t.Helper()
+	if err := s.Activate(r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func healthyNow(t *testing.T, s *Store, r Release, instance string, at time.Time) {
+	t.Helper()
+	if err := s.MarkHealthy(r, instance, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// picture is everything beneath dir: type, permissions and content by path.
+func picture(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		what := info.Mode().String()
+		switch {
+		case info.Mode().IsRegular():
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			what += " " + string(data)
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			what += " " + target
+		}
+		name, err := filepath.Rel(dir, path)
+		all[name] = what
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func samePicture(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	for name := range maps.All(want) {
+		if got[name] != want[name] {
+			t.Errorf("%s: %q, was %q", name, got[name], want[name])
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s is new: %q", name, got[name])
+		}
+	}
+}
+
+func ids(releases []Release) (ids []string) {
+	for _, r := range releases {
+		ids = append(ids, strings.SplitN(r.ID(), "-", 2)[0])
+	}
+	return ids
+}
+
+var _ = fmt.Sprint
+var _ = errors.Is
