@@ -1,0 +1,145 @@
+package awstest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// timed serves one request for size bytes with faults and returns how long it
+// took, the answer, and whether it was broken off.
+func timed(ctx context.Context, size int, script ...Fault) (time.Duration, *httptest.ResponseRecorder, bool) {
+	faults := newFaults(time.Now, new(Calls))
+	for _, f := range script {
+		faults.Add(f)
+	}
+	handler := faults.Wrap("s3", describeS3, s3Error, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, size))
+	}))
+	w, start := httptest.NewRecorder(), time.Now()
+	broken := aborts(func() { handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/b/k", nil)) })
+	return time.Since(start).Round(time.Millisecond), w, broken
+}
+
+func TestFaultTiming(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		name   string
+		script []Fault
+		size   int
+		took   time.Duration
+	}{
+		{"delay", []Fault{{Delay: Duration(2 * time.Second)}}, 10, 2 * time.Second},
+		{"delays add up", []Fault{{Delay: Duration(2 * time.Second)}, {Delay: Duration(time.Second)}}, 10, 3 * time.Second},
+		{"delayed error", []Fault{{Delay: Duration(2 * time.Second), Status: 500}}, 10, 2 * time.Second},
+		{"a byte a second", []Fault{{BytesPerSecond: 1}}, 3, 3 * time.Second},
+		{"an odd rate", []Fault{{BytesPerSecond: 3 * mib}}, 10 * mib, 3333 * time.Millisecond},
+		{"the shape of S3", []Fault{{BytesPerSecond: 90e6, Delay: Duration(30 * time.Millisecond)}}, 9e6, 130 * time.Millisecond},
+		{"less than a chunk", []Fault{{BytesPerSecond: mib}}, mib / 64, 16 * time.Millisecond},
+		{"what is appended", []Fault{{BytesPerSecond: 1, ExtraBytes: 2}}, 3, 5 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			took, w, broken := timed(t.Context(), c.size, c.script...)
+			if took != c.took || broken {
+				t.Errorf("%s: took %v, broken off %v, want %v", c.name, took, broken, c.took)
+			}
+			if w.Code == 200 && w.Body.Len() < c.size {
+				t.Errorf("%s: %d bytes of %d", c.name, w.Body.Len(), c.size)
+			}
+		})
+	}
+}
+
+func TestFaultJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := newFaults(time.Now, new(Calls))
+		faults.Add(Fault{Delay: Duration(20 * time.Millisecond), Jitter: Duration(20 * time.Millisecond)})
+		handler := alwaysOK(faults)
+		seen := map[time.Duration]bool{}
+		for range 100 {
+			start := time.Now()
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			took := time.Since(start)
+			if took < 20*time.Millisecond || took >= 40*time.Millisecond {
+				t.Errorf("delay of %v", took)
+			}
+			seen[took] = true
+		}
+		if len(seen) < 50 {
+			t.Errorf("only %d different delays", len(seen))
+		}
+	})
+}
+
+func TestFaultWaitsEndWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			fault Fault
+			bytes int
+		}{
+			"delay": {Fault{Delay: Duration(time.Hour)}, 0},
+			"hang":  {Fault{Hang: true}, 0},
+			"pace":  {Fault{BytesPerSecond: 1}, 2},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+			took, w, _ := timed(ctx, 10, c.fault)
+			cancel()
+			if took != 2500*time.Millisecond || w.Body.Len() != c.bytes {
+				t.Errorf("%s: %v, %d bytes", name, took, w.Body.Len())
+			}
+		}
+	})
+}
+
+func TestFaultRemovedWhileItDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := newFaults(time.Now, new(Calls))
+		faults.Add(Fault{Delay: Duration(time.Hour)})
+		time.AfterFunc(time.Second, faults.Clear)
+		w, start := httptest.NewRecorder(), time.Now()
+		alwaysOK(faults).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if took := time.Since(start); took != time.Second || w.Body.Len() != 10 {
+			t.Errorf("%v, %d bytes", took, w.Body.Len())
+		}
+	})
+}
+
+// TestFaultWritersAreTransparent shows that handlers reach the connection
+// through both writers.
+func TestFaultWritersAreTransparent(t *testing.T) {
+	faults := newFaults(time.Now, new(Calls))
+	faults.Add(Fault{Header: map[string]string{"X": "y"}})
+	released := make(chan struct{})
+	server := httptest.NewServer(faults.Wrap("any", describeS3, s3Error, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		if r.URL.Path == "/hijack" {
+			conn, _, err := control.Hijack()
+			if err != nil {
+				t.Errorf("hijack: %v", err)
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.0 299 Mine\r\n\r\n")
+			_ = conn.Close()
+			return
+		}
+		if err := control.Flush(); err != nil {
+			t.Errorf("flush: %v", err)
+		}
+		<-released
+	})))
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/flush") // returns with the header
+	if err != nil || resp.Header.Get("X") != "y" {
+		t.Errorf("flushed: %v, %v", resp, err)
+	}
+	close(released)
+	_ = resp.Body.Close()
+	if resp, err = http.Get(server.URL + "/hijack"); err != nil || resp.StatusCode != 299 {
+		t.Errorf("hijacked: %v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
+}
