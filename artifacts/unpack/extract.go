@@ -83,7 +83,7 @@ func makeLinks(ctx context.Context, dir *os.Root, t *tree) error {
 		return errors.Join(err, at.close())
 	}
 	for _, n := range t.index {
-		if err = ctx.Err(); err != nil {
+		if err = context.Cause(ctx); err != nil {
 			break
 		}
 		if err = makeLink(at, target, &n.Entry); err != nil {

@@ -18,7 +18,7 @@ ln -s libweb.so.1 app/lib/libweb.so
 ln -s ../lib/./deep/../libweb.so app/bin/lib
 ln -s lib app/lib64
 ln -s ../../ app/lib/deep/top
-ln -s log/missing app/log
+ln -s var/missing app/log
 ln app/bin/web app/bin/web-again
 : > app/empty-file
 printf 'private\n' > app/secret

@@ -1,0 +1,294 @@
+package unpack
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The tree that testdata/make.sh packs, as it must come out.
+var packed = map[string]string{
+	"bin":             "drwxr-xr-x ",
+	"bin/web":         "-rwxr-xr-x #!/bin/sh\necho web\n",
+	"bin/web-again":   "-rwxr-xr-x #!/bin/sh\necho web\n",
+	"bin/lib":         "-> ../lib/./deep/../libweb.so",
+	"lib":             "drwxr-xr-x ",
+	"lib/libweb.so":   "-> libweb.so.1",
+	"lib/libweb.so.1": "-rw-r--r-- lib\n",
+	"lib/deep":        "drwxr-xr-x ",
+	"lib/deep/top":    "-> ../../",
+	"lib64":           "-> lib",
+	"log":             "-> var/missing",
+	"empty":           "drwxr-xr-x ",
+	"empty-file":      "-rw-r--r-- ",
+	"secret":          "-rw------- private\n",
+	"unreadable":      "-r-------- unreadable\n",
+	"group-writable":  "-rw-r--r-- group\n",
+	"readme":          "-rw-r--r-- lower\n",
+	"README":          "-rw-r--r-- upper\n",
+	`a\b`:             "-rw-r--r-- backslash\n",
+	"with space":      "-rw-r--r-- space\n",
+}
+
+func TestPackedByOthers(t *testing.T) {
+	fixtures, err := filepath.Glob("testdata/*.tar.gz")
+	must(t, err)
+	if len(fixtures) != 18 {
+		t.Errorf("%d fixtures, want 18", len(fixtures))
+	}
+	for _, fixture := range fixtures {
+		name := strings.TrimSuffix(filepath.Base(fixture), ".tar.gz")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			y := newYard(t)
+			index := unpackGzip(t, y, fixture)
+			if got, want := y.tree(t), wanted(name); !maps.Equal(got, want) {
+				t.Errorf("unpacked %q\nwant %q", got, want)
+			}
+			checkIndex(t, y, index)
+			y.check(t)
+		})
+	}
+}
+
+func unpackGzip(t *testing.T, y *yard, name string) []Entry {
+	t.Helper()
+	f, err := os.Open(name)
+	must(t, err)
+	defer func() { must(t, f.Close()) }()
+	plain, err := Gzip(f)
+	must(t, err)
+	defer func() { must(t, plain.Close()) }()
+	opt := roomy
+	opt.Hash = true
+	index, err := Tar(t.Context(), plain, y.dest, opt)
+	must(t, err)
+	return index
+}
+
+// wanted is the tree of a fixture.
+func wanted(fixture string) map[string]string {
+	want := map[string]string{}
+	if strings.HasSuffix(fixture, "-long") {
+		maps.Copy(want, packed)
+		name := strings.Repeat("long-name-", 15)
+		want[name], want[name+"/"+name] = "drwxr-xr-x ", "drwxr-xr-x "
+		want[name+"/"+name+"/file"] = "-rw-r--r-- long\n"
+		want["to-long"] = "-> " + name + "/" + name + "/file"
+		want["größe-日本"] = "-rw-r--r-- unicode\n"
+		return want
+	}
+	want["app"] = "drwxr-xr-x "
+	for path, what := range packed {
+		want["app/"+path] = what
+	}
+	if fixture == "git-archive" { // git knows two modes, and no empty directories
+		delete(want, "app/empty")
+		delete(want, "app/bin/web-again")
+		want["app/secret"] = "-rw-r--r-- private\n"
+		want["app/unreadable"] = "-rw-r--r-- unreadable\n"
+	}
+	return want
+}
+
+// checkIndex compares what the index says with what is on the disk, and
+// survives being written and read.
+func checkIndex(t *testing.T, y *yard, index []Entry) {
+	t.Helper()
+	said := map[string]string{}
+	for _, e := range index {
+		switch e.Type {
+		case TypeSymlink:
+			said[e.Path] = "-> " + e.Link
+		case TypeHardlink:
+			sameFile(t, y, e.Path, e.Link)
+			said[e.Path] = said[e.Link]
+		case TypeDir:
+			said[e.Path] = (e.Mode | fs.ModeDir).String() + " "
+		case TypeFile:
+			data, err := y.dest.ReadFile(e.Path)
+			must(t, err)
+			if int64(len(data)) != e.Size || sumOf(data) != e.SHA256 {
+				t.Errorf("%s: %d bytes, index %+v", e.Path, len(data), e)
+			}
+			said[e.Path] = e.Mode.String() + " " + string(data)
+		}
+	}
+	if tree := y.tree(t); !maps.Equal(said, tree) {
+		t.Errorf("index %q\ntree %q", said, tree)
+	}
+	var written bytes.Buffer
+	must(t, WriteIndex(&written, index))
+	if read, err := ReadIndex(&written, len(index)); err != nil || !slices.Equal(read, index) {
+		t.Errorf("read back %v %v", read, err)
+	}
+}
+
+func sameFile(t *testing.T, y *yard, a, b string) {
+	t.Helper()
+	one, err := y.dest.Lstat(a)
+	must(t, err)
+	other, err := y.dest.Lstat(b)
+	must(t, err)
+	if !os.SameFile(one, other) {
+		t.Errorf("%s is no hard link to %s", a, b)
+	}
+}
+
+// What archive/tar writes, with what Docker adds: attributes, times with
+// fractions, large owners, a parent after its child.
+func TestPackedByGo(t *testing.T) {
+	for _, format := range []tar.Format{tar.FormatUSTAR, tar.FormatPAX, tar.FormatGNU} {
+		t.Run(format.String(), func(t *testing.T) {
+			var archive bytes.Buffer
+			w := tar.NewWriter(&archive)
+			put := func(h tar.Header, body string) {
+				h.Format, h.Size = format, int64(len(body))
+				if format == tar.FormatPAX && h.Typeflag == tar.TypeReg {
+					h.ModTime, h.Uid = time.Unix(1, 5), 1<<30
+					h.PAXRecords = map[string]string{"SCHILY.xattr.user.x": "\x00\xff", "RHT.security.selinux": "x"}
+				}
+				must(t, w.WriteHeader(&h))
+				_, err := io.WriteString(w, body)
+				must(t, err)
+			}
+			put(tar.Header{Typeflag: tar.TypeReg, Name: "d/e/f", Mode: 0o100777}, "x")
+			put(tar.Header{Typeflag: tar.TypeDir, Name: "d/", Mode: 0o40700}, "")
+			put(tar.Header{Typeflag: tar.TypeLink, Name: "d/g", Linkname: "d/e/f", Mode: 0o4755}, "")
+			put(tar.Header{Typeflag: tar.TypeSymlink, Name: "s", Linkname: "d/e", Mode: 0o777}, "")
+			put(tar.Header{Typeflag: tar.TypeReg, Name: "large", Mode: 0o644}, strings.Repeat("0123456789", slabSize/5))
+			must(t, w.Close())
+
+			y := newYard(t)
+			opt := roomy
+			opt.Hash = true
+			index, err := Tar(t.Context(), &archive, y.dest, opt)
+			must(t, err)
+			checkIndex(t, y, index)
+			if paths := paths(index); !slices.Equal(paths, []string{"d", "d/e", "d/e/f", "d/g", "s", "large"}) {
+				t.Errorf("paths %q", paths)
+			}
+			if f := index[2]; f.Mode != 0o755 {
+				t.Errorf("mode %v", f.Mode)
+			}
+		})
+	}
+}
+
+func paths(index []Entry) []string {
+	var all []string
+	for _, e := range index {
+		all = append(all, e.Path)
+	}
+	return all
+}
+
+// The offset in the index is that of the file's bytes in the stream.
+func TestOffset(t *testing.T) {
+	var archive tape
+	archive.pax('g', "comment", "x")
+	archive.file("a", "first")
+	archive.pax('x', "path", "b/c")
+	archive.file("x", "second")
+	stream := bytes.Clone(archive.Bytes())
+	y := newYard(t)
+	index, err := Tar(t.Context(), &archive, y.dest, roomy)
+	must(t, err)
+	for i, want := range map[int]string{0: "first", 2: "second"} {
+		e := index[i]
+		if got := string(stream[e.Offset:][:e.Size]); got != want || e.SHA256 != "" {
+			t.Errorf("%+v: %q, want %q", e, got, want)
+		}
+	}
+}
+
+// Sizes that only PAX or base-256 can say are believed: these archives are
+// refused for what is missing, not for the size.
+func TestTenGigabytes(t *testing.T) {
+	for name, build := range map[string]func(*tape){
+		"PAX": func(t *tape) {
+			t.pax('x', "size", "10737418240")
+			t.block(head{name: "a", field: "00000000000\x00"})
+		},
+		"base-256": func(t *tape) { t.block(head{name: "a", field: "\x80\x00\x00\x00\x00\x00\x00\x02\x80\x00\x00\x00"}) },
+		"both": func(t *tape) {
+			t.pax('x', "size", "10737418240")
+			t.block(head{name: "a", field: "\x80\x00\x00\x00\x00\x00\x00\x02\x80\x00\x00\x00"})
+		},
+	} {
+		var archive tape
+		build(&archive)
+		archive.WriteString("not ten gigabytes")
+		y := newYard(t)
+		_, err := Tar(t.Context(), &archive, y.dest, Options{Limits: Limits{Bytes: 10 << 30, Entries: 1}})
+		if !errors.Is(err, ErrRefused) || !strings.HasSuffix(err.Error(), "truncated") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Exactly what the limits allow is allowed.
+func TestAtTheLimit(t *testing.T) {
+	var archive tape
+	archive.file("a/b", strings.Repeat("x", 1000))
+	archive.dir("a")
+	archive.pax('x', "path", strings.Repeat("d/", MaxDepth-1)+strings.Repeat("n", MaxName))
+	archive.file("x", "y")
+	for i := range MaxHops {
+		archive.symlink("l"+strings.Repeat("l", i), "l"+strings.Repeat("l", i+1))
+	}
+	stream := archive.Bytes()
+	exact := Limits{Bytes: 1001, Entries: 2 + MaxDepth + MaxHops}
+	for _, test := range []struct {
+		limits Limits
+		ok     bool
+	}{
+		{exact, true},
+		{Limits{exact.Bytes - 1, exact.Entries}, false},
+		{Limits{exact.Bytes, exact.Entries - 1}, false},
+		{Limits{}, false},
+		{Limits{-1, -1}, false},
+	} {
+		_, err := Tar(t.Context(), bytes.NewReader(stream), newYard(t).dest, Options{Limits: test.limits})
+		if (err == nil) != test.ok || !test.ok && !errors.Is(err, ErrRefused) {
+			t.Errorf("%+v: %v", test.limits, err)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	body := strings.Repeat("0123456789", slabSize/5)
+	y := newYard(t)
+	index, err := File(t.Context(), strings.NewReader(body), y.dest, "web", Options{Limits: Limits{int64(len(body)), 1}, Hash: true})
+	must(t, err)
+	checkIndex(t, y, index)
+	if want := (Entry{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(len(body)), SHA256: sumOf([]byte(body))}); len(index) != 1 || index[0] != want {
+		t.Errorf("index %+v, want %+v", index, want)
+	}
+	for _, test := range []struct {
+		name   string
+		limits Limits
+	}{
+		{"web", Limits{int64(len(body)) - 1, 1}},
+		{"web", Limits{int64(len(body)), 0}},
+		{"../web", Limits{int64(len(body)), 1}},
+		{"a/web", Limits{int64(len(body)), 9}},
+		{".", Limits{int64(len(body)), 1}},
+		{".koboshi", Limits{int64(len(body)), 1}},
+	} {
+		y := newYard(t)
+		if _, err := File(t.Context(), strings.NewReader(body), y.dest, test.name, Options{Limits: test.limits}); !errors.Is(err, ErrRefused) {
+			t.Errorf("%+v: %v", test, err)
+		}
+		y.check(t)
+	}
+}

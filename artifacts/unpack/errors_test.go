@@ -1,0 +1,149 @@
+package unpack
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/sys/unix"
+)
+
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+var errFetch = errors.New("chunk 7: hash differs")
+
+// failing ends with err where its bytes end.
+func failing(data []byte, err error) io.Reader {
+	return io.MultiReader(bytes.NewReader(data), readerFunc(func([]byte) (int, error) { return 0, err }))
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// sample has every kind of entry, and a file of several slabs.
+func sample() []byte {
+	var archive tape
+	archive.dir("d")
+	archive.pax('x', "path", "d/small")
+	archive.file("a", "small")
+	archive.file("large", strings.Repeat("x", 3*slabSize+7))
+	archive.symlink("l", "d/small")
+	archive.hardlink("h", "d/small")
+	archive.end()
+	return archive.Bytes()
+}
+
+// An error of the stream is that error, wherever it comes, even where the
+// archive could end and even if it looks like an end.
+func TestStreamFails(t *testing.T) {
+	stream := sample()
+	for _, cause := range []error{errFetch, io.ErrUnexpectedEOF, fmt.Errorf("body: %w", io.EOF)} {
+		for _, cut := range []int{0, 100, 512, 700, 1024, 1536, 1541, 2000, 2048, 2560, slabSize, 2*slabSize + 5, len(stream) - 2048, len(stream) - 1024, len(stream) - 1, len(stream)} {
+			synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
+				y := newYard(t)
+				_, err := Tar(t.Context(), failing(stream[:cut], cause), y.dest, roomy2())
+				if !errors.Is(err, cause) || errors.Is(err, ErrRefused) {
+					t.Errorf("cut at %d: %v, want %v", cut, err, cause)
+				}
+				y.check(t)
+			})
+		}
+	}
+}
+
+func roomy2() Options {
+	return Options{Limits: Limits{Bytes: 10 << 20, Entries: 10}, Writers: 2, Hash: true}
+}
+
+func TestCancelled(t *testing.T) {
+	stream := sample()
+	for _, after := range []int{0, 512, 1541, 2*slabSize + 5, len(stream)} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			end := readerFunc(func([]byte) (int, error) { cancel(errFetch); return 0, io.EOF })
+			r := io.MultiReader(bytes.NewReader(stream[:after]), end, bytes.NewReader(stream[after:]))
+			if _, err := Tar(ctx, r, newYard(t).dest, roomy2()); !errors.Is(err, errFetch) || errors.Is(err, ErrRefused) {
+				t.Errorf("after %d: %v", after, err)
+			}
+		})
+	}
+}
+
+// What the disk says is never the archive's fault, and keeps its errno.
+func TestDiskFails(t *testing.T) {
+	stream := sample()
+	for _, taken := range []string{"d", "large", "l", "h"} {
+		synctest.Test(t, func(t *testing.T) {
+			y := newYard(t)
+			must(t, y.dest.WriteFile(taken, nil, 0o600))
+			_, err := Tar(t.Context(), bytes.NewReader(stream), y.dest, roomy2())
+			if !errors.Is(err, unix.EEXIST) || errors.Is(err, ErrRefused) {
+				t.Errorf("%s: %v", taken, err)
+			}
+		})
+	}
+}
+
+// A write that fails in one writer stops all, even while the stream goes on.
+func TestDiskFull(t *testing.T) {
+	if !inChild(t, "") {
+		return
+	}
+	signal.Ignore(unix.SIGXFSZ)
+	must(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 64 << 10, Max: 64 << 10}))
+
+	var small tape
+	small.file("a", strings.Repeat("x", 100<<10))
+	endlessFiles := io.MultiReader(&small, &numbered{})
+	var large tape
+	large.block(head{name: "a", size: 5 << 30})
+	endlessFile := io.MultiReader(&large, &endless{unit: make([]byte, 512)})
+	for name, r := range map[string]io.Reader{"small files": endlessFiles, "one large file": endlessFile} {
+		synctest.Test(t, func(t *testing.T) {
+			_, err := Tar(t.Context(), r, newYard(t).dest, Options{Limits: Limits{Bytes: 8 << 30, Entries: MaxEntries}})
+			if !errors.Is(err, unix.EFBIG) || errors.Is(err, ErrRefused) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// numbered is a stream of empty files without end.
+type numbered struct {
+	next int
+	tape tape
+}
+
+func (n *numbered) Read(p []byte) (int, error) {
+	if n.tape.Len() == 0 {
+		n.next++
+		n.tape.file(fmt.Sprint("f", n.next), "")
+	}
+	return n.tape.Read(p)
+}
+
+// The umask of the process must not decide what the app may read.
+func TestUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	y := newYard(t)
+	_, err := Tar(t.Context(), bytes.NewReader(sample()), y.dest, roomy2())
+	must(t, err)
+	for path, want := range map[string]os.FileMode{"d": os.ModeDir | 0o755, "d/small": 0o644, "large": 0o644} {
+		if info, err := y.dest.Lstat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v %v, want %v", path, info.Mode(), err, want)
+		}
+	}
+}
