@@ -44,6 +44,21 @@ func TestRows(t *testing.T) {
 	}
 }
 
+func TestSpanOfRows(t *testing.T) {
+	rows := []Row{
+		{Start: boot, End: boot.Add(time.Second)},
+		{Start: boot.Add(-time.Second), End: boot.Add(-time.Hour)},
+		{Start: boot.Add(-time.Millisecond), End: boot},
+	}
+	if d := rows[1].Duration(); d != 0 {
+		t.Errorf("a row that ends before it starts lasts %s", d)
+	}
+	first, total := span(rows)
+	if !first.Equal(boot.Add(-time.Second)) || total != 2*time.Second {
+		t.Errorf("%s from %s, want 2s from a second before %s", total, first, boot)
+	}
+}
+
 func TestPictures(t *testing.T) {
 	reports := map[string]Report{
 		"failed": failedBoot(), "parallel": parallel(),
@@ -171,7 +186,7 @@ func FuzzReport(f *testing.F) {
 		}
 		f.Add(data, 80)
 	}
-	f.Add([]byte(`{"steps":[{"name":"\u001b[31m","started":"0001-01-01T00:00:00Z","ms":9223372036854775807,"bytes":-1},{"started":"9999-12-31T23:59:59Z","ms":-1}]}`), 1)
+	f.Add([]byte(`{"steps":[{"name":"\u001b[31m","started":"0001-01-01T00:00:00Z","ms":9223372036854775807,"bytes":-1},{"started":"9999-12-31T23:59:59Z","ms":9223372036854775807},{"ms":-1}]}`), 1)
 	f.Add([]byte(`{"steps":[{"name":"a","ms":9223372036854775807,"bytes":9223372036854775807,"attempts":2}]}`), 40)
 	f.Fuzz(func(t *testing.T, data []byte, width int) {
 		r, err := parseReport(data)

@@ -54,10 +54,16 @@ func (s *Span) Note(text string) {
 }
 
 // change applies f to a step that still runs and lets the observer know,
-// unless it was told a moment ago or is busy: the counts it misses are in the
-// next event.
+// unless it was told a moment ago.
 func (s *Span) change(f func()) {
-	if !s.apply(f) || !s.timeline.observing.TryLock() {
+	if s.apply(f) {
+		s.progress()
+	}
+}
+
+// progress leaves a busy observer alone: the next event has what it misses.
+func (s *Span) progress() {
+	if !s.timeline.observing.TryLock() {
 		return
 	}
 	defer s.timeline.observing.Unlock()

@@ -88,6 +88,18 @@ func TestLoadState(t *testing.T) {
 	}
 }
 
+func TestOversizeIsNamed(t *testing.T) {
+	root := openRoot(t)
+	for size, want := range map[int]string{maxFile: "not a JSON object", maxFile + 1: "more than 1048576 bytes"} {
+		if err := root.WriteFile(StateFile, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadState(root); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bytes: %v, want %q", size, err, want)
+		}
+	}
+}
+
 func TestMissingStateIsZero(t *testing.T) {
 	got, err := LoadState(openRoot(t))
 	if err != nil || !reflect.DeepEqual(got, State{}) {

@@ -34,7 +34,7 @@ func TestDoRecordsStep(t *testing.T) {
 		line := NewTimeline(j.observe)
 		time.Sleep(2 * time.Second)
 		boom := errors.New("connection\nreset \x1b[31mby peer")
-		err := line.Do(t.Context(), "fetch", func(_ context.Context, s *Span) error {
+		err := line.Do(t.Context(), "fe\x1b[1mtch\n", func(_ context.Context, s *Span) error {
 			s.SetTotal(100)
 			s.Attempt()
 			s.AddBytes(40)
@@ -247,6 +247,7 @@ func TestFinishedStepIsFrozen(t *testing.T) {
 		stray.SetTotal(1)
 		stray.SetAttempts(9)
 		stray.Note("late")
+		stray.progress() // as a worker that was overtaken between counting and telling
 		want := Step{Name: "fetch", Started: epoch, Attempts: 1}
 		if got := line.Steps()[0]; got != want {
 			t.Errorf("step %+v, want %+v", got, want)
