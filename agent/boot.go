@@ -79,8 +79,8 @@ func (r *run) startWithoutNetwork(ctx context.Context) {
 // startCurrent is best effort: where the app does not come up, converging
 // starts it again, and judges.
 func (r *run) startCurrent(ctx context.Context) {
-	current, ok, err := r.Store.Current()
-	if err != nil || !ok {
+	current, found := r.current()
+	if !found {
 		return
 	}
 	if err := r.serve(ctx, current); err != nil {
@@ -94,6 +94,6 @@ func (r *run) servedHere() bool {
 	if r.state.Instance != r.who.ID || r.state.Signalled == nil {
 		return false
 	}
-	current, ok, err := r.Store.Current()
-	return err == nil && ok && current.HealthyOn(r.who.ID)
+	current, found := r.current()
+	return found && current.HealthyOn(r.who.ID)
 }

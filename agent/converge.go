@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"runtime"
 
 	"koboshi/agent/status"
@@ -72,7 +73,7 @@ func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Re
 	if err != nil {
 		return rel, err
 	}
-	if err := r.Store.CheckSpace(a.UnpackedBytes, a.Entries); err != nil {
+	if err := r.Store.CheckSpace(a); err != nil {
 		return rel, err
 	}
 	s.SetTotal(a.Size)
@@ -80,7 +81,7 @@ func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Re
 	if err != nil {
 		return rel, err
 	}
-	defer func() { err = firstOf(err, artifact.Close()) }()
+	defer func() { err = errors.Join(err, artifact.Close()) }()
 	return r.Store.Stage(ctx, store.Input{
 		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(),
 		Index: artifact.Index, Content: artifact.Content,

@@ -76,11 +76,13 @@ func (r *run) learnSequences() error {
 		return err
 	}
 	for _, rel := range releases {
-		if p, ok := rel.Pointer(r.Trust, r.config.App); ok {
-			channel := p.Pointer().Channel
-			if sequenceOf(r.state, channel).Number < p.Sequence().Number {
-				r.setSequence(channel, p.Sequence())
-			}
+		channel, _ := rel.Channel()
+		p, err := r.Trust.Pointer(rel.Pointer(), r.config.App, channel)
+		if err != nil {
+			continue // it was asked for by version, or by keys that no longer count
+		}
+		if sequenceOf(r.state, channel).Number < p.Sequence().Number {
+			r.setSequence(channel, p.Sequence())
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func (a *Agent) begin(command string) *run {
 		Agent:  a,
 		config: a.Files,
 		steps:  status.NewTimeline(a.Observe),
-		report: status.Report{Agent: a.Version, Command: command, App: a.Files.App, Started: a.Now().UTC()},
+		report: status.Report{Agent: a.Version, Command: command, App: a.Files.App},
 	}
 }
 
@@ -165,18 +165,25 @@ func because(reason, err error) error {
 func (r *run) describe(out outcome) {
 	rep := &r.report
 	rep.Channel, rep.Verdict = r.config.Channel, out.verdict
-	rep.MS = r.Now().Sub(rep.Started).Milliseconds()
-	rep.Steps = r.steps.Steps()
+	r.steps.Fill(rep)
 	rep.Instance.ID, rep.Instance.Region, rep.Instance.AZ = r.who.ID, r.who.Region, r.who.AZ
 	rep.Instance.Group = r.config.Lifecycle.Group
-	if current, ok, err := r.Store.Current(); ok && err == nil {
-		rep.Release = r.describeRelease(current)
+	if current, found, err := r.Store.Current(); found && err == nil {
+		rep.Release = installed(current)
 	}
-	if previous, ok, err := r.Store.Previous(); ok && err == nil {
-		rep.Previous = r.describeRelease(previous)
+	if previous, found, err := r.Store.Previous(); found && err == nil {
+		rep.Previous = installed(previous)
 	}
 	if err := errors.Join(out.err, out.cause); err != nil {
 		rep.Error = r.Explain(err)
+	}
+}
+
+func installed(rel store.Release) *status.Release {
+	_, sequence := rel.Channel()
+	return &status.Release{
+		Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(),
+		Sequence: sequence, ActivatedAt: rel.HealthySince(),
 	}
 }
 

@@ -78,10 +78,20 @@ func (r *run) environment(rel store.Release) []string {
 	}
 }
 
+// current is the release that the disk names. A link that leads nowhere is as
+// good as none.
+func (r *run) current() (store.Release, bool) {
+	rel, found, err := r.Store.Current()
+	if err != nil {
+		r.warn("%v", err)
+	}
+	return rel, found
+}
+
 // healthOf is what the release itself says of its health. A tree whose manifest
 // is not believed does not get to serve, whenever it came here.
 func (r *run) healthOf(rel store.Release) (artifacts.Health, error) {
-	manifest, err := rel.Manifest(r.Trust, r.config.App)
+	manifest, err := r.Store.Manifest(rel, r.Trust)
 	if err != nil {
 		return artifacts.Health{}, err
 	}

@@ -37,14 +37,17 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) 
 
 // assumeCurrentIsUp spares a release that was healthy here a restart.
 func (r *run) assumeCurrentIsUp() {
-	if current, ok, err := r.Store.Current(); err == nil && ok && current.HealthyOn(r.who.ID) {
+	if current, found := r.current(); found && current.HealthyOn(r.who.ID) {
 		r.up = current.ID()
 	}
 }
 
 // follow converges a machine that serves, unless it is held where it is.
 func (r *run) follow(ctx context.Context) outcome {
-	before, had := r.lastGood()
+	before, had, err := r.Store.LastGood(r.who.ID)
+	if err != nil {
+		return failed(err)
+	}
 	if _, held := r.held(); held && had {
 		return outcome{verdict: status.Held}
 	}

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 	"golang.org/x/term"
 
@@ -46,10 +47,11 @@ func (u *ui) printf(format string, args ...any) {
 
 // printJSON writes a result for machines.
 func (u *ui) printJSON(v any) error {
-	enc := json.NewEncoder(u.out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := json.MarshalWrite(u.out, v, jsontext.WithIndent("  ")); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(u.out)
+	return err
 }
 
 // say writes a line that is no result.

@@ -1,0 +1,370 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/store"
+	"koboshi/artifacts/unpack"
+)
+
+// world is everything around one agent, in memory but for the disk: a machine
+// with tags, a channel with signed releases, a group with a hook, and an app
+// that can be told to be ill.
+type world struct {
+	t   *testing.T
+	dir string
+	now time.Time
+	key artifacts.PrivateKey
+
+	// the machine
+	id          string
+	firmwareID  string // what LocalID tells; "" = nothing
+	tags        map[string]string
+	identityErr error
+	tagsErr     error
+	target      string // the target lifecycle state; "" = not in a group
+
+	// the channel
+	pointer     []byte
+	sequence    int64
+	manifests   map[string][]byte
+	contents    map[string][]byte
+	pointers    int   // how often the channel was read
+	fetches     int   // how often an artifact was asked for
+	pointerErr  error // for every read of the channel
+	onPointer   func(n int)
+	manifestErr error
+	contentErr  error // after half of the bytes
+
+	// the group
+	signals     []asg.Result
+	signalled   func() // at the moment of the signal
+	completeErr error
+	outcome     asg.Outcome
+	heartbeats  bool
+
+	// the app
+	broken   map[string]bool // versions that do not start
+	ill      map[string]bool // versions that never become healthy
+	running  string          // the version that runs
+	restarts int
+	onGate   func()
+
+	ready int
+	when  []string // fallback.when
+	age   time.Duration
+	wait  bool // on_failure = "wait"
+	floor int64
+}
+
+const self = "i-0123456789abcdef0"
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	key, err := artifacts.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, dir: t.TempDir(), now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), key: key,
+		id: self, target: "InService", tags: map[string]string{config.TagGroup: "web"},
+		manifests: map[string][]byte{}, contents: map[string][]byte{},
+		outcome: asg.Outcome{End: asg.Completed},
+		broken:  map[string]bool{}, ill: map[string]bool{},
+		when: []string{config.Unavailable}, age: 24 * time.Hour,
+	}
+	w.release("1")
+	return w
+}
+
+// release publishes a version and promotes it.
+func (w *world) release(version string) {
+	w.t.Helper()
+	w.publish(version)
+	w.promote(version, time.Time{})
+}
+
+func (w *world) publish(version string) {
+	w.t.Helper()
+	data := []byte("#!/bin/sh\necho " + version + "\n")
+	sum := artifacts.Sum(data)
+	m := artifacts.Manifest{Schema: 1, App: "web", Version: version, Created: w.now, Artifacts: []artifacts.Artifact{{
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Format: artifacts.File, SHA256: sum, Size: int64(len(data)),
+		UnpackedBytes: int64(len(data)), Entries: 1,
+		Key: artifacts.ArtifactKey("web", version, runtime.GOOS, runtime.GOARCH, sum, artifacts.File),
+	}}}
+	w.manifests[version] = w.must(m.Sign(w.key))
+	w.contents[m.Artifacts[0].Key] = data
+}
+
+func (w *world) promote(version string, expires time.Time) {
+	w.t.Helper()
+	w.sequence++
+	w.pointer = w.must(artifacts.Pointer{
+		Schema: 1, App: "web", Channel: "stable", Sequence: w.sequence, Version: version,
+		ManifestSHA256: artifacts.Sum(w.manifests[version]), Issued: w.now.Add(-time.Minute), Expires: expires,
+	}.Sign(w.key))
+}
+
+// boot builds the agent anew, as a new process would, and runs it.
+func (w *world) boot() (status.Report, error) {
+	return w.run(w.t.Context(), (*agent.Agent).Boot)
+}
+
+func (w *world) sync() (status.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		return a.Sync(ctx, agent.SyncOptions{})
+	})
+}
+
+func (w *world) run(ctx context.Context, do func(*agent.Agent, context.Context) (status.Report, error)) (status.Report, error) {
+	w.t.Helper()
+	a, closeAll := w.agent()
+	defer closeAll()
+	return do(a, ctx)
+}
+
+func (w *world) agent() (*agent.Agent, func()) {
+	w.t.Helper()
+	trust, err := artifacts.NewTrust("0.1.0", 1, w.key.Public())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := store.Open(filepath.Join(w.dir, "opt"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	state, run := w.open("state"), w.open("run")
+	return &agent.Agent{
+			Files: w.config(), Version: "0.1.0", Machine: machine{w},
+			LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
+			Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
+				return agent.Cloud{Releases: channel{w, trust}, Hooks: group{w}}, nil
+			},
+			Store: s, State: state, Run: run, Trust: trust,
+			Service: service{w}, Ready: func() error { w.ready++; return nil },
+			Now:     func() time.Time { return w.now },
+			Explain: func(err error) *status.Error { return &status.Error{Code: 99, Message: err.Error()} },
+		}, func() {
+			_ = s.Close()
+			_ = state.Close()
+			_ = run.Close()
+		}
+}
+
+func (w *world) open(name string) *os.Root {
+	w.t.Helper()
+	dir := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return root
+}
+
+func (w *world) config() *config.Config {
+	w.t.Helper()
+	onFailure := config.Abandon
+	if w.wait {
+		onFailure = config.Wait
+	}
+	text := fmt.Sprintf(`
+app = "web"
+source = "s3://releases"
+channels = ["stable", "canary"]
+[trust]
+keys = ["/key.pub"]
+floor = { stable = %d }
+[service]
+unit = "web.service"
+[health]
+tcp = "127.0.0.1:1"
+[lifecycle]
+on_failure = %q
+[fallback]
+when = [%s]
+max_age = %q
+`, w.floor, onFailure, quoted(w.when), w.age)
+	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func quoted(list []string) string {
+	var b bytes.Buffer
+	for _, s := range list {
+		fmt.Fprintf(&b, "%q,", s)
+	}
+	return b.String()
+}
+
+// current is the version that the disk names, "" for none.
+func (w *world) current() string { return w.linked("current") }
+
+func (w *world) linked(link string) string {
+	w.t.Helper()
+	dir, err := filepath.EvalSymlinks(filepath.Join(w.dir, "opt", link))
+	if errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	name := filepath.Base(dir)
+	return name[:len(name)-len("-0123456789ab")]
+}
+
+func (w *world) must(data []byte, err error) []byte {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return data
+}
+
+type machine struct{ *world }
+
+func (m machine) Identity(context.Context) (instance.Identity, error) {
+	return instance.Identity{ID: m.id, Region: "eu-central-1", AZ: "eu-central-1a"}, m.identityErr
+}
+
+func (m machine) Tags(_ context.Context, names ...string) (map[string]string, error) {
+	known := maps.Clone(m.tags)
+	maps.DeleteFunc(known, func(k, _ string) bool { return !slices.Contains(names, k) })
+	return known, m.tagsErr
+}
+
+func (m machine) TargetState(context.Context) (string, error) { return m.target, nil }
+
+type channel struct {
+	*world
+	trust artifacts.Trust
+}
+
+func (c channel) Pointer(_ context.Context, name string) (*artifacts.VerifiedPointer, error) {
+	c.pointers++
+	if c.onPointer != nil {
+		c.onPointer(c.pointers)
+	}
+	if c.pointerErr != nil {
+		return nil, c.pointerErr
+	}
+	return c.trust.Pointer(c.pointer, "web", name)
+}
+
+func (c channel) Manifest(_ context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
+	if c.manifestErr != nil {
+		return nil, c.manifestErr
+	}
+	return c.trust.Manifest(c.manifests[ref.Version], ref)
+}
+
+func (c channel) Artifact(_ context.Context, a artifacts.Artifact, s *status.Span) (agent.Artifact, error) {
+	c.fetches++
+	s.AddBytes(a.Size)
+	return agent.Artifact{Content: &content{data: c.contents[a.Key], fail: c.contentErr}, Close: func() error { return nil }}, nil
+}
+
+// content brings an artifact in two pieces, or one and an error.
+type content struct {
+	data []byte
+	fail error
+	step int
+}
+
+func (c *content) Next(context.Context) (unpack.Frame, error) {
+	half := len(c.data) / 2
+	c.step++
+	switch {
+	case c.step == 1:
+		return unpack.Frame{Data: c.data[:half], Release: func() {}}, nil
+	case c.fail != nil:
+		return unpack.Frame{}, c.fail
+	case c.step == 2:
+		return unpack.Frame{Data: c.data[half:], Release: func() {}}, nil
+	}
+	return unpack.Frame{}, io.EOF
+}
+
+type group struct{ *world }
+
+func (g group) Group(context.Context, string) (string, string, error) {
+	return "web", "Pending:Wait", nil
+}
+
+func (g group) KeepAlive(ctx context.Context, _ asg.Hook, _ time.Duration, report func(int, error)) {
+	if g.heartbeats {
+		report(1, nil)
+	}
+	<-ctx.Done()
+}
+
+func (g group) Complete(ctx context.Context, h asg.Hook, r asg.Result) (asg.Outcome, error) {
+	if h != (asg.Hook{Group: "web", Name: "koboshi-launching", Instance: g.id}) {
+		return asg.Outcome{}, fmt.Errorf("an unknown hook %v", h)
+	}
+	if err := ctx.Err(); err != nil {
+		return asg.Outcome{}, err
+	}
+	if g.signalled != nil {
+		g.signalled()
+	}
+	g.signals = append(g.signals, r)
+	return g.outcome, g.completeErr
+}
+
+type service struct{ *world }
+
+func (s service) Restart(context.Context, []string) (agent.Gate, error) {
+	version := s.current()
+	if s.broken[version] {
+		return nil, errors.New("the unit failed")
+	}
+	s.running = version
+	s.restarts++
+	return func(ctx context.Context, _ artifacts.Health) (health.Report, error) {
+		if s.onGate != nil {
+			s.onGate()
+		}
+		if err := ctx.Err(); err != nil {
+			return health.Report{}, err
+		}
+		if s.ill[version] {
+			return health.Report{Attempts: 3}, &health.UnhealthyError{Last: errors.New("503"), Attempts: 3}
+		}
+		return health.Report{Attempts: 1}, nil
+	}, nil
+}
+
+// The failures of the outside world, as the packages below report them.
+var (
+	noChannel = &fetch.ResolveError{Key: "channels/stable.json", Err: artifacts.ErrNotFound}
+	cutOff    = fmt.Errorf("releases/2/web: %w", fetch.ErrTransport)
+	altered   = &artifacts.MismatchError{What: "chunk 0", GotSize: 1, WantSize: 2}
+	hostile   = fmt.Errorf("../x: %w", unpack.ErrRefused)
+	full      = &store.DiskError{Op: "unpack", Err: errors.New("no space left on device")}
+)

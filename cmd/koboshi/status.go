@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"koboshi/agent/config"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+type statusOptions struct {
+	json, timeline, ascii bool
+	svg                   string
+}
+
+func (c *cli) status() *cobra.Command {
+	var o statusOptions
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "show what runs here, since when, and how the last run went",
+		Long: "Show what the last run of boot or sync left: release, verdict, hook, and why. Nothing is\n" +
+			"asked of the network." + exits(ok, badUsage, badConfig, notResolved, diskFailed),
+		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return c.runStatus(o) },
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
+	cmd.Flags().BoolVar(&o.timeline, "timeline", false, "draw the steps of the last run as bars")
+	cmd.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII characters only")
+	cmd.Flags().StringVar(&o.svg, "svg", "", "write the same picture to `FILE`")
+	return cmd
+}
+
+func (c *cli) runStatus(o statusOptions) error {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return err
+	}
+	report, err := lastReport(cfg)
+	if err != nil {
+		return err
+	}
+	rows := status.Rows(report)
+	if o.svg != "" {
+		if err := writeSVG(o.svg, report, rows); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.json:
+		return c.ui.printJSON(report)
+	case o.timeline:
+		c.ui.printf("%s", status.Picture(rows, c.ui.width(), glyphs(o.ascii)))
+		return nil
+	}
+	return c.ui.screen(report)
+}
+
+// lastReport is the report that the last run left.
+func lastReport(cfg *config.Config) (r status.Report, err error) {
+	state, err := os.OpenRoot(cfg.State.Dir)
+	if err != nil {
+		return r, nothingHere(err)
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	if r, err = status.LoadReport(state); err != nil {
+		return r, nothingHere(err)
+	}
+	return r, nil
+}
+
+// nothingHere is the error of commands that look at what a run left.
+func nothingHere(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return hinted{marked{errors.New("koboshi has not run here yet"), artifacts.ErrNotFound}, "koboshi boot or koboshi sync leaves a report; is --config the right one?"}
+	}
+	return marked{err, store.ErrDisk}
+}
+
+func writeSVG(name string, r status.Report, rows []status.Row) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return usage(err)
+	}
+	title := fmt.Sprintf("%s of %s on %s, %s: %s", r.Command, r.App, r.Instance.ID, r.Started.Format(time.RFC3339), r.Verdict)
+	return errors.Join(status.SVG(f, title, rows), f.Close())
+}
+
+// screen answers the questions of somebody who has just logged in.
+func (u *ui) screen(r status.Report) error {
+	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	row := func(key, format string, args ...any) {
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", key, fmt.Sprintf(format, args...)) // Flush reports it
+	}
+	row("app", "%s", r.App)
+	row("release", "%s", releaseText(r.Release))
+	if r.Target != nil && (r.Release == nil || r.Target.ManifestSHA256 != r.Release.ManifestSHA256) {
+		row("target", "%s", releaseText(r.Target))
+	}
+	if r.Previous != nil {
+		row("previous", "%s", releaseText(r.Previous))
+	}
+	row("channel", "%s", r.Channel)
+	row("verdict", "%s, %s of %s, %s", r.Verdict, r.Command, r.Started.Format(time.RFC3339), status.Duration(time.Duration(r.MS)*time.Millisecond))
+	row("instance", "%s", instanceText(r.Instance))
+	if r.Lifecycle.Result != "" {
+		row("hook", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
+	}
+	if r.Error != nil {
+		row("error", "%s (%d)", r.Error.Message, r.Error.Code)
+		if r.Error.Hint != "" {
+			row("hint", "%s", r.Error.Hint)
+		}
+	}
+	for _, warning := range r.Warnings {
+		row("warning", "%s", warning)
+	}
+	return w.Flush()
+}
+
+func releaseText(r *status.Release) string {
+	if r == nil {
+		return "none"
+	}
+	text := fmt.Sprintf("%s (manifest %s", r.Version, r.ManifestSHA256[:min(12, len(r.ManifestSHA256))])
+	if r.Sequence > 0 {
+		text += fmt.Sprintf(", sequence %d", r.Sequence)
+	}
+	text += ")"
+	if !r.ActivatedAt.IsZero() {
+		text += ", healthy since " + r.ActivatedAt.Format(time.RFC3339)
+	}
+	return text
+}
+
+func instanceText(i status.Instance) string {
+	if i.ID == "" {
+		return "unknown"
+	}
+	text := i.ID + " in " + i.AZ
+	if i.Group != "" {
+		text += ", group " + i.Group
+	}
+	return text
+}
+
+// width is how many columns a picture may have.
+func (u *ui) width() int {
+	if f, ok := u.out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
+		}
+	}
+	return 80
+}
+
+func glyphs(ascii bool) status.Glyphs {
+	if ascii {
+		return status.ASCII
+	}
+	return status.Blocks
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+func (c *cli) verify() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "hash the tree that serves again, and compare it with what was published",
+		Long: "Read every file of the current release again and compare it with the index that its\n" +
+			"signed manifest names. What was altered, added or removed is listed." +
+			exits(ok, badUsage, badConfig, notResolved, notTrusted, notIntact, diskFailed, interrupted),
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runVerify(cmd.Context(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// verification is what verify tells machines.
+type verification struct {
+	Version string   `json:"version"`
+	OK      bool     `json:"ok"`
+	Altered []string `json:"altered"`
+	Added   []string `json:"added"`
+	Removed []string `json:"removed"`
+}
+
+func (c *cli) runVerify(ctx context.Context, asJSON bool) (err error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return err
+	}
+	trust, err := loadTrust(cfg)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.Install.Root); err != nil {
+		return nothingHere(err)
+	}
+	s, err := store.Open(cfg.Install.Root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	rel, found, err := s.Current()
+	if err != nil || !found {
+		return noCurrent(err)
+	}
+	diff, err := s.Verify(ctx, rel, trust)
+	if err != nil {
+		return err
+	}
+	return c.tellVerified(rel, diff, asJSON)
+}
+
+func (c *cli) tellVerified(rel store.Release, diff store.Diff, asJSON bool) error {
+	v := verification{rel.Version(), diff.Clean(), diff.Altered, diff.Added, diff.Removed}
+	if asJSON {
+		if err := c.ui.printJSON(v); err != nil {
+			return err
+		}
+	} else {
+		c.ui.listChanges(v)
+	}
+	if v.OK {
+		return nil
+	}
+	return hinted{marked{fmt.Errorf("%s: %d files altered, %d added, %d removed", v.Version, len(v.Altered), len(v.Added), len(v.Removed)), errAltered},
+		"publish and promote what should run here; a tree is never edited in place"}
+}
+
+func (u *ui) listChanges(v verification) {
+	if v.OK {
+		u.printf("%s: every file is as published\n", v.Version)
+	}
+	for _, list := range []struct {
+		word  string
+		paths []string
+	}{{"altered", v.Altered}, {"added", v.Added}, {"removed", v.Removed}} {
+		for _, path := range list.paths {
+			u.printf("%-8s %q\n", list.word, path)
+		}
+	}
+}
+
+// noCurrent is the error where current names nothing, or nothing whole.
+func noCurrent(err error) error {
+	if err == nil {
+		err = errors.New("no release is current")
+	}
+	return hinted{marked{err, artifacts.ErrNotFound}, "koboshi boot or koboshi sync installs what the channel names"}
+}
