@@ -153,11 +153,15 @@ func TestHooksNotToBeTouched(t *testing.T) {
 }
 
 func TestGroup(t *testing.T) {
-	s := newService(time.Hour)
-	if group, state, err := s.client().Group(t.Context(), self); group != "web" || state != "Pending:Wait" || err != nil {
-		t.Errorf("Group = %q, %q, %v, want web, Pending:Wait", group, state, err)
-	}
-	if group, state, err := s.client().Group(t.Context(), "i-00000000"); group != "" || state != "" || err != nil {
-		t.Errorf("Group of a stranger = %q, %q, %v, want none", group, state, err)
+	for _, chatty := range []bool{false, true} {
+		s := newService(time.Hour)
+		s.chatty = chatty
+		if group, state, err := s.client().Group(t.Context(), self); group != "web" || state != "Pending:Wait" || err != nil {
+			t.Errorf("Group = %q, %q, %v, want web, Pending:Wait", group, state, err)
+		}
+		s.state = always("")
+		if group, state, err := s.client().Group(t.Context(), self); group != "" || state != "" || err != nil {
+			t.Errorf("Group of an instance in none = %q, %q, %v", group, state, err)
+		}
 	}
 }

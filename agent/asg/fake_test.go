@@ -19,14 +19,15 @@ var ours = Hook{Group: "web", Name: "koboshi-launching", Instance: self}
 // service is Auto Scaling as one instance sees it, in memory. Its switches are
 // functions of the time since it was made.
 type service struct {
-	begun      time.Time
-	state      func(t time.Duration) string // "" = in no group
-	waiting    func(t time.Duration) bool   // the hook has an active action
-	hooks      []types.LifecycleHook
-	broken     map[string]func(t time.Duration) error // by operation; nil = works
-	result     string                                 // what the hook was completed with
-	calls      []call
-	replyLost  bool // Complete works, but its caller is told there was no action
+	begun     time.Time
+	state     func(t time.Duration) string // "" = in no group
+	waiting   func(t time.Duration) bool   // the hook has an active action
+	hooks     []types.LifecycleHook
+	broken    map[string]func(t time.Duration) error // by operation; nil = works
+	result    string                                 // what the hook was completed with
+	calls     []call
+	chatty    bool // answers with more than it was asked for
+	replyLost bool // Complete works, but its caller is told there was no action
 }
 
 type call struct {
@@ -128,12 +129,19 @@ func (s *service) DescribeAutoScalingInstances(_ context.Context, in *autoscalin
 		return nil, err
 	}
 	out := &autoscaling.DescribeAutoScalingInstancesOutput{}
+	if s.chatty {
+		out.AutoScalingInstances = append(out.AutoScalingInstances, types.AutoScalingInstanceDetails{
+			InstanceId:           aws.String("i-00000001"),
+			AutoScalingGroupName: aws.String("strangers"),
+			LifecycleState:       aws.String("Standby"),
+		})
+	}
 	if state := s.state(at); state != "" && slices.Equal(in.InstanceIds, []string{self}) {
-		out.AutoScalingInstances = []types.AutoScalingInstanceDetails{{
+		out.AutoScalingInstances = append(out.AutoScalingInstances, types.AutoScalingInstanceDetails{
 			InstanceId:           aws.String(self),
 			AutoScalingGroupName: aws.String(ours.Group),
 			LifecycleState:       aws.String(state),
-		}}
+		})
 	}
 	return out, nil
 }
@@ -144,7 +152,7 @@ func (s *service) DescribeLifecycleHooks(_ context.Context, in *autoscaling.Desc
 	}
 	out := &autoscaling.DescribeLifecycleHooksOutput{}
 	for _, h := range s.hooks {
-		if slices.Contains(in.LifecycleHookNames, *h.LifecycleHookName) {
+		if s.chatty || slices.Contains(in.LifecycleHookNames, *h.LifecycleHookName) {
 			out.LifecycleHooks = append(out.LifecycleHooks, h)
 		}
 	}

@@ -80,9 +80,9 @@ func TestCompleteOverTheWire(t *testing.T) {
 		{"reply lost", answers{complete: {hangUp, over}, describe: {inService}}, Outcome{AlreadyOver, "InService"}, false},
 		{"throttled", answers{complete: {throttled, throttled, accept(complete, "")}}, Outcome{End: Completed}, false},
 		{"service unavailable", answers{complete: {refuse(503, "ServiceUnavailable", ""), accept(complete, "")}}, Outcome{End: Completed}, false},
-		{"throttled for longer than the retryer bears", answers{complete: {throttled}}, Outcome{}, true},
-		{"denied", answers{complete: {refuse(403, "AccessDenied", "not authorized")}}, Outcome{}, true},
-		{"another ValidationError", answers{complete: {refuse(400, "ValidationError", "Group not found")}}, Outcome{}, true},
+		{"throttled for longer than the retryer bears", answers{complete: {throttled}, describe: {inService}}, Outcome{}, true},
+		{"denied", answers{complete: {refuse(403, "AccessDenied", "No active Lifecycle Action for you")}, describe: {inService}}, Outcome{}, true},
+		{"another ValidationError", answers{complete: {refuse(400, "ValidationError", "Group not found")}, describe: {inService}}, Outcome{}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -72,6 +72,18 @@ func TestCredentialsThatComeLate(t *testing.T) {
 	}
 }
 
+func TestCredentialsThatNeverCameAreTheCauseToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		delete(s.pages, rolePath)
+		s.mute = func(*http.Request) bool { return time.Since(s.begun) > defaultPatience-tryTimeout }
+		_, err := s.memory().Credentials().Retrieve(t.Context())
+		if !errors.Is(err, ErrNoCredentials) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Retrieve = %v, want ErrNoCredentials", err)
+		}
+	})
+}
+
 func TestCredentialsThatAreNone(t *testing.T) {
 	for name, document := range map[string]string{
 		"garbage":    "<html>" + secretKey,

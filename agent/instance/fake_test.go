@@ -36,19 +36,23 @@ type service struct {
 	begun time.Time
 	mu    sync.Mutex
 	pages map[string]string // by path
-	// answer comes before the pages: a status other than 0 is given with body.
-	answer func(t time.Duration, r *http.Request) (status int, body string)
-	down   func(t time.Duration) error // the connection cannot be made
-	mute   func(r *http.Request) bool  // the connection stands, but nothing comes
-	v1     bool                        // answers without a token
-	tokens int                         // tokens given
-	spent  int                         // tokens up to this one have expired
-	asked  []string                    // methods and paths
+	// answer comes before the pages: a status other than 0 is given with body
+	// and, as for a token, with the lifetime.
+	answer   func(t time.Duration, r *http.Request) (status int, body string)
+	lifetime string
+	down     func(t time.Duration) error // the connection cannot be made
+	stuck    func(t time.Duration) bool  // nor is it refused
+	mute     func(r *http.Request) bool  // the connection stands, but nothing comes
+	v1       bool                        // answers without a token
+	tokens   int                         // tokens given
+	spent    int                         // tokens up to this one have expired
+	asked    []string                    // methods and paths
 }
 
 func newService() *service {
 	return &service{
-		begun: time.Now(),
+		begun:    time.Now(),
+		lifetime: "21600",
 		pages: map[string]string{
 			identityPath:                    document,
 			statePath:                       "InService",
@@ -74,6 +78,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
 	if s.answer != nil {
 		if status, body := s.answer(time.Since(s.begun), r); status != 0 {
+			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", s.lifetime)
 			w.Header().Set("Location", "http://"+r.Host+identityPath)
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, body)
@@ -112,6 +117,10 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err := s.down(time.Since(s.begun)); err != nil {
 			return nil, err
 		}
+	}
+	if s.stuck != nil && s.stuck(time.Since(s.begun)) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
 	}
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
 		trace.GotConn(httptrace.GotConnInfo{})

@@ -71,6 +71,7 @@ func TestParseIdentity(t *testing.T) {
 		{"region a host", with("region", `"evil.example/"`), false},
 		{"region empty", with("region", `""`), false},
 		{"zone elsewhere", with("availabilityZone", `"us-east-1a"`), false},
+		{"zone without region", with("availabilityZone", `"a"`), false},
 		{"zone is the region", with("availabilityZone", `"eu-central-1"`), false},
 		{"zone with a path", with("availabilityZone", `"eu-central-1/a"`), false},
 		{"type with space", with("instanceType", `"m7g large"`), false},

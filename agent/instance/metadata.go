@@ -63,7 +63,7 @@ func persistent() aws.Retryer {
 	return retry.AddWithMaxAttempts(retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
 		o.Backoff = retry.BackoffDelayerFunc(backoff)
-		o.Retryables = []retry.IsErrorRetryable{retry.NoRetryCanceledError{}, retry.RetryableError{}}
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableError{}}
 	}), 0)
 }
 

@@ -27,7 +27,7 @@ const (
 
 // A failure that lasts is told by its kind; only what may pass is tried again.
 func TestFailuresThatLast(t *testing.T) {
-	huge := strings.Repeat("x", maxAnswer+1)
+	huge := document + strings.Repeat(" ", maxAnswer) // good but for its size
 	tests := []struct {
 		name  string
 		set   func(*service)
@@ -35,6 +35,7 @@ func TestFailuresThatLast(t *testing.T) {
 		final bool
 	}{
 		{"refused", func(s *service) { s.down = func(time.Duration) error { return refused() } }, ErrUnreachable, false},
+		{"unroutable", func(s *service) { s.stuck = func(time.Duration) bool { return true } }, ErrUnreachable, false},
 		{"silent for the token", func(s *service) { s.mute = func(r *http.Request) bool { return r.Method == put } }, ErrHopLimit, false},
 		{"silent for the rest", func(s *service) { s.mute = func(r *http.Request) bool { return r.Method == get } }, ErrUnreachable, false},
 		{"PUT 403", func(s *service) { s.answer = on(put, 403, secretToken) }, ErrDisabled, true},
@@ -51,7 +52,9 @@ func TestFailuresThatLast(t *testing.T) {
 		{"PUT 307", func(s *service) { s.answer = on(put, 307, secretToken) }, ErrMalformed, true},
 		{"GET huge", func(s *service) { s.answer = on(get, 200, huge) }, ErrMalformed, true},
 		{"PUT huge", func(s *service) { s.answer = on(put, 200, huge) }, ErrMalformed, true},
-		{"token without a lifetime", func(s *service) { s.answer = on(put, 200, secretToken) }, ErrMalformed, true},
+		{"token without a lifetime", func(s *service) { s.answer, s.lifetime = on(put, 200, secretToken), "" }, ErrMalformed, true},
+		{"token empty", func(s *service) { s.answer = on(put, 200, "") }, ErrMalformed, true},
+		{"token long", func(s *service) { s.answer = on(put, 200, strings.Repeat("x", maxToken+1)) }, ErrMalformed, true},
 		{"token is a page", func(s *service) { s.answer = on(put, 200, "<html>\r\n"+secretToken) }, ErrMalformed, true},
 		{"identity is a page", func(s *service) { s.answer = on(get, 200, "<html>"+secretToken) }, ErrMalformed, true},
 		{"token never accepted", func(s *service) { s.answer = on(get, 401, secretToken) }, ErrMalformed, false},
@@ -142,6 +145,25 @@ func TestTheCallersContextRules(t *testing.T) {
 		}
 		if took := time.Since(s.begun); took != 3*time.Second {
 			t.Errorf("took %v, want 3s", took)
+		}
+	})
+}
+
+// The try that the context cut short says nothing about the service.
+func TestTheLastWholeTryIsTheCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		ctx, cancel := context.WithCancel(t.Context())
+		s.mute = func(r *http.Request) bool { return r.Method == put }
+		s.stuck = func(at time.Duration) bool {
+			if at == 0 {
+				return false
+			}
+			cancel()
+			return true
+		}
+		if _, err := s.memory().Identity(ctx); !errors.Is(err, ErrHopLimit) || !errors.Is(err, context.Canceled) {
+			t.Errorf("Identity = %v, want ErrHopLimit and Canceled", err)
 		}
 	})
 }
