@@ -100,8 +100,7 @@ func (c *cursor) close() {
 
 // pause waits for a random time that doubles with every fruitless request.
 func pause(ctx context.Context, fruitless int) error {
-	limit := min(minPause<<fruitless, maxPause)
-	timer := time.NewTimer(limit/2 + rand.N(limit/2)) //nolint:gosec // jitter
+	timer := time.NewTimer(scatter(min(minPause<<fruitless, maxPause)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -109,4 +108,9 @@ func pause(ctx context.Context, fruitless int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// scatter takes off up to half, so that many agents do not come in step.
+func scatter(wait time.Duration) time.Duration {
+	return wait - rand.N(wait/2+1) //nolint:gosec // jitter
 }

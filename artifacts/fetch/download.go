@@ -80,7 +80,7 @@ func (d *Download) start() (err error) {
 // Errors are [ErrTransport], artifacts.ErrIntegrity, or the cause of a context
 // that has ended; they stay.
 func (d *Download) Next(ctx context.Context) (unpack.Frame, error) {
-	for {
+	for d.ctx.Err() == nil {
 		if err := d.advance(ctx); err != nil {
 			return unpack.Frame{}, err
 		}
@@ -92,11 +92,11 @@ func (d *Download) Next(ctx context.Context) (unpack.Frame, error) {
 			d.drop(d.current)
 			d.current = nil
 		case <-d.ctx.Done():
-			return unpack.Frame{}, context.Cause(d.ctx)
 		case <-ctx.Done():
 			return unpack.Frame{}, context.Cause(ctx)
 		}
 	}
+	return unpack.Frame{}, context.Cause(d.ctx)
 }
 
 // Close stops the workers and waits for them. The memory is returned once

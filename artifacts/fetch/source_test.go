@@ -183,7 +183,7 @@ func download(t *testing.T, src fetch.Source, a artifacts.Artifact, want []byte,
 
 // settled gives goroutines that have done their work the chance to be gone.
 func settled(want int) int {
-	for range 1000 {
+	for range 1_000_000 {
 		if runtime.NumGoroutine() <= want {
 			break
 		}
