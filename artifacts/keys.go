@@ -95,6 +95,9 @@ func (k PrivateKey) MarshalPEM() ([]byte, error) {
 // String keeps the key itself out of anything that is printed.
 func (k PrivateKey) String() string { return "private key " + k.Public().ID() }
 
+// GoString is String, for %#v.
+func (k PrivateKey) GoString() string { return k.String() }
+
 func newPublicKey(key ed25519.PublicKey) (PublicKey, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
