@@ -32,11 +32,11 @@ func mustAsk[T any](t *testing.T, s *Server, request, content string) (v T) {
 
 func TestControl(t *testing.T) {
 	s := New(t)
-	mustAsk[done](t, s, "POST groups", `{"name":"web","hooks":[{"name":"up","transition":"launching","heartbeat_timeout":"1.5s","default_result":"CONTINUE"},{"name":"down","transition":"terminating"}]}`)
+	mustAsk[done](t, s, "POST groups", `{"name":"web","hooks":[{"name":"up","transition":"launching","heartbeat_timeout":"300ms","default_result":"CONTINUE"},{"name":"down","transition":"terminating"}]}`)
 	i := mustAsk[Status](t, s, "POST instances", `{"group":"web","tags":{"a":"b"},"az":"eu-west-1a","user_data":"aGk=","pending_for":"0s"}`)
 	id := i.ID
 	equal(t, i.State, PendingWait)
-	equal(t, i.Actions[0].Deadline.Sub(i.Actions[0].Began), 1500*time.Millisecond)
+	equal(t, i.Actions[0].Deadline.Sub(i.Actions[0].Began), 300*time.Millisecond)
 	equal(t, i.Env, []string{"AWS_ENDPOINT_URL=" + s.URL(), "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + i.IMDS, "AWS_EC2_METADATA_DISABLED=false"})
 
 	mustAsk[done](t, s, "PUT instances/"+id+"/tags/koboshi:channel", `"canary"`)

@@ -20,7 +20,7 @@ type LaunchOptions struct {
 	Type     string            `json:"type,omitempty"`      // default m7i.large
 	UserData []byte            `json:"user_data,omitempty"` // nil = none; base64 in JSON
 	Role     string            `json:"role,omitempty"`      // default koboshi-instance
-	IMDSAddr string            `json:"imds_addr,omitempty"` // host:port of its IMDS; default a free port of 127.0.0.1
+	IMDSAddr string            `json:"imds_addr,omitempty"` // host:port of its IMDS; default WithIMDSAddr
 
 	PendingFor     time.Duration `json:"pending_for,omitempty"`     // Pending lasts this long before the hooks are asked
 	TerminatingFor time.Duration `json:"terminating_for,omitempty"` // the same for Terminating: load balancer deregistration
@@ -35,7 +35,6 @@ func (o LaunchOptions) withDefaults() LaunchOptions {
 	o.AMI = or(o.AMI, "ami-0123456789abcdef0")
 	o.Type = or(o.Type, "m7i.large")
 	o.Role = or(o.Role, "koboshi-instance")
-	o.IMDSAddr = or(o.IMDSAddr, "127.0.0.1:0")
 	o.Tags = maps.Clone(o.Tags)
 	if o.Tags == nil {
 		o.Tags = map[string]string{}

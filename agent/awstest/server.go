@@ -11,14 +11,15 @@ import (
 // Server is a loopback AWS: S3, Auto Scaling and STS at one URL, each
 // instance's IMDS at its own, and the control endpoint under /_mock/.
 type Server struct {
-	now     func() time.Time
-	addr    string
-	s3      *S3
-	calls   Calls
-	faults  *Faults
-	scaling *scaling
-	url     string
-	stop    func()
+	now      func() time.Time
+	addr     string
+	imdsAddr string // default address of each instance's IMDS
+	s3       *S3
+	calls    Calls
+	faults   *Faults
+	scaling  *scaling
+	url      string
+	stop     func()
 }
 
 // Option changes a Server before it starts.
@@ -32,9 +33,14 @@ func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = n
 // Use an IP address: SDKs put the bucket's name before a host name.
 func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
 
+// WithIMDSAddr makes each instance's metadata service listen elsewhere than on
+// a free port of 127.0.0.1, such as at the real 169.254.169.254:80 in a
+// network namespace that has it. Only one instance at a time can.
+func WithIMDSAddr(addr string) Option { return func(s *Server) { s.imdsAddr = addr } }
+
 // Start returns a running Server, which the caller must Close.
 func Start(options ...Option) (*Server, error) {
-	s := &Server{now: time.Now, addr: "127.0.0.1:0"}
+	s := &Server{now: time.Now, addr: "127.0.0.1:0", imdsAddr: "127.0.0.1:0"}
 	for _, set := range options {
 		set(s)
 	}

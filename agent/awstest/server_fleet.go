@@ -51,6 +51,7 @@ func (s *Server) Instances() (all []*Instance) {
 
 // boot gives a new instance its metadata service. Called under scaling.mu.
 func (s *Server) boot(i *Instance) error {
+	i.options.IMDSAddr = or(i.options.IMDSAddr, s.imdsAddr)
 	for _, old := range s.scaling.instances {
 		if old.state == Terminated && old.imdsURL == "http://"+i.options.IMDSAddr {
 			old.stop()

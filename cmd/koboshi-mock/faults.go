@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"koboshi/agent/awstest"
+)
+
+func (m *mock) fault() *cobra.Command {
+	var f awstest.Fault
+	var delay time.Duration
+	cmd := &cobra.Command{
+		Use:   "fault [JSON]",
+		Short: "script a fault and print its id",
+		Long:  "Scripts a fault, given as JSON or by flags, and prints its id. JSON has more fields: see the package awstest.",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch byFlags := ownFlags(cmd) > 0; {
+			case byFlags == (len(args) == 1):
+				return errors.New("a fault is given by either JSON or flags")
+			case byFlags:
+				f.Delay = awstest.Duration(delay)
+				return m.addFault(cmd, f)
+			default:
+				return m.addFault(cmd, jsontext.Value(args[0]))
+			}
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Service, "service", "", "s3, imds, autoscaling or sts")
+	flags.StringVar(&f.Operation, "operation", "", "such as GetObject or 'PUT /latest/api/token'")
+	flags.StringVar(&f.Path, "path", "", "part of the path")
+	flags.StringVar(&f.Instance, "instance", "", "`ID` of the instance that asks")
+	flags.IntVar(&f.Skip, "skip", 0, "let so many through first")
+	flags.IntVar(&f.Times, "times", 0, "then act so often (0 = always)")
+	flags.IntVar(&f.Percent, "percent", 0, "act on this share (0 = all)")
+	flags.IntVar(&f.Status, "status", 0, "HTTP status")
+	flags.StringVar(&f.Code, "code", "", "AWS error code")
+	flags.StringVar(&f.Message, "message", "", "error text beside it")
+	flags.BoolVar(&f.Applied, "applied", false, "the request takes effect, only its answer is lost")
+	flags.DurationVar(&delay, "delay", 0, "wait first")
+	flags.BoolVar(&f.Hang, "hang", false, "never answer")
+	flags.BoolVar(&f.Reset, "reset", false, "reset the connection")
+	flags.Int64Var(&f.Cut, "cut", 0, "end the body after so many `bytes`")
+	flags.Int64Var(&f.BytesPerSecond, "bytes-per-second", 0, "slow the body down")
+	return cmd
+}
+
+// ownFlags counts the flags that were given beside those of every command.
+func ownFlags(cmd *cobra.Command) (n int) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if cmd.InheritedFlags().Lookup(f.Name) == nil {
+			n++
+		}
+	})
+	return n
+}
+
+func (m *mock) addFault(cmd *cobra.Command, fault any) error {
+	var added struct {
+		ID int `json:"id"`
+	}
+	if err := m.do(cmd, http.MethodPost, "faults", fault, &added); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), added.ID)
+	return wrap(err)
+}
+
+func (m *mock) faults() *cobra.Command {
+	var clearAll bool
+	var remove int
+	cmd := &cobra.Command{
+		Use: "faults", Short: "print, clear or remove scripted faults", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case clearAll:
+				return m.do(cmd, http.MethodDelete, "faults", nil, nil)
+			case remove != 0:
+				return m.do(cmd, http.MethodDelete, fmt.Sprintf("faults/%d", remove), nil, nil)
+			default:
+				return m.show(cmd, "faults")
+			}
+		},
+	}
+	cmd.Flags().BoolVar(&clearAll, "clear", false, "remove them all")
+	cmd.Flags().IntVar(&remove, "remove", 0, "remove the one with this `ID`")
+	cmd.MarkFlagsMutuallyExclusive("clear", "remove")
+	return cmd
+}
+
+func (m *mock) calls() *cobra.Command {
+	var service, operation, instance string
+	var count, reset bool
+	cmd := &cobra.Command{
+		Use: "calls", Short: "print or count the requests that came in", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := "calls?" + url.Values{"service": {service}, "operation": {operation}, "instance": {instance}}.Encode()
+			switch {
+			case reset:
+				return m.do(cmd, http.MethodDelete, "calls", nil, nil)
+			case count:
+				return m.countCalls(cmd, path)
+			default:
+				return m.show(cmd, path)
+			}
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&service, "service", "", "only of s3, imds, autoscaling or sts")
+	flags.StringVar(&operation, "operation", "", "only this one, such as GetObject")
+	flags.StringVar(&instance, "instance", "", "only by the instance with this `ID`")
+	flags.BoolVar(&count, "count", false, "print how many there are")
+	flags.BoolVar(&reset, "reset", false, "empty the log")
+	cmd.MarkFlagsMutuallyExclusive("count", "reset")
+	return cmd
+}
+
+func (m *mock) countCalls(cmd *cobra.Command, path string) error {
+	var calls []awstest.Call
+	if err := m.do(cmd, http.MethodGet, path, nil, &calls); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), len(calls))
+	return wrap(err)
+}
+
+func (m *mock) bucket() *cobra.Command {
+	return &cobra.Command{
+		Use: "bucket NAME", Short: "create a bucket", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return m.do(cmd, http.MethodPost, "buckets/"+url.PathEscape(args[0]), nil, nil)
+		},
+	}
+}

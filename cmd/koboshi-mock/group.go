@@ -1,0 +1,52 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/awstest"
+)
+
+// groupFlags describe a group: of serve and of group.
+type groupFlags struct {
+	launchHook, terminateHook, hookDefault string
+	hookTimeout                            time.Duration
+	replace                                bool
+}
+
+func (f *groupFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.launchHook, "launch-hook", "", "`NAME` of its launch hook")
+	flags.StringVar(&f.terminateHook, "terminate-hook", "", "`NAME` of its terminate hook")
+	flags.DurationVar(&f.hookTimeout, "hook-timeout", time.Hour, "heartbeat timeout of its hooks; may be shorter than AWS's 30s")
+	flags.StringVar(&f.hookDefault, "hook-default", "ABANDON", "default `RESULT` of its hooks: CONTINUE or ABANDON")
+	flags.BoolVar(&f.replace, "replace", false, "launch another when an instance leaves other than by scale-in")
+}
+
+func (f *groupFlags) build(name string) awstest.Group {
+	g := awstest.Group{Name: name, Replace: f.replace}
+	add := func(hook string, on awstest.Transition) {
+		if hook != "" {
+			g.Hooks = append(g.Hooks, awstest.Hook{
+				Name: hook, Transition: on, HeartbeatTimeout: f.hookTimeout, DefaultResult: awstest.Result(f.hookDefault),
+			})
+		}
+	}
+	add(f.launchHook, awstest.OnLaunch)
+	add(f.terminateHook, awstest.OnTerminate)
+	return g
+}
+
+func (m *mock) group() *cobra.Command {
+	var f groupFlags
+	cmd := &cobra.Command{
+		Use: "group NAME", Short: "create an Auto Scaling group", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return m.do(cmd, http.MethodPost, "groups", f.build(args[0]), nil)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"koboshi/agent/awstest"
+)
+
+// shell runs commands against one server.
+type shell struct {
+	t   *testing.T
+	url string
+}
+
+// serve starts the serve command in-process and stops it at the test's end.
+func serve(t *testing.T, args ...string) shell {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	stdout, w := io.Pipe()
+	var stderr bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, append([]string{"serve"}, args...), func(string) string { return "" }, w, &stderr)
+		_ = w.Close()
+	}()
+	t.Cleanup(func() {
+		stop()
+		if c := <-code; c != exitOK {
+			t.Errorf("serve ended with %d: %s", c, stderr.String())
+		}
+	})
+	env := bufio.NewScanner(stdout)
+	for env.Scan() {
+		if url, ok := strings.CutPrefix(env.Text(), "export KOBOSHI_MOCK_URL='"); ok {
+			return shell{t, strings.TrimSuffix(url, "'")}
+		}
+	}
+	t.Fatalf("serve told no URL: %s", stderr.String())
+	return shell{}
+}
+
+func (s shell) run(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(s.t.Context(), args, func(string) string { return s.url }, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// ok runs a command that must succeed, and returns what it printed.
+func (s shell) ok(args ...string) string {
+	s.t.Helper()
+	code, stdout, stderr := s.run(args...)
+	if code != exitOK {
+		s.t.Fatalf("%q: exit %d: %s", args, code, stderr)
+	}
+	return stdout
+}
+
+// instance launches one and returns its id.
+func (s shell) instance(args ...string) string {
+	s.t.Helper()
+	return value(s.t, s.ok(append([]string{"launch"}, args...)...), "INSTANCE_ID")
+}
+
+// value is what eval of the exports would set a variable to.
+func value(t *testing.T, exports, name string) string {
+	t.Helper()
+	for line := range strings.Lines(exports) {
+		if v, ok := strings.CutPrefix(line, "export "+name+"='"); ok {
+			return strings.TrimSuffix(v, "'\n")
+		}
+	}
+	t.Fatalf("no %s in\n%s", name, exports)
+	return ""
+}
+
+func (s shell) status(id string) (i awstest.Status) {
+	s.t.Helper()
+	if err := json.Unmarshal([]byte(s.ok("state", "--json", id)), &i); err != nil {
+		s.t.Fatal(err)
+	}
+	return i
+}
+
+func TestLifeOfAnInstance(t *testing.T) {
+	s := serve(t, "--group", "web", "--launch-hook", "up", "--terminate-hook", "down", "--hook-timeout", "50ms", "--hook-default", "CONTINUE")
+	id := s.instance("--group", "web", "--tag", "a=b=c", "--az", "eu-west-1a")
+	s.ok("wait", id, "InService")
+	if got := s.ok("state", id); got != "InService\n" {
+		t.Errorf("state: %q", got)
+	}
+	s.ok("tag", id, "koboshi:channel=canary", "x=")
+	s.ok("untag", id, "x")
+	i := s.status(id)
+	if i.Tags["a"] != "b=c" || i.Tags["koboshi:channel"] != "canary" || len(i.Tags) != 3 {
+		t.Errorf("tags: %v", i.Tags)
+	}
+	if i.Actions[0].Ending != awstest.ByTimeout || i.Actions[0].Result != awstest.Continue {
+		t.Errorf("actions: %+v", i.Actions)
+	}
+	s.ok("terminate", id)
+	s.ok("wait", id, "Terminated")
+	if code, _, stderr := s.run("wait", id, "InService"); code != exitFailed || !strings.Contains(stderr, "it is Terminated") {
+		t.Errorf("wait for what cannot be: %d %s", code, stderr)
+	}
+}
+
+func TestFaultsAndCalls(t *testing.T) {
+	s := serve(t, "--bucket", "releases")
+	if got := s.ok("fault", "--service", "s3", "--status", "503", "--times", "1", "--delay", "1ms"); got != "1\n" {
+		t.Errorf("id of the first fault: %q", got)
+	}
+	s.ok("fault", `{"service":"s3","status":418,"times":1}`)
+	s.ok("bucket", "more")
+	for _, want := range []int{503, 418, 403} {
+		answer, err := http.Get(s.url + "/releases/k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("got %d, want %d", answer.StatusCode, want)
+		}
+	}
+	if got := s.ok("calls", "--service", "s3", "--operation", "GetObject", "--count"); got != "3\n" {
+		t.Errorf("calls: %q", got)
+	}
+	if got := s.ok("calls", "--service", "sts"); got != "[]\n" {
+		t.Errorf("calls of sts: %q", got)
+	}
+	s.ok("faults", "--remove", "1")
+	var left []awstest.FaultState
+	if err := json.Unmarshal([]byte(s.ok("faults")), &left); err != nil || len(left) != 1 || left[0].ID != 2 {
+		t.Errorf("faults left: %v %+v", err, left)
+	}
+	s.ok("faults", "--clear")
+	if got := s.ok("faults"); got != "[]\n" {
+		t.Errorf("faults after clear: %q", got)
+	}
+	s.ok("calls", "--reset")
+	if got := s.ok("calls", "--count"); got != "0\n" {
+		t.Errorf("calls after reset: %q", got)
+	}
+}
+
+func TestGroupAndIMDS(t *testing.T) {
+	s := serve(t)
+	s.ok("group", "web", "--launch-hook", "up")
+	id := s.instance("--group", "web")
+	if got := s.ok("state", id); got != "Pending:Wait\n" {
+		t.Errorf("state: %q", got)
+	}
+	s.ok("imds", id, `{"disabled":true}`)
+	answer, err := http.Get(s.status(id).IMDS + "/latest/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("disabled IMDS answers %d", answer.StatusCode)
+	}
+}
+
+// TestEval lets a shell do what scripts do with the output.
+func TestEval(t *testing.T) {
+	ready := filepath.Join(t.TempDir(), "it's ready")
+	s := serve(t, "--ready-file", ready)
+	exports := s.ok("launch", "--tags-off")
+	script := exports + `printf %s "$INSTANCE_ID|$AWS_ENDPOINT_URL|${AWS_ACCESS_KEY_ID-none}|${AWS_REGION-none}|$AWS_EC2_METADATA_SERVICE_ENDPOINT"`
+	sh := exec.CommandContext(t.Context(), "/bin/sh", "-eu", "-c", script)
+	sh.Env = []string{"AWS_ACCESS_KEY_ID=operator", "AWS_REGION=mars-1"}
+	out, err := sh.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want := strings.Join([]string{value(t, exports, "INSTANCE_ID"), s.url, "none", "none", value(t, exports, "AWS_EC2_METADATA_SERVICE_ENDPOINT")}, "|")
+	if string(out) != want {
+		t.Errorf("got  %s\nwant %s", out, want)
+	}
+	content, err := os.ReadFile(ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, string(content), "AWS_ENDPOINT_URL"); got != s.url {
+		t.Errorf("ready file has %s, want %s", got, s.url)
+	}
+}
+
+func TestQuoting(t *testing.T) {
+	if got, want := exports([]string{"A=it's $HOME"}), `export A='it'\''s $HOME'`+"\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	s := serve(t)
+	tests := []struct {
+		args []string
+		code int
+		text string
+	}{
+		{nil, exitUsage, "no command given"},
+		{[]string{"nope"}, exitUsage, `unknown command "nope"`},
+		{[]string{"state"}, exitUsage, "accepts 1 arg"},
+		{[]string{"launch", "--bogus"}, exitUsage, "unknown flag: --bogus"},
+		{[]string{"launch", "--tag", "novalue"}, exitUsage, `tag "novalue" is not KEY=VALUE`},
+		{[]string{"launch", "--pending-for", "soon"}, exitUsage, "soon"},
+		{[]string{"serve", "--launch-hook", "up"}, exitUsage, "a hook needs --group"},
+		{[]string{"fault"}, exitUsage, "either JSON or flags"},
+		{[]string{"fault", "{}", "--status", "500"}, exitUsage, "either JSON or flags"},
+		{[]string{"faults", "--clear", "--remove", "1"}, exitUsage, "none of the others can be"},
+		{[]string{"fault", `{"statuz":1}`}, exitFailed, "statuz"},
+		{[]string{"fault", `{`}, exitFailed, "faults"},
+		{[]string{"launch", "--group", "nope"}, exitFailed, "name not found"},
+		{[]string{"launch", "--user-data", "/nonexistent"}, exitFailed, "/nonexistent"},
+		{[]string{"state", "i-none"}, exitFailed, "i-none"},
+		{[]string{"terminate", "../groups"}, exitFailed, "../groups"},
+		{[]string{"serve", "--addr", strings.TrimPrefix(s.url, "http://")}, exitFailed, "address already in use"},
+		{[]string{"serve", "--group", "w", "--launch-hook", "up", "--hook-default", "MAYBE"}, exitFailed, "MAYBE"},
+		{[]string{"state", "i-1", "--mock", ""}, exitUsage, "KOBOSHI_MOCK_URL"},
+		{[]string{"state", "i-1", "--mock", "http://127.0.0.1:1"}, exitFailed, "refused"},
+	}
+	for _, test := range tests {
+		code, _, stderr := s.run(test.args...)
+		if code != test.code || !strings.Contains(stderr, test.text) || !strings.HasPrefix(stderr, "koboshi-mock: error: ") {
+			t.Errorf("%q: exit %d, %s; want %d, %q", test.args, code, stderr, test.code, test.text)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/awstest"
+	"koboshi/artifacts/durable"
+)
+
+type serveFlags struct {
+	addr, imds, readyFile, group string
+	buckets                      []string
+	hooks                        groupFlags
+}
+
+func newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "run the server until it is told to stop",
+		Long:  "Runs the server until SIGINT or SIGTERM. Prints the environment that points AWS SDKs and the other commands at it.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return f.serve(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "`IP:PORT` to listen at")
+	flags.StringVar(&f.imds, "imds", "127.0.0.1:0", "`IP:PORT` of the instances' IMDS; a fixed one serves one instance at a time")
+	flags.StringArrayVar(&f.buckets, "bucket", nil, "`NAME` of a bucket to create; may be repeated")
+	flags.StringVar(&f.group, "group", "", "`NAME` of an Auto Scaling group to create")
+	flags.StringVar(&f.readyFile, "ready-file", "", "`FILE` to write the environment to once all is ready")
+	f.hooks.register(cmd)
+	return cmd
+}
+
+func (f *serveFlags) serve(cmd *cobra.Command) error {
+	if f.group == "" && (f.hooks.launchHook != "" || f.hooks.terminateHook != "") {
+		return errors.New("a hook needs --group")
+	}
+	server, err := awstest.Start(awstest.WithAddr(f.addr), awstest.WithIMDSAddr(f.imds))
+	if err != nil {
+		return failure{err}
+	}
+	defer server.Close()
+	if err := f.furnish(server); err != nil {
+		return failure{err}
+	}
+	env := serverExports(server.URL())
+	if err := f.tellReady(env); err != nil {
+		return failure{err}
+	}
+	if _, err := fmt.Fprint(cmd.OutOrStdout(), env); err != nil {
+		return failure{err}
+	}
+	<-cmd.Context().Done()
+	return nil
+}
+
+func (f *serveFlags) furnish(server *awstest.Server) error {
+	for _, name := range f.buckets {
+		server.S3().CreateBucket(name)
+	}
+	if f.group == "" {
+		return nil
+	}
+	return server.CreateGroup(f.hooks.build(f.group))
+}
+
+// tellReady writes the file in one piece: who sees it sees all of it.
+func (f *serveFlags) tellReady(env string) error {
+	if f.readyFile == "" {
+		return nil
+	}
+	dir, err := os.OpenRoot(filepath.Dir(f.readyFile))
+	if err != nil {
+		return fmt.Errorf("ready file: %w", err)
+	}
+	defer func() { _ = dir.Close() }()
+	return durable.WriteFile(dir, filepath.Base(f.readyFile), []byte(env), 0o644)
+}
+
+// serverExports are for whoever is not on an instance: an operator, a build.
+func serverExports(url string) string {
+	return exports([]string{
+		"AWS_ENDPOINT_URL=" + url,
+		"AWS_ACCESS_KEY_ID=mock",
+		"AWS_SECRET_ACCESS_KEY=mock",
+		"AWS_REGION=us-east-1",
+		"KOBOSHI_MOCK_URL=" + url,
+	})
+}
+
+// exports renders KEY=value entries for eval in a POSIX shell.
+func exports(entries []string) string {
+	var b strings.Builder
+	for _, entry := range entries {
+		name, value, _ := strings.Cut(entry, "=")
+		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+	}
+	return b.String()
+}
