@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/smithy-go"
 )
@@ -39,7 +40,8 @@ const (
 
 // Client calls Auto Scaling. It is safe for concurrent use.
 type Client struct {
-	api api
+	api     api
+	options []func(*autoscaling.Options) // of each call
 }
 
 // api is what the package uses of the service.
@@ -50,11 +52,17 @@ type api interface {
 	DescribeLifecycleHooks(context.Context, *autoscaling.DescribeLifecycleHooksInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error)
 }
 
-// New returns a client with cfg's region, credentials and endpoint. cfg.Retryer
-// decides how long throttling and failures of the service are endured, so it
-// should be set, and to more than the SDK's three attempts.
+// New returns a client with cfg's region, credentials, endpoint and retryer.
 func New(cfg aws.Config) *Client {
 	return &Client{api: autoscaling.NewFromConfig(cfg)}
+}
+
+// persistent returns a client with the same retryer, its pace and its budget,
+// but no limit of attempts other than the context's end.
+func (c *Client) persistent() *Client {
+	return &Client{api: c.api, options: []func(*autoscaling.Options){func(o *autoscaling.Options) {
+		o.Retryer = retry.AddWithMaxAttempts(o.Retryer, 0)
+	}}}
 }
 
 // Group returns the Auto Scaling group of an instance and its current lifecycle
@@ -64,7 +72,7 @@ func New(cfg aws.Config) *Client {
 func (c *Client) Group(ctx context.Context, instance string) (group, state string, err error) {
 	out, err := c.api.DescribeAutoScalingInstances(ctx, &autoscaling.DescribeAutoScalingInstancesInput{
 		InstanceIds: []string{instance},
-	})
+	}, c.options...)
 	if err != nil {
 		return "", "", fmt.Errorf("look up %s in Auto Scaling: %w", instance, err)
 	}

@@ -30,8 +30,9 @@ type Outcome struct {
 
 // Complete tells the hook the result. While the action has not begun (the
 // instance is on its way into the hook) it tries again, after 2 s and then
-// ever less often, until ctx ends. An action that is over, and a hook that does
-// not exist, are no errors.
+// ever less often, until ctx ends; so it does, within the retryer's budget,
+// while the service throttles or fails. An action that is over, and a hook that
+// does not exist, are no errors.
 //
 // It is the last call of a sequence and must outlive what stopped that: give it
 // context.WithTimeout(context.WithoutCancel(ctx), …).
@@ -41,6 +42,7 @@ func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcom
 	if err := hook.check(); err != nil {
 		return Outcome{}, fmt.Errorf("complete lifecycle action: %w", err)
 	}
+	c = c.persistent()
 	look := look{client: c, hook: hook}
 	for round := 0; ; round++ {
 		err := c.complete(ctx, hook, result)
@@ -67,7 +69,7 @@ func (c *Client) complete(ctx context.Context, hook Hook, result Result) error {
 		LifecycleHookName:     aws.String(hook.Name),
 		InstanceId:            aws.String(hook.Instance),
 		LifecycleActionResult: aws.String(string(result)),
-	})
+	}, c.options...)
 	if err != nil {
 		return fmt.Errorf("complete %s with %s: %w", hook, result, explain(err))
 	}

@@ -8,9 +8,8 @@
 // The reply to a call that worked may be lost too; that looks like "over", and is.
 //
 // The API's rate is shared by everything in the account and region. So the
-// package describes nothing but its own instance and one hook, and has no
-// retries for throttling or failures of its own: those are the retryer's that
-// [New] is given, the one retry layer.
+// package describes nothing but its own instance and one hook, and leaves what is
+// throttled or fails to the retryer that [New] is given, the one retry layer.
 //
 // What the package never does: it never touches a hook of CodeDeploy, never
 // lists a group or its hooks, and never logs.

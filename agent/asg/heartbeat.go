@@ -34,7 +34,7 @@ func (c *Client) lookup(ctx context.Context, hook Hook) (types.LifecycleHook, er
 	out, err := c.api.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{
 		AutoScalingGroupName: aws.String(hook.Group),
 		LifecycleHookNames:   []string{hook.Name},
-	})
+	}, c.options...)
 	if err != nil {
 		return types.LifecycleHook{}, fmt.Errorf("look up hook %s: %w", hook, err)
 	}
@@ -58,7 +58,7 @@ func (c *Client) Heartbeat(ctx context.Context, hook Hook) error {
 		AutoScalingGroupName: aws.String(hook.Group),
 		LifecycleHookName:    aws.String(hook.Name),
 		InstanceId:           aws.String(hook.Instance),
-	})
+	}, c.options...)
 	if err != nil {
 		return fmt.Errorf("send heartbeat to %s: %w", hook, explain(err))
 	}

@@ -1,0 +1,110 @@
+package asg_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"koboshi/agent/asg"
+	"koboshi/agent/awstest"
+)
+
+const hookName = "koboshi-launching"
+
+// launch returns an instance of the group "web" and a client as that has it.
+func launch(t *testing.T, hook awstest.Hook, options awstest.LaunchOptions) (*awstest.Server, *awstest.Instance, *asg.Client) {
+	t.Helper()
+	server := awstest.New(t)
+	if err := server.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{hook}}); err != nil {
+		t.Fatal(err)
+	}
+	options.Group = "web"
+	i, err := server.Launch(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, i, asg.New(aws.Config{
+		Region:       "us-east-1",
+		BaseEndpoint: aws.String(server.URL()),
+		Credentials:  credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		Retryer:      func() aws.Retryer { return retry.NewStandard() },
+	})
+}
+
+func onLaunch(name string) awstest.Hook {
+	return awstest.Hook{Name: name, Transition: awstest.OnLaunch, HeartbeatTimeout: 5 * time.Minute}
+}
+
+func TestALaunchIsCompleted(t *testing.T) {
+	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{RaceCompletes: 1})
+	group, state, err := client.Group(t.Context(), i.ID())
+	if group != "web" || state != "Pending:Wait" || err != nil {
+		t.Errorf("Group = %q, %q, %v", group, state, err)
+	}
+	timeout, err := client.HeartbeatTimeout(t.Context(), group, hookName)
+	if timeout != 5*time.Minute || err != nil {
+		t.Errorf("HeartbeatTimeout = %v, %v, want 5m", timeout, err)
+	}
+	hook := asg.Hook{Group: group, Name: hookName, Instance: i.ID()}
+	if err := client.Heartbeat(t.Context(), hook); err != nil {
+		t.Errorf("Heartbeat: %v", err)
+	}
+	for _, want := range []asg.Outcome{{End: asg.Completed}, {End: asg.AlreadyOver, State: "InService"}} {
+		if got, err := client.Complete(t.Context(), hook, asg.Continue); got != want || err != nil {
+			t.Errorf("Complete = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	if err := client.Heartbeat(t.Context(), hook); !errors.Is(err, asg.ErrNoAction) {
+		t.Errorf("Heartbeat afterwards: %v, want ErrNoAction", err)
+	}
+	if a := i.Actions()[0]; a.Result != awstest.Continue || a.Ending != awstest.ByCall || a.Heartbeats != 1 {
+		t.Errorf("the action is %+v", a)
+	}
+	if n := server.Calls().Count("autoscaling", "DescribeLifecycleHooks"); n != 2 {
+		t.Errorf("DescribeLifecycleHooks was called %d times, want one each for the timeout and the race", n)
+	}
+}
+
+func TestALostReplyConverges(t *testing.T) {
+	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{})
+	server.Faults().Add(awstest.Fault{Service: "autoscaling", Operation: "CompleteLifecycleAction", Times: 1, Applied: true, Reset: true})
+	got, err := client.Complete(t.Context(), asg.Hook{Group: "web", Name: hookName, Instance: i.ID()}, asg.Abandon)
+	if err != nil || got.End != asg.AlreadyOver {
+		t.Errorf("Complete = %+v, %v, want already over", got, err)
+	}
+	if a := i.Actions()[0]; a.Result != awstest.Abandon || a.Ending != awstest.ByCall {
+		t.Errorf("the action is %+v", a)
+	}
+}
+
+func TestAGroupWithoutTheHook(t *testing.T) {
+	_, i, client := launch(t, onLaunch("another"), awstest.LaunchOptions{})
+	hook := asg.Hook{Group: "web", Name: hookName, Instance: i.ID()}
+	if got, err := client.Complete(t.Context(), hook, asg.Continue); err != nil || got.End != asg.NoHook {
+		t.Errorf("Complete = %+v, %v, want no hook", got, err)
+	}
+	var reported error
+	client.KeepAlive(t.Context(), hook, 0, func(_ int, err error) { reported = err })
+	if !errors.Is(reported, asg.ErrNoHook) {
+		t.Errorf("KeepAlive reported %v, want ErrNoHook", reported)
+	}
+}
+
+func TestKeepAliveOverTheWire(t *testing.T) {
+	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	client.KeepAlive(ctx, asg.Hook{Group: "web", Name: hookName, Instance: i.ID()}, 0, func(n int, err error) {
+		if n != 1 || err != nil {
+			t.Errorf("reported %d, %v", n, err)
+		}
+		cancel()
+	})
+	if a := i.Actions()[0]; a.Heartbeats != 1 || server.Calls().Count("autoscaling", "") != 2 {
+		t.Errorf("%d heartbeats in %d calls, want one, and one look", a.Heartbeats, server.Calls().Count("autoscaling", ""))
+	}
+}
