@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -59,7 +61,7 @@ func (c *Config) merge(f File) error {
 	floor := maps.Clone(c.Trust.Floor)
 	meta, err := toml.Decode(text, c)
 	if err != nil {
-		return decodeError(f.Name, text, err)
+		return decodeError(f.Name, err)
 	}
 	for _, key := range meta.Keys() {
 		name := key.String()
@@ -76,20 +78,24 @@ func (c *Config) merge(f File) error {
 	return nil
 }
 
-func decodeError(file, text string, err error) error {
+// badType is how the TOML library words a value of the wrong type: unlike
+// its other errors, this one has its position only in the text.
+var badType = regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]*)"\): (.*)$`)
+
+func decodeError(file string, err error) error {
+	if m := badType.FindStringSubmatch(err.Error()); m != nil {
+		at, _ := strconv.Atoi(m[1]) // digits
+		return &Error{File: file, Line: at, Err: fmt.Errorf("%s: %s", m[2], m[3])}
+	}
 	parse, ok := errors.AsType[toml.ParseError](err)
 	if !ok {
 		return &Error{File: file, Err: err}
 	}
 	message := strings.TrimPrefix(parse.Message, "toml: ")
-	if parse.LastKey != "" && known(parse.LastKey) {
+	if known(parse.LastKey) {
 		message = parse.LastKey + ": " + message
 	}
-	at := parse.Position.Line
-	if at == 0 && parse.LastKey != "" {
-		at = line(text, strings.Split(parse.LastKey, "."))
-	}
-	return &Error{File: file, Line: at, Err: errors.New(message)}
+	return &Error{File: file, Line: parse.Position.Line, Err: errors.New(message)}
 }
 
 func unknownKey(file string, at int, name string) error {

@@ -57,7 +57,7 @@ func nearest(name string, keys []string) (string, bool) {
 	best, distance := "", 4
 	for _, key := range keys {
 		d := edits(strings.ToLower(name), key)
-		if _, last, ok := cutLast(key, "."); ok && last == name {
+		if lastPart(key) == lastPart(name) {
 			d = min(d, 1)
 		}
 		if d < distance {
@@ -66,6 +66,8 @@ func nearest(name string, keys []string) (string, bool) {
 	}
 	return best, best != ""
 }
+
+func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }
 
 // edits is the Levenshtein distance of two short strings.
 func edits(a, b string) int {

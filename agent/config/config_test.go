@@ -1,0 +1,249 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"koboshi/agent/config"
+)
+
+const minimal = `app = "web"
+source = "s3://acme-releases/apps"
+[trust]
+keys = ["/etc/koboshi/keys/release.pub"]
+[service]
+unit = "web.service"
+[health]
+url = "http://127.0.0.1:8080/healthz"
+`
+
+func parse(t *testing.T, texts ...string) (*config.Config, error) {
+	t.Helper()
+	var files []config.File
+	for i, text := range texts {
+		name := "koboshi.toml"
+		if i > 0 {
+			name = fmt.Sprintf("koboshi.d/%d.toml", i)
+		}
+		files = append(files, config.File{Name: name, Data: []byte(text)})
+	}
+	return config.Parse(files...)
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := parse(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Channel != "stable" || !slices.Equal(c.Channels, []string{"stable"}) || c.Install.Root != "/opt/koboshi/web" ||
+		c.State.Dir != "/var/lib/koboshi/web" || c.State.Run != "/run/koboshi/web" || c.Install.Keep != 3 || c.Trust.Threshold != 1 ||
+		time.Duration(c.Health.Timeout) != 2*time.Minute || time.Duration(c.Health.Bake) != 10*time.Second ||
+		time.Duration(c.Lifecycle.Deadline) != 15*time.Minute || c.Lifecycle.OnFailure != config.Abandon ||
+		c.Lifecycle.LaunchHook != "koboshi-launching" || c.Lifecycle.TerminateHook != "koboshi-terminating" ||
+		!slices.Equal(c.Fallback.When, []string{config.Unavailable}) || time.Duration(c.Fallback.MaxAge) != 24*time.Hour {
+		t.Errorf("defaults %+v", c)
+	}
+}
+
+// TestExample reads a file with every key set to something else than its
+// default.
+func TestExample(t *testing.T) {
+	data, err := os.ReadFile("testdata/whole.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parse(t, string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.Settings() {
+		if s.Origin.File == "" {
+			t.Errorf("%s = %s is the default: the file does not set every key", s.Key, s.Value)
+		}
+	}
+	if !slices.Equal(c.Source, config.Sources{"s3://acme-releases/apps", "file:///srv/releases"}) || c.Trust.Floor["stable"] != 17 {
+		t.Errorf("source %q, floor %v", c.Source, c.Trust.Floor)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	add := func(lines string) string { return minimal + lines }
+	without := func(line string) string { return strings.Replace(minimal, line, "", 1) }
+	for _, tt := range []struct {
+		name, text string
+		want, hint string
+	}{
+		{"unknown key", add("timeuot = \"1m\"\n"), `koboshi.toml:9: unknown key "health.timeuot"`, `did you mean "health.timeout"?`},
+		{"key in the wrong table", add("[install]\nunit = \"x.service\"\n"), `koboshi.toml:10: unknown key "install.unit"`, `did you mean "service.unit"?`},
+		{"key of a table at the top", "deadline = \"1m\"\n" + minimal, `koboshi.toml:1: unknown key "deadline"`, `did you mean "lifecycle.deadline"?`},
+		{"other case", strings.Replace(minimal, "app =", "App =", 1), `koboshi.toml:1: unknown key "App"`, `did you mean "app"?`},
+		{"unknown table", add("[drain]\nx = 1\n"), `koboshi.toml:9: unknown key "drain"`, ""},
+		{"wrong type", add("bake = 10\n"), `koboshi.toml:9: health.bake`, ""},
+		{"number as text", add("[install]\nkeep = \"3\"\n"), `koboshi.toml:10: install.keep`, ""},
+		{"no time span", add("bake = \"10 seconds\"\n"), `koboshi.toml:9: health.bake`, ""},
+		{"negative time span", add("bake = \"-1s\"\n"), `koboshi.toml:9: health.bake`, ""},
+		{"syntax", add("bake = \n"), `koboshi.toml:9: `, ""},
+		{"key twice", add("url = \"http://x/\"\n"), `koboshi.toml:9: `, ""},
+		{"no app", without("app = \"web\"\n"), `app is missing`, `name the app`},
+		{"bad app", strings.Replace(minimal, `"web"`, `"Web App"`, 1), `koboshi.toml:1: app: `, ""},
+		{"no source", without("source = \"s3://acme-releases/apps\"\n"), `source is missing`, "s3://"},
+		{"source of a number", strings.Replace(minimal, `"s3://acme-releases/apps"`, `7`, 1), `koboshi.toml:2: source: want a string or a list of strings`, ""},
+		{"plain http", strings.Replace(minimal, `s3://acme-releases/apps`, `http://example.com/x`, 1), `koboshi.toml:2: source: http://example.com/x: want https://`, ""},
+		{"password in the source", strings.Replace(minimal, `s3://acme-releases/apps`, `https://u:secret@example.com/`, 1), `koboshi.toml:2: source: https://u:xxxxx@example.com/: want no user`, ""},
+		{"ftp", strings.Replace(minimal, `s3://`, `ftp://`, 1), `koboshi.toml:2: source: `, ""},
+		{"no keys", without("keys = [\"/etc/koboshi/keys/release.pub\"]\n"), `trust.keys is missing`, "bake one in"},
+		{"threshold 0", strings.Replace(minimal, "[service]", "threshold = 0\n[service]", 1), `koboshi.toml:5: trust.threshold: 0, want 1 to 1`, ""},
+		{"threshold 2 of 1", strings.Replace(minimal, "[service]", "threshold = 2\n[service]", 1), `koboshi.toml:5: trust.threshold: 2, want 1 to 1`, ""},
+		{"relative key", strings.Replace(minimal, `"/etc`, `"etc`, 1), `koboshi.toml:4: trust.keys: `, ""},
+		{"no service", without("unit = \"web.service\"\n"), `service.unit is missing`, "restart"},
+		{"both services", strings.Replace(minimal, "[health]", "restart = [\"x\"]\n[health]", 1), `koboshi.toml:7: service.restart: service.unit is set too`, ""},
+		{"not a service unit", strings.Replace(minimal, "web.service", "web.socket", 1), `koboshi.toml:6: service.unit: `, ""},
+		{"no probe", without("url = \"http://127.0.0.1:8080/healthz\"\n"), `health.url is missing`, "healthz"},
+		{"two probes", add("tcp = \"127.0.0.1:1\"\n"), `koboshi.toml:7: health: want one of`, ""},
+		{"tcp without port", strings.Replace(minimal, `url = "http://127.0.0.1:8080/healthz"`, `tcp = "127.0.0.1"`, 1), `koboshi.toml:8: health.tcp: `, ""},
+		{"deadline too short", add("[lifecycle]\ndeadline = \"1m\"\n"), `koboshi.toml:10: lifecycle.deadline: 1m0s, want more than health.timeout + health.bake = 2m10s`, ""},
+		{"on_failure", add("[lifecycle]\non_failure = \"retry\"\n"), `koboshi.toml:10: lifecycle.on_failure: "retry", want "abandon" or "wait"`, ""},
+		{"a hook of CodeDeploy", add("[lifecycle]\nlaunch_hook = \"CodeDeploy-managed-x\"\n"), `koboshi.toml:10: lifecycle.launch_hook: `, ""},
+		{"fallback.when", add("[fallback]\nwhen = [\"always\"]\n"), `koboshi.toml:10: fallback.when: "always"`, ""},
+		{"relative root", add("[install]\nroot = \"opt\"\n"), `koboshi.toml:10: install.root: "opt"`, ""},
+		{"unclean root", add("[install]\nroot = \"/opt/../etc\"\n"), `koboshi.toml:10: install.root: `, ""},
+		{"one directory twice", add("[state]\ndir = \"/x\"\nrun = \"/x\"\n"), `koboshi.toml:11: state.run: "/x" is state.dir too`, ""},
+		{"keep 0", add("[install]\nkeep = 0\n"), `koboshi.toml:10: install.keep: 0`, ""},
+		{"channel outside", "channel = \"beta\"\nchannels = [\"stable\"]\n" + minimal, `koboshi.toml:1: channel: "beta" is not among channels`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parse(t, tt.text)
+			e, ok := errors.AsType[*config.Error](err)
+			if !ok {
+				t.Fatalf("error %v, want a *config.Error", err)
+			}
+			if !strings.HasPrefix(e.Error(), tt.want) {
+				t.Errorf("error %q, want %q…", e, tt.want)
+			}
+			if tt.hint == "" != (e.Hint == "") || !strings.Contains(e.Hint, tt.hint) {
+				t.Errorf("hint %q, want %q", e.Hint, tt.hint)
+			}
+			if strings.Contains(e.Error(), "secret") || strings.Contains(e.Error(), "\n") {
+				t.Errorf("error %q", e)
+			}
+		})
+	}
+}
+
+func TestDropIns(t *testing.T) {
+	c, err := parse(t, minimal+"[lifecycle]\nlaunch_hook = \"a\"\nterminate_hook = \"b\"\n", "[lifecycle]\nlaunch_hook = \"c\"\n[trust]\nfloor = { stable = 3 }\n",
+		"[trust]\nfloor = { canary = 4 }\nkeys = [\"/a\", \"/b\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Lifecycle.LaunchHook != "c" || c.Lifecycle.TerminateHook != "b" || !slices.Equal(c.Trust.Keys, []string{"/a", "/b"}) {
+		t.Errorf("merged %+v", c)
+	}
+	if c.Trust.Floor["stable"] != 3 || c.Trust.Floor["canary"] != 4 {
+		t.Errorf("floor %v: a drop-in has lifted that of a channel it does not name", c.Trust.Floor)
+	}
+	origins := map[string]string{}
+	for _, s := range c.Settings() {
+		origins[s.Key] = s.Origin.String()
+	}
+	for key, want := range map[string]string{
+		"app": "koboshi.toml:1", "lifecycle.launch_hook": "koboshi.d/1.toml:2", "lifecycle.terminate_hook": "koboshi.toml:11", "install.keep": "default",
+	} {
+		if origins[key] != want {
+			t.Errorf("%s comes from %q, want %q", key, origins[key], want)
+		}
+	}
+	if _, err := parse(t, minimal, "[health]\nurl = 7\n"); err == nil || !strings.HasPrefix(err.Error(), "koboshi.d/1.toml:2: ") {
+		t.Errorf("an error in a drop-in reads %v", err)
+	}
+}
+
+func TestTags(t *testing.T) {
+	files, err := parse(t, "channels = [\"stable\", \"canary\"]\n"+minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		tags    map[string]string
+		channel string
+		group   string
+		hold    string
+		warned  bool
+	}{
+		{nil, "stable", "", "", false},
+		{map[string]string{config.TagChannel: "canary", config.TagGroup: "web", config.TagHold: "why"}, "canary", "web", "why", false},
+		{map[string]string{config.TagChannel: "beta"}, "stable", "", "", true},
+		{map[string]string{config.TagChannel: ""}, "stable", "", "", true},
+		{map[string]string{config.TagChannel: "../canary"}, "stable", "", "", true},
+		{map[string]string{config.TagHold: strings.Repeat("x", 500)}, "stable", "", strings.Repeat("x", 120), false},
+	} {
+		c, warnings := files.WithTags(tt.tags)
+		if c.Channel != tt.channel || c.Lifecycle.Group != tt.group || c.HoldTag != tt.hold || (len(warnings) > 0) != tt.warned {
+			t.Errorf("%v: channel %q, group %q, hold %q, warnings %q", tt.tags, c.Channel, c.Lifecycle.Group, c.HoldTag, warnings)
+		}
+	}
+	if files.Channel != "stable" || files.HoldTag != "" {
+		t.Error("the files' own configuration was changed")
+	}
+}
+
+func TestGroupOfTheFileBeatsTheTag(t *testing.T) {
+	files, err := parse(t, minimal+"[lifecycle]\ngroup = \"mine\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, _ := files.WithTags(map[string]string{config.TagGroup: "other"}); c.Lifecycle.Group != "mine" {
+		t.Errorf("group %q", c.Lifecycle.Group)
+	}
+}
+
+// TestSettingsReadBack spells the effective configuration and reads it again.
+func TestSettingsReadBack(t *testing.T) {
+	data, err := os.ReadFile("testdata/whole.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parse(t, string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, s := range c.Settings() {
+		fmt.Fprintf(&b, "%s = %s\n", s.Key, s.Value)
+	}
+	again, err := parse(t, b.String())
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, &b)
+	}
+	if got, want := fmt.Sprint(values(again)), fmt.Sprint(values(c)); got != want {
+		t.Errorf("read back\n%s\nwant\n%s", got, want)
+	}
+}
+
+func values(c *config.Config) []string {
+	var out []string
+	for _, s := range c.Settings() {
+		out = append(out, s.Key+"="+s.Value)
+	}
+	return out
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(minimal)
+	f.Add("[a.b]\nc = [1, {d = 2}]\n")
+	f.Add("app = \"\"\"\nx\"\"\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := config.Parse(config.File{Name: "f", Data: []byte(text)})
+		if err == nil {
+			return
+		}
+		if _, ok := errors.AsType[*config.Error](err); !ok {
+			t.Errorf("%q: error %v is no *config.Error", text, err)
+		}
+	})
+}
