@@ -1,0 +1,39 @@
+// Package publish is the way back: a tree becomes an artifact, artifacts become
+// a release, and a channel is moved to it.
+//
+//   - [Pack] makes the artifact of one platform: deterministic bytes, in
+//     independent zstd frames, with what a manifest says of them.
+//   - [Release] stores artifacts and then the manifest that binds them. A
+//     release never changes: the manifest is written last, and only where
+//     there is none, so what broke off half-way can be repeated.
+//   - [Promote] moves a channel by compare-and-swap. Its sequence only grows.
+//   - [AddSignature] adds a signature to a document, for thresholds.
+//   - [List] tells what there is.
+//
+// What lies in the bucket is believed as little as on an instance: documents
+// count once signatures hold, objects once they were read back and hashed. What
+// an instance would refuse is refused here, before it is signed.
+//
+// The package reads no clock and no configuration, retries no request, and
+// never deletes anything.
+package publish
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"koboshi/artifacts"
+)
+
+// Bucket is where releases lie, opened at the app's own prefix. Packages s3 and
+// dir have one.
+type Bucket interface {
+	// Get reads a range of an object; artifacts.ErrNotFound where there is none.
+	Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error)
+	// Put stores the first size bytes of body; artifacts.ErrExists and
+	// artifacts.ErrChanged where the condition does not hold.
+	Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error)
+	// List yields every object whose key begins with prefix.
+	List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error]
+}

@@ -1,0 +1,134 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+// Options say how to pack. The zero value will do.
+type Options struct {
+	TempDir  string                  // for the artifact, and for trying a ready archive; "" = the system's
+	Progress func(done, total int64) // of the bytes that are read; from one goroutine
+}
+
+// Packed is an artifact that can be released: its bytes, which nobody can
+// change any more, and what a manifest will say of them. It must be closed.
+type Packed struct {
+	artifact artifacts.Artifact // without keys: they come with app and version
+	index    []byte             // nil for a single file
+	file     *os.File           // has no name, so nothing is left behind
+}
+
+// Artifact is what the manifest will say, but for the keys.
+func (p *Packed) Artifact() artifacts.Artifact { return p.artifact }
+
+// Index is the compressed index of the tree, nil for a single file.
+func (p *Packed) Index() []byte { return p.index }
+
+// ReadAt reads the artifact's bytes.
+func (p *Packed) ReadAt(b []byte, offset int64) (int, error) { return p.file.ReadAt(b, offset) }
+
+// Close gives the disk space back.
+func (p *Packed) Close() error { return p.file.Close() }
+
+// Pack makes the artifact for platform ("linux/amd64") of what lies at path: a
+// directory, a ready .tar.gz, .tgz or .tar.zst, or any other regular file,
+// which then is the one executable. What every instance would refuse is refused
+// with unpack.ErrRefused; something that changes meanwhile is [ErrModified].
+//
+// The bytes for a directory depend on nothing but names, contents, permissions
+// and links, and on the version of koboshi.
+func Pack(ctx context.Context, platform, path string, opt Options) (*Packed, error) {
+	goos, arch, _ := strings.Cut(platform, "/")
+	if artifacts.CheckName(goos) != nil || artifacts.CheckName(arch) != nil {
+		return nil, fmt.Errorf("platform %q, want one such as linux/amd64", platform)
+	}
+	p, err := packPath(ctx, path, opt)
+	if err != nil {
+		return nil, fmt.Errorf("pack %s: %w", path, err)
+	}
+	p.artifact.OS, p.artifact.Arch = goos, arch
+	return p, nil
+}
+
+// packPath opens the path once; what is packed is what was opened.
+func packPath(ctx context.Context, path string, opt Options) (*Packed, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator's own path; a FIFO must not hang
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return packDir(ctx, path, info, opt)
+	case !info.Mode().IsRegular():
+		return nil, errors.New("neither a directory nor a regular file")
+	}
+	format, err := formatOf(path)
+	if err != nil {
+		return nil, err
+	}
+	return packFile(ctx, f, info, format, opt)
+}
+
+func packDir(ctx context.Context, path string, info fs.FileInfo, opt Options) (*Packed, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	if opened, err := root.Stat("."); err != nil || !os.SameFile(opened, info) {
+		return nil, errors.Join(ErrModified, err)
+	}
+	return packTree(ctx, root, opt)
+}
+
+// formatOf goes by the name, as the people do who gave it.
+func formatOf(path string) (artifacts.Format, error) {
+	name := strings.ToLower(filepath.Base(path))
+	for _, known := range []struct {
+		suffix string
+		format artifacts.Format
+	}{{".tar.gz", artifacts.TarGz}, {".tgz", artifacts.TarGz}, {".tar.zst", artifacts.TarZst}} {
+		if strings.HasSuffix(name, known.suffix) {
+			return known.format, nil
+		}
+	}
+	for _, suffix := range []string{".zip", ".tar", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.lz4", ".7z", ".rar"} {
+		if strings.HasSuffix(name, suffix) {
+			return "", fmt.Errorf("%s archives are not taken: want a directory, a .tar.gz, a .tar.zst or one executable", suffix)
+		}
+	}
+	return artifacts.File, nil
+}
+
+// ErrModified tells that something changed while it was packed.
+var ErrModified = errors.New("changed while it was packed")
+
+// unchanged compares what a file was with what it is.
+func unchanged(name string, was, is fs.FileInfo) error {
+	if !os.SameFile(was, is) || was.Size() != is.Size() || was.Mode() != is.Mode() || !was.ModTime().Equal(is.ModTime()) {
+		return fmt.Errorf("%s %w", name, ErrModified)
+	}
+	return nil
+}
+
+// refused makes a refusal of package unpack speak of the instances.
+func refused(err error) error {
+	if errors.Is(err, unpack.ErrRefused) {
+		return fmt.Errorf("would be refused on every instance: %w", err)
+	}
+	return err
+}

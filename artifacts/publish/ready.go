@@ -1,0 +1,105 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+// maxTried is how far a ready archive is unpacked to see whether it can be: it
+// comes from elsewhere, and may be a bomb.
+const maxTried = 64 << 30
+
+// packFile copies a ready archive or a file: what is hashed, tried and uploaded
+// is the copy.
+func packFile(ctx context.Context, f *os.File, info fs.FileInfo, format artifacts.Format, opt Options) (*Packed, error) {
+	if info.Size() == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	seal, err := newSealer(opt.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := cut(ctx, f, info, seal, opt.Progress); err != nil {
+		return seal.seal("", contents{}, err)
+	}
+	if format == artifacts.File {
+		return seal.seal(format, contents{bytes: seal.size, entries: 1}, nil)
+	}
+	tree, err := try(ctx, io.NewSectionReader(seal.file, 0, seal.size), format, opt.TempDir)
+	return seal.seal(format, tree, err)
+}
+
+// cut stores a file in slices.
+func cut(ctx context.Context, f *os.File, info fs.FileInfo, seal *sealer, progress func(done, total int64)) error {
+	meter := meter{total: info.Size(), report: progress}
+	buffer := make([]byte, artifacts.ChunkBytes)
+	for seal.size < info.Size() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := io.ReadFull(f, buffer[:min(int64(len(buffer)), info.Size()-seal.size)])
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("%s %w", f.Name(), ErrModified)
+		}
+		if err == nil {
+			err = seal.add(buffer[:n], 0)
+		}
+		if err != nil {
+			return err
+		}
+		_, _ = meter.Write(buffer[:n]) // never fails
+	}
+	return same(f, f.Name(), info)
+}
+
+// try unpacks an archive as an instance would, into a directory that is thrown
+// away: it is refused here or nowhere, and its limits and index become known.
+func try(ctx context.Context, r io.Reader, format artifacts.Format, temp string) (tree contents, err error) {
+	plain, err := decompress(r, format)
+	if err != nil {
+		return contents{}, err
+	}
+	defer func() { err = errors.Join(err, plain.Close()) }()
+	path, err := os.MkdirTemp(temp, "koboshi-try-*")
+	if err != nil {
+		return contents{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(path)) }()
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return contents{}, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	limits := unpack.Limits{Bytes: maxTried, Entries: unpack.MaxEntries}
+	entries, err := unpack.Tar(ctx, plain, root, unpack.Options{Limits: limits, Hash: true})
+	if err != nil {
+		return contents{}, refused(err)
+	}
+	return weigh(entries)
+}
+
+func decompress(r io.Reader, format artifacts.Format) (io.ReadCloser, error) {
+	if format == artifacts.TarGz {
+		return unpack.Gzip(r)
+	}
+	return unpack.Zstd(r)
+}
+
+func weigh(entries []unpack.Entry) (contents, error) {
+	if len(entries) == 0 {
+		return contents{}, errors.New("the archive is empty")
+	}
+	index, err := writeIndex(entries)
+	tree := contents{entries: int64(len(entries)), index: index}
+	for _, e := range entries {
+		tree.bytes += e.Size
+	}
+	return tree, err
+}

@@ -1,0 +1,140 @@
+package publish
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+// packTree writes a tar of nothing but what an instance will keep: no owners,
+// no times, permissions within 0755.
+func packTree(ctx context.Context, root *os.Root, opt Options) (*Packed, error) {
+	t, err := scan(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := newSealer(opt.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	frames, err := newFramer(ctx, seal)
+	if err != nil {
+		return seal.seal("", contents{}, err)
+	}
+	w := &treeWriter{ctx: ctx, tree: t, frames: frames, meter: meter{total: t.bytes, report: opt.Progress}}
+	err = w.write()
+	if closed := frames.close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = t.settled()
+	}
+	if err != nil {
+		return seal.seal("", contents{}, err)
+	}
+	index, err := writeIndex(t.entries)
+	return seal.seal(artifacts.TarZst, contents{t.bytes, int64(len(t.entries)), index}, err)
+}
+
+// treeWriter fills in hashes and offsets while it writes.
+type treeWriter struct {
+	ctx    context.Context
+	tree   *tree
+	frames *framer
+	tar    *tar.Writer
+	plain  int64 // bytes of the tar so far
+	meter  meter // of the bytes of files
+}
+
+func (w *treeWriter) write() error {
+	w.tar = tar.NewWriter(w)
+	for i := range w.tree.entries {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.entry(&w.tree.entries[i], w.tree.infos[i+1]); err != nil { // infos begin with the top
+			return err
+		}
+	}
+	return w.tar.Close()
+}
+
+// Write is what the tar writer writes to.
+func (w *treeWriter) Write(p []byte) (int, error) {
+	n, err := w.frames.Write(p)
+	w.plain += int64(n)
+	return n, err
+}
+
+func (w *treeWriter) entry(e *unpack.Entry, info fs.FileInfo) error {
+	if err := w.tar.WriteHeader(header(e)); err != nil {
+		return fmt.Errorf("%s: %w", e.Path, err)
+	}
+	if e.Type != unpack.TypeFile {
+		return nil
+	}
+	e.Offset = w.plain
+	sum, err := w.body(e, info)
+	if err != nil {
+		return err
+	}
+	e.SHA256 = sum
+	return nil
+}
+
+// header leaves the choice of ustar or PAX to the writer: PAX only where a
+// name, a target or a size needs it.
+func header(e *unpack.Entry) *tar.Header {
+	h := &tar.Header{Name: e.Path, Mode: int64(e.Mode), Size: e.Size, Linkname: e.Link, ModTime: time.Unix(0, 0)}
+	switch e.Type {
+	case unpack.TypeDir:
+		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
+	case unpack.TypeSymlink:
+		h.Typeflag, h.Mode = tar.TypeSymlink, 0o777
+	case unpack.TypeHardlink:
+		h.Typeflag, h.Mode = tar.TypeLink, 0o644
+	default:
+		h.Typeflag = tar.TypeReg
+	}
+	return h
+}
+
+// body copies a file that must be the one that was scanned, before and after.
+func (w *treeWriter) body(e *unpack.Entry, scanned fs.FileInfo) (string, error) {
+	f, err := w.tree.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	if err := same(f, e.Path, scanned); err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w.tar, hash, &w.meter), f)
+	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != e.Size {
+		return "", fmt.Errorf("%s %w", e.Path, ErrModified)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", e.Path, err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), same(f, e.Path, scanned)
+}
+
+func same(f *os.File, name string, scanned fs.FileInfo) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return unchanged(name, scanned, info)
+}
