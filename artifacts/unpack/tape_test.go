@@ -47,19 +47,23 @@ func (t *tape) block(h head) {
 	copy(b[108:124], "0000000\x000000000\x00")
 	copy(b[124:136], h.field)
 	copy(b[136:148], "00000000000\x00")
-	copy(b[148:156], "        ")
 	b[156] = h.flag
 	copy(b[157:257], h.link)
 	copy(b[257:265], h.magic)
+	setChecksum(b[:])
+	if h.spoil {
+		b[0]++
+	}
+	t.Write(b[:])
+}
+
+func setChecksum(block []byte) {
+	copy(block[148:156], "        ")
 	var sum int
-	for _, c := range b {
+	for _, c := range block {
 		sum += int(c)
 	}
-	if h.spoil {
-		sum++
-	}
-	copy(b[148:156], fmt.Sprintf("%06o\x00 ", sum))
-	t.Write(b[:])
+	copy(block[148:156], fmt.Sprintf("%06o\x00 ", sum))
 }
 
 func (t *tape) entry(h head, body string) {

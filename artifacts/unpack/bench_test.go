@@ -1,0 +1,106 @@
+package unpack
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// benchTree is a tar stream of 4,000 files in 400 directories, about 40 MB,
+// that compresses about as programs do.
+func benchTree() []byte {
+	var archive tape
+	noise := rand.New(rand.NewPCG(5, 6))
+	words := make([]byte, 1<<20)
+	for i := range words {
+		words[i] = "etaoin shrdlu"[noise.IntN(13)]
+	}
+	for i := range 4000 {
+		if i%10 == 0 {
+			archive.dir(fmt.Sprintf("d%03d", i/10))
+		}
+		size := noise.IntN(1 << (4 + noise.IntN(13)))
+		if i%500 == 0 {
+			size = 3 << 20
+		}
+		at := noise.IntN(len(words) / 2)
+		body := bytes.Repeat(words[at:], 7)[:size]
+		archive.file(fmt.Sprintf("d%03d/file-%05d.js", i/10, i), string(body))
+	}
+	archive.end()
+	return archive.Bytes()
+}
+
+func BenchmarkTar(b *testing.B) {
+	stream := benchTree()
+	limits := Limits{Bytes: 1 << 30, Entries: 10000}
+	for _, writers := range []int{1, 4} {
+		for _, hash := range []bool{false, true} {
+			b.Run(fmt.Sprintf("writers=%d/hash=%v", writers, hash), func(b *testing.B) {
+				top := b.TempDir()
+				b.SetBytes(int64(len(stream)))
+				for i := 0; b.Loop(); i++ {
+					benchUnpack(b, filepath.Join(top, fmt.Sprint(i)), bytes.NewReader(stream), Options{Limits: limits, Writers: writers, Hash: hash})
+				}
+			})
+		}
+	}
+}
+
+func benchUnpack(b *testing.B, dir string, r io.Reader, opt Options) {
+	must(b, os.Mkdir(dir, 0o755))
+	root, err := os.OpenRoot(dir)
+	must(b, err)
+	_, err = Tar(b.Context(), r, root, opt)
+	must(b, err)
+	must(b, root.Close())
+}
+
+// BenchmarkPlain is what it costs to get the plain stream out of each format.
+func BenchmarkPlain(b *testing.B) {
+	stream := benchTree()
+	one := zstdFrame(b, stream, zstd.WithWindowSize(MaxWindow))
+	zipped := gzipped(b, stream)
+	var frames []Frame
+	for at := 0; at < len(stream); at += 4 << 20 {
+		plain := stream[at:min(at+4<<20, len(stream))]
+		frames = append(frames, Frame{Data: zstdFrame(b, plain), Plain: int64(len(plain))})
+	}
+	run := func(name string, open func() (io.ReadCloser, error)) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(stream)))
+			for b.Loop() {
+				plain, err := open()
+				must(b, err)
+				n, err := io.Copy(io.Discard, plain)
+				must(b, err)
+				must(b, plain.Close())
+				if n != int64(len(stream)) {
+					b.Fatalf("%d bytes", n)
+				}
+			}
+		})
+	}
+	run("gzip", func() (io.ReadCloser, error) { return Gzip(bytes.NewReader(zipped)) })
+	run("zstd/stream", func() (io.ReadCloser, error) { return Zstd(bytes.NewReader(one)) })
+	for _, workers := range []int{1, 2, 4} {
+		run(fmt.Sprint("zstd/frames/workers=", workers), func() (io.ReadCloser, error) {
+			rest := frames
+			return Frames(b.Context(), workers, func(context.Context) (Frame, error) {
+				if len(rest) == 0 {
+					return Frame{}, io.EOF
+				}
+				f := rest[0]
+				rest = rest[1:]
+				return f, nil
+			}), nil
+		})
+	}
+}
