@@ -18,7 +18,7 @@ func (s *Store) Activate(r Release) error {
 	if _, err := s.load(r.id); err != nil {
 		return onDisk("activate "+r.id, err)
 	}
-	old, ok, _ := s.Current() // a link that leads nowhere is simply replaced
+	old, ok, _ := s.follow(currentLink) // a link that leads nowhere is simply replaced
 	if ok && old.id != r.id && !old.HealthySince().IsZero() {
 		if err := s.link(previousLink, old.id); err != nil {
 			return err
@@ -35,13 +35,19 @@ func (s *Store) link(name, id string) error {
 
 // Current is the release that serves. A link that names no complete release is
 // not believed: then there is none, and the error is a [*LinkError].
-func (s *Store) Current() (Release, bool, error) { return s.follow(currentLink) }
+func (s *Store) Current() (Release, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follow(currentLink)
+}
 
 // Previous is the release that served before the current one, as [Store.Current]
 // is. After a step back to it there is none.
 func (s *Store) Previous() (Release, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	r, ok, err := s.follow(previousLink)
-	if current, _, _ := s.Current(); ok && current.id == r.id {
+	if current, _, _ := s.follow(currentLink); ok && current.id == r.id {
 		return Release{}, false, nil
 	}
 	return r, ok, err

@@ -159,23 +159,22 @@ func TestStageFails(t *testing.T) {
 // A step that the disk refuses is ErrDisk with its errno, and the store is as
 // it was.
 func TestDiskFails(t *testing.T) {
-	for _, errno := range []error{unix.ENOSPC, unix.EIO, unix.EROFS, unix.EDQUOT} {
-		for _, step := range []string{"stage", "write documents", "sync the tree", "write complete", "publish"} {
-			s := open(t)
-			activate(t, s, stage(t, s, "1"))
-			before := picture(t, s.Dir())
-			s.before = func(now string) error {
-				if now == step {
-					return &fs.PathError{Op: "test", Err: errno}
-				}
-				return nil
+	s := open(t)
+	activate(t, s, stage(t, s, "1"))
+	before := picture(t, s.Dir())
+	for i, step := range []string{"stage", "write documents", "sync the tree", "write complete", "publish"} {
+		errno := []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.ENOSPC}[i]
+		s.before = func(now string) error {
+			if now == step {
+				return &fs.PathError{Op: "test", Err: errno}
 			}
-			_, err := s.Stage(t.Context(), files{"a": "2"}.release("2", artifacts.TarGz, false))
-			if !errors.Is(err, ErrDisk) || !errors.Is(err, errno) {
-				t.Errorf("%s: %v: got %v", step, errno, err)
-			}
-			samePicture(t, picture(t, s.Dir()), before)
+			return nil
 		}
+		_, err := s.Stage(t.Context(), files{"a": "2"}.release("2", artifacts.TarGz, false))
+		if !errors.Is(err, ErrDisk) || !errors.Is(err, errno) {
+			t.Errorf("%s: %v: got %v", step, errno, err)
+		}
+		samePicture(t, picture(t, s.Dir()), before)
 	}
 }
 

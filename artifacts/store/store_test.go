@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -40,7 +38,6 @@ func must[T any](v T, err error) T {
 type content struct {
 	pieces []unpack.Frame
 	end    error // nil = io.EOF
-	lent   int   // frames not yet released
 }
 
 func (c *content) Next(ctx context.Context) (unpack.Frame, error) {
@@ -229,6 +226,3 @@ func ids(releases []Release) (ids []string) {
 	}
 	return ids
 }
-
-var _ = fmt.Sprint
-var _ = errors.Is

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts"
+)
+
+func TestOpen(t *testing.T) {
+	old := unix.Umask(0o077)
+	defer unix.Umask(old)
+	dir := filepath.Join(t.TempDir(), "opt", "web")
+	for range 2 {
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := picture(t, dir)
+		if got["releases"] != "drwxr-xr-x" || got[".staging"] != "drwx------" || len(got) != 3 {
+			t.Errorf("made %v", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"releases", ".staging"} {
+		if err := errors.Join(os.Remove(filepath.Join(dir, name)), os.WriteFile(filepath.Join(dir, name), nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); !errors.Is(err, ErrDisk) {
+			t.Errorf("%s is a file: %v", name, err)
+		}
+	}
+	if _, err := Open(filepath.Join(dir, "releases", "web")); !errors.Is(err, ErrDisk) {
+		t.Errorf("beneath a file: %v", err)
+	}
+}
+
+func TestCheckSpace(t *testing.T) {
+	s := open(t)
+	if err := s.CheckSpace(artifacts.Artifact{UnpackedBytes: 1, Entries: 1}); err != nil {
+		t.Errorf("one byte: %v", err)
+	}
+	err := s.CheckSpace(artifacts.Artifact{UnpackedBytes: 1 << 60, Entries: 1})
+	if space, ok := errors.AsType[*SpaceError](err); !ok || space.What != "bytes" || !errors.Is(err, ErrDisk) {
+		t.Errorf("an exbibyte: %v", err)
+	}
+}
+
+// Only where there is no room is anything deleted before an install.
+func TestStageSweepsWhenFull(t *testing.T) {
+	s := open(t)
+	left := filepath.Join(s.Dir(), ".staging", "1.x")
+	if err := os.Mkdir(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stage(t, s, "1")
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("swept though there was room: %v", err)
+	}
+	in := files{"a": "2"}.release("2", artifacts.TarGz, false)
+	in.Artifact.UnpackedBytes = 1 << 60
+	if _, err := s.Stage(t.Context(), in); !errors.Is(err, ErrDisk) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("not swept though there was no room: %v", err)
+	}
+}

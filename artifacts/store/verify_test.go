@@ -1,0 +1,162 @@
+package store
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/unpack"
+)
+
+// linked is an artifact with every type of entry.
+func linked() Input {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	w := tar.NewWriter(z)
+	for _, h := range []tar.Header{
+		{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755},
+		{Typeflag: tar.TypeReg, Name: "bin/web", Mode: 0o755, Size: 4},
+		{Typeflag: tar.TypeLink, Name: "bin/web2", Linkname: "bin/web"},
+		{Typeflag: tar.TypeSymlink, Name: "run", Linkname: "bin/web"},
+		{Typeflag: tar.TypeDir, Name: "empty/", Mode: 0o755},
+	} {
+		_ = w.WriteHeader(&h)
+		_, _ = w.Write([]byte("code")[:h.Size])
+	}
+	_ = errors.Join(w.Close(), z.Close())
+	a := artifacts.Artifact{
+		OS: "linux", Arch: "amd64", Format: artifacts.TarGz, Size: int64(out.Len()),
+		SHA256: artifacts.Sum(out.Bytes()), UnpackedBytes: 100, Entries: 100,
+	}
+	return sign("1", a, &content{pieces: slice(out.Bytes(), 50)})
+}
+
+func TestVerifyFindsChanges(t *testing.T) {
+	s := open(t)
+	for name, tc := range map[string]struct {
+		change func(dir string) error
+		want   Diff
+	}{
+		"nothing":       {func(string) error { return nil }, Diff{}},
+		"same length":   {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("evil"), 0o755) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"longer":        {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("codes"), 0o755) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"mode":          {func(d string) error { return os.Chmod(d+"/bin/web", 0o777) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"setuid":        {func(d string) error { return os.Chmod(d+"/bin/web", 0o755|os.ModeSetuid) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"mode of a dir": {func(d string) error { return os.Chmod(d+"/bin", 0o777) }, Diff{Altered: []string{"bin"}}},
+		"removed":       {func(d string) error { return os.Remove(d + "/bin/web2") }, Diff{Removed: []string{"bin/web2"}}},
+		"dir removed":   {func(d string) error { return os.Remove(d + "/empty") }, Diff{Removed: []string{"empty"}}},
+		"tree removed":  {func(d string) error { return os.RemoveAll(d + "/bin") }, Diff{Removed: []string{"bin", "bin/web", "bin/web2"}}},
+		"file added":    {func(d string) error { return os.WriteFile(d+"/empty/x", nil, 0o644) }, Diff{Added: []string{"empty/x"}}},
+		"tree added":    {func(d string) error { return os.MkdirAll(d+"/a/b/c", 0o755) }, Diff{Added: []string{"a"}}},
+		"link retargeted": {func(d string) error {
+			return errors.Join(os.Remove(d+"/run"), os.Symlink("/bin/sh", d+"/run"))
+		}, Diff{Altered: []string{"run"}}},
+		"file now a link": {func(d string) error {
+			return errors.Join(os.Remove(d+"/bin/web2"), os.Symlink("web", d+"/bin/web2"))
+		}, Diff{Altered: []string{"bin/web2"}}},
+		"file now a fifo": {func(d string) error {
+			return errors.Join(os.Remove(d+"/bin/web2"), syscall.Mkfifo(d+"/bin/web2", 0o755))
+		}, Diff{Altered: []string{"bin/web2"}}},
+		"dir now a file": {func(d string) error {
+			return errors.Join(os.Remove(d+"/empty"), os.WriteFile(d+"/empty", nil, 0o644))
+		}, Diff{Altered: []string{"empty"}}},
+		"dir now a link": {func(d string) error {
+			return errors.Join(os.Remove(d+"/empty"), os.Symlink("/etc", d+"/empty"))
+		}, Diff{Altered: []string{"empty"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := s.Stage(t.Context(), linked()) // puts right what the case before did
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.change(r.Dir()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Verify(t.Context(), r, trust)
+			if err != nil || !slices.Equal(got.Altered, tc.want.Altered) || !slices.Equal(got.Added, tc.want.Added) || !slices.Equal(got.Removed, tc.want.Removed) {
+				t.Errorf("got %+v, %v; want %+v", got, err, tc.want)
+			}
+			if got.Clean() != (name == "nothing") {
+				t.Errorf("clean: %v", got.Clean())
+			}
+		})
+	}
+}
+
+// A signed index is what counts, whoever rewrites the one on disk.
+func TestVerifySignedIndex(t *testing.T) {
+	s := open(t)
+	tree := files{"bin/web": "1"}
+	data, frames := pack(tree, artifacts.TarZst, true)
+	var index bytes.Buffer
+	err := unpack.WriteIndex(&index, []unpack.Entry{
+		{Path: "bin", Type: unpack.TypeDir, Mode: 0o755},
+		{Path: "bin/web", Type: unpack.TypeFile, Mode: 0o644, Size: 1, SHA256: artifacts.Sum([]byte("1")).String()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := tree.release("1", artifacts.TarZst, true)
+	a := in.Artifact
+	a.Index = &artifacts.Blob{Key: "releases/1/index", Size: int64(index.Len()), SHA256: artifacts.Sum(index.Bytes())}
+	in = sign("1", a, &content{pieces: frames})
+	in.Index = index.Bytes()
+	if int64(len(data)) != a.Size {
+		t.Fatal("the packed tree is not the same twice")
+	}
+	r, err := s.Stage(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff, err := s.Verify(t.Context(), r, trust); err != nil || !diff.Clean() {
+		t.Errorf("%+v, %v", diff, err)
+	}
+	if err := os.WriteFile(filepath.Join(r.Dir(), "bin/web"), []byte("2"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if diff, err := s.Verify(t.Context(), r, trust); err != nil || !slices.Equal(diff.Altered, []string{"bin/web"}) {
+		t.Errorf("%+v, %v", diff, err)
+	}
+	if err := os.WriteFile(filepath.Join(r.Dir(), ".koboshi/index"), []byte("forged"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Verify(t.Context(), r, trust); !errors.Is(err, artifacts.ErrIntegrity) {
+		t.Errorf("a forged index: %v", err)
+	}
+}
+
+// Without a signed index the marker holds the hash of the one on disk.
+func TestVerifyOwnIndex(t *testing.T) {
+	s := open(t)
+	r := stage(t, s, "1")
+	name := filepath.Join(r.Dir(), ".koboshi/index")
+	if err := os.WriteFile(name, append(must(os.ReadFile(name)), 0), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Verify(t.Context(), r, trust); !errors.Is(err, artifacts.ErrIntegrity) {
+		t.Errorf("an index with a byte more: %v", err)
+	}
+	stranger := must(artifacts.NewTrust("1.0.0", 1, must(artifacts.GenerateKey()).Public()))
+	if _, err := s.Verify(t.Context(), r, stranger); !errors.Is(err, artifacts.ErrUntrusted) {
+		t.Errorf("a manifest of other keys: %v", err)
+	}
+}
+
+func TestVerifyCancelled(t *testing.T) {
+	s := open(t)
+	r := stage(t, s, "1")
+	cause := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	if _, err := s.Verify(ctx, r, trust); !errors.Is(err, cause) {
+		t.Errorf("got %v", err)
+	}
+}
