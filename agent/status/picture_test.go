@@ -141,6 +141,19 @@ func TestSVG(t *testing.T) {
 	golden(t, "failed.svg", svg.String())
 }
 
+func TestSVGOfOneClass(t *testing.T) {
+	var svg strings.Builder
+	if err := SVG(&svg, strings.Repeat("long ", 50), []Row{{Name: "a", Start: boot, End: boot.Add(time.Second)}}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(svg.String(), ">step</text>") {
+		t.Error("a legend of one colour")
+	}
+	if want := ">" + strings.Repeat("long ", 19) + "…</text>"; !strings.Contains(svg.String(), want) {
+		t.Error("the title runs over the edge")
+	}
+}
+
 func TestSVGOfNothing(t *testing.T) {
 	var svg strings.Builder
 	if err := SVG(&svg, "nothing yet", nil); err != nil {
@@ -186,7 +199,7 @@ func FuzzReport(f *testing.F) {
 		}
 		f.Add(data, 80)
 	}
-	f.Add([]byte(`{"steps":[{"name":"\u001b[31m","started":"0001-01-01T00:00:00Z","ms":9223372036854775807,"bytes":-1},{"started":"9999-12-31T23:59:59Z","ms":9223372036854775807},{"ms":-1}]}`), 1)
+	f.Add([]byte(`{"steps":[{"name":"\u001b[31m","started":"0001-01-01T00:00:00Z","ms":9223372036854775807,"bytes":-1},{"started":"9999-12-31T23:59:59Z","ms":9223372036854775807},{"ms":-1}]}`), 300)
 	f.Add([]byte(`{"steps":[{"name":"a","ms":9223372036854775807,"bytes":9223372036854775807,"attempts":2}]}`), 40)
 	f.Fuzz(func(t *testing.T, data []byte, width int) {
 		r, err := parseReport(data)
