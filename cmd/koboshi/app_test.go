@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// testapp is the app that the scripts deploy. It is what its tree says: the
+// file VERSION is what it answers, a file "ill" makes it unhealthy, "broken"
+// makes it fail to start, and "crash" makes it die after its first answer.
+//
+//	testapp restart ADDRESS PIDFILE
+//	testapp serve ADDRESS
+func testapp() {
+	var err error
+	switch os.Args[1] {
+	case "restart":
+		err = restartApp(os.Args[2], os.Args[3])
+	case "serve":
+		err = serveApp(os.Args[2])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testapp:", err)
+		os.Exit(1)
+	}
+}
+
+func restartApp(addr, pidFile string) error {
+	stopApp(pidFile)
+	if exists("broken") {
+		return errors.New("this release does not start")
+	}
+	if err := waitUntilFree(addr); err != nil {
+		return err
+	}
+	app := exec.Command(os.Args[0], "serve", addr)
+	app.Stdout, app.Stderr = os.Stdout, os.Stderr
+	app.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := app.Start(); err != nil {
+		return err
+	}
+	return os.WriteFile(pidFile, []byte(strconv.Itoa(app.Process.Pid)), 0o600)
+}
+
+func stopApp(pidFile string) {
+	data, err := os.ReadFile(pidFile)
+	if err != nil {
+		return
+	}
+	if pid, err := strconv.Atoi(string(data)); err == nil && pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have died by itself
+	}
+}
+
+func waitUntilFree(addr string) error {
+	for range 200 {
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return l.Close()
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	return fmt.Errorf("%s is not free", addr)
+}
+
+func serveApp(addr string) error {
+	version, err := os.ReadFile("VERSION")
+	if err != nil {
+		return err
+	}
+	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if exists("ill") {
+			http.Error(w, "ill", http.StatusServiceUnavailable)
+		}
+		if exists("crash") {
+			time.AfterFunc(20*time.Millisecond, func() { os.Exit(1) })
+		}
+	})
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(version)
+	})
+	return http.ListenAndServe(addr, nil)
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// ask is what the app at addr answers.
+func ask(addr string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	return strings.TrimSpace(string(body)), errors.Join(err, response.Body.Close())
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"koboshi/agent/awstest"
+	"koboshi/artifacts"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"koboshi": main,
+		"testapp": testapp,
+	})
+}
+
+// TestScripts runs koboshi as a user would, against a loopback AWS that each
+// script has for itself: a bucket "releases", a group "web" with a launch hook,
+// a pair of keys, and a configuration.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setUp,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"launch":    launch,
+			"exits":     exitsWith,
+			"hook":      hook,
+			"fault":     fault,
+			"calls":     calls,
+			"flip":      flip,
+			"serves":    serves,
+			"configure": configure,
+			"masked":    masked,
+		},
+	})
+}
+
+type worldKey struct{}
+
+// world is what a script has around it.
+type world struct {
+	aws      *awstest.Server
+	instance *awstest.Instance
+	dir      string
+	addr     string // of the app
+}
+
+func setUp(env *testscript.Env) error {
+	aws, err := awstest.Start()
+	if err != nil {
+		return err
+	}
+	env.Defer(aws.Close)
+	aws.S3().CreateBucket("releases")
+	if err := aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{{Name: "koboshi-launching", Transition: "autoscaling:EC2_INSTANCE_LAUNCHING"}}}); err != nil {
+		return err
+	}
+	addr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	w := &world{aws: aws, dir: env.WorkDir, addr: addr}
+	env.Values[worldKey{}] = w
+	env.Defer(func() { stopApp(filepath.Join(w.dir, "app.pid")) })
+	env.Setenv("AWS_ENDPOINT_URL", aws.URL())
+	env.Setenv("AWS_REGION", "us-east-1")
+	env.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+	env.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	env.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1") // until something is launched
+	env.Setenv("SOURCE", "s3://releases/apps")
+	if err := writeKeys(w.dir); err != nil {
+		return err
+	}
+	return w.configure("")
+}
+
+// freeAddress is one that nobody listens on now.
+func freeAddress() (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func writeKeys(dir string) error {
+	key, err := artifacts.GenerateKey()
+	if err != nil {
+		return err
+	}
+	private, err := key.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	public, err := key.Public().MarshalPEM()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "release.key"), private, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "release.pub"), public, 0o644)
+}
+
+// configure writes koboshi.toml; a script's own lines come behind it.
+func (w *world) configure(more string) error {
+	text := fmt.Sprintf(`app      = "web"
+source   = "s3://releases/apps"
+channels = ["stable", "canary"]
+[trust]
+keys     = ["%[1]s/release.pub"]
+[install]
+root     = "%[1]s/opt"
+[service]
+restart  = ["testapp", "restart", "%[2]s", "%[1]s/app.pid"]
+[health]
+url      = "http://%[2]s/healthz"
+timeout  = "5s"
+bake     = "100ms"
+[state]
+dir      = "%[1]s/state"
+run      = "%[1]s/run"
+`, w.dir, w.addr)
+	return os.WriteFile(filepath.Join(w.dir, "koboshi.toml"), []byte(text+more), 0o644)
+}
+
+func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+// configure FILE appends the lines of FILE to the standard configuration.
+func configure(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: configure FILE")
+	}
+	ts.Check(of(ts).configure(ts.ReadFile(args[0])))
+}
+
+// launch [JSON] launches an instance and puts the script on it.
+func launch(ts *testscript.TestScript, _ bool, args []string) {
+	w := of(ts)
+	o := awstest.LaunchOptions{Group: "web"}
+	if len(args) == 1 {
+		ts.Check(json.Unmarshal([]byte(args[0]), &o))
+	}
+	i, err := w.aws.Launch(o)
+	ts.Check(err)
+	w.instance = i
+	for _, pair := range i.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		ts.Setenv(name, value)
+	}
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"} {
+		ts.Setenv(name, "") // an instance has them from its metadata
+	}
+	ts.Setenv("INSTANCE_ID", i.ID())
+}
+
+// exits CODE COMMAND ARG… runs a command that must end with exactly that code.
+func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARG…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		e, ok := err.(interface{ ExitCode() int })
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = e.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%s exits with %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// hook RESULT STATE waits until the instance is in a state, and asserts what
+// its launch hook was told: CONTINUE, ABANDON, or nothing for a hook that waits.
+func hook(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: hook CONTINUE|ABANDON|nothing STATE")
+	}
+	i := of(ts).instance
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ts.Check(i.Await(ctx, awstest.State(args[1])))
+	for _, a := range i.Actions() {
+		if got := cmp.Or(string(a.Result), "nothing"); got != args[0] {
+			ts.Fatalf("hook %s was told %s (%s), want %s", a.Hook, got, a.Ending, args[0])
+		}
+	}
+}
+
+// fault JSON scripts a misbehaviour of the loopback AWS; fault clear ends all.
+func fault(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: fault JSON|clear")
+	}
+	if args[0] == "clear" {
+		of(ts).aws.Faults().Clear()
+		return
+	}
+	var f awstest.Fault
+	ts.Check(json.Unmarshal([]byte(args[0]), &f))
+	of(ts).aws.Faults().Add(f)
+}
+
+// calls N SERVICE OPERATION [PATH] asserts how many requests there were since
+// the last calls reset.
+func calls(ts *testscript.TestScript, _ bool, args []string) {
+	w := of(ts)
+	if len(args) == 1 && args[0] == "reset" {
+		w.aws.Calls().Reset()
+		return
+	}
+	if len(args) < 3 {
+		ts.Fatalf("usage: calls N SERVICE OPERATION [PATH]")
+	}
+	part := strings.Join(args[3:], "")
+	got := len(w.aws.Calls().Filter(func(c awstest.Call) bool {
+		return c.Service == args[1] && c.Operation == args[2] && strings.Contains(c.Path, part)
+	}))
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("%d calls of %s %s %s, want %s", got, args[1], args[2], part, args[0])
+	}
+}
+
+// flip PART changes one bit of every object whose key contains PART.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	s, n := of(ts).aws.S3(), 0
+	for _, key := range s.Keys("releases") {
+		if strings.Contains(key, args[0]) {
+			n++
+			s.Mutate("releases", key, func(data []byte) []byte {
+				data = append([]byte(nil), data...)
+				data[len(data)/2] ^= 1
+				return data
+			})
+		}
+	}
+	if n == 0 {
+		ts.Fatalf("no object with %q in its key", args[0])
+	}
+}
+
+// serves VERSION asserts what the app answers; serves nothing that it does not.
+func serves(ts *testscript.TestScript, _ bool, args []string) {
+	got, err := ask(of(ts).addr)
+	if err != nil {
+		got = "nothing"
+	}
+	if got != args[0] {
+		ts.Fatalf("the app answers %q (%v), want %q", got, err, args[0])
+	}
+}
+
+// masked FILE GOLDEN compares a file with its golden form, in which what
+// differs from run to run is masked.
+func masked(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: masked FILE GOLDEN")
+	}
+	got, want := mask(of(ts), ts.ReadFile(args[0])), ts.ReadFile(args[1])
+	if got != want {
+		ts.Fatalf("%s is\n%s\nwant\n%s", args[0], got, want)
+	}
+}
