@@ -54,7 +54,7 @@ func TestStreamFails(t *testing.T) {
 		for _, cut := range []int{0, 100, 512, 700, 1024, 1536, 1541, 2000, 2048, 2560, slabSize, 2*slabSize + 5, len(stream) - 2048, len(stream) - 1024, len(stream) - 1, len(stream)} {
 			synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
 				y := newYard(t)
-				_, err := Tar(t.Context(), failing(stream[:cut], cause), y.dest, roomy2())
+				_, err := Tar(t.Context(), failing(stream[:cut], cause), y.dest, roomy)
 				if !errors.Is(err, cause) || errors.Is(err, ErrRefused) {
 					t.Errorf("cut at %d: %v, want %v", cut, err, cause)
 				}
@@ -64,10 +64,6 @@ func TestStreamFails(t *testing.T) {
 	}
 }
 
-func roomy2() Options {
-	return Options{Limits: Limits{Bytes: 10 << 20, Entries: 10}, Writers: 2, Hash: true}
-}
-
 func TestCancelled(t *testing.T) {
 	stream := sample()
 	for _, after := range []int{0, 512, 1541, 2*slabSize + 5, len(stream)} {
@@ -75,7 +71,7 @@ func TestCancelled(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			end := readerFunc(func([]byte) (int, error) { cancel(errFetch); return 0, io.EOF })
 			r := io.MultiReader(bytes.NewReader(stream[:after]), end, bytes.NewReader(stream[after:]))
-			if _, err := Tar(ctx, r, newYard(t).dest, roomy2()); !errors.Is(err, errFetch) || errors.Is(err, ErrRefused) {
+			if _, err := Tar(ctx, r, newYard(t).dest, roomy); !errors.Is(err, errFetch) || errors.Is(err, ErrRefused) {
 				t.Errorf("after %d: %v", after, err)
 			}
 		})
@@ -89,7 +85,7 @@ func TestDiskFails(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			y := newYard(t)
 			must(t, y.dest.WriteFile(taken, nil, 0o600))
-			_, err := Tar(t.Context(), bytes.NewReader(stream), y.dest, roomy2())
+			_, err := Tar(t.Context(), bytes.NewReader(stream), y.dest, roomy)
 			if !errors.Is(err, unix.EEXIST) || errors.Is(err, ErrRefused) {
 				t.Errorf("%s: %v", taken, err)
 			}
@@ -135,11 +131,33 @@ func (n *numbered) Read(p []byte) (int, error) {
 	return n.tape.Read(p)
 }
 
+// Files of every length come out whole, however they are written, and File
+// gives back what it reserved and did not need.
+func TestLargeFile(t *testing.T) {
+	whole := bytes.Repeat([]byte("0123456789abcdef"), (directMin+3*slabSize)/16)
+	for _, size := range []int{0, 1, slabSize, directMin, directMin + slabSize, directMin + 777, directMin + slabSize + directAlign} {
+		y := newYard(t)
+		opt := Options{Limits: Limits{Bytes: int64(len(whole)), Entries: 2}, Hash: true}
+		index, err := File(t.Context(), bytes.NewReader(whole[:size]), y.dest, "web", opt)
+		must(t, err)
+		archive := tape{}
+		archive.block(head{name: "web2", size: int64(size)})
+		archive.Write(whole[:size])
+		archive.Write(make([]byte, -size&511))
+		more, err := Tar(t.Context(), &archive, y.dest, opt)
+		must(t, err)
+		checkIndex(t, y, append(index, more...))
+		if want := sumOf(whole[:size]); index[0].SHA256 != want || more[0].SHA256 != want || more[0].Size != int64(size) {
+			t.Errorf("%d bytes: %+v %+v", size, index, more)
+		}
+	}
+}
+
 // The umask of the process must not decide what the app may read.
 func TestUmask(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	y := newYard(t)
-	_, err := Tar(t.Context(), bytes.NewReader(sample()), y.dest, roomy2())
+	_, err := Tar(t.Context(), bytes.NewReader(sample()), y.dest, roomy)
 	must(t, err)
 	for path, want := range map[string]os.FileMode{"d": os.ModeDir | 0o755, "d/small": 0o644, "large": 0o644} {
 		if info, err := y.dest.Lstat(path); err != nil || info.Mode() != want {

@@ -165,8 +165,8 @@ var hostile = []struct {
 	{"data after one zero block", func(t *tape) { t.file("a", "x"); t.Write(make([]byte, 512)); t.file("b", "x") }, "data after the end"},
 	{"a byte after much padding", func(t *tape) { t.file("a", "x"); t.Write(make([]byte, 100<<10)); t.WriteByte(1) }, "data after the end"},
 
-	{"more bytes than the limit", func(t *tape) { t.block(head{name: "a", size: 1<<20 + 1}) }, "more bytes than the limit"},
-	{"more bytes than the limit, together", func(t *tape) { t.file("a", "x"); t.block(head{name: "b", size: 1 << 20}) }, "more bytes than the limit"},
+	{"more bytes than the limit", func(t *tape) { t.block(head{name: "a", size: roomyBytes + 1}) }, "more bytes than the limit"},
+	{"more bytes than the limit, together", func(t *tape) { t.file("a", "x"); t.block(head{name: "b", size: roomyBytes}) }, "more bytes than the limit"},
 	{"more entries than the limit", func(t *tape) { many(t, 1001) }, "more entries than the limit"},
 	{"more entries than the limit, implied", func(t *tape) { implied(t, 10) }, "more entries than the limit"},
 }
@@ -294,7 +294,7 @@ func TestTruncated(t *testing.T) {
 // that is over the limit.
 func TestRefusedBeforeTheBody(t *testing.T) {
 	var archive tape
-	archive.block(head{name: "a", size: 1<<20 + 1})
+	archive.block(head{name: "a", size: roomyBytes + 1})
 	rest := strings.NewReader(strings.Repeat("x", 1<<20))
 	refused(t, io.MultiReader(&archive, rest), "more bytes than the limit")
 	if rest.Len() != 1<<20 {

@@ -9,11 +9,13 @@ import (
 
 const (
 	defaultWriters = 4
-	slabSize       = 256 << 10
-	slabFiles      = 128 // files in a slab: many empty ones must not wait for it to be full
+	slabSize       = 1 << 20 // a multiple of directAlign
+	batchBytes     = 256 << 10
+	batchFiles     = 128
 )
 
-// A slab is a buffer on its way from the archive to a writer.
+// A slab is a buffer on its way from the archive to a writer. Go's allocator
+// puts one of its size on a page boundary, as direct I/O needs it.
 type slab struct {
 	buf   []byte
 	used  int
@@ -66,7 +68,7 @@ func (out *output) file(ctx context.Context, e *Entry, r io.Reader) error {
 	if e.Size > slabSize {
 		return out.stream(ctx, e, r)
 	}
-	if b := out.batch; b != nil && (b.used+int(e.Size) > slabSize || len(b.files) == slabFiles) {
+	if b := out.batch; b != nil && !b.takes(e) {
 		if err := out.flush(ctx); err != nil {
 			return err
 		}
@@ -78,6 +80,12 @@ func (out *output) file(ctx context.Context, e *Entry, r io.Reader) error {
 		}
 	}
 	return out.batch.add(e, r)
+}
+
+// takes reports whether e belongs into the batch as well. A batch is enough for
+// one writer to keep to one directory, and not so much that others idle.
+func (s *slab) takes(e *Entry) bool {
+	return s.used < batchBytes && len(s.files) < batchFiles && int64(s.used)+e.Size <= slabSize
 }
 
 func (s *slab) add(e *Entry, r io.Reader) error {

@@ -185,4 +185,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var roomy = Options{Limits: Limits{Bytes: 1 << 20, Entries: 1000}}
+const roomyBytes = 8 << 20
+
+var roomy = Options{Limits: Limits{Bytes: roomyBytes, Entries: 1000}}

@@ -47,7 +47,7 @@ type Options struct {
 //
 // r is read to its end, 512 bytes at a time between files, so it should be
 // buffered, as those of [Gzip], [Zstd] and [Frames] are. Memory is bounded by
-// the entries and by (Writers+3) slabs of 256 KiB.
+// the entries and by (Writers+3) slabs of 1 MiB.
 //
 // An archive that is not allowed is a [*RefusedError], and so is one that ends
 // too early. Errors of r and of the disk are wrapped and are never ErrRefused.
@@ -76,15 +76,12 @@ func File(ctx context.Context, r io.Reader, dir *os.Root, name string, opt Optio
 	if clean, err := cleanPath(name); err != nil || path.Base(clean) != name {
 		return nil, refuse(name, "is no plain file name")
 	}
-	added, err := tree.add(&Entry{Path: name, Type: TypeFile, Mode: 0o755})
+	added, err := tree.add(&Entry{Path: name, Type: TypeFile, Mode: 0o755, Size: opt.Bytes})
 	if err != nil {
 		return nil, err
 	}
-	e := &added[0].Entry
 	err = write(ctx, dir, opt, func(ctx context.Context, out *output) error {
-		src := &source{r: r, max: opt.Bytes}
-		defer func() { e.Size = src.n }()
-		return out.stream(ctx, e, src)
+		return out.stream(ctx, &added[0].Entry, &source{r: r, max: opt.Bytes})
 	})
 	if err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
-	"os"
+	"io"
 )
 
 // writeBatch writes the small files of one slab.
@@ -42,23 +42,24 @@ func (out *output) writeStream(at *place, e *Entry, slabs <-chan *slab) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.New()
+	large, sum := newLargeFile(f, e.Size), sha256.New()
 	for s := range slabs {
-		if err = out.writeSlab(f, sum, s); err != nil {
+		if err = out.writeSlab(large, sum, s); err != nil {
 			break
 		}
 	}
+	e.Size = large.written
 	if out.hash {
 		e.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, large.Close())
 }
 
-func (out *output) writeSlab(f *os.File, sum hash.Hash, s *slab) error {
+func (out *output) writeSlab(w io.Writer, sum hash.Hash, s *slab) error {
 	defer out.give(s)
 	if out.hash {
 		sum.Write(s.buf[:s.used])
 	}
-	_, err := f.Write(s.buf[:s.used])
+	_, err := w.Write(s.buf[:s.used])
 	return err
 }
