@@ -108,6 +108,50 @@ func TestFaultRemovedWhileItDelays(t *testing.T) {
 	})
 }
 
+// slowClient takes the given time for each write, and counts flushes.
+type slowClient struct {
+	discardWriter
+	writes  []time.Duration // the last one repeats
+	flushes int
+}
+
+func (c *slowClient) Write(p []byte) (int, error) {
+	time.Sleep(c.writes[0])
+	if len(c.writes) > 1 {
+		c.writes = c.writes[1:]
+	}
+	return len(p), nil
+}
+
+func (c *slowClient) Flush() { c.flushes++ }
+
+// TestFaultPaceMakesUpForALittle sends ten chunks of 20 ms.
+func TestFaultPaceMakesUpForALittle(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		writes []time.Duration
+		took   time.Duration
+	}{
+		{"writes that take a while", []time.Duration{5 * time.Millisecond}, 205 * time.Millisecond},
+		{"a stall is no credit", []time.Duration{10 * time.Second, 0}, 10180 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			act := &faultAction{Fault: Fault{BytesPerSecond: 5000}}
+			client, start := &slowClient{writes: c.writes}, time.Now()
+			w := newFaultWriter(client, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), act)
+			if n, err := w.Write(make([]byte, 1000)); n != 1000 || err != nil {
+				t.Errorf("%s: %d bytes, %v", c.name, n, err)
+			}
+			if took := time.Since(start); took != c.took {
+				t.Errorf("%s: took %v, want %v", c.name, took, c.took)
+			}
+			if client.flushes != 11 {
+				t.Errorf("%s: %d flushes, want one for the header and one a chunk", c.name, client.flushes)
+			}
+		})
+	}
+}
+
 // TestFaultWritersAreTransparent shows that handlers reach the connection
 // through both writers.
 func TestFaultWritersAreTransparent(t *testing.T) {

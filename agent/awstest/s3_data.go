@@ -123,6 +123,9 @@ func systemHeaders() []string {
 // objectHeader picks what an object keeps of an upload's headers. User metadata
 // may come to 2 KiB.
 func objectHeader(h http.Header) (http.Header, error) {
+	if h.Get("X-Amz-Tagging") != "" {
+		return nil, notImplemented("The header x-amz-tagging")
+	}
 	kept := http.Header{}
 	for _, name := range systemHeaders() {
 		if value := h.Get(name); value != "" {

@@ -91,6 +91,16 @@ func (r *s3Request) overrideHeader(h http.Header) {
 	}
 }
 
+// getObjectTagging says that there are no tags: an upload that brings some is
+// refused. The CLI asks before it copies in parts.
+func (s *S3) getObjectTagging(w http.ResponseWriter, r *s3Request) error {
+	_, err := s.object(r.bucket, r.key)
+	if err == nil {
+		writeXML(w, http.StatusOK, s3Document{"Tagging", struct{ TagSet struct{} }{}})
+	}
+	return err
+}
+
 func (s *S3) deleteObject(w http.ResponseWriter, r *s3Request) error {
 	condition := writeCondition{match: r.Header.Get("If-Match")}
 	err := s.within(r.bucket, func(b *s3Bucket) error { return b.deleteObject(r.key, condition) })

@@ -59,6 +59,7 @@ func s3Routes() []s3Route {
 		{"CopyObject", "PUT", s3OneObject, "", nil, true, (*S3).copyObject},
 		{"PutObject", "PUT", s3OneObject, "", nil, false, (*S3).putObject},
 		{"ListParts", "GET", s3OneObject, "uploadId", []string{"max-parts", "part-number-marker"}, false, (*S3).listParts},
+		{"GetObjectTagging", "GET", s3OneObject, "tagging", nil, false, (*S3).getObjectTagging},
 		{"GetObject", "GET", s3OneObject, "", read, false, (*S3).getObject},
 		{"HeadObject", "HEAD", s3OneObject, "", read, false, (*S3).getObject},
 		{"AbortMultipartUpload", "DELETE", s3OneObject, "uploadId", nil, false, (*S3).abortMultipartUpload},
@@ -112,11 +113,18 @@ func (r *s3Request) route() *s3Route {
 func (route *s3Route) understands(query url.Values) bool {
 	for param := range query {
 		known := param == route.selector || param == "x-id" || slices.Contains(route.params, param)
-		if !known && !strings.HasPrefix(strings.ToLower(param), "x-amz-") {
+		if !known && !isSignature(param) {
 			return false
 		}
 	}
 	return true
+}
+
+// isSignature reports whether a query parameter belongs to a presigned URL, of
+// signature version 4 or 2.
+func isSignature(param string) bool {
+	return strings.HasPrefix(strings.ToLower(param), "x-amz-") ||
+		param == "AWSAccessKeyId" || param == "Signature" || param == "Expires"
 }
 
 // describeS3 names requests for Faults.Wrap. S3 does not know instances.
@@ -157,5 +165,5 @@ func (s *S3) serve(w http.ResponseWriter, r *s3Request) error {
 
 // signed reports whether a request carries a signature, right or wrong.
 func (r *s3Request) signed() bool {
-	return r.Header.Get("Authorization") != "" || r.query.Has("X-Amz-Signature")
+	return r.Header.Get("Authorization") != "" || r.query.Has("X-Amz-Signature") || r.query.Has("Signature")
 }

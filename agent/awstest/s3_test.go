@@ -173,6 +173,11 @@ func TestS3RefusesWhatIsNotSignedOrNotKnown(t *testing.T) {
 	}{
 		{"GET", "/b/k", unsigned, 403, "AccessDenied"},
 		{"GET", "/b/k?X-Amz-Signature=00", unsigned, 200, ""},
+		{"GET", "/b/k?AWSAccessKeyId=a&Expires=1&Signature=00", unsigned, 200, ""},
+		{"GET", "/b/k?tagging", signed, 200, ""},
+		{"GET", "/b/none?tagging", signed, 404, "NoSuchKey"},
+		{"PUT", "/b/k?tagging", signed, 501, "NotImplemented"},
+		{"PUT", "/b/k", map[string]string{"x-amz-tagging": "a=b"}, 501, "NotImplemented"},
 		{"GET", "/b/k?acl", signed, 501, "NotImplemented"},
 		{"GET", "/b/k?versionId=7", signed, 501, "NotImplemented"},
 		{"PUT", "/b?policy", signed, 501, "NotImplemented"},
