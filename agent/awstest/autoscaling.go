@@ -20,11 +20,27 @@ type Group struct {
 	Template LaunchOptions `json:"template,omitzero"` // for instances that the group launches on its own
 }
 
+// maxDesired keeps a slip of the pen from binding every port of the machine.
+const maxDesired = 500
+
 // on lists the hooks of one transition, by name so that runs repeat.
 func (g *Group) on(t Transition) []Hook {
 	hooks := slices.DeleteFunc(slices.Clone(g.Hooks), func(h Hook) bool { return h.Transition != t })
 	slices.SortFunc(hooks, func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
 	return hooks
+}
+
+// fits tells whether the group may desire n instances.
+func (g *Group) fits(n int) error {
+	switch {
+	case g.Min < 0 || g.Max < 0:
+		return invalid("MinSize and MaxSize must not be negative")
+	case n < g.Min || (g.Max > 0 && n > g.Max):
+		return invalid(fmt.Sprintf("New SetDesiredCapacity value %d is outside of min value:%d and max value:%d", n, g.Min, g.Max))
+	case n > maxDesired:
+		return &apiError{400, "LimitExceeded", fmt.Sprintf("%d instances are more than the mock's %d", n, maxDesired)}
+	}
+	return nil
 }
 
 // put adds the hook or replaces the one of the same name. Actions under way keep the old one.
@@ -87,8 +103,11 @@ func (s *scaling) createGroup(g Group) error {
 		}
 		g.put(h)
 	}
+	if err := g.fits(g.Desired); err != nil {
+		return err
+	}
 	s.groups[g.Name] = &g
-	return s.setDesired(g.Name, g.Desired)
+	return s.reconcile(g.Name)
 }
 
 func (s *scaling) group(name string) (*Group, error) {
@@ -162,8 +181,8 @@ func (s *scaling) setDesired(group string, n int) error {
 	if err != nil {
 		return err
 	}
-	if n < g.Min || (g.Max > 0 && n > g.Max) {
-		return invalid(fmt.Sprintf("New SetDesiredCapacity value %d is outside of min value:%d and max value:%d", n, g.Min, g.Max))
+	if err := g.fits(n); err != nil {
+		return err
 	}
 	g.Desired = n
 	return s.reconcile(group)

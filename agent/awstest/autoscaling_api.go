@@ -68,8 +68,11 @@ func (s autoScalingAPI) updateGroup(p params, _ time.Time) (any, error) {
 	if err := p.capacity(&changed); err != nil {
 		return nil, err
 	}
-	g.Min, g.Max = changed.Min, changed.Max
-	return nil, s.scaling.setDesired(g.Name, changed.Desired)
+	if err := changed.fits(changed.Desired); err != nil {
+		return nil, err
+	}
+	*g = changed
+	return nil, s.reconcile(g.Name)
 }
 
 // capacity reads sizes over those that the group has. Desired is at least Min.

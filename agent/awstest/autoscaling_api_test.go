@@ -67,9 +67,9 @@ func TestCompleteBeforeTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fleet(t, Group{Name: "web", Hooks: []Hook{launching("up", time.Minute, "")}})
 		i := s.mustLaunch(t, LaunchOptions{Group: "web", PendingFor: 10 * time.Second})
-		time.Sleep(10*time.Second - 1)
+		elapse(10*time.Second - 1)
 		equal(t, s.tell(i, "up", Continue).Error(), "ValidationError: No active Lifecycle Action found with instance ID "+i.ID())
-		time.Sleep(1)
+		elapse(1)
 		check(t, s.tell(i, "up", Continue))
 	})
 }
@@ -78,7 +78,7 @@ func TestActionsTellHowTheyEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fleet(t, Group{Name: "web", Hooks: []Hook{launching("a", time.Minute, ""), launching("b", time.Hour, "")}})
 		i := s.mustLaunch(t, LaunchOptions{Group: "web"})
-		time.Sleep(time.Hour)
+		elapse(time.Hour)
 		got := i.Actions()
 		equal(t, []any{got[0].Result, got[0].Ending, got[0].Ended.Sub(got[0].Began)}, []any{Abandon, ByTimeout, time.Minute})
 		equal(t, []any{got[1].Result, got[1].Ending, got[1].Ended.Sub(got[1].Began)}, []any{Result(""), Dropped, time.Minute})
@@ -210,6 +210,15 @@ func TestCapacityOverTheAPI(t *testing.T) {
 	_, err = client.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: aws.String("web"), MaxSize: aws.Int32(4), DesiredCapacity: aws.Int32(4)})
 	check(t, err)
 	equal(t, len(members()), 4)
+	for _, wrong := range []autoscaling.UpdateAutoScalingGroupInput{
+		{MinSize: aws.Int32(-5), DesiredCapacity: aws.Int32(-1)}, {MaxSize: aws.Int32(3)}, {MaxSize: aws.Int32(1 << 30), DesiredCapacity: aws.Int32(1 << 30)},
+	} {
+		wrong.AutoScalingGroupName = aws.String("web")
+		if _, err := client.UpdateAutoScalingGroup(ctx, &wrong); err == nil {
+			t.Errorf("%+v was taken", wrong)
+		}
+		equal(t, len(members()), 4)
+	}
 	_, err = client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("web"), DesiredCapacity: aws.Int32(1)})
 	check(t, err)
 	equal(t, len(members()), 1)
@@ -224,7 +233,7 @@ func TestReplace(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s := fleet(t, Group{Name: "web", Replace: replace, Desired: 1, Hooks: []Hook{launching("up", time.Minute, Abandon)}})
-			time.Sleep(2*time.Minute + time.Second)
+			elapse(2*time.Minute + time.Second)
 			var got []State
 			s.do(func(time.Time) {
 				for _, i := range s.instances {

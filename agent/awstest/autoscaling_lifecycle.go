@@ -25,6 +25,7 @@ func (s *scaling) enter(i *Instance, state State, at time.Time) {
 		s.later(i, at.Add(i.options.ProceedFor), func(at time.Time) { s.move(i, passed, at) })
 	case Terminated:
 		s.agenda.add(at, func(time.Time) { _ = s.reconcile(i.options.Group) }) // a launch that fails is not replaced
+	default: // stays until something happens to it
 	}
 }
 

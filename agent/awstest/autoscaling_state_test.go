@@ -82,9 +82,9 @@ func TestLifecycle(t *testing.T) {
 			name:  "scale-in without hooks",
 			hooks: []Hook{launching(up, time.Minute, "")},
 			play: func(t *testing.T, s *scaling, i *Instance) {
-				time.Sleep(5 * time.Second)
+				elapse(5 * time.Second)
 				check(t, s.tell(i, up, Continue))
-				time.Sleep(5 * time.Second)
+				elapse(5 * time.Second)
 				s.scaleIn(i)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+5s", "InService+5s", "Terminating+10s", "Terminated+10s"},
@@ -93,32 +93,32 @@ func TestLifecycle(t *testing.T) {
 			hooks:   []Hook{launching(up, time.Minute, ""), terminating(down, time.Minute, "")},
 			options: LaunchOptions{PendingFor: time.Second, ProceedFor: 2 * time.Second, TerminatingFor: 3 * time.Second},
 			play: func(t *testing.T, s *scaling, i *Instance) {
-				time.Sleep(time.Second)
+				elapse(time.Second)
 				check(t, s.tell(i, up, Continue))
-				time.Sleep(time.Minute)
+				elapse(time.Minute)
 				s.scaleIn(i)
-				time.Sleep(3 * time.Second)
+				elapse(3 * time.Second)
 				check(t, s.tell(i, down, Continue))
-				time.Sleep(time.Minute)
+				elapse(time.Minute)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+1s", "Pending:Proceed+1s", "InService+3s",
 				"Terminating+1m1s", "Terminating:Wait+1m4s", "Terminating:Proceed+1m4s", "Terminated+1m6s"},
 		}, {
 			name:  "silence at launch is ABANDON",
 			hooks: []Hook{launching(up, time.Minute, "")},
-			play:  func(*testing.T, *scaling, *Instance) { time.Sleep(time.Hour) },
+			play:  func(*testing.T, *scaling, *Instance) { elapse(time.Hour) },
 			want:  []string{"Pending+0s", "Pending:Wait+0s", "Terminating+1m0s", "Terminated+1m0s"},
 		}, {
 			name:  "unless the default is CONTINUE",
 			hooks: []Hook{launching(up, time.Minute, Continue)},
-			play:  func(*testing.T, *scaling, *Instance) { time.Sleep(time.Hour) },
+			play:  func(*testing.T, *scaling, *Instance) { elapse(time.Hour) },
 			want:  []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+1m0s", "InService+1m0s"},
 		}, {
 			name:  "all hooks must finish",
 			hooks: []Hook{launching(up, time.Minute, ""), launching("also", time.Minute, Continue)},
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				check(t, s.tell(i, up, Continue))
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+1m0s", "InService+1m0s"},
 		}, {
@@ -126,7 +126,7 @@ func TestLifecycle(t *testing.T) {
 			hooks: []Hook{launching(up, time.Minute, ""), launching("also", time.Minute, Continue), terminating(down, time.Minute, "")},
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				check(t, s.tell(i, up, Abandon))
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+0s", "Terminating+0s", "Terminating:Wait+0s", "Terminating:Proceed+1m0s", "Terminated+1m0s"},
 		}, {
@@ -135,7 +135,7 @@ func TestLifecycle(t *testing.T) {
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				s.scaleIn(i)
 				check(t, s.tell(i, down, Abandon))
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "InService+0s", "Terminating+0s", "Terminating:Wait+0s", "Terminating:Proceed+0s", "Terminated+0s"},
 		}, {
@@ -144,16 +144,16 @@ func TestLifecycle(t *testing.T) {
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				s.scaleIn(i)
 				check(t, s.tell(i, down, Continue))
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "InService+0s", "Terminating+0s", "Terminating:Wait+0s", "Terminating:Proceed+2m0s", "Terminated+2m0s"},
 		}, {
 			name:  "terminated while it launches",
 			hooks: []Hook{launching(up, time.Minute, Continue)},
 			play: func(_ *testing.T, s *scaling, i *Instance) {
-				time.Sleep(time.Second)
+				elapse(time.Second)
 				s.scaleIn(i)
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+0s", "Terminating+1s", "Terminated+1s"},
 		}, {
@@ -162,7 +162,7 @@ func TestLifecycle(t *testing.T) {
 			options: LaunchOptions{PendingFor: time.Minute},
 			play: func(_ *testing.T, s *scaling, i *Instance) {
 				s.scaleIn(i)
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "Terminating+0s", "Terminated+0s"},
 		}, {
@@ -170,10 +170,10 @@ func TestLifecycle(t *testing.T) {
 			hooks: []Hook{launching(up, time.Minute, "")},
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				for range 3 {
-					time.Sleep(40 * time.Second)
+					elapse(40 * time.Second)
 					check(t, s.beat(i, up))
 				}
-				time.Sleep(time.Hour)
+				elapse(time.Hour)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+0s", "Terminating+3m0s", "Terminated+3m0s"},
 		}, {
@@ -181,10 +181,10 @@ func TestLifecycle(t *testing.T) {
 			hooks: []Hook{launching(up, 30*time.Second, Continue)},
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				for range 149 {
-					time.Sleep(20 * time.Second)
+					elapse(20 * time.Second)
 					check(t, s.beat(i, up))
 				}
-				time.Sleep(20 * time.Second)
+				elapse(20 * time.Second)
 				if err := s.beat(i, up); err == nil {
 					t.Error("a heartbeat past the global limit was taken")
 				}
@@ -195,10 +195,10 @@ func TestLifecycle(t *testing.T) {
 			hooks: []Hook{launching(up, 2*time.Hour, Continue)},
 			play: func(t *testing.T, s *scaling, i *Instance) {
 				for range 47 {
-					time.Sleep(time.Hour)
+					elapse(time.Hour)
 					check(t, s.beat(i, up))
 				}
-				time.Sleep(100 * time.Hour)
+				elapse(100 * time.Hour)
 			},
 			want: []string{"Pending+0s", "Pending:Wait+0s", "Pending:Proceed+48h0m0s", "InService+48h0m0s"},
 		},

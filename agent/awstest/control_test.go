@@ -37,7 +37,7 @@ func TestControl(t *testing.T) {
 	id := i.ID
 	equal(t, i.State, PendingWait)
 	equal(t, i.Actions[0].Deadline.Sub(i.Actions[0].Began), 300*time.Millisecond)
-	equal(t, i.Env, []string{"AWS_ENDPOINT_URL=" + s.URL(), "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + i.IMDS, "AWS_EC2_METADATA_DISABLED=false"})
+	equal(t, i.Env, []string{"AWS_ENDPOINT_URL=" + s.URL(), "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + i.IMDS + "/", "AWS_EC2_METADATA_DISABLED=false"})
 
 	mustAsk[done](t, s, "PUT instances/"+id+"/tags/koboshi:channel", `"canary"`)
 	mustAsk[done](t, s, "DELETE instances/"+id+"/tags/a", "")

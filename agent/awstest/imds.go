@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (m *metadataService) read(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, found := m.tree().get(path)
-	if !found || !strings.Contains(" "+imdsVersions+" ", " "+version+" ") {
+	if !found || !slices.Contains(strings.Fields(imdsVersions), version) {
 		imdsError(w, http.StatusNotFound)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 )
@@ -110,11 +111,11 @@ func TestTokensExpire(t *testing.T) {
 		i := fleet(t).mustLaunch(t, LaunchOptions{})
 		i.tokens["a"] = time.Now().Add(time.Minute)
 		m := &metadataService{i}
-		time.Sleep(time.Minute - time.Second)
+		elapse(time.Minute - time.Second)
 		left, ok := m.tokenLeft("a")
 		equal(t, left, time.Second)
 		equal(t, ok, true)
-		time.Sleep(time.Second)
+		elapse(time.Second)
 		_, ok = m.tokenLeft("a")
 		equal(t, ok, false)
 	})
@@ -207,9 +208,9 @@ func TestCredentialsComeLateAndExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := fleet(t).mustLaunch(t, LaunchOptions{IMDS: Switches{CredentialsAfter: 30 * time.Second, CredentialsFor: time.Minute}})
 		const path = "iam/security-credentials/koboshi-instance"
-		time.Sleep(30*time.Second - 1)
+		elapse(30*time.Second - 1)
 		equal(t, leaf(i, path), "")
-		time.Sleep(1)
+		elapse(1)
 		var keys struct{ Code, AccessKeyID, Expiration string }
 		check(t, json.Unmarshal([]byte(leaf(i, path)), &keys))
 		equal(t, keys.Code, "Success")
@@ -227,7 +228,9 @@ func TestCredentialsComeLateAndExpire(t *testing.T) {
 func TestSDK(t *testing.T) {
 	s, i := web(t, LaunchOptions{AZ: "eu-west-1a"})
 	cfg := on(t, i)
-	cfg.Retryer = nil // it takes one retry to get a new token
+	cfg.Retryer = func() aws.Retryer { // it takes one retry to get a new token
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+	}
 	client := imds.NewFromConfig(cfg, func(o *imds.Options) { o.EnableFallback = aws.FalseTernary })
 	doc, err := client.GetInstanceIdentityDocument(t.Context(), nil)
 	check(t, err)

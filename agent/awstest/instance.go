@@ -110,7 +110,7 @@ func (i *Instance) IMDSURL() string { return i.imdsURL }
 func (i *Instance) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + i.endpoint,
-		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + i.imdsURL,
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + i.imdsURL + "/", // older botocore joins without a slash
 		"AWS_EC2_METADATA_DISABLED=false",
 	}
 }
@@ -144,10 +144,10 @@ func (i *Instance) Await(ctx context.Context, want State) error {
 		var state State
 		var changed <-chan struct{}
 		i.scaling.do(func(time.Time) { state, changed = i.state, i.changed })
-		switch state {
-		case want:
+		if state == want {
 			return nil
-		case Terminated:
+		}
+		if state == Terminated {
 			return fmt.Errorf("waiting for %s to be %s: it is Terminated", i.id, want)
 		}
 		select {

@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -74,7 +75,7 @@ func New(t TB, options ...Option) *Server {
 
 // listen serves at an address until stop, which frees the address before it returns.
 func listen(addr string, handler http.Handler) (url string, stop func(), err error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return "", nil, err
 	}

@@ -23,6 +23,9 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// elapse lets time pass in a synctest bubble.
+func elapse(d time.Duration) { <-time.After(d) }
+
 func equal[T any](t *testing.T, got, want T) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {

@@ -81,11 +81,11 @@ func parseTags(entries []string) (map[string]string, error) {
 }
 
 func instancePath(id string, more ...string) string {
-	path := "instances/" + url.PathEscape(id)
+	parts := []string{"instances", url.PathEscape(id)}
 	for _, part := range more {
-		path += "/" + url.PathEscape(part)
+		parts = append(parts, url.PathEscape(part))
 	}
-	return path
+	return strings.Join(parts, "/")
 }
 
 func (m *mock) terminate() *cobra.Command {

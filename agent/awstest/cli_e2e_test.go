@@ -1,0 +1,176 @@
+//go:build e2e
+
+package awstest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// awsCLI is where Debian's package awscli puts version 2.
+const awsCLI = "/usr/bin/aws"
+
+// cli is the AWS CLI on an instance: credentials come from IMDS.
+type cli struct {
+	t        *testing.T
+	endpoint string
+	env      []string
+}
+
+func newCLI(t *testing.T, s *Server, i *Instance) cli {
+	t.Helper()
+	if _, err := os.Stat(awsCLI); err != nil {
+		t.Fatalf("this test drives the real AWS CLI: apt-get install -y awscli (%v)", err)
+	}
+	env := append(i.Env(), "PATH=/usr/bin:/bin", "HOME="+t.TempDir(), "AWS_PAGER=", "AWS_DEFAULT_REGION="+i.region(), "AWS_MAX_ATTEMPTS=1")
+	return cli{t, s.URL(), env}
+}
+
+func (c cli) try(args ...string) (stdout, stderr string, err error) {
+	cmd := exec.CommandContext(c.t.Context(), awsCLI, append([]string{"--endpoint-url", c.endpoint, "--output", "json"}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = c.env, &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+func (c cli) run(args ...string) string {
+	c.t.Helper()
+	stdout, stderr, err := c.try(args...)
+	if err != nil {
+		c.t.Fatalf("aws %q: %v\n%s", args, err, stderr)
+	}
+	return stdout
+}
+
+// fails wants an error that tells the text.
+func (c cli) fails(text string, args ...string) {
+	c.t.Helper()
+	_, stderr, err := c.try(args...)
+	if err == nil || !strings.Contains(stderr, text) {
+		c.t.Errorf("aws %q: got %v %s, want %q", args, err, stderr, text)
+	}
+}
+
+func cliInto[T any](c cli, args ...string) (v T) {
+	c.t.Helper()
+	check(c.t, json.Unmarshal([]byte(c.run(args...)), &v))
+	return v
+}
+
+// pattern is n bytes without a period that a part or range could hide behind.
+func pattern(n int) []byte {
+	data := make([]byte, 0, n+sha256.Size)
+	sum := sha256.Sum256(nil)
+	for len(data) < n {
+		data = append(data, sum[:]...)
+		sum = sha256.Sum256(sum[:])
+	}
+	return data[:n]
+}
+
+func TestCLIObjects(t *testing.T) {
+	s := New(t)
+	i, err := s.Launch(LaunchOptions{AZ: "eu-west-1a"})
+	check(t, err)
+	aws, dir := newCLI(t, s, i), t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(t, os.WriteFile(path, data, 0o644))
+		return path
+	}
+	read := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		check(t, err)
+		return data
+	}
+	big := pattern(20 << 20)
+
+	aws.run("s3", "mb", "s3://releases")
+	aws.run("s3", "cp", write("small", []byte("hello")), "s3://releases/app/small")
+	aws.run("s3", "cp", write("big", big), "s3://releases/app/big")
+	equal(t, s.S3().Keys("releases"), []string{"app/big", "app/small"})
+	stored, _ := s.S3().Object("releases", "app/big")
+	equal(t, bytes.Equal(stored, big), true)
+	if n := s.Calls().Count("s3", "UploadPart"); n != 3 {
+		t.Errorf("20 MB came in %d parts, want the CLI's 3", n)
+	}
+
+	listing := strings.Fields(aws.run("s3", "ls", "s3://releases/app/"))
+	equal(t, []string{listing[2], listing[3], listing[6], listing[7]}, []string{"20971520", "big", "5", "small"})
+	head := cliInto[struct{ ContentLength int }](aws, "s3api", "head-object", "--bucket", "releases", "--key", "app/big")
+	equal(t, head.ContentLength, len(big))
+	part := cliInto[struct{ ContentRange string }](aws, "s3api", "get-object", "--bucket", "releases", "--key", "app/big", "--range", "bytes=10000000-10000099", filepath.Join(dir, "part"))
+	equal(t, part.ContentRange, "bytes 10000000-10000099/20971520")
+	equal(t, read("part"), big[10000000:10000100])
+	aws.run("s3", "cp", "s3://releases/app/big", filepath.Join(dir, "again"))
+	equal(t, bytes.Equal(read("again"), big), true)
+
+	write("tree/a", []byte("a"))
+	write("tree/sub/b with space", []byte("b"))
+	aws.run("s3", "sync", filepath.Join(dir, "tree"), "s3://releases/tree")
+	equal(t, s.S3().Keys("releases")[2:], []string{"tree/a", "tree/sub/b with space"})
+	check(t, os.Remove(filepath.Join(dir, "tree/a")))
+	aws.run("s3", "sync", "--delete", filepath.Join(dir, "tree"), "s3://releases/tree")
+	aws.run("s3", "sync", "s3://releases/tree", filepath.Join(dir, "back"))
+	equal(t, string(read("back/sub/b with space")), "b")
+
+	aws.run("s3", "rm", "--recursive", "s3://releases/app")
+	equal(t, s.S3().Keys("releases"), []string{"tree/sub/b with space"})
+	aws.fails("404", "s3api", "head-object", "--bucket", "releases", "--key", "app/small")
+}
+
+func TestCLIAutoScaling(t *testing.T) {
+	s := New(t)
+	outside, err := s.Launch(LaunchOptions{AZ: "eu-west-1a"})
+	check(t, err)
+	aws := newCLI(t, s, outside)
+	who := cliInto[struct{ Arn string }](aws, "sts", "get-caller-identity")
+	equal(t, who.Arn, "arn:aws:sts::123456789012:assumed-role/koboshi-instance/"+outside.ID())
+
+	aws.run("autoscaling", "create-auto-scaling-group", "--auto-scaling-group-name", "web", "--min-size", "0", "--max-size", "2", "--availability-zones", "eu-west-1a")
+	hook := []string{"--auto-scaling-group-name", "web", "--lifecycle-hook-name", "up"}
+	aws.run(append([]string{"autoscaling", "put-lifecycle-hook", "--lifecycle-transition", "autoscaling:EC2_INSTANCE_LAUNCHING", "--heartbeat-timeout", "600"}, hook...)...)
+	aws.fails("ValidationError", append([]string{"autoscaling", "put-lifecycle-hook", "--heartbeat-timeout", "10"}, hook...)...)
+	type hooks struct {
+		LifecycleHooks []struct{ HeartbeatTimeout, GlobalTimeout int }
+	}
+	described := cliInto[hooks](aws, "autoscaling", "describe-lifecycle-hooks", "--auto-scaling-group-name", "web")
+	equal(t, described.LifecycleHooks[0].HeartbeatTimeout, 600)
+	equal(t, described.LifecycleHooks[0].GlobalTimeout, 60000)
+
+	aws.run("autoscaling", "set-desired-capacity", "--auto-scaling-group-name", "web", "--desired-capacity", "1")
+	type instances struct {
+		AutoScalingInstances []struct{ InstanceID, LifecycleState, AutoScalingGroupName string }
+	}
+	waiting := cliInto[instances](aws, "autoscaling", "describe-auto-scaling-instances").AutoScalingInstances
+	equal(t, len(waiting), 1)
+	equal(t, waiting[0].LifecycleState, "Pending:Wait")
+	member, err := s.Instance(waiting[0].InstanceID)
+	check(t, err)
+
+	hook = append(hook, "--instance-id", member.ID())
+	aws.run(append([]string{"autoscaling", "record-lifecycle-action-heartbeat"}, hook...)...)
+	complete := append([]string{"autoscaling", "complete-lifecycle-action", "--lifecycle-action-result", "CONTINUE"}, hook...)
+	aws.run(complete...)
+	aws.fails("No active Lifecycle Action found with instance ID "+member.ID(), complete...)
+	equal(t, member.State(), InService)
+	equal(t, member.Actions()[0].Heartbeats, 1)
+
+	type groups struct {
+		AutoScalingGroups []struct {
+			Instances []struct{ LifecycleState string }
+		}
+	}
+	one := cliInto[groups](aws, "autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", "web")
+	equal(t, one.AutoScalingGroups[0].Instances[0].LifecycleState, "InService")
+	s.Faults().Add(Fault{Service: "autoscaling", Status: 400, Code: "Throttling", Message: "Rate exceeded"})
+	aws.fails("(Throttling) when calling the DescribeAutoScalingGroups operation", "autoscaling", "describe-auto-scaling-groups")
+}
