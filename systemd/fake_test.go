@@ -36,6 +36,7 @@ type fakeUnit struct {
 	props   map[string]any // org.freedesktop.systemd1.Unit
 	service map[string]any // org.freedesktop.systemd1.Service
 	result  string         // of every job; "" = it never ends
+	dormant bool           // on disk, but not loaded until a job needs it
 	started func()         // runs before a start job is removed
 }
 
@@ -170,7 +171,7 @@ func (o *managerObject) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Erro
 func (o *managerObject) ResetFailedUnit(unit string) *dbus.Error {
 	o.f.mu.Lock()
 	defer o.f.mu.Unlock()
-	if o.f.units[unit] == nil {
+	if u := o.f.units[unit]; u == nil || u.dormant {
 		return noSuchUnit(unit)
 	}
 	o.f.calls = append(o.f.calls, "reset "+unit)

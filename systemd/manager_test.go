@@ -62,6 +62,14 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+func TestRestartLoadsTheUnit(t *testing.T) {
+	f := one("done")
+	f.units["web.service"].dormant = true
+	if _, err := f.start(t).Restart(t.Context(), "web.service"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRestartFails(t *testing.T) {
 	for _, result := range []string{"failed", "timeout", "dependency", "canceled"} {
 		t.Run(result, func(t *testing.T) {
@@ -110,6 +118,26 @@ func TestJobThatDoesNotEnd(t *testing.T) {
 		_, err := m.Restart(ctx, "web.service")
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
 			t.Errorf("Restart = %v after %v, want the deadline after 1m", err, time.Since(began))
+		}
+	})
+}
+
+// What is reported of a job that nobody waits for any more must not hold up others.
+func TestJobEndsAfterItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := one("")
+		f.units["db.service"] = newUnit("done")
+		m := f.start(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := m.Restart(ctx, "web.service"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		f.emitRemoved(managerPath+"/job/2", "web.service", "done")
+		f.mu.Unlock()
+		if _, err := m.Restart(t.Context(), "db.service"); err != nil {
+			t.Error(err)
 		}
 	})
 }

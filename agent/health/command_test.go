@@ -45,6 +45,11 @@ func TestRunInheritsNothing(t *testing.T) {
 			t.Errorf("environment %v became %q (%v)", env, output, err)
 		}
 	}
+	careless, err := syscall.Open("/dev/null", syscall.O_RDONLY, 0) // no O_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(careless) }()
 	// ls itself opens 3 to read the directory.
 	output, err := Run(t.Context(), Cmd{Args: []string{"/bin/ls", "/proc/self/fd"}})
 	if output != "0 1 2 3" || err != nil {
@@ -73,11 +78,13 @@ func fifo(t *testing.T, dir, name string) string {
 	return path
 }
 
-func allEnded(t *testing.T, path string) <-chan error {
-	t.Helper()
+// allEnded calls begun when the first writer has come, and sends when the last
+// one is gone.
+func allEnded(path string, begun func()) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
 		f, err := os.Open(path)
+		begun()
 		if err == nil {
 			_, err = io.ReadAll(f)
 			_ = f.Close()
@@ -87,19 +94,29 @@ func allEnded(t *testing.T, path string) <-chan error {
 	return ended
 }
 
-func TestRunKillsTheGroupAtItsDeadline(t *testing.T) {
+func TestRunHasADeadline(t *testing.T) {
+	c := shell("/", "exec sleep 1000")
+	c.Timeout = 50 * time.Millisecond
+	_, err := Run(t.Context(), c)
+	checkError(t, err, "run /bin/sh: no end within 50ms")
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v passes for a deadline of the caller's", err)
+	}
+}
+
+func TestRunKillsTheWholeGroup(t *testing.T) {
 	for _, log := range []string{"", "log"} {
 		dir := t.TempDir()
-		ended := allEnded(t, fifo(t, dir, "alive"))
-		c := shell(dir, "(exec 3>alive; sleep 1000) & echo waiting; wait")
-		c.Timeout = 300 * time.Millisecond
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := allEnded(fifo(t, dir, "alive"), cancel)
+		c := shell(dir, "echo waiting; (exec 3>alive; exec sleep 1000) & wait")
 		if log != "" {
 			c.Log = filepath.Join(dir, log)
 		}
-		_, err := Run(t.Context(), c)
-		checkError(t, err, "no end within 300ms: waiting")
-		if errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v passes for a deadline of the caller's", err)
+		_, err := Run(ctx, c)
+		checkError(t, err, "run /bin/sh: context canceled: waiting")
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Run = %v, want context.Canceled", err)
 		}
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -107,19 +124,11 @@ func TestRunKillsTheGroupAtItsDeadline(t *testing.T) {
 	}
 }
 
-func TestRunEndsWithTheContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Run(ctx, shell("/", "sleep 1000")); !errors.Is(err, context.Canceled) {
-		t.Errorf("Run = %v, want context.Canceled", err)
-	}
-}
-
 // What a probe leaves behind goes with it, even when it holds the output open.
 func TestRunLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	ended := allEnded(t, fifo(t, dir, "alive"))
-	// The shell ends only when its child holds the FIFO open.
+	ended := allEnded(fifo(t, dir, "alive"), func() {})
+	// The shell opens the FIFO itself, so its child has it from the start.
 	output, err := Run(t.Context(), shell(dir, "exec 3>alive; sleep 1000 & echo ok"))
 	if output != "ok" || err != nil {
 		t.Errorf("Run = %q, %v", output, err)

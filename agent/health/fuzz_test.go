@@ -34,6 +34,7 @@ func FuzzParseSocket(f *testing.F) {
 	f.Add("   0: " + maps4 + ":1F90 " + any6 + ":0000 0A 00000000:00000000 00:00000000 00000000 0 0 12 1 0 100")
 	f.Add("0: 01:1F90 0 0A 0 0 0 0 0 12")
 	f.Add("0: 0100007F 0 0A 0 0 0 0 0 12")
+	f.Add("0: 0100007F:1F90 0 0A 0")
 	f.Fuzz(func(t *testing.T, line string) {
 		s, ok := parseSocket(line)
 		if !ok {

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +27,14 @@ func newTable() table {
 func (tb table) listen(file, ip, port, inode string) table {
 	line := fmt.Sprintf("   0: %s:%s 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 %s 1 0 100\n", ip, port, inode)
 	tb.MapFS["net/"+file].Data = append(tb.MapFS["net/"+file].Data, line...)
+	return tb
+}
+
+// connect adds a socket that is no longer, or not yet, one that listens.
+func (tb table) connect(ip, port, inode string) table {
+	tb.listen("tcp", ip, port, inode)
+	lines := tb.MapFS["net/tcp"]
+	lines.Data = bytes.ReplaceAll(lines.Data, []byte(" 0A "), []byte(" 01 "))
 	return tb
 }
 
@@ -73,6 +82,8 @@ func TestListener(t *testing.T) {
 		{"localhost", newTable().listen("tcp6", loop6, p8080, "11").process(7, 0, "11"), "localhost:8080", 7},
 		{"no host", newTable().listen("tcp", loop4, p8080, "11").process(7, 0, "11"), ":8080", 7},
 		{"any host", newTable().listen("tcp", loop4, p8080, "11").process(7, 0, "11"), "0.0.0.0:8080", 7},
+		{"IPv4 before both families", newTable().listen("tcp6", any6, p8080, "12").listen("tcp", any4, p8080, "11").
+			process(6, 0, "12").process(7, time.Minute, "11"), "127.0.0.1:8080", 7},
 		{"the nearer of two", newTable().listen("tcp6", any6, p8080, "12").listen("tcp", loop4, p8080, "11").
 			process(6, 0, "12").process(7, time.Minute, "11"), "127.0.0.1:8080", 7},
 		{"the older of two on one port", newTable().listen("tcp", loop4, p8080, "11").listen("tcp", loop4, p8080, "12").
@@ -82,6 +93,10 @@ func TestListener(t *testing.T) {
 		{"PID 1 passed it on", newTable().listen("tcp", loop4, p8080, "11").
 			process(1, 0, "11").process(7, time.Second, "9", "11"), "127.0.0.1:8080", 7},
 		{"PID 1 itself", newTable().listen("tcp", loop4, p8080, "11").process(1, 0, "11"), "127.0.0.1:8080", 1},
+		{"a connection is no listener", newTable().connect(loop4, p8080, "11").process(7, 0, "11"), "127.0.0.1:8080", 0},
+		{"any IPv6 host", newTable().listen("tcp6", loop6, p8080, "11").process(7, 0, "11"), "[::]:8080", 7},
+		{"the nearer of two of one family", newTable().listen("tcp", any4, p8080, "12").listen("tcp", loop4, p8080, "11").
+			process(6, 0, "12").process(7, time.Minute, "11"), "127.0.0.1:8080", 7},
 		{"another port", newTable().listen("tcp", loop4, "1F91", "11").process(7, 0, "11"), "127.0.0.1:8080", 0},
 		{"another address", newTable().listen("tcp", "0200007F", p8080, "11").process(7, 0, "11"), "127.0.0.1:8080", 0},
 		{"nobody holds it", newTable().listen("tcp", loop4, p8080, "11").process(7, 0, "12"), "127.0.0.1:8080", 0},

@@ -103,7 +103,7 @@ func probeURL(address string) (func(context.Context) error, error) {
 	return func(ctx context.Context) error {
 		err := get(ctx, client, address)
 		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
+			err = context.Cause(ctx) // which a dialler hides behind "i/o timeout"
 		}
 		if err != nil {
 			return fmt.Errorf("GET %s: %w", shown, err)

@@ -201,6 +201,19 @@ func TestContextEndsTheWait(t *testing.T) {
 	}
 }
 
+// A try that the caller's deadline cut short says nothing about the app.
+func TestContextEndsATry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		r := run{gate: Gate{Timeout: time.Second}, probe: hang, process: &app{}, began: time.Now()}
+		if err := r.wait(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnhealthy) {
+			t.Errorf("wait = %v, want the deadline and not unhealthy", err)
+		}
+	})
+}
+
 // Two minutes of asking must be quick to notice and no flood.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
