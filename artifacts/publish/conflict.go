@@ -1,0 +1,60 @@
+package publish
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"koboshi/artifacts"
+)
+
+// ErrConflict is the sentinel of every [ConflictError].
+var ErrConflict = errors.New("published before with other content")
+
+// ConflictError tells that a version is taken: a release never changes.
+type ConflictError struct {
+	App, Version    string
+	What            string // a platform, or "settings": hooks, health, min_agent
+	Published, Mine string // digests of artifacts, or "none"
+}
+
+func (e *ConflictError) Error() string {
+	if e.What == settings {
+		return fmt.Sprintf("%s %s was %v: other hooks, health or min_agent", e.App, e.Version, ErrConflict)
+	}
+	return fmt.Sprintf("%s %s was %v: the artifact for %s has sha256 %s, this one %s", e.App, e.Version, ErrConflict, e.What, e.Published, e.Mine)
+}
+
+// Is makes every conflict an [ErrConflict].
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+const settings = "settings"
+
+// compare finds the first difference that an instance would see. When it was
+// created, by whom signed, and how chunks and index were cut, is none.
+func compare(published, mine artifacts.Manifest) error {
+	conflict := &ConflictError{App: mine.App, Version: mine.Version, What: settings}
+	if published.MinAgent != mine.MinAgent || !reflect.DeepEqual(published.Hooks, mine.Hooks) || !reflect.DeepEqual(published.Health, mine.Health) {
+		return conflict
+	}
+	for _, pair := range [][2]artifacts.Manifest{{published, mine}, {mine, published}} {
+		for _, a := range pair[0].Artifacts {
+			other, _ := pair[1].Artifact(a.OS, a.Arch)
+			if other.SHA256 == a.SHA256 && other.Format == a.Format {
+				continue
+			}
+			conflict.What = a.OS + "/" + a.Arch
+			conflict.Published, conflict.Mine = digest(published, a), digest(mine, a)
+			return conflict
+		}
+	}
+	return nil
+}
+
+func digest(m artifacts.Manifest, platform artifacts.Artifact) string {
+	a, err := m.Artifact(platform.OS, platform.Arch)
+	if err != nil {
+		return "none"
+	}
+	return a.SHA256.String()
+}

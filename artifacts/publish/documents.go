@@ -1,0 +1,102 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"koboshi/artifacts"
+)
+
+// anyAgent is the version of an agent for which no release is too new: whoever
+// publishes need not be able to run what is published.
+const anyAgent = "999999.0.0"
+
+// trustIn is what the public halves of keys believe, one of them being enough.
+func trustIn(keys []artifacts.PrivateKey) (artifacts.Trust, error) {
+	public := make([]artifacts.PublicKey, len(keys))
+	for i, k := range keys {
+		public[i] = k.Public()
+	}
+	return artifacts.NewTrust(anyAgent, 1, public...)
+}
+
+// document is an object as it was read, with what it takes to replace it.
+type document struct {
+	data []byte
+	etag string
+}
+
+// readDocument reads a small object whole; artifacts.ErrNotFound where there is none.
+func readDocument(ctx context.Context, b Bucket, key string, limit int64) (document, error) {
+	body, object, err := b.Get(ctx, key, artifacts.Range{})
+	if err != nil {
+		return document{}, err
+	}
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err := errors.Join(err, body.Close()); err != nil {
+		return document{}, fmt.Errorf("read %s: %w", key, err)
+	}
+	if int64(len(data)) > limit {
+		return document{}, fmt.Errorf("%s: %w: more than %d bytes", key, artifacts.ErrUntrusted, limit)
+	}
+	return document{data: data, etag: object.ETag}, nil
+}
+
+// writeDocument replaces a document, or makes it where was is nil, if it still
+// is what was read; else the error is artifacts.ErrChanged or ErrExists. A reply
+// that was lost makes a store take us for our own rival: what it says is only
+// believed once other bytes are there.
+func writeDocument(ctx context.Context, b Bucket, key string, data []byte, was *document) error {
+	when := artifacts.Condition{Absent: true}
+	if was != nil {
+		when = artifacts.Condition{ETag: was.etag}
+	}
+	_, err := b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), when)
+	if !lost(err) {
+		return err
+	}
+	if is, readErr := readDocument(ctx, b, key, int64(len(data))); readErr == nil && bytes.Equal(is.data, data) {
+		return nil
+	}
+	return err
+}
+
+// lost tells that someone else has written.
+func lost(err error) bool {
+	return errors.Is(err, artifacts.ErrChanged) || errors.Is(err, artifacts.ErrExists)
+}
+
+// readManifest is the manifest of a release as trust believes it.
+func readManifest(ctx context.Context, b Bucket, trust artifacts.Trust, app, version string) (*artifacts.VerifiedManifest, error) {
+	key := artifacts.ManifestKey(version)
+	d, err := readDocument(ctx, b, key, artifacts.MaxManifestBytes)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := trust.Manifest(d.data, artifacts.Reference{App: app, Version: version})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return manifest, nil
+}
+
+// readPointer is the pointer of a channel as trust believes it, nil where there
+// is none yet.
+func readPointer(ctx context.Context, b Bucket, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, *document, error) {
+	key := artifacts.PointerKey(channel)
+	d, err := readDocument(ctx, b, key, artifacts.MaxPointerBytes)
+	if errors.Is(err, artifacts.ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	pointer, err := trust.Pointer(d.data, app, channel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return pointer, &d, nil
+}

@@ -1,0 +1,132 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"koboshi/artifacts"
+)
+
+// Listing is what an app has in a bucket.
+type Listing struct {
+	Releases []ListedRelease             // the newest first, by the time they were created
+	Channels []Listed[artifacts.Pointer] // by name
+}
+
+// ListedRelease is a manifest and who names it.
+type ListedRelease struct {
+	Listed[artifacts.Manifest]
+	Channels []string // that name the version, and these bytes of its manifest
+}
+
+// List reads every manifest and every pointer of an app. Trust may be zero: then
+// nothing is verified, but what is told is well-formed and about what its key
+// says: names, versions, platforms and times are safe to print. A document that
+// is not all of that is listed with its error; a bucket that cannot be read is
+// the error of List.
+func List(ctx context.Context, b Bucket, app string, trust artifacts.Trust) (Listing, error) {
+	if err := artifacts.CheckName(app); err != nil {
+		return Listing{}, err
+	}
+	channels, err := listChannels(ctx, b, app, trust)
+	if err != nil {
+		return Listing{}, fmt.Errorf("channels of %s: %w", app, err)
+	}
+	manifests, err := listManifests(ctx, b, app, trust)
+	if err != nil {
+		return Listing{}, fmt.Errorf("releases of %s: %w", app, err)
+	}
+	releases := make([]ListedRelease, len(manifests))
+	for i, m := range manifests {
+		releases[i] = ListedRelease{m, naming(channels, m.Name, m.SHA256)}
+	}
+	slices.SortStableFunc(releases, func(x, y ListedRelease) int {
+		return cmp.Or(y.Document.Created.Compare(x.Document.Created), strings.Compare(x.Name, y.Name))
+	})
+	return Listing{Releases: releases, Channels: channels}, nil
+}
+
+// naming are the channels that name a version with these bytes.
+func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.Digest) (names []string) {
+	for _, c := range channels {
+		if c.Document.Version == version && c.Document.ManifestSHA256 == sum {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func listChannels(ctx context.Context, b Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
+	names, err := namesBetween(ctx, b, "channels/", ".json", artifacts.CheckName)
+	if err != nil {
+		return nil, err
+	}
+	return readEach(ctx, names, func(ctx context.Context, name string) (Listed[artifacts.Pointer], error) {
+		l := look[artifacts.Pointer]{limit: artifacts.MaxPointerBytes}
+		l.believed = func(data []byte) (artifacts.Pointer, error) {
+			verified, err := trust.Pointer(data, app, name)
+			if err != nil {
+				return artifacts.Pointer{}, err
+			}
+			return verified.Pointer(), nil
+		}
+		l.about = func(p artifacts.Pointer) bool { return p.App == app && p.Channel == name }
+		return l.at(ctx, b, name, artifacts.PointerKey(name))
+	})
+}
+
+func listManifests(ctx context.Context, b Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Manifest], error) {
+	versions, err := namesBetween(ctx, b, "releases/", "/manifest.json", artifacts.CheckVersion)
+	if err != nil {
+		return nil, err
+	}
+	return readEach(ctx, versions, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
+		l := look[artifacts.Manifest]{limit: artifacts.MaxManifestBytes}
+		l.believed = func(data []byte) (artifacts.Manifest, error) {
+			verified, err := trust.Manifest(data, artifacts.Reference{App: app, Version: version})
+			if err != nil {
+				return artifacts.Manifest{}, err
+			}
+			return verified.Manifest(), nil
+		}
+		l.about = func(m artifacts.Manifest) bool { return m.App == app && m.Version == version }
+		return l.at(ctx, b, version, artifacts.ManifestKey(version))
+	})
+}
+
+// namesBetween lists what lies between prefix and suffix of keys, where it is a
+// name of its kind.
+func namesBetween(ctx context.Context, b Bucket, prefix, suffix string, check func(string) error) (names []string, err error) {
+	for object, err := range b.List(ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		name, isKey := strings.CutPrefix(object.Key, prefix)
+		name, isDocument := strings.CutSuffix(name, suffix)
+		if isKey && isDocument && check(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// documentsAtATime is how many are read in parallel.
+const documentsAtATime = 8
+
+func readEach[D any](ctx context.Context, names []string, read func(context.Context, string) (Listed[D], error)) ([]Listed[D], error) {
+	all := make([]Listed[D], len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(documentsAtATime)
+	for i, name := range names {
+		group.Go(func() (err error) {
+			all[i], err = read(ctx, name)
+			return err
+		})
+	}
+	return all, group.Wait()
+}

@@ -1,0 +1,179 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"koboshi/artifacts"
+)
+
+// Promotion moves a channel to a release that is in the bucket.
+type Promotion struct {
+	App, Channel, Version string
+	Keys                  []artifacts.PrivateKey
+	Trust                 artifacts.Trust // what manifest and old pointer must have; zero = a signature of one of Keys
+	Expires               time.Duration   // after Now; 0 = never
+	Spread                time.Duration   // whole seconds
+	Now                   time.Time
+}
+
+// Promoted is a channel that was moved.
+type Promoted struct {
+	Pointer  artifacts.Pointer
+	Previous *artifacts.Pointer // nil where the channel is new
+}
+
+// rounds is how many other promoters may be faster before this one gives up.
+const rounds = 64
+
+// Promote writes the channel's pointer by compare-and-swap, with sequence
+// max(previous + 1, Now in Unix seconds). Promoting the version that the
+// channel names already signs it again.
+//
+// Of promoters at the same time each is in the channel's history or is told
+// that it is not: whoever finds the channel moved to a version that is neither
+// the one it saw first nor its own gives up with [*MovedError]; else it goes
+// round again.
+//
+// A manifest or an old pointer that Trust does not believe is
+// artifacts.ErrUntrusted: nothing of it counts, least of all its sequence. A
+// release that is not there is artifacts.ErrNotFound, and one whose artifacts
+// are gone or have another size is refused too.
+func Promote(ctx context.Context, b Bucket, p Promotion) (Promoted, error) {
+	promoted, err := p.promote(ctx, b)
+	if err != nil {
+		return Promoted{}, fmt.Errorf("promote %s %s to %s: %w", p.App, p.Version, p.Channel, err)
+	}
+	return promoted, nil
+}
+
+func (p Promotion) promote(ctx context.Context, b Bucket) (Promoted, error) {
+	if err := errors.Join(artifacts.CheckName(p.App), artifacts.CheckName(p.Channel), artifacts.CheckVersion(p.Version)); err != nil {
+		return Promoted{}, err
+	}
+	if p.Trust == (artifacts.Trust{}) {
+		var err error
+		if p.Trust, err = trustIn(p.Keys); err != nil {
+			return Promoted{}, err
+		}
+	}
+	var first *artifacts.VerifiedPointer
+	for round := range rounds {
+		previous, was, err := readPointer(ctx, b, p.Trust, p.App, p.Channel)
+		if err != nil {
+			return Promoted{}, err
+		}
+		if round == 0 {
+			first = previous
+		} else if err := p.moved(first, previous); err != nil {
+			return Promoted{}, err
+		}
+		promoted, err := p.swap(ctx, b, previous, was)
+		if !lost(err) {
+			return promoted, err
+		}
+	}
+	return Promoted{}, fmt.Errorf("the channel did not hold still in %d rounds: %w", rounds, artifacts.ErrChanged)
+}
+
+// swap is one round. A pointer binds the manifest's bytes, to which a signature
+// may have been added since they were read; [AddSignature] looks the other way.
+func (p Promotion) swap(ctx context.Context, b Bucket, previous *artifacts.VerifiedPointer, was *document) (Promoted, error) {
+	manifest, err := p.release(ctx, b)
+	if err != nil {
+		return Promoted{}, err
+	}
+	pointer, err := p.pointer(manifest, previous)
+	if err != nil {
+		return Promoted{}, err
+	}
+	envelope, err := pointer.Sign(p.Keys...)
+	if err != nil {
+		return Promoted{}, err
+	}
+	if err := writeDocument(ctx, b, artifacts.PointerKey(p.Channel), envelope, was); err != nil {
+		return Promoted{}, err
+	}
+	again, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
+	if err != nil {
+		return Promoted{}, err
+	}
+	if again.SHA256() != manifest.SHA256() {
+		return Promoted{}, fmt.Errorf("%s: %w", artifacts.ManifestKey(p.Version), artifacts.ErrChanged)
+	}
+	return Promoted{pointer, contentOf(previous)}, nil
+}
+
+// release is the manifest, once everything that it names is where it says.
+func (p Promotion) release(ctx context.Context, b Bucket) (*artifacts.VerifiedManifest, error) {
+	manifest, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range manifest.Manifest().Artifacts {
+		blobs := []artifacts.Blob{{Key: a.Key, Size: a.Size, SHA256: a.SHA256}}
+		if a.Index != nil {
+			blobs = append(blobs, *a.Index)
+		}
+		for _, blob := range blobs {
+			if err := exists(ctx, b, blob); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return manifest, nil
+}
+
+func exists(ctx context.Context, b Bucket, blob artifacts.Blob) error {
+	body, object, err := b.Get(ctx, blob.Key, artifacts.Range{Length: 1})
+	if err != nil {
+		return err
+	}
+	if err := body.Close(); err != nil {
+		return fmt.Errorf("read %s: %w", blob.Key, err)
+	}
+	if object.Size != blob.Size {
+		return &artifacts.MismatchError{What: blob.Key, GotSize: object.Size, WantSize: blob.Size, WantSHA: blob.SHA256}
+	}
+	return nil
+}
+
+func (p Promotion) pointer(manifest *artifacts.VerifiedManifest, previous *artifacts.VerifiedPointer) (artifacts.Pointer, error) {
+	now := p.Now.UTC().Truncate(time.Second)
+	pointer := artifacts.Pointer{Schema: artifacts.Schema, App: p.App, Channel: p.Channel, Sequence: now.Unix(), Version: p.Version,
+		ManifestSHA256: manifest.SHA256(), Issued: now, SpreadSeconds: int64(p.Spread / time.Second)}
+	if p.Expires != 0 {
+		pointer.Expires = now.Add(p.Expires).Truncate(time.Second)
+	}
+	if previous != nil {
+		last := previous.Sequence().Number
+		if last == math.MaxInt64 {
+			return artifacts.Pointer{}, errors.New("the channel's sequence is used up")
+		}
+		pointer.Sequence = max(pointer.Sequence, last+1)
+	}
+	return pointer, nil
+}
+
+// moved tells whether what the channel names now is news to this promotion.
+func (p Promotion) moved(first, now *artifacts.VerifiedPointer) error {
+	if now == nil { // deleted meanwhile: there is nothing that could be lost
+		return nil
+	}
+	is := now.Pointer()
+	if is.Version == p.Version || first != nil && is.Version == first.Pointer().Version {
+		return nil
+	}
+	return &MovedError{Channel: p.Channel, Version: is.Version, Sequence: is.Sequence}
+}
+
+func contentOf(v *artifacts.VerifiedPointer) *artifacts.Pointer {
+	if v == nil {
+		return nil
+	}
+	p := v.Pointer()
+	return &p
+}

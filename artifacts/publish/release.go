@@ -1,0 +1,109 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"koboshi/artifacts"
+)
+
+// Draft is what is to become a release.
+type Draft struct {
+	App, Version string
+	Created      time.Time
+	MinAgent     string // "" = any
+	Hooks        artifacts.Hooks
+	Health       artifacts.Health
+	Packed       []*Packed // one for each platform
+	Keys         []artifacts.PrivateKey
+}
+
+// Released is a release that is complete in the bucket.
+type Released struct {
+	Manifest artifacts.Manifest // as it lies there
+	SHA256   artifacts.Digest   // of the manifest's envelope
+	Already  bool               // it had been published before, with the same bytes
+}
+
+// Release stores the artifacts, then the manifest. A version that is there
+// already with the same bytes is a success and stays as it is, with the time and
+// the signatures it had; with anything else it is a [*ConflictError]. What a
+// release that died half-way has left is hashed again and used.
+//
+// A manifest that is there, but not signed by one of the keys, is
+// artifacts.ErrUntrusted: an instance would not believe it either. An object
+// that is there with other bytes is artifacts.ErrIntegrity.
+func Release(ctx context.Context, b Bucket, d Draft) (Released, error) {
+	released, err := d.release(ctx, b)
+	if err != nil {
+		return Released{}, fmt.Errorf("release %s %s: %w", d.App, d.Version, err)
+	}
+	return released, nil
+}
+
+func (d Draft) release(ctx context.Context, b Bucket) (Released, error) {
+	trust, err := trustIn(d.Keys)
+	if err != nil {
+		return Released{}, err
+	}
+	manifest := d.manifest()
+	envelope, err := manifest.Sign(d.Keys...)
+	if err != nil {
+		return Released{}, err
+	}
+	if len(envelope) > artifacts.MaxManifestBytes {
+		return Released{}, fmt.Errorf("the manifest has %d bytes, at most %d are read", len(envelope), artifacts.MaxManifestBytes)
+	}
+	before, err := d.before(ctx, b, trust, manifest)
+	if err != nil {
+		return Released{}, err
+	}
+	if err := d.storeArtifacts(ctx, b, manifest); err != nil {
+		return Released{}, err
+	}
+	if before == nil {
+		err := writeDocument(ctx, b, artifacts.ManifestKey(d.Version), envelope, nil)
+		if !errors.Is(err, artifacts.ErrExists) {
+			return Released{manifest, artifacts.Sum(envelope), false}, err
+		}
+		// Someone else was faster; what counts is what they published.
+		if before, err = d.before(ctx, b, trust, manifest); err != nil || before == nil {
+			return Released{}, errors.Join(artifacts.ErrExists, err)
+		}
+	}
+	return Released{before.Manifest(), before.SHA256(), true}, nil
+}
+
+// before is the manifest of an earlier, equal release, nil where there is none.
+// It is looked for first: a conflict must not upload anything.
+func (d Draft) before(ctx context.Context, b Bucket, trust artifacts.Trust, want artifacts.Manifest) (*artifacts.VerifiedManifest, error) {
+	have, err := readManifest(ctx, b, trust, d.App, d.Version)
+	if errors.Is(err, artifacts.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := compare(have.Manifest(), want); err != nil {
+		return nil, err
+	}
+	return have, nil
+}
+
+func (d Draft) manifest() artifacts.Manifest {
+	m := artifacts.Manifest{Schema: artifacts.Schema, App: d.App, Version: d.Version, Created: d.Created.UTC().Truncate(time.Second),
+		MinAgent: d.MinAgent, Hooks: d.Hooks, Health: d.Health}
+	for _, p := range d.Packed {
+		a := p.artifact
+		a.Key = artifacts.ArtifactKey(d.App, d.Version, a.OS, a.Arch, a.SHA256, a.Format)
+		if p.index != nil {
+			sum := artifacts.Sum(p.index)
+			key := artifacts.ArtifactKey(d.App, d.Version, a.OS, a.Arch, sum, artifacts.File) + ".index.zst"
+			a.Index = &artifacts.Blob{Key: key, Size: int64(len(p.index)), SHA256: sum}
+		}
+		m.Artifacts = append(m.Artifacts, a)
+	}
+	return m
+}

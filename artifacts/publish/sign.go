@@ -1,0 +1,155 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"koboshi/artifacts"
+)
+
+// Signing adds signatures to one document: the pointer of Channel, or where
+// that is empty the manifest of Version.
+type Signing struct {
+	App, Channel, Version string
+	Keys                  []artifacts.PrivateKey
+	// Trust must believe the document as it is, say by the signature of the
+	// colleague who made it: whoever can write to the bucket must not get a
+	// signature of ours on what they put there.
+	Trust artifacts.Trust
+}
+
+// Signed is a document with the signatures that were asked for.
+type Signed struct {
+	Pointer  *artifacts.Pointer  // one of the two is what was signed
+	Manifest *artifacts.Manifest //
+	Already  bool                // nothing had to be added
+}
+
+// BoundError tells that a manifest must keep its bytes, signatures included,
+// because channels name it. Sign it before it is promoted.
+type BoundError struct {
+	Version  string
+	Channels []string
+}
+
+func (e *BoundError) Error() string {
+	return fmt.Sprintf("the manifest of %s is bound by channel %s: another signature would change its hash", e.Version, strings.Join(e.Channels, ", "))
+}
+
+// AddSignature adds a signature of each key that has not signed yet, by
+// compare-and-swap: artifacts.ErrChanged tells that the document has changed
+// meanwhile, and nothing was signed. A pointer keeps its place in the channel's
+// history. A manifest that a channel names is a [*BoundError].
+func AddSignature(ctx context.Context, b Bucket, s Signing) (Signed, error) {
+	sign, what := s.manifest, s.Version
+	if s.Channel != "" {
+		sign, what = s.pointer, "channel "+s.Channel
+	}
+	signed, err := sign(ctx, b)
+	if err != nil {
+		return Signed{}, fmt.Errorf("sign %s of %s: %w", what, s.App, err)
+	}
+	return signed, nil
+}
+
+func (s Signing) pointer(ctx context.Context, b Bucket) (Signed, error) {
+	if err := artifacts.CheckName(s.Channel); err != nil {
+		return Signed{}, err
+	}
+	pointer, was, err := readPointer(ctx, b, s.Trust, s.App, s.Channel)
+	if err != nil {
+		return Signed{}, err
+	}
+	if pointer == nil {
+		return Signed{}, artifacts.ErrNotFound
+	}
+	signed, err := s.add(was.data, artifacts.MaxPointerBytes, func(t artifacts.Trust, data []byte) error {
+		_, err := t.Pointer(data, s.App, s.Channel)
+		return err
+	})
+	result := Signed{Pointer: contentOf(pointer), Already: signed == nil}
+	if err != nil || result.Already {
+		return result, err
+	}
+	return result, writeDocument(ctx, b, artifacts.PointerKey(s.Channel), signed, was)
+}
+
+func (s Signing) manifest(ctx context.Context, b Bucket) (Signed, error) {
+	if err := artifacts.CheckVersion(s.Version); err != nil {
+		return Signed{}, err
+	}
+	key, ref := artifacts.ManifestKey(s.Version), artifacts.Reference{App: s.App, Version: s.Version}
+	was, err := readDocument(ctx, b, key, artifacts.MaxManifestBytes)
+	if err != nil {
+		return Signed{}, err
+	}
+	manifest, err := s.Trust.Manifest(was.data, ref)
+	if err != nil {
+		return Signed{}, err
+	}
+	signed, err := s.add(was.data, artifacts.MaxManifestBytes, func(t artifacts.Trust, data []byte) error {
+		_, err := t.Manifest(data, ref)
+		return err
+	})
+	content := manifest.Manifest()
+	result := Signed{Manifest: &content, Already: signed == nil}
+	if err != nil || result.Already {
+		return result, err
+	}
+	if err := s.unbound(ctx, b, manifest.SHA256()); err != nil {
+		return Signed{}, err
+	}
+	if err := writeDocument(ctx, b, key, signed, &was); err != nil {
+		return Signed{}, err
+	}
+	return result, s.unbound(ctx, b, manifest.SHA256()) // a promotion may have read the old bytes before
+}
+
+// add is the document with what was missing, nil where nothing was. Whether a
+// key has signed is judged by its signature: anyone can write a key's name.
+func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte) error) ([]byte, error) {
+	if len(s.Keys) == 0 {
+		return nil, errors.New("no key to sign with")
+	}
+	var missing []artifacts.PrivateKey
+	for _, k := range s.Keys {
+		if trust, err := trustIn([]artifacts.PrivateKey{k}); err != nil || verify(trust, data) != nil {
+			missing = append(missing, k)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	signed, err := artifacts.AddSignature(data, missing...)
+	if err != nil {
+		return nil, err
+	}
+	if len(signed) > limit {
+		return nil, fmt.Errorf("would have %d bytes, at most %d are read", len(signed), limit)
+	}
+	for _, k := range missing {
+		trust, err := trustIn([]artifacts.PrivateKey{k})
+		if err == nil {
+			err = verify(trust, signed)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("a signature in the name of key %s was there already: %w", k.Public().ID(), err)
+		}
+	}
+	return signed, nil
+}
+
+// unbound makes sure that no channel names the manifest with these bytes. It
+// takes every pointer at its word: a false one costs no more than this error.
+func (s Signing) unbound(ctx context.Context, b Bucket, sum artifacts.Digest) error {
+	channels, err := listChannels(ctx, b, s.App, artifacts.Trust{})
+	if err != nil {
+		return err
+	}
+	if names := naming(channels, s.Version, sum); len(names) > 0 {
+		return &BoundError{Version: s.Version, Channels: names}
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"koboshi/artifacts"
+)
+
+// storeArtifacts has every object of the manifest in the bucket, proven.
+func (d Draft) storeArtifacts(ctx context.Context, b Bucket, m artifacts.Manifest) error {
+	for i, a := range m.Artifacts {
+		if err := store(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, d.Packed[i]); err != nil {
+			return err
+		}
+		if a.Index == nil {
+			continue
+		}
+		if err := store(ctx, b, *a.Index, bytes.NewReader(d.Packed[i].index)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// store uploads an object, unless it is there. Its name has 12 digits of its
+// hash, which proves nothing, so one that is there is read back and hashed. It
+// is asked for first: a condition is tried only when everything was sent.
+func store(ctx context.Context, b Bucket, blob artifacts.Blob, body io.ReaderAt) error {
+	err := prove(ctx, b, blob)
+	if !errors.Is(err, artifacts.ErrNotFound) {
+		return err
+	}
+	_, err = b.Put(ctx, blob.Key, body, blob.Size, artifacts.Condition{Absent: true})
+	if errors.Is(err, artifacts.ErrExists) {
+		return prove(ctx, b, blob)
+	}
+	return err
+}
+
+// rereads is how often in a row a body may break off without a single byte.
+const rereads = 4
+
+// prove reads an object back and compares it with what it should be. A body
+// that breaks off is resumed, pinned to the object that was begun with.
+func prove(ctx context.Context, b Bucket, blob artifacts.Blob) error {
+	hash := sha256.New()
+	r := artifacts.Range{}
+	for idle := 0; r.Offset < blob.Size; idle++ {
+		n, etag, err := read(ctx, b, blob, r, hash)
+		if err == nil {
+			break
+		}
+		if n > 0 {
+			idle = 0
+		}
+		if etag == "" || idle == rereads || ctx.Err() != nil {
+			return err // without an answer the store has asked often enough
+		}
+		r.Offset, r.ETag = r.Offset+n, etag
+	}
+	if sum := artifacts.Digest(hash.Sum(nil)); sum != blob.SHA256 {
+		return &artifacts.MismatchError{What: blob.Key, GotSize: blob.Size, WantSize: blob.Size, GotSHA256: sum, WantSHA: blob.SHA256}
+	}
+	return nil
+}
+
+// read adds the bytes from r.Offset on to w. The ETag is that of the answer, ""
+// where none came or it is not to be asked for again.
+func read(ctx context.Context, b Bucket, blob artifacts.Blob, r artifacts.Range, w io.Writer) (n int64, etag string, err error) {
+	body, object, err := b.Get(ctx, blob.Key, r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	if object.Size != blob.Size {
+		return 0, "", &artifacts.MismatchError{What: blob.Key, GotSize: object.Size, WantSize: blob.Size, WantSHA: blob.SHA256}
+	}
+	n, err = io.CopyN(w, body, blob.Size-r.Offset)
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", blob.Key, err)
+	}
+	return n, object.ETag, err
+}
