@@ -28,6 +28,7 @@ type fakeSystemd struct {
 	units map[string]*fakeUnit // what systemd has loaded or can load
 	own   string               // the unit this process is in; "" = none
 	jobs  []sdbus.JobStatus    // queued by others
+	busy  bool                 // ListJobs fails
 	calls []string
 	conns []*dbus.Conn
 }
@@ -188,6 +189,9 @@ func (o *managerObject) Reload() *dbus.Error {
 func (o *managerObject) ListJobs() ([]sdbus.JobStatus, *dbus.Error) {
 	o.f.mu.Lock()
 	defer o.f.mu.Unlock()
+	if o.f.busy {
+		return nil, dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", []any{"Too many requests."})
+	}
 	return append([]sdbus.JobStatus{}, o.f.jobs...), nil
 }
 

@@ -81,3 +81,27 @@ func TestOrderShowsWhileWaiting(t *testing.T) {
 		}
 	})
 }
+
+// A look at a long job that fails is no reason to cancel the job.
+func TestLookThatFailsChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := one("")
+		m := f.start(t)
+		time.AfterFunc(500*time.Millisecond, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.busy = true
+		})
+		time.AfterFunc(10*time.Second, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.emitRemoved(managerPath+"/job/2", "web.service", "done")
+		})
+		if _, err := m.Restart(t.Context(), "web.service"); err != nil {
+			t.Errorf("Restart = %v", err)
+		}
+		if strings.Contains(f.called(), "stop") {
+			t.Errorf("the job was cancelled: %s", f.called())
+		}
+	})
+}

@@ -35,6 +35,7 @@ func FuzzParseSocket(f *testing.F) {
 	f.Add("0: 01:1F90 0 0A 0 0 0 0 0 12")
 	f.Add("0: 0100007F 0 0A 0 0 0 0 0 12")
 	f.Add("0: 0100007F:1F90 0 0A 0")
+	f.Add("0: 0100007F:1F90 0 0A 0 0 0 0 0 none")
 	f.Fuzz(func(t *testing.T, line string) {
 		s, ok := parseSocket(line)
 		if !ok {

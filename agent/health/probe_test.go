@@ -84,7 +84,7 @@ func TestURLHangs(t *testing.T) {
 	checkError(t, ask(t, Probe{URL: silent + "/h", Timeout: 50 * time.Millisecond}), silent+"/h: no answer within 50ms")
 
 	stalls := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
