@@ -78,7 +78,7 @@ func (u *ui) drawStep(e status.Event) {
 	u.clear()
 	switch {
 	case e.Kind != status.Finished:
-		_, _ = fmt.Fprintf(u.err, "  %-9s %s", e.Step.Name, transfer(e, took))
+		_, _ = fmt.Fprintf(u.err, "  %-9s %s", e.Step.Name, remaining(e, took))
 		u.line = true
 	case e.Step.Error != "":
 		_, _ = fmt.Fprintf(u.err, "%s %-9s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
@@ -87,8 +87,8 @@ func (u *ui) drawStep(e status.Event) {
 	}
 }
 
-// transfer is how far a step has come: bytes, rate and time left.
-func transfer(e status.Event, took time.Duration) string {
+// remaining is how far a step has come: bytes, rate and time left.
+func remaining(e status.Event, took time.Duration) string {
 	if e.Step.Bytes == 0 || took <= 0 {
 		return "…"
 	}
@@ -112,5 +112,18 @@ func (u *ui) clear() {
 	if u.line {
 		_, _ = fmt.Fprint(u.err, "\r\x1b[K")
 		u.line = false
+	}
+}
+
+// transfer is the progress of something that is not a step of a run.
+func (u *ui) transfer(name string) func(done, total int64) {
+	began, last := time.Now(), time.Time{}
+	return func(done, total int64) {
+		now := time.Now()
+		if !u.terminal || now.Sub(last) < 100*time.Millisecond {
+			return
+		}
+		last = now
+		u.drawStep(status.Event{Kind: status.Progress, Total: total, Step: status.Step{Name: name, Bytes: done, MS: now.Sub(began).Milliseconds()}})
 	}
 }

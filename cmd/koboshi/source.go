@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/url"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,7 +27,7 @@ func openSource(cfg aws.Config, source, app string) (fetch.Source, error) {
 		return nil, err
 	}
 	if u.Scheme == "http" || u.Scheme == "https" {
-		return fetch.HTTPS(strings.TrimSuffix(source, "/") + "/" + app)
+		return fetch.HTTPS(strings.TrimSuffix(source, "/")+"/"+app, nil)
 	}
 	return openStore(cfg, u, app)
 }
@@ -66,7 +65,7 @@ func openBucket(ctx context.Context, source, app string) (bucket, error) {
 
 func openStore(cfg aws.Config, u *url.URL, app string) (bucket, error) {
 	if u.Scheme == "file" {
-		return dir.Open(filepath.Join(filepath.FromSlash(u.Path), app))
+		return dir.New(u.Path, app), nil
 	}
 	return s3.New(cfg, u.Host, path.Join(strings.Trim(u.Path, "/"), app)), nil
 }

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/publish"
+)
+
+type promoteOptions struct {
+	releaseFlags
+	channel, version string
+	expires, spread  time.Duration
+}
+
+func (c *cli) promote() *cobra.Command {
+	var o promoteOptions
+	cmd := &cobra.Command{
+		Use:   "promote --source S --app A --channel C --version V --key FILE...",
+		Short: "make a release the current one of a channel",
+		Long: "Make a release the current one of a channel, by compare-and-swap: of two promoters at once\n" +
+			"one wins, and the other is told who did. Promoting an older version rolls a fleet back;\n" +
+			"promoting the one that is current signs it again, with a new expiry." + releaseExits(interrupted),
+		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runPromote(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.channel, "channel", "", "the `channel`, such as stable")
+	cmd.Flags().StringVar(&o.version, "version", "", "the `version` that it shall name")
+	cmd.Flags().DurationVar(&o.expires, "expires", 0, "refuse the pointer after this `time`; 0 = never")
+	cmd.Flags().DurationVar(&o.spread, "spread", 0, "spread re-syncs of the fleet over this `time`")
+	return required(o.addSigning(cmd), "channel", "version")
+}
+
+func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
+	if err := artifacts.CheckName(o.channel); err != nil {
+		return usage(fmt.Errorf("--channel: %w", err))
+	}
+	if err := artifacts.CheckVersion(o.version); err != nil {
+		return usage(fmt.Errorf("--version: %w", err))
+	}
+	if o.expires < 0 || o.spread < 0 || o.spread > artifacts.MaxSpread {
+		return usage(fmt.Errorf("want --expires of at least 0 and --spread of 0 to %s", artifacts.MaxSpread))
+	}
+	b, keys, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	promoted, err := publish.Promote(ctx, b, publish.Promotion{
+		App: o.app, Channel: o.channel, Version: o.version, Keys: keys,
+		Expires: o.expires, Spread: o.spread, Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	return c.tellPromoted(o, promoted)
+}
+
+// promotedJSON is what promote tells machines.
+type promotedJSON struct {
+	Pointer  artifacts.Pointer  `json:"pointer"`
+	Previous *artifacts.Pointer `json:"previous"`
+}
+
+func (c *cli) tellPromoted(o promoteOptions, p publish.Promoted) error {
+	if o.json {
+		return c.ui.printJSON(promotedJSON(p))
+	}
+	was := "new channel"
+	if p.Previous != nil {
+		was = "was " + p.Previous.Version
+	}
+	c.ui.printf("%s %s names %s (%s), sequence %d%s\n", o.app, o.channel, o.version, was, p.Pointer.Sequence, until(p.Pointer))
+	return nil
+}
+
+func until(p artifacts.Pointer) string {
+	if p.Expires.IsZero() {
+		return ""
+	}
+	return ", until " + p.Expires.Format(time.RFC3339)
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/publish"
+)
+
+// defaultPlatform is what a bare PATH is published for.
+const defaultPlatform = "linux/amd64"
+
+type publishOptions struct {
+	releaseFlags
+	version, minAgent string
+	platforms         []string // os/arch=PATH
+	health            artifacts.Health
+}
+
+func (c *cli) publish() *cobra.Command {
+	var o publishOptions
+	cmd := &cobra.Command{
+		Use:   "publish --source S --app A --version V --key FILE... PATH | --platform os/arch=PATH...",
+		Short: "publish a release: artifacts, then the signed manifest",
+		Long: "Publish a release. PATH is a directory, a ready tar.gz or tar.zst, or one executable; a bare\n" +
+			"PATH is for " + defaultPlatform + ". A release never changes: the same version with the same bytes is a\n" +
+			"success, with other bytes an error. What broke off half-way can be repeated." +
+			releaseExits(badArchive, diskFailed, interrupted),
+		Example: "  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key ./dist\n" +
+			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +
+			"      --platform linux/amd64=./dist-amd64 --platform linux/arm64=./dist-arm64",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, path := range args {
+				o.platforms = append(o.platforms, defaultPlatform+"="+path)
+			}
+			return c.runPublish(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&o.version, "version", "", "the release's `version`; opaque, never ordered")
+	cmd.Flags().StringArrayVar(&o.platforms, "platform", nil, "`os/arch=PATH`; repeat it for every platform")
+	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
+	return required(o.addSigning(cmd), "version")
+}
+
+func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
+	if err := artifacts.CheckVersion(o.version); err != nil {
+		return usage(fmt.Errorf("--version: %w", err))
+	}
+	if len(o.platforms) == 0 {
+		return usage(errors.New("nothing to publish: want PATH or --platform os/arch=PATH"))
+	}
+	b, keys, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	draft := publish.Draft{App: o.app, Version: o.version, Created: time.Now(), MinAgent: o.minAgent, Keys: keys}
+	defer func() {
+		for _, p := range draft.Packed {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	for _, platform := range o.platforms {
+		packed, err := c.pack(ctx, platform)
+		if err != nil {
+			return err
+		}
+		draft.Packed = append(draft.Packed, packed)
+	}
+	released, err := publish.Release(ctx, b, draft)
+	if err != nil {
+		return err
+	}
+	return c.tellReleased(o, released)
+}
+
+func (c *cli) pack(ctx context.Context, platform string) (*publish.Packed, error) {
+	name, path, ok := strings.Cut(platform, "=")
+	if !ok {
+		return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", platform))
+	}
+	progress := c.ui.transfer("pack " + name)
+	packed, err := publish.Pack(ctx, name, path, publish.Options{Progress: progress})
+	c.ui.clear()
+	return packed, err
+}
+
+// releasedJSON is what publish tells machines.
+type releasedJSON struct {
+	App            string              `json:"app"`
+	Version        string              `json:"version"`
+	ManifestSHA256 artifacts.Digest    `json:"manifest_sha256"`
+	Already        bool                `json:"already"`
+	Artifacts      []publishedArtifact `json:"artifacts"`
+}
+
+type publishedArtifact struct {
+	Platform string           `json:"platform"`
+	Key      string           `json:"key"`
+	Size     int64            `json:"size"`
+	SHA256   artifacts.Digest `json:"sha256"`
+}
+
+func (c *cli) tellReleased(o publishOptions, r publish.Released) error {
+	if o.json {
+		return c.ui.printJSON(released(r))
+	}
+	for _, a := range r.Manifest.Artifacts {
+		c.ui.printf("%s/%s  %s  %s unpacked, %d entries\n", a.OS, a.Arch, status.Bytes(a.Size), status.Bytes(a.UnpackedBytes), a.Entries)
+	}
+	word := "published"
+	if r.Already {
+		word = "had been published before, with the same bytes"
+	}
+	c.ui.printf("%s %s %s, manifest %s\n", o.app, o.version, word, r.SHA256.Short())
+	return nil
+}
+
+func released(r publish.Released) releasedJSON {
+	out := releasedJSON{App: r.Manifest.App, Version: r.Manifest.Version, ManifestSHA256: r.SHA256, Already: r.Already}
+	for _, a := range r.Manifest.Artifacts {
+		out.Artifacts = append(out.Artifacts, publishedArtifact{a.OS + "/" + a.Arch, a.Key, a.Size, a.SHA256})
+	}
+	return out
+}

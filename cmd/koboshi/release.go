@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/artifacts"
+)
+
+// releaseFlags are what every command of the release side asks for.
+type releaseFlags struct {
+	source, app string
+	keys        []string
+	json        bool
+}
+
+func (f *releaseFlags) add(cmd *cobra.Command) *cobra.Command {
+	cmd.GroupID = releaseSide
+	cmd.Flags().StringVar(&f.source, "source", "", "where releases lie: `s3://bucket/prefix or file:///directory`")
+	cmd.Flags().StringVar(&f.app, "app", "", "the `app`")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return required(cmd, "source", "app")
+}
+
+func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key `FILE` that signs; repeat it for several signatures")
+	return required(f.add(cmd), "key")
+}
+
+// open reads the keys and opens the app's part of the source.
+func (f *releaseFlags) open(ctx context.Context) (bucket, []artifacts.PrivateKey, error) {
+	keys, err := readKeys(f.keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := openBucket(ctx, f.source, f.app)
+	return b, keys, err
+}
+
+// releaseExits are the exit codes that all of these commands share.
+func releaseExits(more ...int) string {
+	return exits(append([]int{ok, badUsage, badConfig, noRole, notResolved, notTrusted, notFetched, notIntact}, more...)...)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/publish"
+)
+
+type releasesOptions struct {
+	releaseFlags
+	trust []string
+}
+
+func (c *cli) releases() *cobra.Command {
+	var o releasesOptions
+	cmd := &cobra.Command{
+		Use:   "releases --source S --app A",
+		Short: "list what is published and what channels name",
+		Long: "List every release, the newest first, and every channel. With --trust what these keys have\n" +
+			"not signed is marked." + exits(ok, badUsage, badConfig, noRole, notResolved, notFetched, interrupted),
+		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runReleases(cmd.Context(), o) },
+	}
+	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE`")
+	return o.add(cmd)
+}
+
+func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
+	var trust artifacts.Trust
+	if len(o.trust) > 0 {
+		if trust, err = readTrust(o.trust); err != nil {
+			return err
+		}
+	}
+	b, err := openBucket(ctx, o.source, o.app)
+	if err != nil {
+		return err
+	}
+	listing, err := publish.List(ctx, b, o.app, trust)
+	if err != nil {
+		return err
+	}
+	l := listed(listing, len(o.trust) > 0)
+	if o.json {
+		return c.ui.printJSON(l)
+	}
+	return c.ui.listReleases(l)
+}
+
+// listingJSON is what releases tells machines. Without --trust nothing was
+// verified.
+type listingJSON struct {
+	Releases []releaseJSON `json:"releases"`
+	Channels []channelJSON `json:"channels"`
+}
+
+type releaseJSON struct {
+	Version   string              `json:"version"`
+	Created   time.Time           `json:"created,omitzero"`
+	SHA256    artifacts.Digest    `json:"manifest_sha256,omitzero"`
+	Platforms []publishedArtifact `json:"platforms"`
+	Channels  []string            `json:"channels"`
+	Verified  bool                `json:"verified"`
+	Error     string              `json:"error,omitzero"`
+	doubtful  bool
+}
+
+type channelJSON struct {
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Sequence int64     `json:"sequence"`
+	Issued   time.Time `json:"issued,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Verified bool      `json:"verified"`
+	Error    string    `json:"error,omitzero"`
+	doubtful bool
+}
+
+func listed(l publish.Listing, trusting bool) listingJSON {
+	var out listingJSON
+	for _, r := range l.Releases {
+		row := releaseJSON{Version: r.Name, Created: r.Document.Created, SHA256: r.SHA256, Channels: r.Channels, Verified: r.Verified,
+			Error: textOf(r.Err), doubtful: trusting && !r.Verified}
+		for _, a := range r.Document.Artifacts {
+			row.Platforms = append(row.Platforms, publishedArtifact{a.OS + "/" + a.Arch, a.Key, a.Size, a.SHA256})
+		}
+		out.Releases = append(out.Releases, row)
+	}
+	for _, c := range l.Channels {
+		out.Channels = append(out.Channels, channelJSON{Name: c.Name, Version: c.Document.Version, Sequence: c.Document.Sequence,
+			Issued: c.Document.Issued, Expires: c.Document.Expires, Verified: c.Verified, Error: textOf(c.Err), doubtful: trusting && !c.Verified})
+	}
+	return out
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return status.Clean(err.Error(), maxMessage)
+}
+
+func (u *ui) listReleases(l listingJSON) error {
+	if len(l.Releases)+len(l.Channels) == 0 {
+		u.say("nothing is published")
+		return nil
+	}
+	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	for _, c := range l.Channels {
+		_, _ = fmt.Fprintf(w, "channel %s\t%s\tsequence %d\t%s\n", c.Name, c.Version, c.Sequence, doubt(c.Error, c.doubtful, c.Issued)) // Flush reports it
+	}
+	for _, r := range l.Releases {
+		var platforms []string
+		for _, p := range r.Platforms {
+			platforms = append(platforms, p.Platform+" "+status.Bytes(p.Size))
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Version, strings.Join(r.Channels, ", "), strings.Join(platforms, ", "), doubt(r.Error, r.doubtful, r.Created))
+	}
+	return w.Flush()
+}
+
+// doubt is the time of a document, or what is wrong with it.
+func doubt(err string, unsigned bool, at time.Time) string {
+	switch {
+	case err != "":
+		return "damaged: " + err
+	case unsigned:
+		return "not signed by --trust"
+	}
+	return at.Format(time.RFC3339)
+}

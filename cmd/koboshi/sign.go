@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/publish"
+)
+
+type signOptions struct {
+	releaseFlags
+	channel, version string
+	trust            []string
+}
+
+func (c *cli) sign() *cobra.Command {
+	var o signOptions
+	cmd := &cobra.Command{
+		Use:   "sign --source S --app A --version V | --channel C --key FILE... --trust FILE...",
+		Short: "add a signature to a release's manifest or to a channel's pointer",
+		Long: "Add a signature, where instances ask for more than one (trust.threshold). Only what a key\n" +
+			"named by --trust has signed is signed again: give the public key of whoever published.\n" +
+			"Sign a manifest before it is promoted, since a pointer binds its bytes. A pointer counts\n" +
+			"on instances only once it has enough signatures: give promote all the keys where you can." + releaseExits(interrupted),
+		Example: "  koboshi sign --source s3://acme-releases/apps --app web --version 1.4.2 --key second.key --trust first.pub",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runSign(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.channel, "channel", "", "sign the pointer of this `channel`")
+	cmd.Flags().StringVar(&o.version, "version", "", "sign the manifest of this `version`")
+	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of whoever signed it first")
+	cmd.MarkFlagsOneRequired("channel", "version")
+	cmd.MarkFlagsMutuallyExclusive("channel", "version")
+	return required(o.addSigning(cmd), "trust")
+}
+
+func (c *cli) runSign(ctx context.Context, o signOptions) error {
+	trust, err := readTrust(o.trust)
+	if err != nil {
+		return err
+	}
+	b, keys, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	signed, err := publish.AddSignature(ctx, b, publish.Signing{App: o.app, Channel: o.channel, Version: o.version, Keys: keys, Trust: trust})
+	if _, bound := errors.AsType[*publish.BoundError](err); bound {
+		return hinted{marked{err, publish.ErrConflict}, "publish under a new version, and sign that before it is promoted"}
+	}
+	if err != nil {
+		return err
+	}
+	return c.tellSigned(o, signed)
+}
+
+// readTrust believes what any of the keys has signed.
+func readTrust(names []string) (artifacts.Trust, error) {
+	var keys []artifacts.PublicKey
+	for _, name := range names {
+		key, err := readKey(name, artifacts.ParsePublicKey)
+		if err != nil {
+			return artifacts.Trust{}, usage(err)
+		}
+		keys = append(keys, key)
+	}
+	return artifacts.NewTrust(version, 1, keys...)
+}
+
+// signedJSON is what sign tells machines.
+type signedJSON struct {
+	App     string `json:"app"`
+	Channel string `json:"channel,omitzero"`
+	Version string `json:"version,omitzero"`
+	Already bool   `json:"already"`
+}
+
+func (c *cli) tellSigned(o signOptions, s publish.Signed) error {
+	if o.json {
+		return c.ui.printJSON(signedJSON{o.app, o.channel, o.version, s.Already})
+	}
+	what, word := "channel "+o.channel, "signed"
+	if o.version != "" {
+		what = o.version
+	}
+	if s.Already {
+		word = "had been signed before"
+	}
+	c.ui.printf("%s %s %s\n", o.app, what, word)
+	return nil
+}
