@@ -86,6 +86,7 @@ func TestOrderShowsWhileWaiting(t *testing.T) {
 func TestLookThatFailsChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := one("")
+		f.own = boot
 		m := f.start(t)
 		time.AfterFunc(500*time.Millisecond, func() {
 			f.mu.Lock()
