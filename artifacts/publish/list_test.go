@@ -27,7 +27,7 @@ func marshal(in any) ([]byte, error)       { return json.Marshal(in) }
 func shop(t *testing.T) *world {
 	w := newWorld(t)
 	for i, version := range []string{"1.0", "3.0", "2.0"} {
-		d := w.draft(version, w.tree("linux/amd64", version))
+		d := w.draft(version, w.executable(version))
 		d.Created = noon.Add(time.Duration(i) * time.Hour)
 		_, err := Release(t.Context(), w.bucket, d)
 		must(t, err)
@@ -38,7 +38,7 @@ func shop(t *testing.T) *world {
 	_, err := Promote(t.Context(), w.bucket, canary)
 	must(t, err)
 	stranger := newKey(t)
-	other := artifacts.Manifest{Schema: 1, App: "other", Version: "6.0", Created: noon, Artifacts: w.draft("6.0", w.tree("linux/amd64", "x")).manifest().Artifacts}
+	other := artifacts.Manifest{Schema: 1, App: "other", Version: "6.0", Created: noon, Artifacts: w.draft("6.0", w.executable("x")).manifest().Artifacts}
 	envelope, err := other.Sign(stranger)
 	must(t, err)
 	w.bucket.Replace(artifacts.ManifestKey("6.0"), envelope)

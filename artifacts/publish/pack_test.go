@@ -94,6 +94,11 @@ func TestTreeRoundTrip(t *testing.T) {
 		t.Errorf("index differs from what unpacking found:\n%+v\n%+v", index, entries)
 	}
 	compareTrees(t, top, dir)
+	twin, err := os.Stat(filepath.Join(dir, "twin"))
+	must(t, err)
+	if small, err := os.Stat(filepath.Join(dir, "small")); err != nil || !os.SameFile(small, twin) {
+		t.Errorf("two names of one file became two files, %v", err)
+	}
 }
 
 // checkBytes holds the stored bytes against every hash of the artifact.
@@ -267,7 +272,7 @@ func TestReadyArchives(t *testing.T) {
 
 func TestExecutable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server")
-	must(t, os.WriteFile(path, noise(9<<20), 0o600))
+	must(t, os.WriteFile(path, bytes.Repeat(noise(1<<20), 9), 0o600))
 	p := pack(t, path)
 	if a := p.Artifact(); a.Format != artifacts.File || a.Entries != 1 || a.UnpackedBytes != 9<<20 || len(a.Chunks) != 3 || p.Index() != nil {
 		t.Errorf("packed as %+v", a)

@@ -59,9 +59,14 @@ func TestPromoteRefuses(t *testing.T) {
 		"manifest of another": {func(w *world, _ *Promotion) {
 			w.bucket.Replace(artifacts.ManifestKey("1.0"), w.bucket.Bytes(artifacts.ManifestKey("2.0")))
 		}, artifacts.ErrUntrusted},
-		"artifact gone":    {func(w *world, _ *Promotion) { w.bucket.Drop(w.key1().Key) }, artifacts.ErrNotFound},
-		"index gone":       {func(w *world, _ *Promotion) { w.bucket.Drop(w.key1().Index.Key) }, artifacts.ErrNotFound},
-		"artifact cut":     {func(w *world, _ *Promotion) { w.bucket.Replace(w.key1().Key, noise(5)) }, artifacts.ErrIntegrity},
+		"artifact gone": {func(w *world, _ *Promotion) { w.bucket.Drop(w.artifact().Key) }, artifacts.ErrNotFound},
+		"index gone": {func(w *world, p *Promotion) {
+			p.Version = "4.0"
+			released, err := Release(w.Context(), w.bucket, w.draft("4.0", w.tree("linux/amd64", "tree")))
+			must(w.T, err)
+			w.bucket.Drop(released.Manifest.Artifacts[0].Index.Key)
+		}, artifacts.ErrNotFound},
+		"artifact cut":     {func(w *world, _ *Promotion) { w.bucket.Replace(w.artifact().Key, noise(5)) }, artifacts.ErrIntegrity},
 		"pointer garbage":  {func(w *world, _ *Promotion) { w.bucket.Replace(key, []byte("{}")) }, artifacts.ErrUntrusted},
 		"pointer too long": {func(w *world, _ *Promotion) { w.bucket.Replace(key, noise(artifacts.MaxPointerBytes+1)) }, artifacts.ErrUntrusted},
 		"pointer with a huge sequence and no signature of ours": {func(w *world, _ *Promotion) {
@@ -97,8 +102,8 @@ func TestPromoteRefuses(t *testing.T) {
 	}
 }
 
-// key1 is the artifact of 1.0.
-func (w *world) key1() artifacts.Artifact {
+// artifact is that of 1.0.
+func (w *world) artifact() artifacts.Artifact {
 	w.Helper()
 	m, err := readManifest(w.Context(), w.bucket, w.trust(), "web", "1.0")
 	must(w.T, err)

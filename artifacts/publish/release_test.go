@@ -48,7 +48,7 @@ func TestReleaseAgain(t *testing.T) {
 	first := w.release("1.0")
 	before := w.bucket.Bytes(artifacts.ManifestKey("1.0"))
 	puts := w.bucket.Calls(buckettest.Put, "")
-	d := w.draft("1.0", w.tree("linux/amd64", "1.0"))
+	d := w.draft("1.0", w.executable("1.0"))
 	d.Created = noon.Add(time.Hour)
 	again, err := Release(t.Context(), w.bucket, d)
 	if err != nil || !again.Already || again.SHA256 != first.SHA256 || !again.Manifest.Created.Equal(noon) {
@@ -64,7 +64,7 @@ func TestConflict(t *testing.T) {
 	first := w.release("1.0")
 	before := w.bucket.Bytes(artifacts.ManifestKey("1.0"))
 	puts := w.bucket.Calls(buckettest.Put, "")
-	same, other := w.tree("linux/amd64", "1.0"), w.tree("linux/amd64", "other")
+	same, other := w.executable("1.0"), w.executable("other")
 	healthy := w.draft("1.0", same)
 	healthy.Health.TCP = "127.0.0.1:1"
 	hooked := w.draft("1.0", same)
@@ -157,11 +157,9 @@ func TestReleaseProvesWhatIsThere(t *testing.T) {
 // Reading back goes on after a body that broke off, and never mixes two objects.
 func TestProveResumes(t *testing.T) {
 	w := newWorld(t)
-	d := w.draft("1.0", w.tree("linux/amd64", "a"))
-	a := d.manifest().Artifacts[0]
-	w.release("1.0")
-	must(t, func() error { _, err := Release(t.Context(), w.bucket, w.draft("2.0", d.Packed[0])); return err }())
-	a.Key = artifacts.ArtifactKey("web", "2.0", "linux", "amd64", a.SHA256, a.Format)
+	released, err := Release(t.Context(), w.bucket, w.draft("1.0", w.tree("linux/amd64", "a")))
+	must(t, err)
+	a := released.Manifest.Artifacts[0]
 	blob := artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}
 	w.bucket.Truncate(a.Key, a.Size/2)
 	gets := w.bucket.Calls(buckettest.Get, a.Key)
@@ -189,13 +187,13 @@ func TestRivalPublishers(t *testing.T) {
 		want error
 	}{"with the same bytes": {"mine", nil}, "with other bytes": {"theirs", ErrConflict}} {
 		w := newWorld(t)
-		rival := w.draft("1.0", w.tree("linux/amd64", c.text))
+		rival := w.draft("1.0", w.executable(c.text))
 		rival.Created = noon.Add(time.Minute)
 		w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: artifacts.ManifestKey("1.0"), Times: 1, Before: func() {
 			_, err := Release(t.Context(), w.bucket, rival)
 			must(t, err)
 		}})
-		released, err := Release(t.Context(), w.bucket, w.draft("1.0", w.tree("linux/amd64", "mine")))
+		released, err := Release(t.Context(), w.bucket, w.draft("1.0", w.executable("mine")))
 		if !errors.Is(err, c.want) || err == nil && (!released.Already || !released.Manifest.Created.Equal(rival.Created)) {
 			t.Errorf("%s: got %+v and %v, want theirs and %v", name, released, err, c.want)
 		}
@@ -213,7 +211,7 @@ func TestReleaseWhoseReplyWasLost(t *testing.T) {
 
 func TestReleaseRefuses(t *testing.T) {
 	w := newWorld(t)
-	good := w.tree("linux/amd64", "a")
+	good := w.executable("a")
 	bad := map[string]func(*Draft){
 		"is not a name": func(d *Draft) { d.App = "../web" }, "is not a version": func(d *Draft) { d.Version = "1/2" },
 		"key": func(d *Draft) { d.Keys = nil }, "artifacts": func(d *Draft) { d.Packed = nil },
@@ -237,6 +235,6 @@ func TestReleaseOverForgedManifest(t *testing.T) {
 	w, forger := newWorld(t), newWorld(t)
 	forger.bucket = w.bucket
 	forger.release("1.0")
-	_, err := Release(t.Context(), w.bucket, w.draft("1.0", w.tree("linux/amd64", "1.0")))
+	_, err := Release(t.Context(), w.bucket, w.draft("1.0", w.executable("1.0")))
 	wantIs(t, err, artifacts.ErrUntrusted)
 }
