@@ -3,6 +3,7 @@ package awstest
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestCalls(t *testing.T) {
 		}
 	}
 	missed := calls.Filter(func(c Call) bool { return c.Status == 404 })
-	if len(missed) != 1 || missed[0].Path != "/b/n é" || missed[0].Method != "GET" || missed[0].Query != "x-id=GetObject" {
+	if len(missed) != 1 || missed[0].Path != "/b/n é" || missed[0].Method != http.MethodGet || missed[0].Query != "x-id=GetObject" {
 		t.Errorf("missed: %+v", missed)
 	}
 	first := calls.All()[0]
@@ -57,7 +58,7 @@ func TestCallsAwait(t *testing.T) {
 			t.Fatalf("came back too early: %v", err)
 		default:
 		}
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	}
 	if err := <-done; err != nil {
 		t.Error(err)

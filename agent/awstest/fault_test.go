@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,7 @@ func startFaulty(t *testing.T) (*S3, *Faults, *Calls, *httptest.Server) {
 // fetch reads b/k, or part of it, on a connection of its own.
 func fetch(t *testing.T, server *httptest.Server, span string) (*http.Response, string, error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/b/k", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/b/k", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func fetch(t *testing.T, server *httptest.Server, span string) (*http.Response, 
 	if err != nil {
 		return nil, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	return resp, string(body), err
 }
@@ -119,9 +120,15 @@ func TestFaultTellsErrorsInTheServicesFormat(t *testing.T) {
 	wantCode(t, get(), "SlowDown")
 	wantCode(t, get(), "")
 
+	// A large upload is read to its end, or the answer would be lost in a broken pipe.
+	faults.Add(Fault{Status: 503, Code: "SlowDown", Times: 1})
+	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("b"), Key: aws.String("k"), Body: bytes.NewReader(make([]byte, 16<<20))},
+		func(o *s3.Options) { o.ContinueHeaderThresholdBytes = -1 })
+	wantCode(t, err, "SlowDown")
+
 	faults.Add(Fault{Code: "InternalError", Times: 1})
 	resp, body, err := fetch(t, server, "")
-	if err != nil || resp.StatusCode != 200 || !strings.Contains(body, "<Error><Code>InternalError</Code>") {
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(body, "<Error><Code>InternalError</Code>") {
 		t.Errorf("200 with an error: %d %q, %v", resp.StatusCode, body, err)
 	}
 	// The SDK reads such an answer to CompleteMultipartUpload as an error.
@@ -187,7 +194,7 @@ func TestFaultSelectors(t *testing.T) {
 func statuses(handler http.Handler, n int) (got []int) {
 	for range n {
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest("GET", "/b/k", nil))
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/b/k", nil))
 		got = append(got, w.Code)
 	}
 	return got
@@ -237,7 +244,7 @@ func TestFaultsCombineOutermostFirst(t *testing.T) {
 	faults.Add(Fault{ExtraBytes: 1})
 	faults.Add(Fault{Corrupt: new(int64(10)), Header: map[string]string{"X": "y"}})
 	w := httptest.NewRecorder()
-	alwaysOK(faults).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	alwaysOK(faults).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if w.Body.String() != "0023456789x" || w.Header().Get("X") != "y" {
 		t.Errorf("%q %v", w.Body, w.Header())
 	}
@@ -308,7 +315,7 @@ func TestFaultHangEndsWithTheFaultOrTheClient(t *testing.T) {
 
 	faults.Add(Fault{Hang: true})
 	ctx, leave := context.WithCancel(t.Context())
-	req := httptest.NewRequestWithContext(ctx, "GET", "/b/k", nil)
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/b/k", nil)
 	leave()
 	if !aborts(func() { server.Config.Handler.ServeHTTP(httptest.NewRecorder(), req) }) {
 		t.Error("a request that hung was answered")

@@ -21,7 +21,7 @@ func timed(ctx context.Context, size int, script ...Fault) (time.Duration, *http
 		_, _ = w.Write(make([]byte, size))
 	}))
 	w, start := httptest.NewRecorder(), time.Now()
-	broken := aborts(func() { handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/b/k", nil)) })
+	broken := aborts(func() { handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/b/k", nil)) })
 	return time.Since(start).Round(time.Millisecond), w, broken
 }
 
@@ -62,7 +62,7 @@ func TestFaultJitter(t *testing.T) {
 		seen := map[time.Duration]bool{}
 		for range 100 {
 			start := time.Now()
-			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 			took := time.Since(start)
 			if took < 20*time.Millisecond || took >= 40*time.Millisecond {
 				t.Errorf("delay of %v", took)
@@ -101,7 +101,7 @@ func TestFaultRemovedWhileItDelays(t *testing.T) {
 		faults.Add(Fault{Delay: Duration(time.Hour)})
 		time.AfterFunc(time.Second, faults.Clear)
 		w, start := httptest.NewRecorder(), time.Now()
-		alwaysOK(faults).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		alwaysOK(faults).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		if took := time.Since(start); took != time.Second || w.Body.Len() != 10 {
 			t.Errorf("%v, %d bytes", took, w.Body.Len())
 		}
@@ -116,7 +116,7 @@ type slowClient struct {
 }
 
 func (c *slowClient) Write(p []byte) (int, error) {
-	time.Sleep(c.writes[0])
+	<-time.After(c.writes[0])
 	if len(c.writes) > 1 {
 		c.writes = c.writes[1:]
 	}
@@ -133,12 +133,12 @@ func TestFaultPaceMakesUpForALittle(t *testing.T) {
 		took   time.Duration
 	}{
 		{"writes that take a while", []time.Duration{5 * time.Millisecond}, 205 * time.Millisecond},
-		{"a stall is no credit", []time.Duration{10 * time.Second, 0}, 10180 * time.Millisecond},
+		{"a stall is no credit", []time.Duration{10 * time.Second, 0}, 10150 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			act := &faultAction{Fault: Fault{BytesPerSecond: 5000}}
 			client, start := &slowClient{writes: c.writes}, time.Now()
-			w := newFaultWriter(client, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), act)
+			w := newFaultWriter(client, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), act)
 			if n, err := w.Write(make([]byte, 1000)); n != 1000 || err != nil {
 				t.Errorf("%s: %d bytes, %v", c.name, n, err)
 			}

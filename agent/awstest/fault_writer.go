@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// paceChunk is the most that a paced response writes at a time: 3 ms at 90 MB/s.
-const paceChunk = 256 << 10
+const (
+	// paceChunk is the most that a paced response writes at a time: 3 ms at 90 MB/s.
+	paceChunk = 256 << 10
+	// paceCredit is how late a chunk may be and the next ones still make up for it.
+	paceCredit = 50 * time.Millisecond
+)
 
 // errFaultCut stops a handler whose answer has been cut.
 var errFaultCut = errors.New("awstest: the answer was cut")
@@ -90,8 +94,7 @@ func (w *faultWriter) pace(p []byte) (written int, err error) {
 	due := time.Now()
 	for len(p) > 0 {
 		n := min(int64(len(p)), chunk)
-		// Lateness of up to a chunk is made up for; more is the client's own.
-		due = later(due, time.Now().Add(-transmission(chunk, rate))).Add(transmission(n, rate))
+		due = later(due, time.Now().Add(-paceCredit)).Add(transmission(n, rate))
 		if !w.act.wait(w.request.Context(), time.Until(due)) {
 			return written, w.request.Context().Err()
 		}

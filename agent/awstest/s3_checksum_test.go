@@ -3,6 +3,7 @@ package awstest
 import (
 	"encoding/base64"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestS3RejectsWrongChecksums(t *testing.T) {
 	} {
 		fake.Delete("b", "k")
 		resp, body := rawRequest(t, "PUT", server.URL+"/b/k", strings.NewReader("hello"), c.header)
-		if c.code == "" && resp.StatusCode != 200 || c.code != "" && !strings.Contains(body, "<Code>"+c.code+"</Code>") {
+		if c.code == "" && resp.StatusCode != http.StatusOK || c.code != "" && !strings.Contains(body, "<Code>"+c.code+"</Code>") {
 			t.Errorf("%s: %d %s, want %q", c.name, resp.StatusCode, body, c.code)
 		}
 		if _, stored := fake.Object("b", "k"); stored != (c.code == "") {
@@ -144,11 +145,11 @@ func TestS3ChecksumsOnDownload(t *testing.T) {
 func TestS3Lengths(t *testing.T) {
 	_, server, _ := startS3(t)
 	resp, body := rawRequest(t, "PUT", server.URL+"/b/k", io.MultiReader(strings.NewReader("hello")), nil)
-	if resp.StatusCode != 411 {
+	if resp.StatusCode != http.StatusLengthRequired {
 		t.Errorf("no length: %d %s", resp.StatusCode, body)
 	}
 	resp, body = rawRequest(t, "PUT", server.URL+"/b/k", strings.NewReader("x"), map[string]string{"x-amz-meta-a": strings.Repeat("x", 2048)})
-	if resp.StatusCode != 400 || !strings.Contains(body, "MetadataTooLarge") {
+	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "MetadataTooLarge") {
 		t.Errorf("large metadata: %d %s", resp.StatusCode, body)
 	}
 }

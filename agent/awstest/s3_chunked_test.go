@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -29,6 +30,7 @@ func TestS3ChunkedUploads(t *testing.T) {
 		{"trailer without colon", streamingTrailer, trailer, "5", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", "MalformedTrailerError"},
 		{"shorter than declared", streamingTrailer, trailer, "6", "5\r\nhello\r\n0\r\n" + crc + "\r\n", "IncompleteBody"},
 		{"longer than declared", streamingTrailer, trailer, "4", "5\r\nhello\r\n0\r\n" + crc + "\r\n", "IncompleteBody"},
+		{"too large", streamingTrailer, trailer, "5368709121", "5\r\nhello\r\n0\r\n" + crc + "\r\n", "EntityTooLarge"},
 		{"no declared size", streamingTrailer, trailer, "", "5\r\nhello\r\n0\r\n" + crc + "\r\n", "MissingContentLength"},
 		{"cut in a chunk", streamingTrailer, trailer, "5", "5\r\nhel", "IncompleteBody"},
 		{"cut before the end", streamingTrailer, trailer, "5", "5\r\nhello\r\n", "IncompleteBody"},
@@ -46,7 +48,7 @@ func TestS3ChunkedUploads(t *testing.T) {
 		resp, body := rawRequest(t, "PUT", server.URL+"/b/k", strings.NewReader(c.body), map[string]string{
 			"x-amz-content-sha256": c.payload, "x-amz-trailer": c.trailer, "x-amz-decoded-content-length": c.size, "Content-Encoding": "aws-chunked",
 		})
-		if c.code == "" && resp.StatusCode != 200 || c.code != "" && !strings.Contains(body, "<Code>"+c.code+"</Code>") {
+		if c.code == "" && resp.StatusCode != http.StatusOK || c.code != "" && !strings.Contains(body, "<Code>"+c.code+"</Code>") {
 			t.Errorf("%s: %d %s, want %q", c.name, resp.StatusCode, body, c.code)
 		}
 		data, stored := fake.Object("b", "k")
@@ -63,7 +65,7 @@ func TestS3ChunkedEncodingIsNotKept(t *testing.T) {
 			"x-amz-content-sha256": streamingTrailer, "x-amz-decoded-content-length": "0", "Content-Encoding": sent,
 		})
 		resp, _ := rawRequest(t, "GET", server.URL+"/b/k", nil, map[string]string{"Accept-Encoding": "identity"})
-		if got := resp.Header.Get("Content-Encoding"); got != kept || resp.StatusCode != 200 {
+		if got := resp.Header.Get("Content-Encoding"); got != kept || resp.StatusCode != http.StatusOK {
 			t.Errorf("%q was kept as %q (%d), want %q", sent, got, resp.StatusCode, kept)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // namedPart is a part as CompleteMultipartUpload names it.
@@ -19,26 +20,46 @@ func (s *S3) completeMultipartUpload(w http.ResponseWriter, r *s3Request) error 
 	if err != nil {
 		return err
 	}
-	// The checksum headers of this request are about the object, not the document.
-	declared, err := declaredChecksum(r.Header)
+	named, declared, err := readCompletion(r)
 	if err != nil {
 		return err
 	}
-	r.Header.Del(declared.headerName())
-	var request struct{ Part []namedPart }
-	if _, err := readDocument(r.Request, &request); err != nil {
-		return err
-	}
-	u, parts, err := s.chosenParts(r, request.Part)
+	u, parts, err := s.chosenParts(r, named)
 	if err != nil {
 		return err
 	}
-	o := u.assemble(parts, s)
+	o := u.assemble(parts, s.now())
 	if err := checkWhole(r.Header, declared, o); err != nil {
 		return err
 	}
-	err = s.within(r.bucket, func(b *s3Bucket) error {
-		if _, err := b.upload(r); err != nil {
+	if err := s.commitUpload(r, condition, o); err != nil {
+		return err
+	}
+	writeXML(w, http.StatusOK, s3Document{"CompleteMultipartUploadResult", struct {
+		Location, Bucket, Key, ETag string
+		checksumElements
+	}{"http://" + r.Host + r.URL.EscapedPath(), r.bucket, r.key, o.etag, o.checksum.elements()}})
+	return nil
+}
+
+// readCompletion reads the list of parts, and the checksum that the whole
+// object must have: here its headers are not about the body.
+func readCompletion(r *s3Request) (named []namedPart, declared s3Checksum, err error) {
+	if declared, err = declaredChecksum(r.Header); err != nil {
+		return nil, declared, err
+	}
+	r.Header.Del(declared.headerName())
+	var request struct{ Part []namedPart }
+	_, err = readDocument(r.Request, &request)
+	return request.Part, declared, err
+}
+
+// commitUpload puts the object in its place and ends its upload, or does
+// neither where the condition does not hold.
+func (s *S3) commitUpload(r *s3Request, condition writeCondition, o *s3Object) error {
+	return s.within(r.bucket, func(b *s3Bucket) error {
+		u, err := b.upload(r)
+		if err != nil {
 			return err
 		}
 		if err := condition.check(b, r.key); err != nil {
@@ -48,14 +69,6 @@ func (s *S3) completeMultipartUpload(w http.ResponseWriter, r *s3Request) error 
 		delete(b.uploads, u.id)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	writeXML(w, http.StatusOK, s3Document{"CompleteMultipartUploadResult", struct {
-		Location, Bucket, Key, ETag string
-		checksumElements
-	}{"http://" + r.Host + r.URL.EscapedPath(), r.bucket, r.key, o.etag, o.checksum.elements()}})
-	return nil
 }
 
 // chosenParts finds the parts that a request names, which must be in order,
@@ -104,8 +117,8 @@ func (u *s3Upload) checkNamed(n namedPart, part *s3Part) error {
 }
 
 // assemble makes one object of parts. Its ETag is the MD5 of their MD5s.
-func (u *s3Upload) assemble(parts []*s3Part, s *S3) *s3Object {
-	o := &s3Object{modified: s.now(), header: u.header}
+func (u *s3Upload) assemble(parts []*s3Part, now time.Time) *s3Object {
+	o := &s3Object{modified: now, header: u.header}
 	sums := md5.New()
 	for _, p := range parts {
 		o.data = s3DataOf(append(o.data.pieces, p.data.pieces...)...)

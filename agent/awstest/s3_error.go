@@ -53,9 +53,9 @@ func s3Error(w http.ResponseWriter, r *http.Request, status int, code, message s
 		Code      string
 		Message   string
 		Resource  string
-		RequestId string
-		HostId    string
-	}{Code: code, Message: message, Resource: r.URL.Path, RequestId: id, HostId: w.Header().Get("X-Amz-Id-2")})
+		RequestID string `xml:"RequestId"`
+		HostID    string `xml:"HostId"`
+	}{Code: code, Message: message, Resource: r.URL.Path, RequestID: id, HostID: w.Header().Get("X-Amz-Id-2")})
 }
 
 // fail answers with err, which is an *s3Failure unless something is wrong here.

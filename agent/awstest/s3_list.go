@@ -19,7 +19,8 @@ type s3Page struct {
 	truncated bool
 }
 
-// page lists at most most keys and prefixes that come after a key or prefix.
+// page lists the keys and prefixes that come after a key or prefix, most of
+// them at the most.
 func (b *s3Bucket) page(prefix, delimiter, after string, most int) (p s3Page) {
 	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
 		rest, ok := strings.CutPrefix(key, prefix)

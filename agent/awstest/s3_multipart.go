@@ -63,7 +63,10 @@ func (s *S3) createMultipartUpload(w http.ResponseWriter, r *s3Request) error {
 		w.Header().Set("X-Amz-Checksum-Algorithm", strings.ToUpper(u.algorithm))
 		w.Header().Set("X-Amz-Checksum-Type", u.kind)
 	}
-	writeXML(w, http.StatusOK, s3Document{"InitiateMultipartUploadResult", struct{ Bucket, Key, UploadId string }{r.bucket, r.key, u.id}})
+	writeXML(w, http.StatusOK, s3Document{"InitiateMultipartUploadResult", struct {
+		Bucket, Key string
+		UploadID    string `xml:"UploadId"`
+	}{r.bucket, r.key, u.id}})
 	return nil
 }
 

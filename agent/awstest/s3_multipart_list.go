@@ -19,15 +19,16 @@ type partEntry struct {
 
 // partListing is the answer to ListParts.
 type partListing struct {
-	Bucket, Key, UploadId string
-	PartNumberMarker      int
-	NextPartNumberMarker  int
-	MaxParts              int
-	IsTruncated           bool
-	ChecksumAlgorithm     string `xml:",omitempty"`
-	ChecksumType          string `xml:",omitempty"`
-	StorageClass          string
-	Part                  []partEntry
+	Bucket, Key          string
+	UploadID             string `xml:"UploadId"`
+	PartNumberMarker     int
+	NextPartNumberMarker int
+	MaxParts             int
+	IsTruncated          bool
+	ChecksumAlgorithm    string `xml:",omitempty"`
+	ChecksumType         string `xml:",omitempty"`
+	StorageClass         string
+	Part                 []partEntry
 }
 
 func (s *S3) listParts(w http.ResponseWriter, r *s3Request) error {
@@ -55,7 +56,7 @@ func (s *S3) listParts(w http.ResponseWriter, r *s3Request) error {
 
 // fill lists the parts behind the marker.
 func (l *partListing) fill(u *s3Upload) {
-	l.UploadId, l.ChecksumAlgorithm, l.ChecksumType = u.id, strings.ToUpper(u.algorithm), u.kind
+	l.UploadID, l.ChecksumAlgorithm, l.ChecksumType = u.id, strings.ToUpper(u.algorithm), u.kind
 	for _, number := range slices.Sorted(maps.Keys(u.parts)) {
 		if number <= l.PartNumberMarker {
 			continue
@@ -79,7 +80,8 @@ func (p *s3Part) elements() checksumElements {
 
 // uploadEntry is an upload in a listing.
 type uploadEntry struct {
-	Key, UploadId     string
+	Key               string
+	UploadID          string `xml:"UploadId"`
 	Initiated         s3Time
 	StorageClass      string
 	ChecksumAlgorithm string `xml:",omitempty"`
@@ -90,9 +92,9 @@ type uploadEntry struct {
 type uploadListing struct {
 	Bucket, Prefix     string
 	KeyMarker          string
-	UploadIdMarker     string
+	UploadIDMarker     string `xml:"UploadIdMarker"`
 	NextKeyMarker      string `xml:",omitempty"`
-	NextUploadIdMarker string `xml:",omitempty"`
+	NextUploadIDMarker string `xml:"NextUploadIdMarker,omitempty"`
 	EncodingType       string `xml:",omitempty"`
 	MaxUploads         int
 	IsTruncated        bool
@@ -110,7 +112,7 @@ func (s *S3) listMultipartUploads(w http.ResponseWriter, r *s3Request) error {
 	}
 	prefix, key, id := r.query.Get("prefix"), r.query.Get("key-marker"), r.query.Get("upload-id-marker")
 	l := uploadListing{
-		Bucket: r.bucket, Prefix: encode(prefix), KeyMarker: encode(key), UploadIdMarker: id,
+		Bucket: r.bucket, Prefix: encode(prefix), KeyMarker: encode(key), UploadIDMarker: id,
 		EncodingType: r.query.Get("encoding-type"), MaxUploads: most,
 	}
 	err = s.within(r.bucket, func(b *s3Bucket) error {
@@ -128,7 +130,7 @@ func (l *uploadListing) fill(uploads []*s3Upload, encode func(string) string) {
 	for _, u := range uploads[:min(len(uploads), l.MaxUploads)] {
 		l.Upload = append(l.Upload, uploadEntry{encode(u.key), u.id, s3Time(u.initiated), "STANDARD", strings.ToUpper(u.algorithm), u.kind})
 		if l.IsTruncated {
-			l.NextKeyMarker, l.NextUploadIdMarker = encode(u.key), u.id
+			l.NextKeyMarker, l.NextUploadIDMarker = encode(u.key), u.id
 		}
 	}
 }

@@ -3,7 +3,6 @@ package awstest
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 )
@@ -116,67 +115,4 @@ func (b *s3Bucket) deleteObject(key string, condition writeCondition) error {
 	}
 	delete(b.objects, key)
 	return nil
-}
-
-// copyResult is the answer to CopyObject and UploadPartCopy.
-type copyResult struct {
-	ETag         string
-	LastModified s3Time
-	checksumElements
-}
-
-func (s *S3) copyObject(w http.ResponseWriter, r *s3Request) error {
-	condition, err := parseWriteCondition(r.Header)
-	if err != nil {
-		return err
-	}
-	source, err := s.copySource(r)
-	if err != nil {
-		return err
-	}
-	header := source.header
-	replace := strings.EqualFold(r.Header.Get("X-Amz-Metadata-Directive"), "REPLACE")
-	if replace {
-		if header, err = objectHeader(r.Header); err != nil {
-			return err
-		}
-	}
-	if bucket, key := r.copySource(); bucket == r.bucket && key == r.key && !replace {
-		return badRequest("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
-	}
-	algorithm := strings.ToLower(r.Header.Get("X-Amz-Checksum-Algorithm"))
-	if algorithm == "" {
-		algorithm = source.checksum.algorithm
-	}
-	if algorithm != "" && newChecksumHash(algorithm) == nil {
-		return badRequest("InvalidRequest", "Checksum algorithm provided is unsupported.")
-	}
-	o := newS3Object(s.now(), source.data, header, algorithm)
-	if err := s.commit(r, condition, o); err != nil {
-		return err
-	}
-	writeXML(w, http.StatusOK, s3Document{"CopyObjectResult", copyResult{o.etag, s3Time(o.modified), o.checksum.elements()}})
-	return nil
-}
-
-// copySource reads x-amz-copy-source: [/]bucket/key, URL-encoded.
-func (r *s3Request) copySource() (bucket, key string) {
-	path, err := url.PathUnescape(r.Header.Get("X-Amz-Copy-Source"))
-	if err != nil {
-		return "", ""
-	}
-	bucket, key, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return bucket, key
-}
-
-// copySource returns the object to copy, if it meets the conditions on it.
-func (s *S3) copySource(r *s3Request) (*s3Object, error) {
-	o, err := s.object(r.copySource())
-	if err != nil {
-		return nil, err
-	}
-	if err := checkRead(r.Header, "X-Amz-Copy-Source-", o); err != nil {
-		return nil, errPrecondition // a copy has no 304
-	}
-	return o, nil
 }
