@@ -32,7 +32,7 @@ const (
 )
 
 func newArchive(r io.Reader, limits Limits) *archive {
-	room := int64(overhead + overheadPerEntry*min(limits.Entries, MaxEntries))
+	room := overhead + overheadPerEntry*min(max(limits.Entries, 0), MaxEntries)
 	return &archive{src: &source{r: r, max: min(limits.Bytes, math.MaxInt64-room) + room}}
 }
 
