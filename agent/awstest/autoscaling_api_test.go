@@ -35,12 +35,17 @@ func refused(t *testing.T, err error, text string) {
 
 func TestCompleteOverTheAPI(t *testing.T) {
 	const inactive = "No active Lifecycle Action found with instance ID "
-	_, i := web(t, LaunchOptions{RaceCompletes: 2})
+	s, i := web(t, LaunchOptions{RaceCompletes: 2})
+	check(t, s.CreateGroup(Group{Name: "other"}))
 	client, ctx := autoscaling.NewFromConfig(on(t, i)), t.Context()
 
 	_, err := client.RecordLifecycleActionHeartbeat(ctx, beatInput(i, "up"))
 	check(t, err)
 	_, err = client.CompleteLifecycleAction(ctx, completeInput(i, "other", "CONTINUE"))
+	refused(t, err, inactive+i.ID())
+	elsewhere := completeInput(i, "up", "CONTINUE")
+	elsewhere.AutoScalingGroupName = aws.String("other")
+	_, err = client.CompleteLifecycleAction(ctx, elsewhere)
 	refused(t, err, inactive+i.ID())
 	_, err = client.CompleteLifecycleAction(ctx, completeInput(i, "up", "MAYBE"))
 	refused(t, err, "MAYBE")
@@ -50,6 +55,9 @@ func TestCompleteOverTheAPI(t *testing.T) {
 		equal(t, i.State(), PendingWait)
 	}
 	input := completeInput(i, "up", "CONTINUE")
+	input.LifecycleActionToken = aws.String("of-something-else")
+	_, err = client.CompleteLifecycleAction(ctx, input)
+	refused(t, err, "No active Lifecycle Action found with token of-something-else")
 	input.InstanceId, input.LifecycleActionToken = nil, aws.String(i.Actions()[0].Token)
 	_, err = client.CompleteLifecycleAction(ctx, input)
 	check(t, err)
@@ -84,6 +92,49 @@ func TestActionsTellHowTheyEnded(t *testing.T) {
 		equal(t, []any{got[1].Result, got[1].Ending, got[1].Ended.Sub(got[1].Began)}, []any{Result(""), Dropped, time.Minute})
 		equal(t, i.Await(t.Context(), InService).Error(), "waiting for "+i.ID()+" to be InService: it is Terminated")
 	})
+}
+
+func TestTerminationEndsTheLaunchHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fleet(t, Group{Name: "web", Hooks: []Hook{launching("up", time.Minute, ""), terminating("down", time.Hour, "")}})
+		i := s.mustLaunch(t, LaunchOptions{Group: "web"})
+		s.scaleIn(i)
+		equal(t, []Ending{i.Actions()[0].Ending, i.Actions()[1].Ending}, []Ending{Dropped, ""})
+		if err := s.tell(i, "up", Continue); err == nil {
+			t.Error("the launch hook of a terminating instance could be completed")
+		}
+		equal(t, i.State(), TerminatingWait)
+	})
+}
+
+// TestSameDeadline: the hook that began first ends first, so runs repeat.
+func TestSameDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fleet(t, Group{Name: "web", Hooks: []Hook{launching("b", time.Minute, Abandon), launching("a", time.Minute, Continue)}})
+		i := s.mustLaunch(t, LaunchOptions{Group: "web"})
+		elapse(time.Minute)
+		equal(t, []Ending{i.Actions()[0].Ending, i.Actions()[1].Ending}, []Ending{ByTimeout, ByTimeout})
+		equal(t, []Result{i.Actions()[0].Result, i.Actions()[1].Result}, []Result{Continue, Abandon})
+	})
+}
+
+// TestLateReader: what was due happened at its own time, however late anybody looks.
+func TestLateReader(t *testing.T) {
+	start := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	now := start
+	a := agenda{now: func() time.Time { return now }, wake: func() {}}
+	t.Cleanup(a.cancel)
+	var ran []time.Duration
+	a.add(start.Add(time.Hour), func(at time.Time) { ran = append(ran, at.Sub(start)) })
+	a.add(start.Add(time.Minute), func(at time.Time) {
+		ran = append(ran, at.Sub(start))
+		a.add(at.Add(time.Minute), func(at time.Time) { ran = append(ran, at.Sub(start)) })
+	})
+	a.settle()
+	equal(t, len(ran), 0)
+	now = start.Add(time.Hour)
+	a.settle()
+	equal(t, ran, []time.Duration{time.Minute, 2 * time.Minute, time.Hour})
 }
 
 func TestAwait(t *testing.T) {
@@ -210,6 +261,8 @@ func TestCapacityOverTheAPI(t *testing.T) {
 	_, err = client.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: aws.String("web"), MaxSize: aws.Int32(4), DesiredCapacity: aws.Int32(4)})
 	check(t, err)
 	equal(t, len(members()), 4)
+	_, err = client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("web"), DesiredCapacity: aws.Int32(0)})
+	refused(t, err, "outside of min value:1 and max value:4")
 	for _, wrong := range []autoscaling.UpdateAutoScalingGroupInput{
 		{MinSize: aws.Int32(-5), DesiredCapacity: aws.Int32(-1)}, {MaxSize: aws.Int32(3)}, {MaxSize: aws.Int32(1 << 30), DesiredCapacity: aws.Int32(1 << 30)},
 	} {
