@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +94,36 @@ func TestNobodyListens(t *testing.T) {
 		t.Errorf("Identity = %v, want ErrUnreachable", err)
 	}
 	noSecret(t, err)
+}
+
+// An answer that is not HTTP is not quoted: it may echo the token.
+func TestAnswersThatAreNotHTTP(t *testing.T) {
+	for _, answer := range []string{
+		"%s\r\n\r\n", "HTTP/1.1 %s\r\n\r\n", "HTTP/1.1 200 OK\r\n%s\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
+	} {
+		s := newService()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == put {
+				s.ServeHTTP(w, r)
+				return
+			}
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = fmt.Fprintf(conn, answer, r.Header.Get("X-Aws-Ec2-Metadata-Token"))
+			_ = conn.Close()
+		}))
+		_, err := New(Options{Endpoint: server.URL}).Identity(t.Context())
+		server.Close()
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%q: Identity = %v, want ErrMalformed", answer, err)
+		}
+		noSecret(t, err)
+	}
 }
 
 func TestAnEndlessAnswerIsCutOff(t *testing.T) {

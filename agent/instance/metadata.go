@@ -70,7 +70,7 @@ func persistent() aws.Retryer {
 // backoff grows from a quarter of a second to two, the upper half at random.
 func backoff(attempt int, _ error) (time.Duration, error) {
 	half := 125 * time.Millisecond << min(max(attempt-1, 0), 3)
-	return half + rand.N(half), nil
+	return half + rand.N(half), nil // #nosec G404 -- it spreads requests and keeps no secret
 }
 
 // metadata reads /latest/meta-data/<path>.

@@ -36,39 +36,60 @@ func newTransport() *transport {
 	}}
 }
 
-// Do implements [imds.HTTPClient]. It uses a RoundTripper because that never
-// follows a redirect. A first 401 passes: the SDK answers it with a new token.
+// Do implements [imds.HTTPClient]. A first 401 passes: the SDK answers it with
+// a new token.
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	trail := trailOf(req.Context())
 	trail.asked = true
+	resp, failed := t.try(req)
+	if failed == nil {
+		return resp, nil
+	}
+	trail.note(req.Context(), failed)
+	if resp != nil && resp.StatusCode == http.StatusUnauthorized && trail.renewToken() {
+		return resp, nil
+	}
+	return nil, failed
+}
+
+// try sends a request once. It uses a RoundTripper because that never follows a
+// redirect.
+func (t *transport) try(req *http.Request) (*http.Response, *failure) {
 	ctx, cancel := context.WithTimeout(req.Context(), tryTimeout)
 	defer cancel()
 	connected := false
 	resp, err := t.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	})))
-	var failed *failure
-	if err != nil {
-		failed = unanswered(req, err, connected)
-	} else {
-		failed = judge(req, resp)
+	if err == nil {
+		return resp, judge(req, resp)
 	}
-	if failed == nil {
-		return resp, nil
-	}
-	trail.note(req.Context(), failed)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && trail.renewToken() {
-		return resp, nil
+	failed := broken(req, err)
+	if connected && req.Method == http.MethodPut && failed.detail == timedOut {
+		failed.kind = ErrHopLimit
 	}
 	return nil, failed
 }
 
-// unanswered explains a request that got no response.
-func unanswered(req *http.Request, err error, connected bool) *failure {
-	f := &failure{request: describe(req), kind: ErrUnreachable, detail: err.Error(), again: true}
-	timeout, ok := errors.AsType[net.Error](err)
-	if connected && req.Method == http.MethodPut && ok && timeout.Timeout() {
-		f.kind, f.detail = ErrHopLimit, "timed out"
+const timedOut = "timed out"
+
+// broken explains a request that got no answer, or half of one. Only what the
+// network said is told: an error of HTTP quotes what the other side sent.
+func broken(req *http.Request, err error) *failure {
+	f := &failure{request: describe(req), kind: ErrUnreachable, again: true}
+	network, isNetwork := errors.AsType[*net.OpError](err)
+	timeout, isTimeout := errors.AsType[net.Error](err)
+	switch {
+	case isTimeout && timeout.Timeout():
+		f.detail = timedOut
+	case isNetwork:
+		f.detail = network.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		f.detail = "the connection was closed"
+	case errors.Is(err, context.Canceled):
+		f.detail = "given up"
+	default:
+		f.kind, f.detail, f.again = ErrMalformed, "not HTTP", false
 	}
 	return f
 }
@@ -76,13 +97,14 @@ func unanswered(req *http.Request, err error, connected bool) *failure {
 // judge reads a response's body within the limit and returns nil for an
 // answer. The body is never part of a failure.
 func judge(req *http.Request, resp *http.Response) *failure {
-	f := &failure{request: describe(req), detail: fmt.Sprintf("status %d", resp.StatusCode)}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil {
+		return broken(req, err)
+	}
+	f := &failure{request: describe(req), detail: fmt.Sprintf("status %d", resp.StatusCode)}
 	switch status := resp.StatusCode; {
-	case err != nil:
-		f.kind, f.detail, f.again = ErrUnreachable, "the answer broke off: "+err.Error(), true
 	case len(body) > maxAnswer:
 		f.kind, f.detail = ErrMalformed, fmt.Sprintf("more than %d bytes", maxAnswer)
 	case status == http.StatusOK && req.Method == http.MethodPut && !isToken(body):
