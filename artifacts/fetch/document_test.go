@@ -83,6 +83,7 @@ func TestDocumentFaults(t *testing.T) {
 			m.body = func(_ request, b []byte) io.Reader { return io.MultiReader(bytes.NewReader(b), bytes.NewReader(b)) }
 		}, fetch.ErrTransport, 1},
 		"size that cannot be":   {func(m *memory) { m.lie = func(o *artifacts.Object) { o.Size = -1 } }, fetch.ErrTransport, 1},
+		"a petabyte":            {func(m *memory) { m.lie = func(o *artifacts.Object) { o.Size = 1 << 50 } }, artifacts.ErrUntrusted, 1},
 		"1 byte a second":       {func(m *memory) { m.body = func(r request, b []byte) io.Reader { return &trickle{r.ctx, b} } }, fetch.ErrTransport, 8},
 		"promoted while read":   {promote(1), nil, 3},
 		"promoted all the time": {promote(100), artifacts.ErrChanged, 8},
@@ -137,17 +138,43 @@ func TestDocumentNames(t *testing.T) {
 	}
 }
 
+// A context that ends is no verdict about the document or the network: the
+// error is its cause and nothing else.
 func TestDocumentCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		src, trust, pointer := published(t)
-		src.body = func(r request, b []byte) io.Reader { return &trickle{r.ctx, b} }
-		cause := errors.New("deadline of the boot")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, cause)
-		defer cancel()
-		if _, err := fetch.Manifest(ctx, src, trust, pointer.Reference()); !errors.Is(err, cause) || errors.Is(err, fetch.ErrTransport) {
-			t.Errorf("got %v, want the context's cause", err)
-		}
-	})
+	cause := errors.New("deadline of the boot")
+	for name, spoil := range map[string]func(*memory, context.CancelCauseFunc){
+		"in a body": func(m *memory, cancel context.CancelCauseFunc) {
+			m.body = func(r request, b []byte) io.Reader { cancel(cause); return &trickle{r.ctx, b} }
+		},
+		"in a request": func(m *memory, cancel context.CancelCauseFunc) {
+			m.fail = func(r request) error { cancel(cause); <-r.ctx.Done(); return r.ctx.Err() }
+		},
+		"in a pause": func(m *memory, cancel context.CancelCauseFunc) {
+			m.body = func(_ request, b []byte) io.Reader {
+				time.AfterFunc(10*time.Millisecond, func() { cancel(cause) })
+				return cut(b, 0)
+			}
+		},
+		"in the last body that would have been tried": func(m *memory, cancel context.CancelCauseFunc) {
+			m.body = func(r request, b []byte) io.Reader {
+				if r.n == 7 {
+					cancel(cause)
+				}
+				return cut(b, 0)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src, trust, pointer := published(t)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				spoil(src, cancel)
+				if _, err := fetch.Manifest(ctx, src, trust, pointer.Reference()); err != cause { //nolint:errorlint // it must be bare
+					t.Errorf("got %v, want the context's cause", err)
+				}
+			})
+		})
+	}
 }
 
 func TestBlob(t *testing.T) {

@@ -8,7 +8,9 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
@@ -16,31 +18,40 @@ import (
 )
 
 func TestDownload(t *testing.T) {
-	for _, size := range []int{1, 4095, 40 << 10, 1 << 20, 5<<20 + 17} {
+	for _, size := range []int{1, 4095, 40 << 10, 1<<20 + 17} {
 		for _, chunk := range []int{0, 30 << 10, 64 << 10, 300 << 10} {
 			t.Run(fmt.Sprintf("%d bytes in chunks of %d", size, chunk), func(t *testing.T) {
-				data := noise(1, size)
-				src := newMemory()
-				src.put(key, data)
-				var attempts, progress atomic.Int64
-				o := small
-				o.Attempts = func() { attempts.Add(1) }
-				o.Progress = func(n int64) { progress.Add(n) }
-				if _, err := download(t, src, artifactOf(data, chunk), data, o); err != nil {
-					t.Fatal(err)
-				}
-				if got := src.asked(); got != int64(size) {
-					t.Errorf("asked for %d bytes in all, want %d", got, size)
-				}
-				if int(attempts.Load()) != len(src.log()) || progress.Load() != int64(size) {
-					t.Errorf("attempts %d, progress %d; want %d, %d", attempts.Load(), progress.Load(), len(src.log()), size)
-				}
-				for i, r := range src.log() {
-					if pinned := r.ETag != ""; pinned != (i > 0) {
-						t.Errorf("request %d: %v: pinned %v", i, r, pinned)
-					}
-				}
+				synctest.Test(t, func(t *testing.T) { testDownload(t, size, chunk) })
 			})
+		}
+	}
+}
+
+func testDownload(t *testing.T, size, chunk int) {
+	data := noise(1, size)
+	src := newMemory()
+	src.put(key, data)
+	var attempts, progress atomic.Int64
+	o := small
+	o.Attempts = func() { attempts.Add(1) }
+	o.Progress = func(n int64) { progress.Add(n) }
+	src.body = func(_ request, data []byte) io.Reader { return iotest.DataErrReader(bytes.NewReader(data)) }
+	start := time.Now()
+	if _, err := download(t, src, artifactOf(data, chunk), data, o); err != nil {
+		t.Fatal(err)
+	}
+	if got := src.asked(); got != int64(size) {
+		t.Errorf("asked for %d bytes in all, want %d", got, size)
+	}
+	if int(attempts.Load()) != len(src.log()) || progress.Load() != int64(size) {
+		t.Errorf("attempts %d, progress %d; want %d, %d", attempts.Load(), progress.Load(), len(src.log()), size)
+	}
+	if took := time.Since(start); took != 0 {
+		t.Errorf("paused for %s", took)
+	}
+	for i, r := range src.log() {
+		if pinned := r.ETag != ""; pinned != (i > 0) {
+			t.Errorf("request %d: %v: pinned %v", i, r, pinned)
 		}
 	}
 }
@@ -111,6 +122,45 @@ func TestMemoryIsFixed(t *testing.T) {
 		}
 	})
 }
+
+// As many parts are under way at once as there are slots, once the first
+// answer has begun.
+func TestParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := noise(13, 1<<20)
+		src := newMemory()
+		src.put(key, data)
+		answered, brought := make(chan struct{}), make(chan struct{})
+		src.fail = func(r request) error {
+			if r.n == 0 {
+				<-answered
+			}
+			return nil
+		}
+		src.body = func(_ request, data []byte) io.Reader {
+			return io.MultiReader(readerFunc(func([]byte) (int, error) { <-brought; return 0, io.EOF }), bytes.NewReader(data))
+		}
+		d := fetch.Open(t.Context(), src, artifactOf(data, 0), fetch.Options{Workers: 5, SlotBytes: 64 << 10})
+		for _, step := range []struct {
+			then chan struct{}
+			want int
+		}{{answered, 1}, {brought, 5}} {
+			synctest.Wait()
+			if n := len(src.log()); n != step.want {
+				t.Errorf("%d requests under way, want %d", n, step.want)
+			}
+			close(step.then)
+		}
+		if got, err := drain(t.Context(), d); !errors.Is(err, io.EOF) || !bytes.Equal(got, data) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		_ = d.Close()
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // A frame stays readable after Close, until it is released.
 func TestFrameOutlivesClose(t *testing.T) {

@@ -70,8 +70,8 @@ func TestDownloadFaults(t *testing.T) {
 		}, artifacts.ErrChanged, artifacts.ErrChanged, [2]int{}},
 		"another ETag though pinned": {func(m *memory) {
 			n := 0
+			m.deaf = true
 			m.lie = func(o *artifacts.Object) { n++; o.ETag = fmt.Sprint(n) }
-			m.fail = func(r request) error { return nil }
 		}, artifacts.ErrIntegrity, artifacts.ErrIntegrity, [2]int{}},
 	} {
 		for i, chunk := range []int{part, 0} {
@@ -178,6 +178,23 @@ func TestResume(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Bodies that get on a little each time are asked for again only so often.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 4 << 20
+		data := noise(12, size)
+		src := newMemory()
+		src.put(key, data)
+		src.body = func(_ request, data []byte) io.Reader { return cut(data, 64<<10) }
+		if _, err := download(t, src, artifactOf(data, 0), data, fetch.Options{Workers: 1, SlotBytes: size}); !errors.Is(err, fetch.ErrTransport) {
+			t.Errorf("got %v", err)
+		}
+		if n := len(src.log()); n != 1+32 {
+			t.Errorf("%d requests, want 33", n)
+		}
+	})
 }
 
 // A chunk that does not hold is asked for alone, at most three times in all.

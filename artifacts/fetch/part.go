@@ -32,7 +32,7 @@ func (p *part) size() (n int64) {
 	return n
 }
 
-// plan cuts an artifact into parts.
+// plan cuts an artifact into parts. No chunk is larger than a part.
 type plan struct {
 	a      artifacts.Artifact
 	most   int64 // bytes a part
@@ -65,7 +65,7 @@ func (l *plan) cut() (pieces []piece) {
 	}
 	for size := int64(0); l.chunk < len(l.a.Chunks); l.chunk++ {
 		c := l.a.Chunks[l.chunk]
-		if size += c.Size; size > l.most && len(pieces) > 0 {
+		if size += c.Size; size > l.most {
 			break
 		}
 		pieces = append(pieces, piece{size: c.Size, plain: c.Plain, chunk: l.chunk})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +25,7 @@ type memory struct {
 	fail func(request) error             // the answer, in place of the object
 	body func(request, []byte) io.Reader // what becomes of a body; nil = it comes whole
 	lie  func(*artifacts.Object)         // what the head says
+	deaf bool                            // ETags of ranges are ignored
 }
 
 type request struct {
@@ -58,7 +58,7 @@ func (m *memory) Get(ctx context.Context, key string, r artifacts.Range) (io.Rea
 	switch {
 	case !ok:
 		return nil, artifacts.Object{}, artifacts.ErrNotFound
-	case r.ETag != "" && r.ETag != object.ETag:
+	case r.ETag != "" && r.ETag != object.ETag && !m.deaf:
 		return nil, artifacts.Object{}, artifacts.ErrChanged
 	}
 	if m.lie != nil {
@@ -156,11 +156,10 @@ func drain(ctx context.Context, d *fetch.Download) ([]byte, error) {
 var small = fetch.Options{Workers: 4, SlotBytes: 64 << 10}
 
 // download reads a whole artifact and checks what must hold in any case: only
-// a prefix of the true bytes ever comes out of a chunked artifact, and no
-// goroutine stays behind.
+// a prefix of the true bytes ever comes out of a chunked artifact. In a
+// synctest bubble a goroutine that stays behind fails the test.
 func download(t *testing.T, src fetch.Source, a artifacts.Artifact, want []byte, o fetch.Options) ([]byte, error) {
 	t.Helper()
-	before := runtime.NumGoroutine()
 	d := fetch.Open(t.Context(), src, a, o)
 	got, err := drain(t.Context(), d)
 	if errors.Is(err, io.EOF) {
@@ -175,21 +174,7 @@ func download(t *testing.T, src fetch.Source, a artifacts.Artifact, want []byte,
 	if err == nil && !bytes.Equal(got, want) {
 		t.Errorf("end of file after %d bytes of %d", len(got), len(want))
 	}
-	if after := settled(before); after > before {
-		t.Errorf("%d goroutines before, %d after Close", before, after)
-	}
 	return got, err
-}
-
-// settled gives goroutines that have done their work the chance to be gone.
-func settled(want int) int {
-	for range 1_000_000 {
-		if runtime.NumGoroutine() <= want {
-			break
-		}
-		runtime.Gosched()
-	}
-	return runtime.NumGoroutine()
 }
 
 func (r request) String() string {
