@@ -156,6 +156,11 @@ func TestOrderOfSteps(t *testing.T) {
 	var steps []string
 	s.before = func(step string) error {
 		steps = append(steps, step)
+		if locked := !s.mu.TryLock(); locked != slices.Contains([]string{"publish", "link previous", "link current", "retire"}, step) {
+			t.Errorf("%s: others are kept out: %v", step, locked)
+		} else if !locked {
+			s.mu.Unlock()
+		}
 		return nil
 	}
 	if err := update(s); err != nil {

@@ -20,5 +20,5 @@
 // before an install: on ext4 that would cost more than the install itself.
 //
 // The store never fetches, never decides what should run, and does not lock
-// other processes out: its caller holds the lock of the app.
+// other processes out by itself: its caller holds the lock of the app, [Lock].
 package store

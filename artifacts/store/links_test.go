@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +93,15 @@ func TestDoctoredReleases(t *testing.T) {
 		"garbage marker": func(_ *testing.T, _ *Store, r Release) error {
 			return os.WriteFile(filepath.Join(r.Dir(), ".koboshi/complete"), []byte("{}"), 0o644)
 		},
+		"huge marker": func(_ *testing.T, _ *Store, r Release) error {
+			name := filepath.Join(r.Dir(), ".koboshi/complete")
+			return os.WriteFile(name, append(must(os.ReadFile(name)), bytes.Repeat([]byte(" "), 2<<20)...), 0o644)
+		},
+		"marker of another manifest": func(_ *testing.T, _ *Store, r Release) error {
+			name, sum := filepath.Join(r.Dir(), ".koboshi/complete"), r.ManifestSHA256()
+			text := bytes.ReplaceAll(must(os.ReadFile(name)), []byte(sum.String()), []byte(sum.Short()+strings.Repeat("0", 52)))
+			return os.WriteFile(name, text, 0o644)
+		},
 		"marker is a dir": func(_ *testing.T, _ *Store, r Release) error {
 			return errors.Join(os.Remove(filepath.Join(r.Dir(), ".koboshi/complete")), os.Mkdir(filepath.Join(r.Dir(), ".koboshi/complete"), 0o755))
 		},
@@ -142,8 +153,8 @@ func TestCandidates(t *testing.T) {
 	if _, ok, err := s.LastGood("i-1"); ok || err != nil {
 		t.Errorf("last good before any gate: %v, %v", ok, err)
 	}
-	healthyNow(t, s, one, "i-1", noon.Add(2*time.Hour))
-	healthyNow(t, s, two, "i-1", noon.Add(1*time.Hour))
+	healthyNow(t, s, one, "i-1", noon.Add(1*time.Hour))
+	healthyNow(t, s, two, "i-1", noon.Add(2*time.Hour))
 	healthyNow(t, s, three, "i-0", noon.Add(9*time.Hour)) // on the instance that the AMI was made from
 	in := files{"bin/web": "4"}.release("4", artifacts.TarZst, true)
 	if err := s.MarkSeen(four, pointerTo(in.Manifest, 8), noon.Add(time.Hour)); err != nil {
@@ -151,10 +162,10 @@ func TestCandidates(t *testing.T) {
 	}
 	activate(t, s, five)
 	all, err := s.Candidates("i-1")
-	if got := ids(all); err != nil || !slices.Equal(got, []string{"1", "2", "5", "4", "3"}) {
+	if got := ids(all); err != nil || !slices.Equal(got, []string{"2", "1", "5", "4", "3"}) {
 		t.Errorf("candidates %v, %v", got, err)
 	}
-	if r, ok, err := s.LastGood("i-1"); !ok || err != nil || r.ID() != one.ID() || !r.HealthySince().Equal(noon.Add(2*time.Hour)) {
+	if r, ok, err := s.LastGood("i-1"); !ok || err != nil || r.ID() != two.ID() || !r.HealthySince().Equal(noon.Add(2*time.Hour)) {
 		t.Errorf("last good: %v %v %v", r.ID(), ok, err)
 	}
 	if _, ok, _ := s.LastGood(""); ok {
@@ -189,8 +200,8 @@ func TestMarks(t *testing.T) {
 	if err := s.MarkSeen(r, pointerTo(other.Manifest, 10), later); err == nil {
 		t.Error("a pointer to another release was recorded")
 	}
-	for _, torn := range []string{"pointer", "healthy"} {
-		if err := os.WriteFile(filepath.Join(r.Dir(), ".koboshi", torn), []byte(`{"at":"20`), 0o644); err != nil {
+	for name, torn := range map[string]string{"pointer": `{"seen":"2026-11-21T12:00:00Z","cha`, "healthy": `{"instance":"i-1","at":"20`} {
+		if err := os.WriteFile(filepath.Join(r.Dir(), ".koboshi", name), []byte(torn), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

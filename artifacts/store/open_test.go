@@ -16,7 +16,7 @@ func TestOpen(t *testing.T) {
 	defer unix.Umask(old)
 	dir := filepath.Join(t.TempDir(), "opt", "web")
 	for range 2 {
-		s, err := Open(dir)
+		s, err := Open(dir) // the second time what is there is put right
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +24,7 @@ func TestOpen(t *testing.T) {
 		if got["releases"] != "drwxr-xr-x" || got[".staging"] != "drwx------" || len(got) != 3 {
 			t.Errorf("made %v", got)
 		}
-		if err := s.Close(); err != nil {
+		if err := errors.Join(s.Close(), os.Chmod(filepath.Join(dir, ".staging"), 0o755)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,6 +49,32 @@ func TestCheckSpace(t *testing.T) {
 	err := s.CheckSpace(artifacts.Artifact{UnpackedBytes: 1 << 60, Entries: 1})
 	if space, ok := errors.AsType[*SpaceError](err); !ok || space.What != "bytes" || !errors.Is(err, ErrDisk) {
 		t.Errorf("an exbibyte: %v", err)
+	}
+}
+
+func TestFits(t *testing.T) {
+	disk := unix.Statfs_t{Bsize: 4096, Bavail: 100_000, Files: 1 << 20, Ffree: 10_000} // 400 MB, 10,000 inodes
+	for name, tc := range map[string]struct {
+		bytes, entries int64
+		change         func(*unix.Statfs_t)
+		want           string
+	}{
+		"room":                        {300 << 20, 8000, nil, ""},
+		"a tree that fills it":        {400 << 20, 10, nil, "bytes"},
+		"nothing spared":              {100_000*4096 - 1<<20, 10, nil, "bytes"},
+		"many small files waste some": {300 << 20, 8000, func(s *unix.Statfs_t) { s.Bavail -= 15_000 }, "bytes"},
+		"too many entries":            {1, 9500, nil, "inodes"},
+		"inodes made as needed":       {1, 9500, func(s *unix.Statfs_t) { s.Files, s.Ffree = 0, 0 }, ""},
+	} {
+		disk := disk
+		if tc.change != nil {
+			tc.change(&disk)
+		}
+		err := fits(disk, artifacts.Artifact{UnpackedBytes: tc.bytes, Entries: tc.entries})
+		space, full := errors.AsType[*SpaceError](err)
+		if full != (tc.want != "") || full && space.What != tc.want {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
 	}
 }
 

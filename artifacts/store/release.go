@@ -66,9 +66,6 @@ func releaseID(version string, manifest artifacts.Digest) string {
 // load makes a Release of a directory whose marker, manifest and name agree.
 // Errors are errIncomplete or [ErrDisk].
 func (s *Store) load(id string) (Release, error) {
-	if id == "" || id != path.Base(id) {
-		return Release{}, incomplete("%q is no name of a release", id)
-	}
 	r := Release{id: id, dir: filepath.Join(s.dir, releasesDir, id)}
 	info, err := s.root.Lstat(path.Join(releasesDir, id))
 	if err != nil {
@@ -142,11 +139,16 @@ func (s *Store) Releases() ([]Release, error) {
 func (s *Store) Candidates(instance string) ([]Release, error) {
 	all, err := s.Releases()
 	current, _, _ := s.Current() // a link that leads nowhere prefers nothing
+	serves := func(r Release) int {
+		if r.id == current.id {
+			return 1
+		}
+		return 0
+	}
 	slices.SortStableFunc(all, func(a, b Release) int {
 		return cmp.Or(
-			first(a.HealthyOn(instance), b.HealthyOn(instance)),
 			b.healthyOn(instance).Compare(a.healthyOn(instance)),
-			first(a.id == current.id, b.id == current.id),
+			serves(b)-serves(a),
 			b.Seen().Compare(a.Seen()),
 		)
 	})
@@ -167,17 +169,6 @@ func (r Release) healthyOn(instance string) (at time.Time) {
 		at = r.healthy.At
 	}
 	return at
-}
-
-// first sorts what is before what is not.
-func first(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	}
-	return 1
 }
 
 // Manifest is the release's own, verified again: the disk may have changed

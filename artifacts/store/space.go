@@ -25,6 +25,13 @@ func (s *Store) CheckSpace(a artifacts.Artifact) error {
 	if err != nil {
 		return onDisk("check space", err)
 	}
+	if err := fits(fsys, a); err != nil {
+		return err
+	}
+	return s.checkSameDisk()
+}
+
+func fits(fsys unix.Statfs_t, a artifacts.Artifact) error {
 	// Half a block an entry is what files of random sizes waste.
 	need := a.UnpackedBytes + a.Entries*fsys.Bsize/2 + spareBytes
 	if have := int64(fsys.Bavail) * fsys.Bsize; have < need { //nolint:gosec // a disk of 8 EiB at most
@@ -34,7 +41,7 @@ func (s *Store) CheckSpace(a artifacts.Artifact) error {
 	if need, have := a.Entries+spareInodes, int64(fsys.Ffree); fsys.Files > 0 && have < need { //nolint:gosec // likewise
 		return &SpaceError{What: "inodes", Need: need, Have: have}
 	}
-	return s.checkSameDisk()
+	return nil
 }
 
 func (s *Store) statfs() (fsys unix.Statfs_t, err error) {

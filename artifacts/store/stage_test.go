@@ -104,6 +104,12 @@ func TestStageFails(t *testing.T) {
 			*in = files{"../evil": "x"}.release("2", artifacts.TarGz, false)
 			return nil
 		}, unpack.ErrRefused},
+		"hostile path, and the network hangs": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			*in = files{"../evil": "x", "noise": noise}.release("2", artifacts.TarGz, false)
+			c := in.Content.(*content)
+			c.pieces, c.hang = c.pieces[:len(c.pieces)/2], true
+			return nil
+		}, unpack.ErrRefused},
 		"reserved name": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			*in = files{".koboshi/healthy": "x"}.release("2", artifacts.TarZst, true)
 			return nil
@@ -150,6 +156,11 @@ func TestStageFails(t *testing.T) {
 			}
 			if _, err := s.Stage(ctx, in); !errors.Is(err, tc.want) {
 				t.Errorf("got %v, want %v", err, tc.want)
+			} else if disk := errors.Is(err, ErrDisk); disk != (tc.want == ErrDisk) || strings.Count(err.Error(), "disk:") > 1 {
+				t.Errorf("%v: the disk's fault: %v", err, disk)
+			}
+			if n := in.Content.(*content).lent.Load(); n != 0 {
+				t.Errorf("%d pieces were not released", n)
 			}
 			samePicture(t, picture(t, filepath.Dir(s.Dir())), before)
 		})

@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,10 +36,19 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// noise is a mebibyte that does not shrink.
+var noise = func() string {
+	data := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(data)
+	return string(data)
+}()
+
 // content yields pieces, then end.
 type content struct {
 	pieces []unpack.Frame
-	end    error // nil = io.EOF
+	hang   bool         // wait for the context at the end
+	end    error        // nil = io.EOF
+	lent   atomic.Int64 // pieces not yet released
 }
 
 func (c *content) Next(ctx context.Context) (unpack.Frame, error) {
@@ -45,6 +56,10 @@ func (c *content) Next(ctx context.Context) (unpack.Frame, error) {
 		return unpack.Frame{}, context.Cause(ctx)
 	}
 	if len(c.pieces) == 0 {
+		if c.hang {
+			<-ctx.Done()
+			return unpack.Frame{}, context.Cause(ctx)
+		}
 		if c.end != nil {
 			return unpack.Frame{}, c.end
 		}
@@ -52,6 +67,8 @@ func (c *content) Next(ctx context.Context) (unpack.Frame, error) {
 	}
 	f := c.pieces[0]
 	c.pieces = c.pieces[1:]
+	c.lent.Add(1)
+	f.Release = func() { c.lent.Add(-1) }
 	return f, nil
 }
 
@@ -75,7 +92,7 @@ func (f files) release(version string, format artifacts.Format, framed bool) Inp
 	data, frames := pack(f, format, framed)
 	a := artifacts.Artifact{
 		OS: "linux", Arch: "amd64", Format: format, Size: int64(len(data)), SHA256: artifacts.Sum(data),
-		UnpackedBytes: 1 << 20, Entries: 100,
+		UnpackedBytes: 4 << 20, Entries: 100,
 	}
 	if framed {
 		for _, frame := range frames {
@@ -116,7 +133,7 @@ func pack(f files, format artifacts.Format, framed bool) ([]byte, []unpack.Frame
 		}
 		out.Write(enc.EncodeAll(f.tar(), nil))
 	}
-	return out.Bytes(), slice(out.Bytes(), 100)
+	return out.Bytes(), slice(out.Bytes(), max(100, out.Len()/20))
 }
 
 func packFrames(enc *zstd.Encoder, plain []byte) (all []byte, frames []unpack.Frame) {
@@ -130,7 +147,7 @@ func packFrames(enc *zstd.Encoder, plain []byte) (all []byte, frames []unpack.Fr
 
 func slice(data []byte, n int) (pieces []unpack.Frame) {
 	for part := range slices.Chunk(data, n) {
-		pieces = append(pieces, unpack.Frame{Data: part, Release: func() {}})
+		pieces = append(pieces, unpack.Frame{Data: part})
 	}
 	return pieces
 }

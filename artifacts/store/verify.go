@@ -103,9 +103,6 @@ func compare(ctx context.Context, tree *os.Root, entries []unpack.Entry) (Diff, 
 	if e := c.hash.Wait(); e != nil {
 		err = e
 	}
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
 	for name := range c.want {
 		c.diff.Removed = append(c.diff.Removed, name)
 	}

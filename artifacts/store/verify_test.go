@@ -128,8 +128,17 @@ func TestVerifySignedIndex(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(r.Dir(), ".koboshi/index"), []byte("forged"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Verify(t.Context(), r, trust); !errors.Is(err, artifacts.ErrIntegrity) {
-		t.Errorf("a forged index: %v", err)
+	r.made.IndexSHA256 = artifacts.Sum([]byte("forged")) // and the marker with it
+	if err := s.writeJSON("releases/"+r.ID(), completeFile, r.made); err != nil {
+		t.Fatal(err)
+	}
+	r, _, err = s.Find(in.Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mismatch, ok := errors.AsType[*artifacts.MismatchError](err2(s.Verify(t.Context(), r, trust)))
+	if !ok || mismatch.WantSHA != a.Index.SHA256 {
+		t.Errorf("a forged index: %v", mismatch)
 	}
 }
 
@@ -160,3 +169,5 @@ func TestVerifyCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func err2[T any](_ T, err error) error { return err }
