@@ -96,11 +96,21 @@ func (p *place) createFile(e *Entry) (*os.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: e.Path, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), e.Path)    //nolint:gosec // not negative
-	if err := f.Chmod(e.Mode); err != nil { // the umask must not decide what the app may read
-		return nil, errors.Join(err, f.Close())
+	f := os.NewFile(uintptr(fd), e.Path) //nolint:gosec // not negative
+	if err := setMode(fd, e.Mode); err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "chmod", Path: e.Path, Err: err}, f.Close())
 	}
 	return f, nil
+}
+
+// setMode undoes what the umask took: it must not decide what the app may
+// read. To look costs a fraction of setting what is so already.
+func setMode(fd int, mode fs.FileMode) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || fs.FileMode(st.Mode)&fs.ModePerm == mode {
+		return err
+	}
+	return unix.Fchmod(fd, uint32(mode))
 }
 
 func (p *place) mkdir(e *Entry) error {

@@ -61,15 +61,13 @@ func (c *conveyor) advance() {
 		c.free <- c.buf
 		c.buf = nil
 	}
+	var next filled
 	slot, err := receive(c.ctx, c.queue)
-	if err != nil {
-		c.err = err
-		return
+	if err == nil {
+		next, err = receive(c.ctx, slot)
 	}
-	next, err := receive(c.ctx, slot)
 	if err != nil {
-		c.err = err
-		return
+		next.err = err
 	}
 	c.buf, c.unread, c.err = next.buf, next.buf, next.err
 }

@@ -42,27 +42,29 @@ func entryOf(hdr *tar.Header) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hdr.Typeflag != tar.TypeReg && hdr.Size != 0 {
+	switch {
+	case hdr.Typeflag != tar.TypeReg && hdr.Size != 0:
 		return nil, refuse(hdr.Name, "has a size of %d but is no file", hdr.Size)
+	case hdr.Typeflag != tar.TypeDir && strings.HasSuffix(hdr.Name, "/"):
+		return nil, refuse(hdr.Name, "ends in a slash but is no directory")
 	}
 	switch hdr.Typeflag {
 	case tar.TypeDir:
 		return &Entry{Path: name, Type: TypeDir, Mode: dirMode}, nil
-	case tar.TypeReg, tar.TypeLink, tar.TypeSymlink:
-	default:
-		return nil, refuse(hdr.Name, "type %q is not allowed", hdr.Typeflag)
-	}
-	if strings.HasSuffix(hdr.Name, "/") {
-		return nil, refuse(hdr.Name, "ends in a slash but is no directory")
-	}
-	switch hdr.Typeflag {
+	case tar.TypeReg:
+		return file(name, hdr)
 	case tar.TypeLink:
 		return hardlink(name, hdr.Linkname)
 	case tar.TypeSymlink:
 		return symlink(name, hdr.Linkname)
+	default:
+		return nil, refuse(hdr.Name, "type %q is not allowed", hdr.Typeflag)
 	}
+}
+
+func file(name string, hdr *tar.Header) (*Entry, error) {
 	if hdr.Mode&specials != 0 {
-		return nil, refuse(hdr.Name, "setuid, setgid or sticky bit on a file")
+		return nil, refuse(name, "setuid, setgid or sticky bit on a file")
 	}
 	mode := fs.FileMode(hdr.Mode)&fileModes | ownerRead //nolint:gosec // masked
 	return &Entry{Path: name, Type: TypeFile, Mode: mode, Size: hdr.Size}, nil
@@ -90,7 +92,8 @@ func (e *Entry) check() error {
 	case TypeDir:
 		want.Mode = dirMode
 	case TypeFile:
-		want.Mode, want.Size, want.SHA256, want.Offset = e.Mode&fileModes|ownerRead, max(e.Size, 0), e.SHA256, max(e.Offset, 0)
+		want.Mode, want.SHA256 = e.Mode&fileModes|ownerRead, e.SHA256
+		want.Size, want.Offset = max(e.Size, 0), max(e.Offset, 0)
 	case TypeSymlink, TypeHardlink:
 		want.Link = e.Link
 	default:
