@@ -8,20 +8,18 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 )
 
 // benchTree is a tar stream of 4,000 files in 400 directories, about 40 MB,
-// that compresses about as programs do.
+// that compresses to about a third.
 func benchTree() []byte {
 	var archive tape
 	noise := rand.New(rand.NewPCG(5, 6))
-	words := make([]byte, 1<<20)
-	for i := range words {
-		words[i] = "etaoin shrdlu"[noise.IntN(13)]
-	}
+	text := prose(noise, 16<<20)
 	for i := range 4000 {
 		if i%10 == 0 {
 			archive.dir(fmt.Sprintf("d%03d", i/10))
@@ -30,12 +28,23 @@ func benchTree() []byte {
 		if i%500 == 0 {
 			size = 3 << 20
 		}
-		at := noise.IntN(len(words) / 2)
-		body := bytes.Repeat(words[at:], 7)[:size]
-		archive.file(fmt.Sprintf("d%03d/file-%05d.js", i/10, i), string(body))
+		archive.file(fmt.Sprintf("d%03d/file-%05d.js", i/10, i), text[noise.IntN(len(text)-size):][:size])
 	}
 	archive.end()
 	return archive.Bytes()
+}
+
+// prose is words, some of them often.
+func prose(noise *rand.Rand, size int) string {
+	words := make([]string, 5000)
+	for i := range words {
+		words[i] = fmt.Sprintf("%x ", noise.Uint64N(1<<(8+noise.IntN(32))))
+	}
+	var text strings.Builder
+	for text.Len() < size {
+		text.WriteString(words[noise.IntN(1+noise.IntN(len(words)))])
+	}
+	return text.String()
 }
 
 func BenchmarkTar(b *testing.B) {
