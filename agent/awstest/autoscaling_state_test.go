@@ -160,9 +160,10 @@ func TestLifecycle(t *testing.T) {
 			name:    "terminated before the wait began",
 			hooks:   []Hook{launching(up, time.Minute, Continue)},
 			options: LaunchOptions{PendingFor: time.Minute},
-			play: func(_ *testing.T, s *scaling, i *Instance) {
+			play: func(t *testing.T, s *scaling, i *Instance) {
 				s.scaleIn(i)
 				elapse(time.Hour)
+				equal(t, len(i.Actions()), 0)
 			},
 			want: []string{"Pending+0s", "Terminating+0s", "Terminated+0s"},
 		}, {

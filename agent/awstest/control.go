@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // controlRoot is a path that no bucket can have: names do not begin with an underscore.
@@ -209,5 +208,3 @@ func (c control) createBucket(r *http.Request) (any, error) {
 	c.S3().CreateBucket(r.PathValue("name"))
 	return done{}, nil
 }
-
-const defaultAwait = 30 * time.Second

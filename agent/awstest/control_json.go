@@ -30,6 +30,8 @@ func (i *Instance) Status() Status {
 	}
 }
 
+const defaultAwait = 30 * time.Second
+
 // await answers ?state= and ?timeout=.
 func await(r *http.Request, i *Instance, want State) error {
 	timeout := Duration(defaultAwait)

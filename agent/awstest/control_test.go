@@ -73,6 +73,7 @@ func TestControlFaultsAndCalls(t *testing.T) {
 	equal(t, answer.StatusCode, 503)
 	equal(t, mustAsk[[]FaultState](t, s, "GET faults", "")[0].Hits, 1)
 	equal(t, len(mustAsk[[]Call](t, s, "GET calls?service=s3&operation=GetObject", "")), 1)
+	equal(t, len(mustAsk[[]Call](t, s, "GET calls", "")), 1)
 	equal(t, len(mustAsk[[]Call](t, s, "GET calls?service=sts", "")), 0)
 	mustAsk[done](t, s, "DELETE calls", "")
 	equal(t, len(s.Calls().All()), 0)

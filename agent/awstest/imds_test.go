@@ -139,6 +139,7 @@ func TestPaths(t *testing.T) {
 		{"/latest/meta-data/placement", "availability-zone\navailability-zone-id\nregion", 200},
 		{"/latest/meta-data/placement/availability-zone-id", "apse2-az3", 200},
 		{"/latest/meta-data/placement/region", "ap-southeast-2", 200},
+		{"/latest/meta-data/hostname", "ip-10-0-0-1.ap-southeast-2.compute.internal", 200},
 		{"/latest/meta-data/mac", "02:00:0a:00:00:01", 200},
 		{"/latest/meta-data/network/interfaces/macs/", "02:00:0a:00:00:01/", 200},
 		{"/latest/meta-data/network/interfaces/macs/02:00:0a:00:00:01/local-ipv4s", "10.0.0.1", 200},

@@ -111,7 +111,7 @@ func (s *Server) Calls() *Calls { return &s.calls }
 
 // Close stops everything. Requests under way are cut off.
 func (s *Server) Close() {
-	s.faults.Clear() // nothing may hang in a fault
+	s.faults.Clear() // a request held up before its body was read would not notice the rest
 	s.stop()
 	for _, i := range s.Instances() {
 		i.stop()
