@@ -65,7 +65,9 @@ func TestWhatIsNoObject(t *testing.T) {
 	root := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(root, "directory"), 0o755))
 	must(t, syscall.Mkfifo(filepath.Join(root, "fifo"), 0o644))
-	must(t, os.WriteFile(filepath.Join(root, "file"), []byte("x"), 0o644))
+	for _, name := range []string{"file", durable.TempPrefix + "left by a crash", lockName} {
+		must(t, os.WriteFile(filepath.Join(root, name), []byte("x"), 0o644))
+	}
 	b := New(root, "")
 	for _, key := range []string{"directory", "fifo", "file/below"} {
 		if _, _, err := b.Get(t.Context(), key, artifacts.Range{}); !errors.Is(err, artifacts.ErrNotFound) {
@@ -79,6 +81,35 @@ func TestWhatIsNoObject(t *testing.T) {
 	}
 	if strings.Join(listed, " ") != "file" {
 		t.Errorf("listed %q, want the file alone", listed)
+	}
+}
+
+// Writes within one tick of the kernel's clock, to one inode after the other.
+func TestEveryWriteHasItsETag(t *testing.T) {
+	b := New(t.TempDir(), "")
+	seen := map[string]bool{}
+	for range 200 {
+		object, err := b.Put(t.Context(), "k", strings.NewReader("same size"), 9, artifacts.Condition{})
+		must(t, err)
+		if seen[object.ETag] {
+			t.Fatalf("the ETag %s came twice", object.ETag)
+		}
+		seen[object.ETag] = true
+	}
+}
+
+func TestRefusedWriteLeavesNothing(t *testing.T) {
+	root := t.TempDir()
+	b := New(root, "")
+	_, err := b.Put(t.Context(), "k", strings.NewReader("x"), 1, artifacts.Condition{Absent: true})
+	must(t, err)
+	if _, err := b.Put(t.Context(), "k", strings.NewReader("y"), 1, artifacts.Condition{Absent: true}); !errors.Is(err, artifacts.ErrExists) {
+		t.Fatalf("got %v, want %v", err, artifacts.ErrExists)
+	}
+	entries, err := os.ReadDir(root)
+	must(t, err)
+	if len(entries) != 2 {
+		t.Errorf("left behind %v, want the object and the lock", entries)
 	}
 }
 

@@ -120,7 +120,7 @@ func FuzzUnbelieved(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
-	for _, s := range []string{"", "{}", `{"payload":"e30="}`, `{"payload":"e30"}`, `{"payload":"bnVsbA=="}`, `{"payload":"","payload":""}`, "[]", "null"} {
+	for _, s := range []string{"", "{}", `{"payload":"e30="}`, `{"payload":"e30"}`, `{"payload":"eyJzY2hlbWEiOjEsImFwcCI6IndlYiIsImNoYW5uZWwiOiJzdGFibGUifQ=="}`, `{"payload":"bnVsbA=="}`, `{"payload":"","payload":""}`, "[]", "null"} {
 		f.Add([]byte(s))
 	}
 	l := look[artifacts.Pointer]{about: func(p artifacts.Pointer) bool { return p.App == "web" && p.Channel == "stable" }}

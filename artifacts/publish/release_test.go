@@ -24,6 +24,9 @@ func TestRelease(t *testing.T) {
 	d.MinAgent, d.Health = "999.0.0", artifacts.Health{TCP: "127.0.0.1:80"}
 	released, err := Release(t.Context(), w.bucket, d)
 	must(t, err)
+	d.Packed = d.Packed[:1]
+	_, err = Release(t.Context(), w.bucket, d)
+	wantIs(t, err, ErrConflict) // a platform is missing now
 	envelope := w.bucket.Bytes(artifacts.ManifestKey("1.4.2"))
 	if released.SHA256 != artifacts.Sum(envelope) || released.Already {
 		t.Errorf("released %+v, want the hash of what is stored", released)
@@ -69,11 +72,14 @@ func TestConflict(t *testing.T) {
 	healthy.Health.TCP = "127.0.0.1:1"
 	hooked := w.draft("1.0", same)
 	hooked.Hooks.PreStart = []string{"bin/migrate"}
+	newer := w.draft("1.0", same)
+	newer.MinAgent = "0.2.0"
 	for what, d := range map[string]Draft{
-		"linux/amd64":       w.draft("1.0", other),
-		"linux/arm64":       w.draft("1.0", same, w.tree("linux/arm64", "1.0")),
-		settings:            healthy,
-		settings + " again": hooked,
+		settings + " at last": newer,
+		"linux/amd64":         w.draft("1.0", other),
+		"linux/arm64":         w.draft("1.0", same, w.tree("linux/arm64", "1.0")),
+		settings:              healthy,
+		settings + " again":   hooked,
 	} {
 		_, err := Release(t.Context(), w.bucket, d)
 		conflict, ok := errors.AsType[*ConflictError](err)

@@ -109,6 +109,16 @@ func (w *world) complete(m artifacts.Manifest) {
 	}
 }
 
+func TestDocumentsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.bucket.Replace("ten", noise(10))
+	if d, err := readDocument(t.Context(), w.bucket, "ten", 10); err != nil || len(d.data) != 10 || d.etag == "" {
+		t.Errorf("ten of ten bytes: got %d and %v", len(d.data), err)
+	}
+	_, err := readDocument(t.Context(), w.bucket, "ten", 9)
+	wantIs(t, err, artifacts.ErrUntrusted)
+}
+
 func wantIs(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {

@@ -33,8 +33,8 @@ func New(cfg aws.Config, name, prefix string) *Bucket {
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = o.BaseEndpoint != nil
+		// S3 has no checksum of a range, and the SDK would log that each time.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		o.DisableLogOutputChecksumValidationSkipped = true
 	})
 	return &Bucket{client: client, name: name, prefix: prefix}
 }

@@ -13,12 +13,15 @@ import (
 )
 
 // refusing is an HTTP client that notes where requests would go.
-type refusing struct{ urls []string }
+type refusing struct {
+	urls    []string
+	headers http.Header // of the last request
+}
 
 var errNoNetwork = errors.New("no network")
 
 func (r *refusing) Do(request *http.Request) (*http.Response, error) {
-	r.urls = append(r.urls, request.URL.String())
+	r.urls, r.headers = append(r.urls, request.URL.String()), request.Header
 	return nil, errNoNetwork
 }
 
@@ -36,6 +39,9 @@ func TestWhereRequestsGo(t *testing.T) {
 		_, err := get(t, s3.New(cfg, "releases", c.prefix), "a/k", artifacts.Range{})
 		if !errors.Is(err, errNoNetwork) || len(client.urls) == 0 || client.urls[0] != c.want {
 			t.Errorf("%s: asked %q and got %v, want %s", name, client.urls, err, c.want)
+		}
+		if mode := client.headers.Get("X-Amz-Checksum-Mode"); mode != "" {
+			t.Errorf("%s: asked for checksums: %s", name, mode)
 		}
 	}
 }

@@ -34,6 +34,7 @@ func TestWrongAnswers(t *testing.T) {
 		"size too small":           {header("Content-Range", "bytes 3-6/5"), middle, "Content-Range"},
 		"no content range":         {header("Content-Range", ""), middle, "Content-Range"},
 		"longer than its range":    {awstest.Fault{ExtraBytes: 5}, middle, "Content-Length"},
+		"as long, but elsewhere":   {awstest.Fault{Header: map[string]string{"Content-Range": "bytes 2-6/10"}, ExtraBytes: 1}, middle, "Content-Range"},
 		"a range of the whole":     {header("Content-Range", "bytes 0-9/10"), artifacts.Range{}, "Content-Range"},
 		"encoded":                  {header("Content-Encoding", "gzip"), middle, "Content-Encoding"},
 		"whole, encoded":           {header("Content-Encoding", "br"), artifacts.Range{}, "Content-Encoding"},

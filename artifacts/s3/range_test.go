@@ -35,6 +35,15 @@ func FuzzContentRange(f *testing.F) {
 	})
 }
 
+func TestContentRangeThatIsNone(t *testing.T) {
+	for _, s := range []string{"", "bytes", "bytes 0-9", "bytes 0-9/", "bytes 0-9/*", "bytes */10", "bytes 9-0/10", "bytes 0-10/10", "bytes -1-9/10", "bytes +0-9/10",
+		"bytes 0-+9/10", "bytes 0-9/+10", "bytes 0-9/10/10", "bytes  0-9/10", "Bytes 0-9/10", "items 0-9/10", "bytes 0-9/9223372036854775808", "bytes 0x0-9/10"} {
+		if first, last, size, ok := parseContentRange(s); ok {
+			t.Errorf("%q was read as %d-%d of %d", s, first, last, size)
+		}
+	}
+}
+
 func TestPartSize(t *testing.T) {
 	for _, size := range []int64{partBytes + 1, 100 << 20, partBytes * maxParts, partBytes*maxParts + 1, artifacts.MaxArtifactBytes} {
 		each := partSize(size)
