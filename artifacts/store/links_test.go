@@ -64,10 +64,12 @@ func TestBrokenLinks(t *testing.T) {
 		"staging":      ".staging",
 		"deeper":       "releases/1/2",
 		"not complete": "releases/half",
+		"bare name":    "ID",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			r := stage(t, s, "1")
+			target := strings.Replace(target, "ID", r.ID(), 1)
 			if err := errors.Join(os.Mkdir(filepath.Join(s.Dir(), "releases", "half"), 0o755), os.Symlink(target, filepath.Join(s.Dir(), "current"))); err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +164,7 @@ func TestCandidates(t *testing.T) {
 	}
 	activate(t, s, five)
 	all, err := s.Candidates("i-1")
-	if got := ids(all); err != nil || !slices.Equal(got, []string{"2", "1", "5", "4", "3"}) {
+	if got := ids(all); err != nil || !slices.Equal(got, []string{"2", "1", "5", "3", "4"}) {
 		t.Errorf("candidates %v, %v", got, err)
 	}
 	if r, ok, err := s.LastGood("i-1"); !ok || err != nil || r.ID() != two.ID() || !r.HealthySince().Equal(noon.Add(2*time.Hour)) {

@@ -134,8 +134,9 @@ func (s *Store) Releases() ([]Release, error) {
 }
 
 // Candidates is every release that could serve on an instance, best first:
-// those that passed the gate on it, the latest first; then the current one,
-// then what was seen last. All but the first kind have yet to pass.
+// those that passed the gate on it, the latest first; then the current one;
+// then those that passed it elsewhere, and at last what was merely installed,
+// each the latest first. All but the first kind have yet to pass.
 func (s *Store) Candidates(instance string) ([]Release, error) {
 	all, err := s.Releases()
 	current, _, _ := s.Current() // a link that leads nowhere prefers nothing
@@ -149,6 +150,7 @@ func (s *Store) Candidates(instance string) ([]Release, error) {
 		return cmp.Or(
 			b.healthyOn(instance).Compare(a.healthyOn(instance)),
 			serves(b)-serves(a),
+			b.HealthySince().Compare(a.HealthySince()),
 			b.Seen().Compare(a.Seen()),
 		)
 	})

@@ -110,6 +110,10 @@ func TestStageFails(t *testing.T) {
 			c.pieces, c.hang = c.pieces[:len(c.pieces)/2], true
 			return nil
 		}, unpack.ErrRefused},
+		"hostile path in a large archive": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			*in = files{"../evil": "x", "noise": noise, "noise2": noise}.release("2", artifacts.TarGz, false)
+			return nil
+		}, unpack.ErrRefused},
 		"reserved name": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			*in = files{".koboshi/healthy": "x"}.release("2", artifacts.TarZst, true)
 			return nil
@@ -186,6 +190,12 @@ func TestDiskFails(t *testing.T) {
 			t.Errorf("%s: %v: got %v", step, errno, err)
 		}
 		samePicture(t, picture(t, s.Dir()), before)
+	}
+}
+
+func TestDiskErrorIsSaidOnce(t *testing.T) {
+	if err := onDisk("install", onDisk("sync", unix.EIO)); err.Error() != "disk: sync: input/output error" {
+		t.Error(err)
 	}
 }
 

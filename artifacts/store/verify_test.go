@@ -65,6 +65,9 @@ func TestVerifyFindsChanges(t *testing.T) {
 		"file now a fifo": {func(d string) error {
 			return errors.Join(os.Remove(d+"/bin/web2"), syscall.Mkfifo(d+"/bin/web2", 0o755))
 		}, Diff{Altered: []string{"bin/web2"}}},
+		"file now a dir": {func(d string) error {
+			return errors.Join(os.Remove(d+"/bin/web2"), os.MkdirAll(d+"/bin/web2/x", 0o755))
+		}, Diff{Altered: []string{"bin/web2"}}},
 		"dir now a file": {func(d string) error {
 			return errors.Join(os.Remove(d+"/empty"), os.WriteFile(d+"/empty", nil, 0o644))
 		}, Diff{Altered: []string{"empty"}}},
