@@ -8,7 +8,8 @@ MAX_BINARY    := 15000000
 MAX_EXPOSURE  := 25
 FUZZTIME      := 20s
 
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
+# The AWS SDK is not inlined: that saves 0.7 MB, and none of it is in a hot loop.
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -gcflags='github.com/aws/...=-l'
 BIN   := $(CURDIR)/.build
 
 .DEFAULT_GOAL := help
@@ -35,6 +36,11 @@ e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
+
+.PHONY: boottest
+boottest: ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario)
+	sh systemd/boottest/rootfs.sh $(BIN)/boottest/bookworm
+	CGO_ENABLED=0 go test -tags boottest -count=1 -parallel 3 -timeout 20m -v -run '$(RUN)' ./systemd/boottest -args -rootfs $(BIN)/boottest/bookworm
 
 .PHONY: lint
 lint: ## gofmt, go vet and golangci-lint

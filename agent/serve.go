@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"koboshi/agent/status"
 	"koboshi/artifacts"
@@ -45,7 +46,7 @@ func (r *run) serve(ctx context.Context, rel store.Release) error {
 		return err
 	}
 	r.up = rel.ID()
-	return r.Store.MarkHealthy(rel, r.who.ID, r.Now())
+	return r.Store.MarkHealthy(rel, r.who.ID, r.Now().UTC().Truncate(time.Second))
 }
 
 func (r *run) start(ctx context.Context, rel store.Release) (Gate, error) {

@@ -149,6 +149,17 @@ func TestTheCallersContextRules(t *testing.T) {
 	})
 }
 
+func TestGivenUpDuringTheFirstTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		ctx, cancel := context.WithCancel(t.Context())
+		s.mute = func(*http.Request) bool { cancel(); return true }
+		if _, err := s.memory().Identity(ctx); !errors.Is(err, ErrUnreachable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("Identity = %v, want ErrUnreachable and Canceled", err)
+		}
+	})
+}
+
 // The try that the context cut short says nothing about the service.
 func TestTheLastWholeTryIsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"koboshi/agent"
 	"koboshi/agent/status"
+	"koboshi/systemd"
 )
 
 func (c *cli) boot() *cobra.Command {
@@ -22,7 +24,10 @@ func (c *cli) boot() *cobra.Command {
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.runAgent(cmd.Context(), false, (*agent.Agent).Boot)
+			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+				defer keepSystemdWaiting(ctx, time.Duration(a.Files.Lifecycle.Deadline)+grace)()
+				return a.Boot(ctx)
+			})
 		},
 	}
 }
@@ -49,6 +54,35 @@ func (c *cli) sync() *cobra.Command {
 	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait for another run to end instead of exiting with 23")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
+}
+
+// How systemd is kept from giving up on a long boot. Each message buys another
+// window, and they end some time after the boot's own deadline: an agent that
+// hangs for longer is systemd's to kill.
+const (
+	proofOfLife = 15 * time.Second
+	window      = time.Minute
+	grace       = 3 * time.Minute // the last call to the hook, and pruning
+)
+
+// keepSystemdWaiting extends the start timeout and feeds the watchdog until
+// stop is called, or for the limit.
+func keepSystemdWaiting(ctx context.Context, limit time.Duration) (stop func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	go func() {
+		tick := time.NewTicker(proofOfLife)
+		defer tick.Stop()
+		for {
+			var systemd systemd.Notifier
+			_ = errors.Join(systemd.ExtendTimeout(window), systemd.Watchdog()) // without systemd nobody wants to know
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return cancel
 }
 
 // runAgent runs one command of the agent and tells how it ended.

@@ -13,6 +13,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/s3"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
 )
@@ -94,7 +95,7 @@ func exitCode(err error) int {
 		return notIntact
 	case is(artifacts.ErrTooOld), is(artifacts.ErrNoPlatform):
 		return notResolved
-	case is(artifacts.ErrUntrusted), is(artifacts.ErrExpired), is(publish.ErrConflict), is(publish.ErrMoved):
+	case is(artifacts.ErrUntrusted), is(artifacts.ErrExpired), is(publish.ErrConflict), is(publish.ErrMoved), is(artifacts.ErrChanged), is(artifacts.ErrExists):
 		return notTrusted
 	case is(agent.ErrLifecycle):
 		return hookUntold
@@ -104,7 +105,7 @@ func exitCode(err error) int {
 		return notStarted
 	case isA[*fetch.ResolveError](err), is(artifacts.ErrNotFound), is(artifacts.ErrDenied):
 		return notResolved
-	case is(fetch.ErrTransport):
+	case is(fetch.ErrTransport), isA[*s3.Error](err):
 		return notFetched
 	}
 	return bug

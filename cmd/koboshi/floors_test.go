@@ -34,20 +34,19 @@ var testOnly = []string{"agent/awstest", "artifacts/buckettest"}
 
 // reserved are outside modules that only some packages may use.
 var reserved = map[string][]string{
-	"github.com/aws/":                    {"artifacts/s3", "agent/asg", "agent/instance", "cmd/koboshi"},
-	"github.com/coreos/go-systemd":       {"systemd"},
-	"github.com/godbus/":                 {"systemd"},
-	"go.uber.org/zap":                    {"agent", "cmd/koboshi", "cmd/koboshi-mock"},
-	"github.com/spf13/cobra":             {"cmd/koboshi", "cmd/koboshi-mock"},
-	"github.com/rogpeppe/go-internal":    {},
-	"text/template":                      {}, // switches off the linker's dead-code elimination
-	"html/template":                      {},
-	"os/exec":                            {"agent/health", "cmd/koboshi-mock/demo/web"},
-	"github.com/BurntSushi/toml":         {"agent/config"},
-	"github.com/klauspost/compress":      {"artifacts/unpack", "artifacts/publish"},
-	"github.com/hashicorp/":              {"artifacts/fetch", "agent/health"},
-	"github.com/secure-systems-lab/":     {"artifacts"},
-	"github.com/go-json-experiment/json": {"artifacts", "artifacts/unpack", "artifacts/store", "agent/status", "cmd/koboshi", "cmd/koboshi-mock"},
+	"github.com/aws/":                 {"artifacts/s3", "agent/asg", "agent/instance", "cmd/koboshi"},
+	"github.com/coreos/go-systemd":    {"systemd"},
+	"github.com/godbus/":              {"systemd"},
+	"go.uber.org/zap":                 {"agent", "cmd/koboshi", "cmd/koboshi-mock"},
+	"github.com/spf13/cobra":          {"cmd/koboshi", "cmd/koboshi-mock"},
+	"github.com/rogpeppe/go-internal": {},
+	"text/template":                   {}, // switches off the linker's dead-code elimination
+	"html/template":                   {},
+	"os/exec":                         {"agent/health", "cmd/koboshi-mock/demo/web"},
+	"github.com/BurntSushi/toml":      {"agent/config"},
+	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/publish"},
+	"github.com/hashicorp/":           {"artifacts/fetch", "agent/health"},
+	"github.com/secure-systems-lab/":  {"artifacts"},
 }
 
 // TestFloors reads the sources themselves, so that the test cache notices a

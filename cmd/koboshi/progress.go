@@ -16,28 +16,23 @@ import (
 func (u *ui) setLogFormat(format string) error {
 	switch format {
 	case "":
-		if !u.terminal {
-			u.log = newLogger(u, "console")
-		}
-	case "json", "console":
-		u.json = format == "json"
-		u.log = newLogger(u, format)
+	case "console":
 		u.terminal, u.colour = false, false
+	case "json":
+		u.terminal, u.colour = false, false
+		u.log = newLogger(u)
 	default:
 		return usage(fmt.Errorf("--log-format %q, want json or console", format))
 	}
 	return nil
 }
 
-// newLogger writes to standard error. The journal has its own time stamps, so
-// only JSON carries one.
-func newLogger(u *ui, format string) *zap.Logger {
-	cfg := zapcore.EncoderConfig{MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder, EncodeDuration: zapcore.MillisDurationEncoder}
-	encoder := zapcore.NewConsoleEncoder(cfg)
-	if format == "json" {
-		cfg.TimeKey, cfg.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
-		encoder = zapcore.NewJSONEncoder(cfg)
-	}
+// newLogger writes JSON to standard error, an object a line.
+func newLogger(u *ui) *zap.Logger {
+	encoder := zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+		TimeKey: "time", LevelKey: "level", MessageKey: "msg",
+		EncodeTime: zapcore.RFC3339NanoTimeEncoder, EncodeLevel: zapcore.LowercaseLevelEncoder,
+	})
 	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(u.err), zap.InfoLevel))
 }
 
@@ -49,6 +44,8 @@ func (u *ui) observe(e status.Event) {
 		u.logStep(e)
 	case u.terminal:
 		u.drawStep(e)
+	case e.Kind == status.Finished:
+		u.say("%s", stepText(e.Step))
 	}
 	if e.Kind == status.Started {
 		_ = systemd.Notify("STATUS=" + e.Step.Name) // systemd's status line is a courtesy
@@ -71,6 +68,22 @@ func (u *ui) logStep(e status.Event) {
 		return
 	}
 	u.log.Info("step", fields...)
+}
+
+// stepText is a step that is over, as a line of the journal.
+func stepText(s status.Step) string {
+	took := time.Duration(s.MS) * time.Millisecond
+	text := s.Name + ": " + status.Duration(took)
+	if s.Bytes > 0 {
+		text += ", " + moved(s, took)
+	}
+	if s.Attempts > 1 {
+		text += fmt.Sprintf(", %d attempts", s.Attempts)
+	}
+	if s.Error != "" {
+		text += ", failed"
+	}
+	return text
 }
 
 func (u *ui) drawStep(e status.Event) {
@@ -104,7 +117,7 @@ func moved(s status.Step, took time.Duration) string {
 	if s.Bytes == 0 {
 		return ""
 	}
-	return status.Bytes(s.Bytes) + "  " + status.Rate(s.Bytes, took)
+	return status.Bytes(s.Bytes) + " at " + status.Rate(s.Bytes, took)
 }
 
 // clear takes the line of progress away before something else is written.

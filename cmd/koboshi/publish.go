@@ -89,6 +89,9 @@ func (c *cli) pack(ctx context.Context, platform string) (*publish.Packed, error
 	progress := c.ui.transfer("pack " + name)
 	packed, err := publish.Pack(ctx, name, path, publish.Options{Progress: progress})
 	c.ui.clear()
+	if exitCode(err) == bug {
+		err = usage(err) // what cannot be read or has no such platform was named by the caller
+	}
 	return packed, err
 }
 

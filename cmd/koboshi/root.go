@@ -25,10 +25,6 @@ func (c *cli) root() *cobra.Command {
 		Long:          "koboshi brings an EC2 instance to the release that its channel names, proven by\nsignature and hash, and tells the Auto Scaling group when it serves.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			c.started = true
-			return c.ui.setLogFormat(c.logFormat)
-		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d beside it")
@@ -43,7 +39,25 @@ func (c *cli) root() *cobra.Command {
 		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
 		c.config(), c.version(),
 	)
+	c.wrap(root)
 	return root
+}
+
+// wrap marks the moment from which an error is no longer one of usage: when
+// arguments, flags and their combinations have been accepted.
+func (c *cli) wrap(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			c.started = true
+			if err := c.ui.setLogFormat(c.logFormat); err != nil {
+				return err
+			}
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		c.wrap(sub)
+	}
 }
 
 // The groups in which `koboshi --help` lists the commands.

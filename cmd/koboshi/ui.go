@@ -25,8 +25,7 @@ type ui struct {
 	out, err io.Writer
 	terminal bool // a person looks at standard error
 	colour   bool
-	json     bool        // --log-format json
-	log      *zap.Logger // nil at a terminal, unless asked for
+	log      *zap.Logger // for --log-format json, else nil
 	line     bool        // a line of progress stands on the terminal
 }
 
@@ -63,7 +62,7 @@ func (u *ui) say(format string, args ...any) {
 // fail writes the one error line, and the hint where there is one.
 func (u *ui) fail(err error) {
 	e := explain(err)
-	if u.json {
+	if u.log != nil {
 		u.log.Error(e.Message, zap.Int("code", e.Code), zap.String("hint", e.Hint))
 		return
 	}
@@ -75,7 +74,7 @@ func (u *ui) fail(err error) {
 
 // warn writes what went wrong without ending the run.
 func (u *ui) warn(text string) {
-	if u.json {
+	if u.log != nil {
 		u.log.Warn(text)
 		return
 	}
@@ -84,7 +83,7 @@ func (u *ui) warn(text string) {
 
 // summary is the last line of a run: what serves here, and why.
 func (u *ui) summary(r status.Report) {
-	if u.json {
+	if u.log != nil {
 		u.log.Info("done", zap.String("verdict", string(r.Verdict)), zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Int64("ms", r.MS))
 		return
 	}

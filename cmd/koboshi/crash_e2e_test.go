@@ -1,0 +1,181 @@
+//go:build e2e
+
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"koboshi/agent/awstest"
+)
+
+// points is at how many of a run's mutations it is killed, at most.
+const points = 48
+
+// TestE2EKilledBoot kills a boot with SIGKILL before each of its mutating
+// system calls in turn. Whatever is left is absent or whole, and the next boot
+// brings the instance into service.
+func TestE2EKilledBoot(t *testing.T) {
+	l := newLab(t)
+	trees := map[string]string{"1": l.release("1", 64<<10)}
+	all := l.launch(awstest.LaunchOptions{}).mutations("boot")
+	t.Logf("a boot makes %d mutating calls", len(all))
+	for _, n := range pick(all, points) {
+		t.Run(fmt.Sprintf("%d", n), func(t *testing.T) {
+			t.Parallel()
+			b := l.on(t).launch(awstest.LaunchOptions{})
+			b.killAt(n, "boot")
+			b.whole(trees)
+			b.exits(0, "boot")
+			b.told("CONTINUE")
+			b.converged(trees, "1")
+		})
+	}
+}
+
+// TestE2EKilledSync does the same to a live machine that goes from version 1 to
+// 2: at every point one of them is there and whole.
+func TestE2EKilledSync(t *testing.T) {
+	l := newLab(t)
+	trees := map[string]string{"1": l.release("1", 64<<10), "2": l.tree("2", 96<<10)}
+	l.publish("2", trees["2"])
+	live := func(t *testing.T) *box {
+		b := l.on(t).launch(awstest.LaunchOptions{})
+		b.override("20-channel", "channel = \"stable\"\n")
+		b.exits(0, "boot")
+		b.override("20-channel", "channel = \"canary\"\n")
+		return b
+	}
+	l.publisher("promote", "--channel", "canary", "--version", "2")
+	all := live(t).mutations("sync")
+	t.Logf("a sync makes %d mutating calls", len(all))
+	for _, n := range pick(all, points/2) {
+		t.Run(fmt.Sprintf("%d", n), func(t *testing.T) {
+			t.Parallel()
+			b := live(t)
+			b.killAt(n, "sync")
+			if b.current() == "" {
+				t.Error("no release is current")
+			}
+			b.whole(trees)
+			b.exits(0, "sync")
+			b.converged(trees, "2")
+		})
+	}
+}
+
+// on is the same lab for another test.
+func (l *lab) on(t *testing.T) *lab {
+	other := *l
+	other.T = t
+	return &other
+}
+
+// mutations is what an undisturbed run does.
+func (b *box) mutations(command string) (all []mutation) {
+	b.Helper()
+	r, err := trace(b.T, b.env(), append([]string{b.lab.koboshi}, b.args(command)...), func(m mutation) bool {
+		all = append(all, m)
+		return true
+	})
+	must(b.T, err)
+	r.want(b.T, 0)
+	return all
+}
+
+// pick takes every call that makes something visible or durable, and of the
+// others evenly as many as fit.
+func pick(all []mutation, most int) (numbers []int) {
+	var rest []int
+	for n, m := range all {
+		if slices.Contains([]string{"renameat", "renameat2", "linkat", "symlinkat", "syncfs", "flock"}, m.call) {
+			numbers = append(numbers, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	room := max(most-len(numbers), 1)
+	for i := range min(room, len(rest)) {
+		numbers = append(numbers, rest[i*len(rest)/min(room, len(rest))])
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// killAt kills a run before its nth mutation, counted from 0.
+func (b *box) killAt(n int, command string) {
+	b.Helper()
+	var last mutation
+	r, err := trace(b.T, b.env(), append([]string{b.lab.koboshi}, b.args(command)...), func(m mutation) bool {
+		last = m
+		n--
+		return n >= 0
+	})
+	must(b.T, err)
+	if !r.killed {
+		b.Fatalf("%s was not killed: exit %d\n%s", command, r.code, r.output)
+	}
+	b.Logf("killed before %s", last)
+}
+
+// whole asserts that every release which can be seen is as it was published,
+// and that current names one of them or nothing.
+func (b *box) whole(trees map[string]string) {
+	b.Helper()
+	releases, err := filepath.Glob(b.path("opt", "releases", "*"))
+	must(b.T, err)
+	for _, release := range releases {
+		version := filepath.Base(release)[:1]
+		if got, want := snapshot(b.T, release), snapshot(b.T, trees[version]); got != want {
+			b.Errorf("%s is\n%s\nwant\n%s", release, got, want)
+		}
+	}
+	if b.current() == "" {
+		b.exits(notResolved, "verify")
+	} else {
+		b.exits(0, "verify")
+	}
+}
+
+// converged asserts a machine that is where it should be, and clean.
+func (b *box) converged(trees map[string]string, version string) {
+	b.Helper()
+	b.verifies(version)
+	b.whole(trees)
+	b.serves(version)
+	b.tidy()
+}
+
+// snapshot is all there is to a tree, one line a path. What koboshi itself
+// keeps in it does not count.
+func snapshot(t *testing.T, top string) (text string) {
+	t.Helper()
+	must(t, filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == top {
+			return err
+		}
+		if entry.Name() == ".koboshi" {
+			return fs.SkipDir
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		var data []byte
+		switch {
+		case info.Mode().IsRegular():
+			data, err = os.ReadFile(path)
+		case info.Mode().Type() == fs.ModeSymlink:
+			var target string
+			target, err = os.Readlink(path)
+			data = []byte(target)
+		}
+		text += fmt.Sprintf("%s %v %.12x\n", path[len(top):], info.Mode(), sum(data))
+		return err
+	}))
+	return text
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Checks the unit files as systemd itself does: `verify` must say nothing, and
+# the exposure that `security` counts must stay under its limit (10 x the score).
+#
+#	check-units.sh LIMIT
+set -eu
+limit=$1
+cd "$(dirname "$0")/units"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+for unit in *.service; do
+	# verify wants the program to be there.
+	sed 's#/usr/local/bin/koboshi#/bin/true#' "$unit" >"$work/$unit"
+	said=$(cd "$work" && systemd-analyze verify --man=no "./$unit" 2>&1) || true
+	if [ -n "$said" ]; then
+		echo "systemd-analyze verify $unit: $said" >&2
+		exit 1
+	fi
+	if ! security=$(systemd-analyze security --offline=true --threshold="$limit" "$work/$unit"); then
+		echo "$security" >&2
+		exit 1
+	fi
+	echo "$security" | tail -n 1
+done
