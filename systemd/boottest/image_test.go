@@ -1,0 +1,127 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"koboshi/systemd"
+)
+
+// files are what a scenario's image has, by absolute path. A text that begins
+// with "-> " is a symbolic link; "" removes what the base image has there.
+type files map[string]string
+
+const (
+	bootUnit = "/etc/systemd/system/koboshi-boot.service"
+	webUnit  = "/etc/systemd/system/web.service"
+	wants    = "/etc/systemd/system/multi-user.target.wants/"
+	config   = "/etc/koboshi/koboshi.toml"
+)
+
+const endpoint = "127.0.0.1:9000" // of the loopback AWS
+
+// webService is the app's unit as the README has it.
+const webService = `[Unit]
+Description=The app
+[Service]
+Type=exec
+User=daemon
+WorkingDirectory=/opt/koboshi/web/current
+EnvironmentFile=/run/koboshi/web/env
+ExecStart=/opt/koboshi/web/current/web
+[Install]
+WantedBy=multi-user.target
+`
+
+const koboshiToml = `app      = "web"
+source   = "s3://releases/apps"
+[trust]
+keys     = ["/etc/koboshi/keys/release.pub"]
+[service]
+unit     = "web.service"
+[health]
+url      = "http://127.0.0.1:8080/healthz"
+timeout  = "5s"
+bake     = "300ms"
+`
+
+// inContainer makes cloud-init look for EC2 although it finds itself in a
+// container, where it believes nothing of what the firmware says.
+const inContainer = `[Service]
+TemporaryFileSystem=/sys
+BindReadOnlyPaths=/sys/class /sys/devices /sys/fs /etc/lab-hypervisor:/sys/hypervisor
+`
+
+// standard is the image that the README tells to make: the binary, the key, the
+// configuration and the units; koboshi's unit enabled, the app's not.
+func standard() files {
+	f := files{
+		bootUnit:                       unitFile("koboshi-boot.service"),
+		wants + "koboshi-boot.service": "-> " + bootUnit,
+		webUnit:                        webService,
+		config:                         koboshiToml,
+		bootUnit + ".d/lab.conf":       "[Service]\nEnvironment=AWS_ENDPOINT_URL=http://" + endpoint + "\n",
+
+		"/etc/cloud/ds-identify.cfg":            "policy: enabled\n",
+		"/etc/cloud/cloud.cfg.d/99_lab.cfg":     "datasource_list: [Ec2]\ndatasource: {Ec2: {metadata_urls: [\"http://169.254.169.254:80\"], strict_id: false}}\nlocale: false\nssh_genkeytypes: []\n",
+		"/etc/lab-hypervisor/uuid":              "ec2a5c0d-e000-0000-0000-000000000001\n",
+		"/var/log/journal/.keep":                "\n",
+		"/etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nRateLimitBurst=0\n",
+
+		"/etc/systemd/system/observer.service": "[Unit]\nDescription=Looks at the boot\n[Service]\nType=exec\nEnvironmentFile=/etc/lab/observer\n" +
+			"ExecStart=/usr/local/bin/observer /var/lab/seen.json $VERB $LIMIT\n",
+		wants + "observer.service": "-> /etc/systemd/system/observer.service",
+	}
+	for _, unit := range []string{"cloud-init-local.service", "cloud-init.service", "cloud-config.service", "cloud-final.service"} {
+		f["/etc/systemd/system/"+unit+".d/lab.conf"] = inContainer
+	}
+	for _, unit := range []string{"apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service", "getty@tty1.service"} {
+		f["/etc/systemd/system/"+unit] = "-> /dev/null" // only cost time here
+	}
+	return f
+}
+
+// with returns f changed by more.
+func (f files) with(more files) files {
+	for name, text := range more {
+		f[name] = text
+	}
+	return f
+}
+
+func unitFile(name string) string {
+	text, err := fs.ReadFile(systemd.Units(), name)
+	if err != nil {
+		return err.Error() // no unit at all: every boot fails
+	}
+	return string(text)
+}
+
+// write puts the files below a directory.
+func (f files) write(t *testing.T, root string) {
+	t.Helper()
+	for name, text := range f {
+		path := filepath.Join(root, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.RemoveAll(path))
+		target, link := strings.CutPrefix(text, "-> ")
+		switch {
+		case link:
+			must(t, os.Symlink(target, path))
+		case text != "":
+			must(t, os.WriteFile(path, []byte(text), 0o644))
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

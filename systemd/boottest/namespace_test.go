@@ -1,0 +1,88 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const cgroups = "/sys/fs/cgroup"
+
+// leave takes the test's thread out of this machine's mount and network
+// namespaces. The thread is never given back: it ends with the test, and with
+// it whatever was mounted or configured.
+func leave(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	must(t, unix.Unshare(unix.CLONE_NEWNS|unix.CLONE_NEWNET))
+	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(t, unix.Unmount(cgroups, unix.MNT_DETACH))
+	must(t, unix.Mount("cgroup2", cgroups, "cgroup2", 0, ""))
+	for _, args := range []string{"link set lo up", "address add 169.254.169.254/32 dev lo"} {
+		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", args, err, out)
+		}
+	}
+}
+
+// overlay mounts a disk whose changes go into a directory of their own.
+func overlay(t *testing.T, dir, base string) (root string) {
+	t.Helper()
+	root = filepath.Join(dir, "root")
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	for _, d := range []string{root, upper, work} {
+		must(t, os.Mkdir(d, 0o755))
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", base, upper, work)
+	must(t, unix.Mount("overlay", root, "overlay", 0, options))
+	t.Cleanup(func() {
+		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return root
+}
+
+// newCgroup makes a cgroup for one container. Its end kills all that is in it.
+func newCgroup(t *testing.T) (path string) {
+	t.Helper()
+	path, err := os.MkdirTemp(cgroups, "koboshi-boottest-")
+	must(t, err)
+	t.Cleanup(func() { removeCgroup(t, path) })
+	return path
+}
+
+func removeCgroup(t *testing.T, path string) {
+	must(t, os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0))
+	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
+		events, err := os.ReadFile(filepath.Join(path, "cgroup.events"))
+		must(t, err)
+		if strings.Contains(string(events), "populated 0") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not become empty", path)
+		}
+	}
+	var groups []string
+	must(t, filepath.WalkDir(path, func(name string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			groups = append(groups, name)
+		}
+		return err
+	}))
+	slices.Reverse(groups) // the innermost first
+	for _, g := range groups {
+		must(t, os.Remove(g))
+	}
+}
