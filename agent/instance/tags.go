@@ -71,7 +71,7 @@ func checkTagValue(value string) error {
 	switch {
 	case !utf8.ValidString(value):
 		return errors.New("not UTF-8")
-	case utf8.RuneCountInString(value) > maxTagValue+1:
+	case utf8.RuneCountInString(value) > maxTagValue:
 		return fmt.Errorf("more than %d characters", maxTagValue)
 	case strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return errors.New("a character that cannot be printed")
