@@ -133,6 +133,9 @@ func (p *tracee) mutation(thread int) (mutation, bool) {
 	if errno != 0 || info.Op != unix.PTRACE_SYSCALL_INFO_ENTRY || !ok {
 		return mutation{}, false
 	}
+	if call.fd && info.Args[call.arg] <= 2 {
+		return mutation{}, false // what it says to us
+	}
 	if call.fd {
 		path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", p.pid, info.Args[call.arg]))
 		return mutation{call.name, path}, err == nil && strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/dev/")
