@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -79,10 +80,10 @@ func TestPiecesAreChunks(t *testing.T) {
 		}
 		f.Release()
 	}
-	if _, err := d.Next(t.Context()); err != io.EOF {
+	if _, err := d.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last chunk: %v, want io.EOF", err)
 	}
-	if _, err := d.Next(t.Context()); err != io.EOF {
+	if _, err := d.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("and again: %v, want io.EOF", err)
 	}
 }
@@ -187,7 +188,7 @@ func TestFrameOutlivesClose(t *testing.T) {
 func TestCancel(t *testing.T) {
 	cause := errors.New("interrupted")
 	for _, chunk := range []int{0, 32 << 10} {
-		t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+		t.Run(strconv.Itoa(chunk), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				data := noise(5, 1<<20)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +72,7 @@ func TestDownloadFaults(t *testing.T) {
 		"another ETag though pinned": {func(m *memory) {
 			n := 0
 			m.deaf = true
-			m.lie = func(o *artifacts.Object) { n++; o.ETag = fmt.Sprint(n) }
+			m.lie = func(o *artifacts.Object) { n++; o.ETag = strconv.Itoa(n) }
 		}, artifacts.ErrIntegrity, artifacts.ErrIntegrity, [2]int{}},
 	} {
 		for i, chunk := range []int{part, 0} {

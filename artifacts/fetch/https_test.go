@@ -228,7 +228,7 @@ func TestHTTPSSecretsAreSent(t *testing.T) {
 	var got *http.Request
 	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		got = r
-		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	})}
 	src, err := fetch.HTTPS("https://user:hunter2@example.com/apps?token=1", client)
 	if err != nil {

@@ -75,7 +75,7 @@ func memory() uint64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0
 	}
-	return uint64(info.Totalram) * uint64(info.Unit)
+	return info.Totalram * uint64(info.Unit)
 }
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

@@ -59,7 +59,7 @@ func TestBrokenLinks(t *testing.T) {
 		"releases":     "releases",
 		"slash":        "releases/",
 		"dot":          "releases/.",
-		"dot dot":      "releases/..",
+		"the parent":   "releases/..",
 		"itself":       "current",
 		"staging":      ".staging",
 		"deeper":       "releases/1/2",

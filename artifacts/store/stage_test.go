@@ -160,7 +160,7 @@ func TestStageFails(t *testing.T) {
 			}
 			if _, err := s.Stage(ctx, in); !errors.Is(err, tc.want) {
 				t.Errorf("got %v, want %v", err, tc.want)
-			} else if disk := errors.Is(err, ErrDisk); disk != (tc.want == ErrDisk) || strings.Count(err.Error(), "disk:") > 1 {
+			} else if disk := errors.Is(err, ErrDisk); disk != errors.Is(tc.want, ErrDisk) || strings.Count(err.Error(), "disk:") > 1 {
 				t.Errorf("%v: the disk's fault: %v", err, disk)
 			}
 			if n := in.Content.(*content).lent.Load(); n != 0 {

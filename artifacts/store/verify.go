@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
 	"io"
 	"io/fs"
 	"os"
@@ -186,7 +186,7 @@ func (c *comparison) rehash(name string, want unpack.Entry) error {
 	if _, err := io.Copy(sum, io.LimitReader(f, want.Size+1)); err != nil {
 		return onDisk("verify", err)
 	}
-	if fmt.Sprintf("%x", sum.Sum(nil)) != want.SHA256 {
+	if hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
 		c.note(&c.diff.Altered, name)
 	}
 	return nil
