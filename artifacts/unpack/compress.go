@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"math"
-	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -35,17 +34,11 @@ func Gzip(r io.Reader) (io.ReadCloser, error) {
 	return ahead(src, z, func() {}), nil
 }
 
-// emptyFrame is a skippable zstd frame with nothing in it.
-const emptyFrame = "\x50\x2a\x4d\x18\x00\x00\x00\x00"
-
 // Zstd decompresses a zstd stream (RFC 8878) of one or several frames, as
 // [Gzip] does.
 func Zstd(r io.Reader) (io.ReadCloser, error) {
 	src := &source{r: r, max: math.MaxInt64}
-	// The decoder overlooks a single byte after the last frame. With a frame of
-	// ours behind it, that byte makes nonsense of both.
-	whole := io.MultiReader(src, strings.NewReader(emptyFrame))
-	z, err := zstd.NewReader(whole, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow))
+	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow))
 	if err != nil {
 		return nil, src.blame(err)
 	}

@@ -109,7 +109,7 @@ func (e *Entry) check() error {
 }
 
 func (e *Entry) checkPaths() error {
-	if clean, err := cleanPath(e.Path); err != nil || clean != e.Path || clean == "." {
+	if clean, err := cleanPath(e.Path); err != nil || clean != e.Path {
 		return refuse(e.Path, "is not a clean path")
 	}
 	if e.Type == TypeSymlink {

@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -78,6 +79,43 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// Cancelling ends an archive that gives the writers nothing to do.
+func TestCancelledBetweenDirectories(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	dirs := &numbered{flag: tar.TypeDir, then: func(n int) {
+		if n == 100 {
+			cancel(errFetch)
+		}
+	}}
+	if _, err := Tar(ctx, dirs, newYard(t).dest, roomy); !errors.Is(err, errFetch) || dirs.next > 101 {
+		t.Errorf("%v after %d", err, dirs.next)
+	}
+}
+
+// However an unpacking ends, it leaves no descriptor open.
+func TestDescriptors(t *testing.T) {
+	stream := sample()
+	for _, end := range []int{len(stream), len(stream) / 2, 2000} {
+		before := descriptors(t)
+		y := newYard(t)
+		_, err := Tar(t.Context(), bytes.NewReader(stream[:end]), y.dest, roomy)
+		if (err == nil) != (end == len(stream)) {
+			t.Fatal(err)
+		}
+		must(t, y.dest.Close())
+		if after := descriptors(t); after != before {
+			t.Errorf("cut at %d: %d descriptors, %d before", end, after, before)
+		}
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(open)
+}
+
 // What the disk says is never the archive's fault, and keeps its errno.
 func TestDiskFails(t *testing.T) {
 	stream := sample()
@@ -117,16 +155,21 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// numbered is a stream of empty files without end.
+// numbered is a stream of empty files, or what flag says, without end.
 type numbered struct {
 	next int
+	flag byte
+	then func(int)
 	tape tape
 }
 
 func (n *numbered) Read(p []byte) (int, error) {
 	if n.tape.Len() == 0 {
 		n.next++
-		n.tape.file(fmt.Sprint("f", n.next), "")
+		n.tape.block(head{name: fmt.Sprint("f", n.next), flag: n.flag})
+		if n.then != nil {
+			n.then(n.next)
+		}
 	}
 	return n.tape.Read(p)
 }
@@ -135,7 +178,7 @@ func (n *numbered) Read(p []byte) (int, error) {
 // gives back what it reserved and did not need.
 func TestLargeFile(t *testing.T) {
 	whole := bytes.Repeat([]byte("0123456789abcdef"), (directMin+3*slabSize)/16)
-	for _, size := range []int{0, 1, slabSize, directMin, directMin + slabSize, directMin + 777, directMin + slabSize + directAlign} {
+	for _, size := range []int{0, 1, slabSize, directMin, directMin + slabSize, directMin + 777, directMin + slabSize + 4096} {
 		y := newYard(t)
 		opt := Options{Limits: Limits{Bytes: int64(len(whole)), Entries: 2}, Hash: true}
 		index, err := File(t.Context(), bytes.NewReader(whole[:size]), y.dest, "web", opt)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -79,14 +80,14 @@ func TestFramesRefused(t *testing.T) {
 		"decodes to less than said":       {Data: good, Plain: size + 1},
 		"decodes to more than said":       {Data: good, Plain: size - 1},
 		"decodes to something, not empty": {Data: good},
-		"negative size":                   {Data: good, Plain: -1},
-		"larger than a frame may be":      {Data: good, Plain: MaxFrame + 1},
+		"negative size":                   {Data: good, Plain: -1000},
+		"larger than a frame may be":      {Data: zeros(t, MaxFrame+1), Plain: MaxFrame + 1},
 		"truncated":                       {Data: good[:len(good)-5], Plain: size},
 		"checksum":                        {Data: flipped, Plain: size},
 		"bytes after the frame":           {Data: append(slices.Clone(good), 'x'), Plain: size},
 		"no frame":                        {Data: plain, Plain: size},
 		"nothing":                         {Plain: size},
-		"bomb without a size":             {Data: bomb(t), Plain: size},
+		"bomb without a size":             {Data: zeros(t, 64<<20), Plain: size},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := &reel{end: io.EOF, frames: []Frame{{Data: good, Plain: size}, f, {Data: good, Plain: size}}}
@@ -103,16 +104,36 @@ func TestFramesRefused(t *testing.T) {
 	}
 }
 
-// bomb is a small frame of 64 MiB that does not say how much it is.
-func bomb(t testing.TB) []byte {
+// zeros is a small frame of many zeros that does not say how many.
+func zeros(t testing.TB, size int) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	z, err := zstd.NewWriter(&b)
+	z, err := zstd.NewWriter(&b, zstd.WithWindowSize(1<<20))
 	must(t, err)
-	_, err = z.Write(make([]byte, 64<<20))
+	_, err = z.Write(make([]byte, size))
 	must(t, err)
 	must(t, z.Close())
 	return b.Bytes()
+}
+
+// A frame takes the memory that was promised, not what it decodes to.
+func TestFramesMemory(t *testing.T) {
+	r := &reel{end: io.EOF, frames: []Frame{
+		{Data: zeros(t, MaxFrame), Plain: MaxFrame},
+		{Data: zeros(t, 512<<20), Plain: 100},
+	}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	stream := Frames(t.Context(), 1, r.next)
+	n, err := io.Copy(io.Discard, stream)
+	runtime.ReadMemStats(&after)
+	if n != MaxFrame || !errors.Is(err, ErrRefused) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	must(t, stream.Close())
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("took %d MiB", took>>20)
+	}
 }
 
 // The errors of next come after the bytes before them, and are not refusals.

@@ -9,7 +9,6 @@ import (
 
 const (
 	directMin   = 16 << 20 // bytes from which a file is written past the page cache
-	directAlign = 4 << 10  // of lengths and offsets: no disk asks for more
 	reserveStep = 64 << 20 // a size is only a claim until its bytes have come
 )
 
@@ -33,25 +32,21 @@ func newLargeFile(f *os.File, size int64) *largeFile {
 	return l
 }
 
-// Write appends p. Only the last p of a file may have an odd length: there the
-// page cache takes over.
+// Write appends p. Direct I/O does not take the odd length at the end of a
+// file, and some filesystems do not take it at all: then the page cache does.
 func (l *largeFile) Write(p []byte) (int, error) {
 	l.reserve()
-	if l.direct && len(p)%directAlign != 0 {
-		if err := l.buffer(); err != nil {
-			return 0, err
-		}
-	}
 	n, err := l.File.Write(p)
-	if l.direct && errors.Is(err, unix.EINVAL) {
-		if err = l.buffer(); err == nil {
-			var rest int
-			rest, err = l.File.Write(p[n:])
-			n += rest
-		}
-	}
 	l.written += int64(n)
-	return n, err
+	if !l.direct || !errors.Is(err, unix.EINVAL) {
+		return n, err
+	}
+	l.direct = false
+	if err := l.setFlags(0); err != nil {
+		return n, err
+	}
+	rest, err := l.Write(p[n:])
+	return n + rest, err
 }
 
 // reserve makes room for the next write, and much more, in one piece.
@@ -72,11 +67,6 @@ func (l *largeFile) Close() error {
 		err = l.Truncate(l.written)
 	}
 	return errors.Join(err, l.File.Close())
-}
-
-func (l *largeFile) buffer() error {
-	l.direct = false
-	return l.setFlags(0)
 }
 
 func (l *largeFile) setFlags(flags int) error {

@@ -3,6 +3,7 @@ package unpack
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -84,4 +85,27 @@ func followAll(t *testing.T, dir string, tree *tree) (astray []string, dangling 
 		}
 	}
 	return astray, dangling
+}
+
+// A chain is given up where the kernel would: however long it is, following it
+// takes no deeper stack.
+func TestChainIsGivenUp(t *testing.T) {
+	tree := newTree(roomy.Limits)
+	for i := range 2 * MaxHops {
+		_, err := tree.add(&Entry{Path: fmt.Sprint("l", i), Type: TypeSymlink, Link: fmt.Sprint("l", i+1)})
+		must(t, err)
+	}
+	if err := tree.judgeLinks(); !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	if n := tree.nodes[fmt.Sprint("l", MaxHops)]; n.hops != 0 {
+		t.Errorf("followed to %s", n.Path)
+	}
+}
+
+// No manifest can promise more entries than the package allows.
+func TestMaxEntries(t *testing.T) {
+	if left := newTree(Limits{Entries: math.MaxInt64}).limits.Entries; left != MaxEntries {
+		t.Errorf("%d entries", left)
+	}
 }

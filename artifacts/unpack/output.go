@@ -9,7 +9,7 @@ import (
 
 const (
 	defaultWriters = 4
-	slabSize       = 1 << 20 // a multiple of directAlign
+	slabSize       = 1 << 20 // whole pages, for direct I/O
 	batchBytes     = 256 << 10
 	batchFiles     = 128
 )
