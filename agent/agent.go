@@ -20,8 +20,8 @@ type Agent struct {
 	Version string         // of this agent, for the report
 
 	Machine machine
-	LocalID func() (string, bool) // the instance id without the network, where the machine tells
-	Connect func(*config.Config, instance.Identity) (Cloud, error)
+	LocalID func() (string, bool)                                  // the instance id without the network, where the machine tells
+	Connect func(*config.Config, instance.Identity) (Cloud, error) // who is zero while an image is made
 
 	Store *store.Store
 	State *os.Root // <state>

@@ -16,11 +16,7 @@ const maxRounds = 3
 // converge brings the machine to what the channel names, and looks again before
 // it says so: a release promoted meanwhile is the one to come into service.
 func (r *run) converge(ctx context.Context) outcome {
-	var t target
-	err := r.steps.Do(ctx, "resolve", func(ctx context.Context, s *status.Span) (err error) {
-		t, err = r.resolve(ctx, s)
-		return err
-	})
+	t, err := r.look(ctx)
 	for round := 1; err == nil; round++ {
 		if err = r.bring(ctx, t); err != nil {
 			break
@@ -32,6 +28,15 @@ func (r *run) converge(ctx context.Context) outcome {
 		t, err = r.manifest(ctx, next)
 	}
 	return failed(err)
+}
+
+// look is the first step of every run that asks the channel.
+func (r *run) look(ctx context.Context) (t target, err error) {
+	err = r.steps.Do(ctx, "resolve", func(ctx context.Context, s *status.Span) (err error) {
+		t, err = r.resolve(ctx, s)
+		return err
+	})
+	return t, err
 }
 
 func (r *run) verdict() status.Verdict {

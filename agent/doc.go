@@ -12,7 +12,7 @@
 //   - prune      what is kept no longer goes, now that nobody waits
 //
 // [Agent.Boot] walks all of it; [Agent.Sync] begins at resolve and never signals
-// a hook. What a failure means is decided in one place, settle.go, by one table.
+// a hook, and [Agent.Prebake] starts nothing. What a failure means is decided in one place, settle.go, by one table.
 //
 // The package holds order and policy and nothing else. It opens no connection
 // and prints nothing: what it needs is in the interfaces of agent.go, which cmd

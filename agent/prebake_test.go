@@ -1,0 +1,193 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+func (w *world) prebake(o agent.PrebakeOptions) (status.Report, error) {
+	w.t.Helper()
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		return a.Prebake(ctx, o)
+	})
+}
+
+// prebaked is a launch on an AMI into which version 1 was prebaked an hour ago.
+func prebaked(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.promote("1", time.Time{})
+	if _, err := w.prebake(agent.PrebakeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Hour)
+	w.fetches = 0
+	return w
+}
+
+// Whatever the builder is, it is not asked, and nothing on it is started.
+func TestPrebakeNeedsNoInstance(t *testing.T) {
+	w := newWorld(t)
+	w.identityErr, w.tagsErr = instance.ErrUnreachable, instance.ErrUnreachable
+	w.broken["1"] = true
+	report, err := w.prebake(agent.PrebakeOptions{})
+	w.check(t, report, err, result{status.Fresh, nil, "1", "", nil})
+	if w.restarts+w.ready != 0 {
+		t.Errorf("%d restarts, systemd told %d times", w.restarts, w.ready)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "run/env")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an environment was written for an app that does not start: %v", err)
+	}
+}
+
+func TestPrebakeLeavesACandidate(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.prebake(agent.PrebakeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(filepath.Join(w.dir, "opt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	rel, found, err := s.Current()
+	if err != nil || !found {
+		t.Fatalf("no current release: %v", err)
+	}
+	if !rel.HealthySince().IsZero() {
+		t.Error("it counts as healthy")
+	}
+	if channel, sequence := rel.Channel(); channel != "stable" || sequence != w.sequence || len(rel.Pointer()) == 0 || !rel.Seen().Equal(w.now) {
+		t.Errorf("named by %s %d, seen %s, pointer of %d bytes", channel, sequence, rel.Seen(), len(rel.Pointer()))
+	}
+}
+
+// An image that was made from a machine that has served is nobody's again.
+func TestPrebakeForgetsTheBuilder(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	state, err := status.LoadState(w.open("state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Hold = &status.Hold{Reason: "by hand", By: "root"}
+	if err := state.Save(w.open("state")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.prebake(agent.PrebakeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	state, err = status.LoadState(w.open("state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Instance != "" || state.Signalled != nil || state.Hold != nil || state.Sequences["stable"].Number != w.sequence {
+		t.Errorf("state %+v", state)
+	}
+	for _, name := range []string{"state/state.json", "state/report.json"} {
+		if data, err := os.ReadFile(filepath.Join(w.dir, name)); err != nil || strings.Contains(string(data), self) {
+			t.Errorf("%s names the builder (%v): %s", name, err, data)
+		}
+	}
+	w.signals, w.firmwareID = nil, w.id // the builder itself comes up again: that is a launch, too
+	report, err := w.boot()
+	w.check(t, report, err, result{status.Current, nil, "2", "2", goOn})
+}
+
+// TestLaunchOfAPrebakedImage is the column "at launch" for a tree that has
+// never passed a gate.
+func TestLaunchOfAPrebakedImage(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		when    func(*world)
+		want    result
+		fetches int
+	}{
+		{"had it", func(*world) {}, result{status.Current, nil, "1", "1", goOn}, 0},
+		{"newer target", func(w *world) { w.release("2") }, result{status.Fresh, nil, "2", "2", goOn}, 1},
+		{"no channel", func(w *world) { w.pointerErr = noChannel }, result{status.Stale, nil, "1", "1", goOn}, 0},
+		{"no channel, baked too long ago", func(w *world) { w.pointerErr = noChannel; w.age = 59 * time.Minute }, result{status.Failed, noChannel, "1", "", giveUp}, 0},
+		{"no channel, baked is ill", func(w *world) { w.pointerErr = noChannel; w.ill["1"] = true }, result{status.Failed, noChannel, "1", "1", giveUp}, 0},
+		{"newer target is ill", func(w *world) { w.release("2"); w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}, 1},
+		{"went back", func(w *world) { w.sequence = 0; w.promote("1", time.Time{}) }, result{status.Failed, artifacts.ErrUntrusted, "1", "", giveUp}, 0},
+		{"went back, no state", func(w *world) { w.remove("state/state.json"); w.sequence = 0; w.promote("1", time.Time{}) }, result{status.Failed, artifacts.ErrUntrusted, "1", "", giveUp}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := prebaked(t)
+			tt.when(w)
+			report, err := w.boot()
+			w.check(t, report, err, tt.want)
+			if w.fetches != tt.fetches {
+				t.Errorf("%d artifacts were asked for, want %d", w.fetches, tt.fetches)
+			}
+		})
+	}
+}
+
+func TestPrebakeAgain(t *testing.T) {
+	w := prebaked(t)
+	report, err := w.prebake(agent.PrebakeOptions{})
+	w.check(t, report, err, result{status.Current, nil, "1", "", nil})
+	w.pointerErr, w.now = noChannel, w.now.Add(w.age)
+	report, err = w.boot() // its age counts from the last baking
+	w.check(t, report, err, result{status.Stale, nil, "1", "1", goOn})
+
+	w = prebaked(t)
+	w.release("2")
+	report, err = w.prebake(agent.PrebakeOptions{})
+	w.check(t, report, err, result{status.Fresh, nil, "2", "", nil})
+	if n := w.releases(t); n != 1 {
+		t.Errorf("%d releases in the image, want the one", n)
+	}
+}
+
+func TestPrebakeChannel(t *testing.T) {
+	w := newWorld(t)
+	report, err := w.prebake(agent.PrebakeOptions{Channel: "canary"})
+	if !errors.Is(err, artifacts.ErrUntrusted) || report.Channel != "canary" {
+		t.Errorf("channel %s, error %v: the pointer of stable is not canary's", report.Channel, err)
+	}
+	_, err = w.prebake(agent.PrebakeOptions{Channel: "beta"})
+	if _, ok := errors.AsType[*config.Error](err); !ok {
+		t.Errorf("error %v for a channel that is not allowed", err)
+	}
+	if w.current() != "" {
+		t.Errorf("%s was baked in", w.current())
+	}
+}
+
+// What cannot be had fails the baking: an image is not made of less.
+func TestPrebakeFails(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		when func(*world)
+		want error
+	}{
+		{"no channel", func(w *world) { w.pointerErr = noChannel }, noChannel},
+		{"expired", func(w *world) { w.promote("1", w.now) }, artifacts.ErrExpired},
+		{"below the floor", func(w *world) { w.floor = 10 }, artifacts.ErrUntrusted},
+		{"cut off", func(w *world) { w.contentErr = cutOff }, cutOff},
+		{"altered", func(w *world) { w.contentErr = altered }, artifacts.ErrIntegrity},
+		{"disk full", func(w *world) { w.contentErr = full }, store.ErrDisk},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			tt.when(w)
+			report, err := w.prebake(agent.PrebakeOptions{})
+			w.check(t, report, err, result{status.Failed, tt.want, "", "", nil})
+		})
+	}
+}
