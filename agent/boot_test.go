@@ -32,7 +32,7 @@ func TestBootWithTheTargetInstalledFetchesNothing(t *testing.T) {
 func TestCrashBeforeTheSignalIsStillALaunch(t *testing.T) {
 	w := newWorld(t)
 	w.completeErr = errors.New("the process died here")
-	w.boot()
+	_, _ = w.boot()
 	w.completeErr, w.signals = nil, nil
 	report, err := w.boot()
 	w.check(t, report, err, result{status.Current, nil, "1", "1", goOn})
@@ -143,7 +143,7 @@ func TestPruneComesAfterTheSignal(t *testing.T) {
 func TestReportIsWhole(t *testing.T) {
 	w := newWorld(t)
 	w.heartbeats = true
-	w.boot()
+	_, _ = w.boot()
 	w.release("2")
 	if _, err := w.sync(); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestReportIsWhole(t *testing.T) {
 func TestBootReportsTheHook(t *testing.T) {
 	w := newWorld(t)
 	w.heartbeats = true
-	w.boot()
+	_, _ = w.boot()
 	if got, want := w.report(t).Lifecycle, (status.Lifecycle{Hook: "koboshi-launching", Result: "CONTINUE", Heartbeats: 1}); got != want {
 		t.Errorf("lifecycle %+v, want %+v", got, want)
 	}
@@ -200,7 +200,7 @@ func TestSequenceOfAFailedReleaseCounts(t *testing.T) {
 	w := newWorld(t)
 	live(w)
 	w.contentErr = cutOff
-	w.sync()
+	_, _ = w.sync()
 	w.contentErr, w.sequence = nil, 0
 	w.promote("1", time.Time{})
 	if _, err := w.sync(); !errors.Is(err, artifacts.ErrUntrusted) {
@@ -255,7 +255,7 @@ func TestRollbackThatFailsToo(t *testing.T) {
 
 func TestAppLearnsWhereItRuns(t *testing.T) {
 	w := newWorld(t)
-	w.boot()
+	_, _ = w.boot()
 	env, err := os.ReadFile(filepath.Join(w.dir, "run/env"))
 	if err != nil {
 		t.Fatal(err)

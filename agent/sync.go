@@ -48,7 +48,8 @@ func (r *run) follow(ctx context.Context) outcome {
 	if err != nil {
 		return failed(err)
 	}
-	if _, held := r.held(); held && had {
+	if reason, held := r.held(); held && had {
+		r.warn("held: %s", reason)
 		return outcome{verdict: status.Held}
 	}
 	out := r.converge(ctx)

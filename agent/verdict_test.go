@@ -61,7 +61,7 @@ func nothingBaked(*world) {}
 // instance, an hour ago, while the channel has moved to version 2.
 func baked(w *world) {
 	w.id = "i-0ffffffffffffffff"
-	w.boot()
+	_, _ = w.boot()
 	w.id, w.running, w.signals = self, "", nil
 	w.now = w.now.Add(time.Hour)
 	w.release("2")
@@ -69,7 +69,7 @@ func baked(w *world) {
 
 // live is a machine that serves version 1 while the channel has moved to 2.
 func live(w *world) {
-	w.boot()
+	_, _ = w.boot()
 	w.signals = nil
 	w.now = w.now.Add(48 * time.Hour)
 	w.release("2")

@@ -24,15 +24,18 @@ func (j *journal) of(kind Kind) []Event {
 	return slices.DeleteFunc(slices.Clone(j.events), func(e Event) bool { return e.Kind != kind })
 }
 
+// pass lets time go by; in a bubble it costs none.
+func pass(d time.Duration) { <-time.After(d) }
+
 func wait(d time.Duration) func(context.Context, *Span) error {
-	return func(context.Context, *Span) error { time.Sleep(d); return nil }
+	return func(context.Context, *Span) error { pass(d); return nil }
 }
 
 func TestDoRecordsStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
 		line := NewTimeline(j.observe)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		boom := errors.New("connection\nreset \x1b[31mby peer")
 		err := line.Do(t.Context(), "fe\x1b[1mtch\n", func(_ context.Context, s *Span) error {
 			s.SetTotal(100)
@@ -41,7 +44,7 @@ func TestDoRecordsStep(t *testing.T) {
 			s.Attempt()
 			s.AddBytes(2)
 			s.Note("second\tsource")
-			time.Sleep(1500 * time.Millisecond)
+			pass(1500 * time.Millisecond)
 			return boom
 		})
 		if !errors.Is(err, boom) || err.Error() != boom.Error() {
@@ -105,7 +108,7 @@ func TestProgressIsThrottled(t *testing.T) {
 		line := NewTimeline(j.observe)
 		_ = line.Do(t.Context(), "fetch", func(_ context.Context, s *Span) error {
 			for range 2000 {
-				time.Sleep(time.Millisecond)
+				pass(time.Millisecond)
 				s.AddBytes(10)
 			}
 			return nil
@@ -135,8 +138,8 @@ func TestProgressDoesNotWaitForObserver(t *testing.T) {
 			}
 		})
 		_ = line.Do(t.Context(), "fetch", func(_ context.Context, s *Span) error {
-			go func() { time.Sleep(time.Second); s.AddBytes(1) }() // its event hangs in the observer
-			time.Sleep(2 * time.Second)
+			go func() { pass(time.Second); s.AddBytes(1) }() // its event hangs in the observer
+			pass(2 * time.Second)
 			s.AddBytes(1)
 			if got := line.Steps()[0]; got.Bytes != 2 || got.MS != 2000 {
 				t.Errorf("step %+v, want 2 bytes in 2000 ms although the observer hangs", got)
@@ -152,10 +155,10 @@ func TestNestedAndParallelSteps(t *testing.T) {
 		var j journal
 		line := NewTimeline(j.observe)
 		_ = line.Do(t.Context(), "install", func(ctx context.Context, _ *Span) error {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			var group sync.WaitGroup
 			group.Go(func() { _ = line.Do(ctx, "fetch", wait(3*time.Second)) })
-			time.Sleep(time.Second)
+			pass(time.Second)
 			group.Go(func() { _ = line.Do(ctx, "unpack", wait(time.Second)) })
 			group.Wait()
 			return nil
@@ -222,11 +225,11 @@ func TestPanicClosesStep(t *testing.T) {
 				}
 			}()
 			_ = line.Do(t.Context(), "unpack", func(context.Context, *Span) error {
-				time.Sleep(time.Second)
+				pass(time.Second)
 				panic("boom")
 			})
 		}()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if s := line.Steps()[0]; s.Error != "panicked" || s.MS != 1000 {
 			t.Errorf("step %+v, want it closed after 1000 ms as panicked", s)
 		}
@@ -242,7 +245,7 @@ func TestFinishedStepIsFrozen(t *testing.T) {
 		line := NewTimeline(j.observe)
 		var stray *Span
 		_ = line.Do(t.Context(), "fetch", func(_ context.Context, s *Span) error { stray = s; return nil })
-		time.Sleep(time.Second)
+		pass(time.Second)
 		stray.AddBytes(1)
 		stray.SetTotal(1)
 		stray.SetAttempts(9)
@@ -272,9 +275,9 @@ func TestObserverMayAskForSteps(t *testing.T) {
 func TestFill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		line := NewTimeline(nil)
-		time.Sleep(500 * time.Millisecond)
+		pass(500 * time.Millisecond)
 		_ = line.Do(t.Context(), "resolve", func(context.Context, *Span) error {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			r := Report{App: "web"}
 			line.Fill(&r)
 			want := Report{App: "web", Started: epoch, MS: 1500, Steps: []Step{

@@ -79,7 +79,7 @@ func (t *tree) add(name string, info fs.FileInfo, first map[inode]string) error 
 // file makes a hard link of a second name for one file.
 func (t *tree) file(e *unpack.Entry, info fs.FileInfo, first map[inode]string) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
-		id := inode{uint64(stat.Dev), stat.Ino}
+		id := inode{stat.Dev, stat.Ino}
 		if earlier, known := first[id]; known {
 			e.Type, e.Link = unpack.TypeHardlink, earlier
 			return

@@ -16,7 +16,7 @@ func (c *cli) config() *cobra.Command {
 		Long:    "Check the configuration files, or show what is in effect and where each value comes from.",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			return usage(fmt.Errorf("config: want check or show"))
 		},
 	}

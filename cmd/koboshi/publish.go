@@ -21,7 +21,6 @@ type publishOptions struct {
 	releaseFlags
 	version, minAgent string
 	platforms         []string // os/arch=PATH
-	health            artifacts.Health
 }
 
 func (c *cli) publish() *cobra.Command {

@@ -1,0 +1,208 @@
+//go:build e2e
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"koboshi/agent/awstest"
+)
+
+// noise is how large the artifacts of these tests are, about: several parts.
+const noise = 20 << 20
+
+// artifactPath is in the path of every artifact, and of nothing else.
+const artifactPath = "web-linux-"
+
+// TestE2ES3 boots through what S3 and the network between can do, with the
+// real SDK. What is whole in the end comes into service, what is not is
+// abandoned with the code of its cause.
+func TestE2ES3(t *testing.T) {
+	l := newLab(t)
+	l.release("1", noise)
+	artifact, _ := l.aws.S3().Object("releases", l.artifactKey("1"))
+	for _, test := range []struct {
+		name     string
+		faults   []awstest.Fault
+		more     string // configuration
+		code     int
+		says     string
+		requests int // for the artifact, at most; 0 = not counted
+		once     bool
+	}{
+		{name: "nothing", requests: 6, once: true},
+		{name: "503 at first", faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 3})}, requests: 9, once: true},
+		{name: "500, 502, 504", faults: []awstest.Fault{on(awstest.Fault{Status: 500, Times: 1}), on(awstest.Fault{Status: 502, Times: 1}), on(awstest.Fault{Status: 504, Times: 1})}, requests: 9, once: true},
+		{name: "503 without end", faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 100})}, code: notFetched, says: "SlowDown", requests: maxAttempts},
+		{name: "reset before an answer", faults: []awstest.Fault{on(awstest.Fault{Reset: true, Times: 4})}, requests: 10, once: true},
+		{name: "cut at 1", faults: []awstest.Fault{on(awstest.Fault{Cut: 1, Times: 5})}, requests: 11, once: true},
+		{name: "cut at 100,000", faults: []awstest.Fault{on(awstest.Fault{Cut: 100_000, Times: 5})}, requests: 11, once: true},
+		{name: "cut at 4,000,000", faults: []awstest.Fault{on(awstest.Fault{Cut: 4_000_000, Times: 5})}, requests: 11, once: true},
+		{name: "every body cut", faults: []awstest.Fault{on(awstest.Fault{Cut: 1000})}, code: notFetched, says: "could not be fetched"},
+		{name: "one body at 1 byte/s", faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1, Times: 1, Skip: 1})}, requests: 7},
+		{name: "all at 1 byte/s", faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1})}, more: "[lifecycle]\ndeadline = \"2s\"\n", code: tooLate, says: "deadline"},
+		{name: "Retry-After an hour, twice", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600", Times: 2})}, requests: 8, once: true},
+		{name: "Retry-After an hour, always", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600"})}, more: "[lifecycle]\ndeadline = \"3s\"\n", code: tooLate, says: "deadline"},
+		{name: "Range ignored", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true})}, code: notFetched, says: "Content-Range", requests: 1},
+		{name: "Range ignored later", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true, Skip: 1})}, code: notFetched, says: "Content-Range"},
+		{name: "wrong Content-Range", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Range": "bytes 1-10/11"}})}, code: notFetched, says: "Content-Range", requests: 1},
+		{name: "other object in Content-Range", faults: []awstest.Fault{on(awstest.Fault{Skip: 1, Header: map[string]string{"Content-Range": "bytes 0-9/10"}})}, code: notFetched, says: "Content-Range"},
+		{name: "Content-Encoding added", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Encoding": "gzip"}})}, code: notFetched, says: "Content-Encoding", requests: 1},
+		{name: "ETag taken away", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"ETag": ""}})}, code: notFetched, says: "ETag", requests: 1},
+		{name: "longer than signed", faults: []awstest.Fault{on(awstest.Fault{ExtraBytes: 7})}, code: notFetched, says: "Content-Length"},
+		{name: "one bit, once", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64), Times: 1})}, requests: 7},
+		{name: "one bit, always", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64)})}, code: notIntact, says: "sha256"},
+		{name: "redirect", faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusMovedPermanently, Code: "PermanentRedirect", Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: notFetched, says: "PermanentRedirect", requests: 1},
+		{name: "temporary redirect to nowhere", faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusTemporaryRedirect, Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: notFetched, says: "refused"},
+		{name: "200 with an error in XML", faults: []awstest.Fault{on(awstest.Fault{Status: 200, Code: "InternalError"})}, code: notFetched, says: "answered with", requests: 1},
+		{name: "403", faults: []awstest.Fault{on(awstest.Fault{Status: 403, Code: "AccessDenied"})}, code: notResolved, says: "access denied", requests: 1},
+		{name: "404", faults: []awstest.Fault{on(awstest.Fault{Status: 404, Code: "NoSuchKey"})}, code: notResolved, says: "no such object", requests: 1},
+		{name: "pointer: 503 at first", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 503, Times: 3}}},
+		{name: "pointer: 200 with an error in XML", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: notResolved, says: "read channels/stable.json"},
+		{name: "pointer: cut", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Cut: 40, Times: 2}}},
+		{name: "pointer: longer than said", faults: []awstest.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: notTrusted, says: "not believed"},
+		{name: "manifest: 404", faults: []awstest.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey"}}, code: notResolved, says: "no such object"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := l.on(t).launch(awstest.LaunchOptions{})
+			b.override("20-more", test.more)
+			b.suffers(test.faults...)
+			r := b.run("boot")
+			r.want(t, test.code)
+			if calls := b.artifactCalls(); test.requests > 0 && len(calls) > test.requests {
+				t.Errorf("%d requests for the artifact, want at most %d: %v", len(calls), test.requests, calls)
+			}
+			if test.once {
+				b.sentOnce(artifact)
+			}
+			if test.code == 0 {
+				b.told("CONTINUE")
+				b.verifies("1")
+				return
+			}
+			r.says(t, test.says, "")
+			b.told("ABANDON")
+			if got := b.current(); got != "" {
+				t.Errorf("current is %s", got)
+			}
+			b.tidy()
+		})
+	}
+}
+
+// TestE2EFlakyS3 boots twenty times where five requests in a hundred are
+// refused and five more are reset in the midst of their body.
+func TestE2EFlakyS3(t *testing.T) {
+	l := newLab(t)
+	l.release("1", noise)
+	l.aws.Faults().Add(awstest.Fault{Service: "s3", Status: 503, Code: "SlowDown", Percent: 5})
+	l.aws.Faults().Add(awstest.Fault{Service: "s3", Path: artifactPath, ResetAfter: 1 << 20, Percent: 5})
+	t.Run("boots", func(t *testing.T) {
+		for n := range 20 {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				t.Parallel()
+				b := l.on(t).launch(awstest.LaunchOptions{})
+				b.exits(0, "boot")
+				b.told("CONTINUE")
+				b.verifies("1")
+			})
+		}
+	})
+	for _, f := range l.aws.Faults().List() {
+		t.Logf("%d of %d requests met %+v", f.Hits, f.Matches, f.Fault)
+		if f.Hits == 0 {
+			t.Errorf("fault %d hit nothing", f.ID)
+		}
+	}
+}
+
+// TestE2EReplacedObject replaces the artifact while it is being read. What came
+// before and what would come after do not make one object.
+func TestE2EReplacedObject(t *testing.T) {
+	l := newLab(t)
+	l.release("1", noise)
+	b := l.launch(awstest.LaunchOptions{})
+	l.aws.Faults().Add(awstest.Fault{Service: "s3", Path: artifactPath, Skip: 1, Hang: true})
+	boot := b.start("boot")
+	b.await("s3", artifactPath, 2)
+	l.aws.S3().Mutate("releases", l.artifactKey("1"), func(data []byte) []byte { return append(data[:len(data)-1], data[len(data)-1]^1) })
+	l.aws.Faults().Clear()
+	r := boot.wait()
+	r.want(t, notIntact)
+	r.says(t, "the object has changed while it was read", "in the bucket are not the ones that were signed")
+	b.told("ABANDON")
+	b.tidy()
+	for _, c := range b.artifactCalls() {
+		if c.Status == http.StatusPreconditionFailed {
+			return
+		}
+	}
+	t.Error("no request was pinned to the object that was being read")
+}
+
+// on makes a fault one of the requests for artifacts.
+func on(f awstest.Fault) awstest.Fault {
+	f.Service, f.Path = "s3", artifactPath
+	return f
+}
+
+// suffers makes faults this instance's alone.
+func (b *box) suffers(faults ...awstest.Fault) {
+	for _, f := range faults {
+		f.Instance = b.instance.ID()
+		b.lab.aws.Faults().Add(f)
+	}
+}
+
+func (l *lab) artifactKey(version string) string {
+	l.Helper()
+	for _, key := range l.aws.S3().Keys("releases") {
+		if strings.Contains(key, "/"+version+"/"+artifactPath) {
+			return key
+		}
+	}
+	l.Fatalf("version %s has no artifact", version)
+	return ""
+}
+
+func (b *box) artifactCalls() []awstest.Call {
+	return b.calls("s3", artifactPath)
+}
+
+// calls are this instance's to a service, with a part of their path.
+func (b *box) calls(service, path string) []awstest.Call {
+	return b.lab.aws.Calls().Filter(func(c awstest.Call) bool {
+		return c.Service == service && c.Instance == b.instance.ID() && strings.Contains(c.Path, path)
+	})
+}
+
+// await waits for the nth such call.
+func (b *box) await(service, path string, n int) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	defer cancel()
+	for all := 0; len(b.calls(service, path)) < n; all++ {
+		all = max(all, b.lab.aws.Calls().Count("", ""))
+		must(b.T, b.lab.aws.Calls().Await(ctx, "", "", all+1))
+	}
+}
+
+// sentOnce asserts that no byte of the artifact was asked for again once it had
+// come.
+func (b *box) sentOnce(artifact []byte) {
+	b.Helper()
+	var sent int64
+	for _, c := range b.artifactCalls() {
+		if c.Status == http.StatusPartialContent {
+			sent += c.Bytes
+		}
+	}
+	if sent != int64(len(artifact)) {
+		b.Errorf("%d bytes of the artifact were sent, it has %d", sent, len(artifact))
+	}
+}
