@@ -9,6 +9,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
@@ -65,6 +66,7 @@ var hints = []struct {
 	{agent.ErrLifecycle, "the app serves, but the hook's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
 	{health.ErrUnhealthy, "look at the app's own log: journalctl -u its unit"},
 	{agent.ErrActivate, "look at the app's unit or restart command: systemctl status, journalctl -u"},
+	{fetch.ErrTransport, "look at what lies between here and the bucket: route, VPC endpoint, proxy; koboshi status --timeline tells how often it was tried"},
 }
 
 // hinted is an error that brings its own hint.
