@@ -21,6 +21,9 @@ const (
 	webUnit  = "/etc/systemd/system/web.service"
 	wants    = "/etc/systemd/system/multi-user.target.wants/"
 	config   = "/etc/koboshi/koboshi.toml"
+	dropIn   = "/etc/koboshi/koboshi.d/scenario.toml"
+
+	cloudConfig = "/etc/cloud/cloud.cfg.d/99_lab.cfg"
 )
 
 const endpoint = "127.0.0.1:9000" // of the loopback AWS
@@ -57,6 +60,13 @@ TemporaryFileSystem=/sys
 BindReadOnlyPaths=/sys/class /sys/devices /sys/fs /etc/lab-hypervisor:/sys/hypervisor
 `
 
+// ec2Only lets cloud-init ask nobody else, and do only what is looked at here.
+const ec2Only = `datasource_list: [Ec2]
+datasource: {Ec2: {metadata_urls: ["http://169.254.169.254:80"]}}
+locale: false
+ssh_genkeytypes: []
+`
+
 // standard is the image that the README tells to make: the binary, the key, the
 // configuration and the units; koboshi's unit enabled, the app's not.
 func standard() files {
@@ -68,7 +78,7 @@ func standard() files {
 		bootUnit + ".d/lab.conf":       "[Service]\nEnvironment=AWS_ENDPOINT_URL=http://" + endpoint + "\n",
 
 		"/etc/cloud/ds-identify.cfg":            "policy: enabled\n",
-		"/etc/cloud/cloud.cfg.d/99_lab.cfg":     "datasource_list: [Ec2]\ndatasource: {Ec2: {metadata_urls: [\"http://169.254.169.254:80\"], strict_id: false}}\nlocale: false\nssh_genkeytypes: []\n",
+		cloudConfig:                             ec2Only,
 		"/etc/lab-hypervisor/uuid":              "ec2a5c0d-e000-0000-0000-000000000001\n",
 		"/var/log/journal/.keep":                "\n",
 		"/etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nRateLimitBurst=0\n",
@@ -82,6 +92,24 @@ func standard() files {
 	}
 	for _, unit := range []string{"apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service", "getty@tty1.service"} {
 		f["/etc/systemd/system/"+unit] = "-> /dev/null" // only cost time here
+	}
+	return f
+}
+
+// renamed is what turns the base image's cloud-init.service into
+// cloud-init-network.service, wherever it is named.
+func renamed(t *testing.T) files {
+	t.Helper()
+	const older, newer = "cloud-init.service", "cloud-init-network.service"
+	const units, enabled = "/lib/systemd/system/", "/etc/systemd/system/cloud-init.target.wants/"
+	f := files{
+		units + older: "", enabled + older: "", enabled + newer: "-> " + units + newer,
+		"/etc/systemd/system/" + newer + ".d/lab.conf": inContainer,
+	}
+	for _, unit := range []string{older, "cloud-config.target", "cloud-config.service", "cloud-final.service"} {
+		text, err := os.ReadFile(filepath.Join(*rootFS, units, unit))
+		must(t, err)
+		f[units+strings.Replace(unit, older, newer, 1)] = strings.ReplaceAll(string(text), older, newer)
 	}
 	return f
 }

@@ -167,6 +167,17 @@ func (l *lab) console() string {
 	return string(data)
 }
 
+// said is what koboshi itself wrote there.
+func (l *lab) said() string {
+	var lines []string
+	for line := range strings.Lines(l.console()) {
+		if _, text, ok := strings.Cut(line, "koboshi: "); ok {
+			lines = append(lines, "koboshi: "+strings.TrimSpace(text))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // journal is what a machine's journal says, of all its boots.
 func (l *lab) journal(args ...string) string {
 	args = append([]string{"-D", filepath.Join(l.root, "var/log/journal"), "--no-pager", "-o", "short-precise"}, args...)

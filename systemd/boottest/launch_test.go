@@ -4,6 +4,7 @@ package boottest
 
 import (
 	"testing"
+	"time"
 
 	"koboshi/agent/awstest"
 	"koboshi/agent/status"
@@ -11,9 +12,67 @@ import (
 
 func TestFirstBoot(t *testing.T) {
 	t.Parallel()
+	scenario{channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+}
+
+func TestBakedOlder(t *testing.T) {
+	t.Parallel()
+	scenario{baked: "1.0.0", channel: "2.0.0", want: inService(status.Fresh, "2.0.0")}.run(t)
+}
+
+func TestBakedCurrent(t *testing.T) {
+	t.Parallel()
+	l, _ := scenario{baked: "1.0.0", channel: "1.0.0", want: inService(status.Current, "1.0.0")}.run(t)
+	l.wantNoDownload()
+}
+
+func TestMetadataLate(t *testing.T) {
+	t.Parallel()
 	scenario{
-		channel: "1.0.0",
-		want: outcome{exit: "0", verdict: status.Fresh, hook: awstest.Continue, state: awstest.InService,
-			serves: "1.0.0", says: "web 1.0.0 serves (fresh"},
+		image:    files{cloudConfig: "datasource_list: [None]\n"}, // else cloud-init waits, and koboshi need not
+		metadata: 10 * time.Second,
+		channel:  "1.0.0",
+		want:     inService(status.Fresh, "1.0.0"),
 	}.run(t)
+}
+
+// down is S3 when it is.
+var down = []awstest.Fault{{Service: "s3", Status: 503, Code: "SlowDown"}}
+
+func TestSourceDownBaked(t *testing.T) {
+	t.Parallel()
+	scenario{baked: "1.0.0", channel: "2.0.0", faults: down, want: inService(status.Stale, "1.0.0")}.run(t)
+}
+
+func TestSourceDown(t *testing.T) {
+	t.Parallel()
+	scenario{channel: "1.0.0", faults: down, want: abandoned("13", "", "read channels/stable.json")}.run(t)
+}
+
+func TestUnhealthy(t *testing.T) {
+	t.Parallel()
+	scenario{image: impatient, channel: "2.0.0-ill", want: abandoned("20", "2.0.0-ill", "unhealthy after ")}.run(t)
+}
+
+func TestUnhealthyBaked(t *testing.T) {
+	t.Parallel()
+	scenario{image: impatient, baked: "1.0.0", channel: "2.0.0-ill", want: abandoned("20", "1.0.0", "unhealthy after ")}.run(t)
+}
+
+// impatient is an image whose gate does not wait long.
+var impatient = files{dropIn: "[health]\ntimeout = \"2s\"\n"}
+
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	_, got := scenario{
+		channel: "1.0.0",
+		faults:  []awstest.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Hang: true}},
+		meanwhile: func(c *container) {
+			c.until("the download has begun", func() bool { return c.downloads() > 0 })
+			c.kill("koboshi-boot.service")
+			c.aws.Faults().Clear()
+		},
+		want: inService(status.Fresh, "1.0.0"),
+	}.run(t)
+	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 }

@@ -26,6 +26,7 @@ func leave(t *testing.T) {
 	runtime.LockOSThread()
 	must(t, unix.Unshare(unix.CLONE_NEWNS|unix.CLONE_NEWNET))
 	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755")) // what systemd-nspawn leaves there
 	must(t, unix.Unmount(cgroups, unix.MNT_DETACH))
 	must(t, unix.Mount("cgroup2", cgroups, "cgroup2", 0, ""))
 	for _, args := range []string{"link set lo up", "address add 169.254.169.254/32 dev lo"} {

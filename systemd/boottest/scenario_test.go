@@ -5,6 +5,7 @@ package boottest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"koboshi/agent/awstest"
 	"koboshi/agent/status"
@@ -17,6 +18,7 @@ type scenario struct {
 	baked     string // the version that the image has installed, "" = none
 	channel   string // the version that the channel names at launch
 	faults    []awstest.Fault
+	metadata  time.Duration    // IMDS answers only so long after the start
 	meanwhile func(*container) // while the machine boots
 	want      outcome
 }
@@ -44,14 +46,27 @@ func (s scenario) run(t *testing.T) (*lab, seen) {
 		l.aws.Faults().Add(f)
 	}
 	l.aws.Calls().Reset()
-	l.launch(s.userData)
-	c := l.start("exit")
+	c := s.start(l)
 	if s.meanwhile != nil {
 		s.meanwhile(c)
 	}
 	got := c.wait(0)
 	s.want.check(l, got)
 	return l, got
+}
+
+// start launches the instance and boots it, in this order unless the metadata
+// are late.
+func (s scenario) start(l *lab) *container {
+	l.Helper()
+	if s.metadata == 0 {
+		l.launch(s.userData)
+		return l.start("exit")
+	}
+	c := l.start("exit")
+	<-time.After(s.metadata)
+	l.launch(s.userData)
+	return c
 }
 
 // bake makes the machine an image with a version installed: an instance that
@@ -61,9 +76,24 @@ func (l *lab) bake(version string) {
 	l.promote(version)
 	l.launch("")
 	got := l.start("exit").wait(0)
-	outcome{exit: "0", verdict: status.Fresh, hook: awstest.Continue, state: awstest.InService, serves: version,
-		says: "web " + version + " serves (fresh"}.check(l, got)
+	inService(status.Fresh, version).check(l, got)
 	must(l.T, l.aws.Terminate(l.instance.ID()))
+}
+
+// inService is a launch that came to a good end.
+func inService(verdict status.Verdict, version string) outcome {
+	return outcome{
+		exit: "0", verdict: verdict, hook: awstest.Continue, state: awstest.InService, serves: version,
+		says: "web " + version + " serves (" + string(verdict),
+	}
+}
+
+// abandoned is one that did not: whatever serves is not what the group gets.
+func abandoned(exit, serves, says string) outcome {
+	return outcome{
+		exit: exit, verdict: status.Failed, hook: awstest.Abandon, state: awstest.Terminated, serves: serves,
+		says: "error: " + says,
+	}
 }
 
 func (want outcome) check(l *lab, got seen) {
@@ -79,7 +109,9 @@ func (want outcome) check(l *lab, got seen) {
 		answer = want.serves + " on " + l.instance.ID()
 	}
 	same(l.T, "answer", got.Answer, answer)
-	if !strings.Contains(l.console(), "koboshi: "+want.says) {
+	said := l.said()
+	l.Logf("it said:\n%s", said)
+	if !strings.Contains(said, "koboshi: "+want.says) {
 		l.Errorf("the console does not say %q", "koboshi: "+want.says)
 	}
 	if strings.Contains(l.journal(), "ordering cycle") {

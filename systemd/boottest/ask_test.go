@@ -1,0 +1,81 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/agent/awstest"
+)
+
+// downloads counts the requests for parts of artifacts.
+func (l *lab) downloads() int {
+	return len(l.aws.Calls().Filter(func(c awstest.Call) bool {
+		return c.Service == "s3" && strings.Contains(c.Path, "/web-linux-")
+	}))
+}
+
+func (l *lab) wantNoDownload() {
+	l.Helper()
+	if n := l.downloads(); n != 0 {
+		l.Errorf("%d requests for artifacts, want none", n)
+	}
+}
+
+// wantNoCalls asserts that a service ("" = any) was not called in between.
+func (l *lab) wantNoCalls(service string, from, to time.Time) {
+	l.Helper()
+	for _, c := range l.aws.Calls().All() {
+		if (service == "" || c.Service == service) && c.Time.After(from) && c.Time.Before(to) {
+			l.Errorf("%s %s %s at %s, before %s", c.Service, c.Operation, c.Path, c.Time, to)
+		}
+	}
+}
+
+// time is a timestamp that systemd has of a unit.
+func (s seen) time(t *testing.T, unit, property string) time.Time {
+	t.Helper()
+	at, err := time.Parse("Mon 2006-01-02 15:04:05.000000 MST", s.Units[unit][property])
+	must(t, err)
+	return at
+}
+
+// until waits for a condition.
+func (l *lab) until(what string, holds func() bool) {
+	l.Helper()
+	for deadline := time.Now().Add(settleLimit); !holds(); <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			l.Fatalf("after %s still not: %s", settleLimit, what)
+		}
+	}
+}
+
+// kill ends what runs of a unit by SIGKILL.
+func (c *container) kill(unit string) {
+	c.Helper()
+	killed := 0
+	must(c.T, filepath.WalkDir(c.cgroup, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "cgroup.procs" || filepath.Base(filepath.Dir(name)) != unit {
+			return err
+		}
+		pids, err := os.ReadFile(name)
+		for _, text := range strings.Fields(string(pids)) {
+			pid, bad := strconv.Atoi(text)
+			must(c.T, bad)
+			must(c.T, unix.Kill(pid, unix.SIGKILL))
+			killed++
+		}
+		return err
+	}))
+	if killed == 0 {
+		c.Fatalf("nothing runs in %s", unit)
+	}
+}
