@@ -20,8 +20,9 @@ type Agent struct {
 	Version string         // of this agent, for the report
 
 	Machine machine
-	LocalID func() (string, bool)                                  // the instance id without the network, where the machine tells
-	Connect func(*config.Config, instance.Identity) (Cloud, error) // who is zero while an image is made
+	LocalID func() (string, bool) // the instance id without the network, where the machine tells
+	// Connect makes the clients. The identity is zero while an image is made.
+	Connect func(*config.Config, instance.Identity) (Cloud, error)
 
 	Store *store.Store
 	State *os.Root // <state>

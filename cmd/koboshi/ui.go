@@ -88,13 +88,17 @@ func (u *ui) summary(r status.Report) {
 		return
 	}
 	took := status.Duration(time.Duration(r.MS) * time.Millisecond)
+	serves := "serves"
+	if r.Command == "prebake" {
+		serves = "is baked in"
+	}
 	switch {
 	case r.Verdict == status.Failed && r.Release == nil:
-		u.say("%s: nothing serves (%s, %s)", r.App, u.paint(red, "failed"), took)
+		u.say("%s: nothing %s (%s, %s)", r.App, serves, u.paint(red, "failed"), took)
 	case r.Release == nil:
 		u.say("%s: nothing installed (%s, %s)", r.App, r.Verdict, took)
 	default:
-		u.say("%s %s serves (%s, %s)%s", r.App, r.Release.Version, u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
+		u.say("%s %s %s (%s, %s)%s", r.App, r.Release.Version, serves, u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
 	}
 }
 

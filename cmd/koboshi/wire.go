@@ -65,7 +65,11 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 	if err != nil {
 		return agent.Cloud{}, err
 	}
-	settings = forInstance(settings, metadata, who.Region)
+	region, err := regionOf(ctx, settings, cfg, metadata, who)
+	if err != nil {
+		return agent.Cloud{}, err
+	}
+	settings = forInstance(settings, metadata, region)
 	o := &origin{trust: trust, app: cfg.App}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)

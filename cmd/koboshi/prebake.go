@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/spf13/cobra"
+
+	"koboshi/agent"
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+)
+
+func (c *cli) prebake() *cobra.Command {
+	var o agent.PrebakeOptions
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "prebake",
+		Short: "install what the channel names into the image that is being made",
+		Long: "Do everything of a boot but starting: what the channel names is installed and current, as\n" +
+			"a candidate that has to pass the gate wherever the image is launched. A launch then\n" +
+			"downloads nothing while the channel still names it, and may fall back to it for as long as\n" +
+			"fallback.max_age after the baking. Region and credentials come from the environment, else\n" +
+			"from the metadata of the instance that bakes; no hook is told and nothing is started." +
+			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
+				diskFailed, isLocked, tooLate, bug, interrupted),
+		Example: "  koboshi prebake\n  koboshi prebake --channel canary --json",
+		GroupID: forImage,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.runAgent(cmd.Context(), asJSON, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+				return a.Prebake(ctx, o)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&o.Channel, "channel", "", "another `channel` of those that the configuration allows")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+// builderPatience bounds the search for metadata on a machine that may have
+// none.
+const builderPatience = 10 * time.Second
+
+// regionOf is where an identified instance is. Without an identity, as when an
+// image is made, the machine is asked only where nothing else tells.
+func regionOf(ctx context.Context, settings aws.Config, cfg *config.Config, metadata *instance.Metadata, who instance.Identity) (string, error) {
+	if who.Region != "" || settings.Region != "" || !slices.ContainsFunc(cfg.Source, inS3) {
+		return who.Region, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, builderPatience)
+	defer cancel()
+	who, err := metadata.Identity(ctx)
+	if err != nil {
+		return "", hinted{marked{fmt.Errorf("no AWS region is set, nor told by metadata: %w", err), instance.ErrUnreachable},
+			"set AWS_REGION to the bucket's region, or bake on an EC2 instance"}
+	}
+	return who.Region, nil
+}
+
+func inS3(source string) bool { return strings.HasPrefix(source, "s3://") }
