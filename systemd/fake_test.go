@@ -28,6 +28,7 @@ type fakeSystemd struct {
 	units map[string]*fakeUnit // what systemd has loaded or can load
 	own   string               // the unit this process is in; "" = none
 	jobs  []sdbus.JobStatus    // queued by others
+	times map[string]uint64    // the manager's own time stamps, in microseconds
 	busy  bool                 // ListJobs fails
 	calls []string
 	conns []*dbus.Conn
@@ -95,6 +96,9 @@ func (f *fakeSystemd) serve(end io.ReadWriteCloser) error {
 		return err
 	}
 	if err := server.Export(&managerObject{f}, managerPath, managerName); err != nil {
+		return err
+	}
+	if err := server.Export(&managerProperties{f}, managerPath, "org.freedesktop.DBus.Properties"); err != nil {
 		return err
 	}
 	if err := server.ExportSubtree(&unitObject{f}, unitPrefix, "org.freedesktop.DBus.Properties"); err != nil {
@@ -186,6 +190,16 @@ func (o *managerObject) Reload() *dbus.Error {
 	return nil
 }
 
+func (o *managerObject) LinkUnitFiles(files []string, runtime, force bool) ([]sdbus.LinkUnitFileChange, *dbus.Error) {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	o.f.calls = append(o.f.calls, fmt.Sprintf("link %s runtime %v force %v", strings.Join(files, " "), runtime, force))
+	if o.f.busy {
+		return nil, dbus.NewError("org.freedesktop.DBus.Error.FileNotFound", []any{"No such file or directory"})
+	}
+	return []sdbus.LinkUnitFileChange{}, nil
+}
+
 func (o *managerObject) ListJobs() ([]sdbus.JobStatus, *dbus.Error) {
 	o.f.mu.Lock()
 	defer o.f.mu.Unlock()
@@ -230,6 +244,19 @@ func (f *fakeSystemd) emitRemoved(job dbus.ObjectPath, unit, result string) {
 
 func noSuchUnit(unit string) *dbus.Error {
 	return dbus.NewError("org.freedesktop.systemd1.NoSuchUnit", []any{"Unit " + unit + " not found."})
+}
+
+// managerProperties has org.freedesktop.DBus.Properties of PID 1 itself.
+type managerProperties struct{ f *fakeSystemd }
+
+func (o *managerProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	at, known := o.f.times[name]
+	if !known {
+		return dbus.Variant{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{"Unknown property or interface."})
+	}
+	return dbus.MakeVariant(at), nil
 }
 
 // unitObject has org.freedesktop.DBus.Properties of every unit.

@@ -72,6 +72,17 @@ func (m *Manager) Close() {
 	m.cancel()
 }
 
+// Link makes the unit file at an absolute path known to systemd under its own
+// name, in place of what had the name before (systemctl link). The file is read
+// where it lies, and again with every [Manager.Reload].
+func (m *Manager) Link(ctx context.Context, path string) error {
+	const lasting, replace = false, true
+	if _, err := m.conn.LinkUnitFilesContext(ctx, []string{path}, lasting, replace); err != nil {
+		return fmt.Errorf("link %s: %w", path, err)
+	}
+	return m.Reload(ctx)
+}
+
 // Reload makes systemd read its unit files again (systemctl daemon-reload).
 func (m *Manager) Reload(ctx context.Context) error {
 	if err := m.conn.ReloadContext(ctx); err != nil {

@@ -43,8 +43,9 @@ type Install struct {
 
 // Service says how the app is started: exactly one of the two is set.
 type Service struct {
-	Unit    string   `toml:"unit"`    // a systemd unit
-	Restart []string `toml:"restart"` // a command that (re)starts the app and returns
+	Unit     string   `toml:"unit"`      // a systemd unit
+	UnitFile string   `toml:"unit_file"` // where the release brings that unit itself: a path inside the tree, or ""
+	Restart  []string `toml:"restart"`   // a command that (re)starts the app and returns
 }
 
 // Health is the question that decides whether a release serves: exactly one of

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +132,9 @@ func (c *Config) validateService() error {
 		return c.at("service.unit", "%q, want a name such as %s.service", unit, c.App)
 	case len(restart) > 0 && restart[0] == "":
 		return c.at("service.restart", "the command is empty")
+	}
+	if file := c.Service.UnitFile; file != "" && (!filepath.IsLocal(file) || path.Clean(file) != file || path.Base(file) != c.Service.Unit) {
+		return c.at("service.unit_file", "%q, want a path inside the tree that ends in the name of service.unit", file)
 	}
 	return nil
 }

@@ -19,14 +19,16 @@ type unitService struct {
 	config *config.Config
 }
 
-// Restart runs the unit's job. The connection to systemd lasts as long as the
+// Restart runs the unit's job. Where the release brings the unit itself, it is
+// linked first; the link goes by way of current, so that whatever is put back
+// later brings its own unit with it. The connection to systemd lasts as long as the
 // gate watches the unit through it.
 func (s unitService) Restart(ctx context.Context, _ []string) (agent.Gate, error) {
 	manager, err := systemd.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	invocation, err := manager.Restart(ctx, s.config.Service.Unit)
+	invocation, err := s.restart(ctx, manager)
 	if err != nil {
 		manager.Close()
 		return nil, err
@@ -35,6 +37,15 @@ func (s unitService) Restart(ctx context.Context, _ []string) (agent.Gate, error
 		defer manager.Close()
 		return gateOf(s.config, override).Wait(ctx, invocation)
 	}, nil
+}
+
+func (s unitService) restart(ctx context.Context, manager *systemd.Manager) (systemd.Invocation, error) {
+	if file := s.config.Service.UnitFile; file != "" {
+		if err := manager.Link(ctx, filepath.Join(current(s.config), file)); err != nil {
+			return systemd.Invocation{}, err
+		}
+	}
+	return manager.Restart(ctx, s.config.Service.Unit)
 }
 
 // commandService starts the app by a command, where there is no systemd.

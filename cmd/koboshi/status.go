@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
+	"koboshi/systemd"
 )
 
 type statusOptions struct {
@@ -32,7 +34,7 @@ func (c *cli) status() *cobra.Command {
 		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return c.runStatus(o) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runStatus(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVar(&o.timeline, "timeline", false, "draw the steps of the last run as bars")
@@ -41,7 +43,7 @@ func (c *cli) status() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) runStatus(o statusOptions) error {
+func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return err
@@ -50,7 +52,7 @@ func (c *cli) runStatus(o statusOptions) error {
 	if err != nil {
 		return err
 	}
-	rows := status.Rows(report)
+	rows := append(machineRows(ctx, report), status.Rows(report)...)
 	if o.svg != "" {
 		if err := writeSVG(o.svg, report, rows); err != nil {
 			return err
@@ -64,6 +66,28 @@ func (c *cli) runStatus(o statusOptions) error {
 		return nil
 	}
 	return c.ui.screen(report)
+}
+
+// machineRows are the machine's own start, where the report is of a boot that
+// belongs to it: what happened before koboshi is part of the picture.
+func machineRows(ctx context.Context, r status.Report) (rows []status.Row) {
+	manager, err := systemd.Connect(ctx)
+	if err != nil {
+		return nil
+	}
+	defer manager.Close()
+	phases, err := manager.Phases(ctx)
+	if err != nil || len(phases) == 0 || r.Command != "boot" || r.Started.Before(phases[0].Start) {
+		return nil
+	}
+	end := r.Started.Add(time.Duration(r.MS) * time.Millisecond)
+	for _, p := range phases {
+		if p.End.IsZero() {
+			p.End = end
+		}
+		rows = append(rows, status.Row{Name: p.Name, Start: p.Start, End: p.End, Class: status.ClassSystem})
+	}
+	return rows
 }
 
 // lastReport is the report that the last run left.
