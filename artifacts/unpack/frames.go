@@ -69,7 +69,7 @@ func (f Frame) decode(d *zstd.Decoder, buf []byte) filled {
 	if f.Release != nil {
 		defer f.Release()
 	}
-	if f.Plain < 0 || f.Plain > MaxFrame {
+	if f.Plain > MaxFrame {
 		return filled{err: refuse("", "a zstd frame of %d plain bytes, limit %d", f.Plain, MaxFrame)}
 	}
 	if int64(cap(buf)) < f.Plain+frameSlack {
