@@ -9,10 +9,10 @@ import (
 // Limits on what a manifest may claim. They bound an agent's memory and work
 // even where a signing key was stolen.
 const (
-	MaxArtifactBytes = 1 << 40  // of one artifact, packed or unpacked
-	MaxEntries       = 10 << 20 // files, directories and links of one tree
-	MaxChunkBytes    = 8 << 20  // of one chunk, packed
-	MaxChunkPlain    = 4 << 20  // of one chunk, decoded
+	MaxArtifactBytes = 1 << 40 // of one artifact, packed or unpacked
+	MaxEntries       = 1 << 20 // files, directories and links of one tree
+	MaxChunkBytes    = 8 << 20 // of one chunk, packed
+	MaxChunkPlain    = 4 << 20 // of one chunk, decoded
 	MaxIndexBytes    = 256 << 20
 	maxPlatforms     = 64
 	maxDeltas        = 64

@@ -2,6 +2,7 @@ package dir
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 )
@@ -25,7 +26,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n, err := b.file.ReadAt(p[:min(int64(len(p)), b.left)], b.at)
 	b.at, b.left = b.at+int64(n), b.left-int64(n)
-	if err == io.EOF && b.left > 0 {
+	if errors.Is(err, io.EOF) && b.left > 0 {
 		err = io.ErrUnexpectedEOF // the file was cut after it was opened
 	}
 	return n, err

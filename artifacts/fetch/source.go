@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"koboshi/artifacts"
@@ -37,7 +36,8 @@ type ResolveError struct {
 	Err error
 }
 
-func (e *ResolveError) Error() string { return fmt.Sprintf("read %s: %v", e.Key, e.Err) }
+// Error is the cause's, which names the key.
+func (e *ResolveError) Error() string { return e.Err.Error() }
 
 // Unwrap is the cause, such as artifacts.ErrNotFound.
 func (e *ResolveError) Unwrap() error { return e.Err }
