@@ -58,6 +58,17 @@ func (l *lab) until(what string, holds func() bool) {
 	}
 }
 
+// awaitDownload returns when the agent has asked for an artifact.
+func (c *container) awaitDownload() {
+	c.Helper()
+	c.until("the download has begun", func() bool { return c.downloads() > 0 })
+}
+
+// cut ends all that runs in the machine, PID 1 included.
+func (c *container) cut() error {
+	return os.WriteFile(filepath.Join(c.cgroup, "cgroup.kill"), []byte("1"), 0)
+}
+
 // kill ends what runs of a unit by SIGKILL.
 func (c *container) kill(unit string) {
 	c.Helper()

@@ -61,18 +61,3 @@ func TestUnhealthyBaked(t *testing.T) {
 
 // impatient is an image whose gate does not wait long.
 var impatient = files{dropIn: "[health]\ntimeout = \"2s\"\n"}
-
-func TestKilled(t *testing.T) {
-	t.Parallel()
-	_, got := scenario{
-		channel: "1.0.0",
-		faults:  []awstest.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Hang: true}},
-		meanwhile: func(c *container) {
-			c.until("the download has begun", func() bool { return c.downloads() > 0 })
-			c.kill("koboshi-boot.service")
-			c.aws.Faults().Clear()
-		},
-		want: inService(status.Fresh, "1.0.0"),
-	}.run(t)
-	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
-}

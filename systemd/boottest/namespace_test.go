@@ -3,7 +3,9 @@
 package boottest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const cgroups = "/sys/fs/cgroup"
+const (
+	cgroups      = "/sys/fs/cgroup"
+	cgroupPrefix = "koboshi-boottest-" // then the test's process id
+)
 
 // leave takes the test's thread out of this machine's mount and network
 // namespaces. The thread is never given back: it ends with the test, and with
@@ -57,10 +62,24 @@ func overlay(t *testing.T, dir, base string) (root string) {
 // newCgroup makes a cgroup for one container. Its end kills all that is in it.
 func newCgroup(t *testing.T) (path string) {
 	t.Helper()
-	path, err := os.MkdirTemp(cgroups, "koboshi-boottest-")
+	removeStale(t)
+	path, err := os.MkdirTemp(cgroups, fmt.Sprintf("%s%d-", cgroupPrefix, os.Getpid()))
 	must(t, err)
 	t.Cleanup(func() { removeCgroup(t, path) })
 	return path
+}
+
+// removeStale removes what tests that were killed have left. Their containers
+// died with them.
+func removeStale(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(cgroups, cgroupPrefix+"*"))
+	must(t, err)
+	for _, path := range paths {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), cgroupPrefix), "-")
+		if _, err := os.Stat(filepath.Join("/proc", pid)); errors.Is(err, fs.ErrNotExist) {
+			removeCgroup(t, path)
+		}
+	}
 }
 
 func removeCgroup(t *testing.T, path string) {

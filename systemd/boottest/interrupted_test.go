@@ -1,0 +1,83 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/agent/awstest"
+	"koboshi/agent/status"
+)
+
+// startTimeout is a short TimeoutStartSec=.
+const startTimeout = 3 * time.Second
+
+// stuck is a download that begins and never ends.
+var stuck = []awstest.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Hang: true}}
+
+func TestAgentKilled(t *testing.T) {
+	t.Parallel()
+	_, got := scenario{
+		channel: "1.0.0",
+		faults:  stuck,
+		meanwhile: func(c *container) {
+			c.awaitDownload()
+			c.kill("koboshi-boot.service")
+			c.aws.Faults().Clear()
+		},
+		want: inService(status.Fresh, "1.0.0"),
+	}.run(t)
+	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
+}
+
+// An orderly shutdown in the middle of a launch says nothing to the hook.
+func TestShutDown(t *testing.T) {
+	t.Parallel()
+	l := interrupted(t, func(c *container) error { return c.cmd.Process.Signal(unix.SIGTERM) })
+	if exited := "koboshi-boot.service: Main process exited, code=exited, status=130"; !strings.Contains(l.journal(), exited) {
+		t.Errorf("the journal does not say %q", exited)
+	}
+}
+
+// All of a machine's processes gone at once.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	interrupted(t, (*container).cut)
+}
+
+// interrupted ends a machine while it downloads; its next boot goes on.
+func interrupted(t *testing.T, end func(*container) error) (l *lab) {
+	t.Helper()
+	l = newLab(t, standard())
+	l.promote("1.0.0")
+	l.launch("")
+	l.aws.Faults().Add(stuck[0])
+	l.aws.Calls().Reset()
+	c := l.start("exit")
+	c.awaitDownload()
+	must(t, end(c))
+	_ = c.cmd.Wait() // however it ended
+	same(t, "state", l.instance.State(), awstest.PendingWait)
+	l.aws.Faults().Clear()
+	inService(status.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
+	return l
+}
+
+// The unit's start may take longer than its timeout for as long as the agent
+// says that it lives.
+func TestSlowDownload(t *testing.T) {
+	t.Parallel()
+	slow := stuck[0]
+	slow.Hang, slow.Times, slow.Delay = false, 1, awstest.Duration(2*startTimeout)
+	_, got := scenario{
+		image:   files{bootUnit + ".d/timeout.conf": "[Service]\nTimeoutStartSec=" + startTimeout.String() + "\n"},
+		channel: "1.0.0",
+		faults:  []awstest.Fault{slow},
+		want:    inService(status.Fresh, "1.0.0"),
+	}.run(t)
+	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "0")
+}
