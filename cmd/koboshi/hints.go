@@ -51,6 +51,7 @@ var hints = []struct {
 	{instance.ErrDisabled, "instance metadata is switched off for this instance: set HttpEndpoint=enabled; the hook cannot be told, its own timeout decides"},
 	{instance.ErrHopLimit, "raise HttpPutResponseHopLimit to 2 where koboshi runs in a container; the hook cannot be told, its own timeout decides"},
 	{instance.ErrUnreachable, "is this an EC2 instance? koboshi needs IMDSv2 at 169.254.169.254; the hook cannot be told, its own timeout decides"},
+	{instance.ErrMalformed, "what answers at 169.254.169.254 is not EC2's metadata: look for a proxy or another cloud; the hook cannot be told, its own timeout decides"},
 	{instance.ErrNoCredentials, "on an instance, attach an instance profile (without it the hook cannot be told, its own timeout decides); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID"},
 	{store.ErrDisk, "look at df -h and df -i of install.root; what served before is untouched"},
 	{unpack.ErrRefused, "publish the release again from a clean tree; what served before is untouched"},
