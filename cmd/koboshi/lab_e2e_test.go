@@ -141,7 +141,9 @@ func (l *lab) bare(dir string) *box {
 	must(l.T, err)
 	must(l.T, os.WriteFile(b.path("release.pub"), key, 0o644))
 	must(l.T, b.configure(""))
-	b.override("10-quick", "[health]\nbake = \"10ms\"\n")
+	// The race detector, with which testapp is built, else waits 1 s at its exit.
+	b.override("10-quick", fmt.Sprintf("[service]\nrestart = [\"env\", \"GORACE=atexit_sleep_ms=0\", \"testapp\", \"restart\", %q, %q]\n"+
+		"[health]\nbake = \"10ms\"\n", addr, b.path("app.pid")))
 	l.Cleanup(func() { stopApp(b.path("app.pid")) })
 	return b
 }
