@@ -37,7 +37,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.boot(), c.sync(), c.status(), c.verify(),
 		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
-		c.config(), c.prebake(), c.version(),
+		c.config(), c.prebake(), c.iamPolicy(), c.version(),
 	)
 	c.wrap(root)
 	return root

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"koboshi/agent/config"
+)
+
+func policyConfig(t *testing.T, sources, group string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(`
+app = "web"
+source = [` + sources + `]
+[trust]
+keys = ["/k.pub"]
+[service]
+unit = "web.service"
+[health]
+tcp = "127.0.0.1:1"
+[lifecycle]
+group = ` + fmt.Sprintf("%q", group))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestPoliciesKeepTheGrammar holds every document against IAM's grammar for
+// identity policies, as far as koboshi uses it.
+func TestPoliciesKeepTheGrammar(t *testing.T) {
+	for _, sources := range []string{
+		`"s3://releases"`,
+		`"s3://releases/apps/"`,
+		`"s3://releases/apps", "s3://replica/deep/er"`,
+		`"s3://releases/apps", "https://mirror.example.com/apps", "file:///mnt/releases"`,
+		`"file:///mnt/releases"`,
+	} {
+		for _, group := range []string{"", "web", "web $*? (blue)"} {
+			for _, partition := range partitions {
+				cfg := policyConfig(t, sources, group)
+				checkPolicy(t, partition, arns{partition}.instance(cfg))
+				if p := (arns{partition}).publisher(cfg); len(p.Statement) > 0 {
+					checkPolicy(t, partition, p)
+				}
+			}
+		}
+	}
+}
+
+var (
+	sidPattern    = regexp.MustCompile(`^[A-Za-z0-9]+$`)
+	actionPattern = regexp.MustCompile(`^(s3|autoscaling):[A-Z][A-Za-z]+$`)
+)
+
+func checkPolicy(t *testing.T, partition string, p policy) {
+	t.Helper()
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Version   string
+		Statement []map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	if document.Version != "2012-10-17" || len(document.Statement) == 0 {
+		t.Fatalf("version %q, %d statements", document.Version, len(document.Statement))
+	}
+	sids := map[string]bool{}
+	for i, raw := range document.Statement {
+		for key := range raw {
+			if !slices.Contains([]string{"Sid", "Effect", "Action", "Resource", "Condition"}, key) {
+				t.Errorf("statement %d has %q", i, key)
+			}
+		}
+		if string(raw["Condition"]) == "null" {
+			t.Errorf("statement %d has an empty condition", i)
+		}
+		checkStatement(t, partition, p.Statement[i])
+		sids[p.Statement[i].Sid] = true
+	}
+	if len(sids) != len(p.Statement) {
+		t.Errorf("a Sid stands twice: %s", text)
+	}
+}
+
+func checkStatement(t *testing.T, partition string, s statement) {
+	t.Helper()
+	if s.Effect != "Allow" || !sidPattern.MatchString(s.Sid) || len(s.Action) == 0 || len(s.Resource) == 0 {
+		t.Errorf("statement %+v", s)
+	}
+	for _, action := range s.Action {
+		if !actionPattern.MatchString(action) {
+			t.Errorf("%s: action %q", s.Sid, action)
+		}
+	}
+	for _, resource := range s.Resource {
+		if resource == "*" && s.Sid == "Describe" {
+			continue // nothing smaller is possible
+		}
+		if parts := strings.SplitN(resource, ":", 6); len(parts) != 6 || parts[0] != "arn" || parts[1] != partition || parts[5] == "*" {
+			t.Errorf("%s: resource %q", s.Sid, resource)
+		}
+	}
+}
+
+func TestPolicyTakesNamesLiterally(t *testing.T) {
+	p := arns{"aws"}.instance(policyConfig(t, `"s3://releases/a*b"`, "web?"))
+	for sid, want := range map[string]string{
+		"Releases": "arn:aws:s3:::releases/a${*}b/web/*",
+		"Hooks":    "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/web${?}",
+	} {
+		i := slices.IndexFunc(p.Statement, func(s statement) bool { return s.Sid == sid })
+		if got := p.Statement[i].Resource; !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: %q, want %q", sid, got, want)
+		}
+	}
+}
