@@ -69,7 +69,7 @@ func startGateway(t *testing.T) (url string) {
 	go func() { exited <- cmd.Wait() }()
 	t.Cleanup(func() {
 		cancel()
-		<-exited
+		_ = <-exited // killed, as its error says
 	})
 	awaitPort(t, addr, exited)
 	return "http://" + addr
