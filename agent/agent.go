@@ -40,8 +40,9 @@ type Agent struct {
 
 // Cloud is what only an identified and configured machine can talk to.
 type Cloud struct {
-	Releases releases
-	Hooks    hooks
+	Releases  releases
+	Artifacts artifactSource
+	Hooks     hooks
 }
 
 // machine is what tells who this instance is.
@@ -51,19 +52,24 @@ type machine interface {
 	TargetState(ctx context.Context) (string, error) // "" = not in a group
 }
 
-// releases is where an app's documents and artifacts come from. It yields only
-// what was verified.
+// releases is where an app's documents come from. It yields only what was
+// verified.
 type releases interface {
 	Pointer(ctx context.Context, channel string) (*artifacts.VerifiedPointer, error)
 	Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error)
-	Artifact(ctx context.Context, a artifacts.Artifact, s *status.Span) (Artifact, error)
 }
 
-// Artifact is one artifact as it comes in.
-type Artifact struct {
-	Content store.Content
-	Index   []byte // the release's own index, verified; nil where it has none
-	Close   func() error
+// artifactSource is where the bytes of a release come from, once its manifest
+// is believed.
+type artifactSource interface {
+	Blob(ctx context.Context, b artifacts.Blob) ([]byte, error)
+	Open(ctx context.Context, a artifacts.Artifact, s *status.Span) Content
+}
+
+// Content is one artifact as it comes in. It must be closed.
+type Content interface {
+	store.Content
+	Close() error
 }
 
 // hooks is the Auto Scaling group's side of a launch.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"koboshi/agent/status"
+	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
 
@@ -21,6 +22,7 @@ func (r *run) converge(ctx context.Context) outcome {
 		if err = r.bring(ctx, t); err != nil {
 			break
 		}
+		r.force = false // once is enough
 		next, moved := r.moved(ctx, t)
 		if !moved || round == maxRounds {
 			return outcome{verdict: r.verdict()}
@@ -50,20 +52,21 @@ func (r *run) verdict() status.Verdict {
 // already holds is not done again.
 func (r *run) bring(ctx context.Context, t target) error {
 	rel, err := r.install(ctx, t)
-	if err != nil || r.up == rel.ID() {
+	if err != nil || r.up == rel.ID() && !r.force {
 		return err
 	}
 	return r.serve(ctx, rel)
 }
 
-// install puts the release beside the others, unless it is there.
+// install puts the release beside the others, unless it is there. With force
+// being there is not enough: the tree has to be what was published.
 func (r *run) install(ctx context.Context, t target) (store.Release, error) {
-	rel, ok, err := r.Store.Find(t.manifest)
+	rel, found, err := r.Store.Find(t.manifest)
 	if err != nil {
 		return store.Release{}, err
 	}
-	if ok {
-		return rel, r.Store.MarkSeen(rel, t.pointer, r.Now())
+	if found && (!r.force || r.intact(ctx, rel)) {
+		return rel, r.seen(rel, t)
 	}
 	err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
 		rel, err = r.stage(ctx, t, s)
@@ -71,6 +74,33 @@ func (r *run) install(ctx context.Context, t target) (store.Release, error) {
 	})
 	r.installed = r.installed || err == nil
 	return rel, err
+}
+
+// seen records that the channel still names the release, where it was asked.
+func (r *run) seen(rel store.Release, t target) error {
+	if t.pointer == nil {
+		return nil
+	}
+	return r.Store.MarkSeen(rel, t.pointer, r.Now())
+}
+
+// intact hashes a tree again. One that cannot be held against its index is as
+// good as altered.
+func (r *run) intact(ctx context.Context, rel store.Release) bool {
+	var diff store.Diff
+	err := r.steps.Do(ctx, "verify", func(ctx context.Context, _ *status.Span) (err error) {
+		diff, err = r.Store.Verify(ctx, rel, r.Trust)
+		return err
+	})
+	if err != nil {
+		r.warn("%s could not be verified and is installed again: %v", rel.Version(), err)
+		return false
+	}
+	if !diff.Clean() {
+		r.warn("%s was changed here and is installed again: %d files altered, %d added, %d removed",
+			rel.Version(), len(diff.Altered), len(diff.Added), len(diff.Removed))
+	}
+	return diff.Clean()
 }
 
 func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Release, err error) {
@@ -81,14 +111,22 @@ func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Re
 	if err := r.Store.CheckSpace(a); err != nil {
 		return rel, err
 	}
-	s.SetTotal(a.Size)
-	artifact, err := r.cloud.Releases.Artifact(ctx, a, s)
+	index, err := r.index(ctx, a)
 	if err != nil {
 		return rel, err
 	}
-	defer func() { err = errors.Join(err, artifact.Close()) }()
+	s.SetTotal(a.Size)
+	content := r.cloud.Artifacts.Open(ctx, a, s)
+	defer func() { err = errors.Join(err, content.Close()) }()
 	return r.Store.Stage(ctx, store.Input{
-		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(),
-		Index: artifact.Index, Content: artifact.Content,
+		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(), Index: index, Content: content,
 	})
+}
+
+// index is the release's own, nil where it has none.
+func (r *run) index(ctx context.Context, a artifacts.Artifact) ([]byte, error) {
+	if a.Index == nil {
+		return nil, nil
+	}
+	return r.cloud.Artifacts.Blob(ctx, *a.Index)
 }

@@ -1,5 +1,33 @@
 package agent
 
+import (
+	"context"
+	"errors"
+
+	"koboshi/agent/status"
+)
+
+// ErrNotLaunched tells that no boot has been through here, so that there is
+// nothing to hold.
+var ErrNotLaunched = errors.New("this machine has not been through a boot")
+
+// Hold keeps the machine at the release that serves, or with nil lets it follow
+// its channel again. It asks nothing of the network. A hold belongs to the
+// instance: it does not count on one that is made from its disk.
+func (a *Agent) Hold(ctx context.Context, hold *status.Hold) error {
+	r := a.begin("hold")
+	unlock, err := r.lock(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if r.state.Instance == "" {
+		return ErrNotLaunched
+	}
+	r.state.Hold = hold
+	return r.state.Save(r.State)
+}
+
 // held tells why this machine keeps its release, if it does.
 func (r *run) held() (reason string, held bool) {
 	if r.state.Hold.Active(r.Now()) {

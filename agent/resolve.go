@@ -9,14 +9,18 @@ import (
 	"koboshi/artifacts/store"
 )
 
-// target is what the channel names, proven.
+// target is what shall run here, proven.
 type target struct {
-	pointer  *artifacts.VerifiedPointer
+	pointer  *artifacts.VerifiedPointer // nil where it was asked for by version
 	manifest *artifacts.VerifiedManifest
 }
 
-// resolve asks the channel for its release.
+// resolve asks the channel for its release, or the source for the one that was
+// asked for by version.
 func (r *run) resolve(ctx context.Context, s *status.Span) (target, error) {
+	if r.pin != "" {
+		return r.release(ctx, nil, artifacts.Reference{App: r.config.App, Version: r.pin})
+	}
 	pointer, err := r.pointer(ctx, s)
 	if err != nil {
 		return target{}, err
@@ -44,7 +48,11 @@ func (r *run) pointer(ctx context.Context, s *status.Span) (*artifacts.VerifiedP
 }
 
 func (r *run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) (target, error) {
-	manifest, err := r.cloud.Releases.Manifest(ctx, pointer.Reference())
+	return r.release(ctx, pointer, pointer.Reference())
+}
+
+func (r *run) release(ctx context.Context, pointer *artifacts.VerifiedPointer, ref artifacts.Reference) (target, error) {
+	manifest, err := r.cloud.Releases.Manifest(ctx, ref)
 	if err != nil {
 		return target{}, err
 	}
@@ -56,6 +64,9 @@ func (r *run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) 
 // moved asks once more what the channel names. A channel that cannot be read
 // now has been read a moment ago: what it named then is what counts.
 func (r *run) moved(ctx context.Context, t target) (*artifacts.VerifiedPointer, bool) {
+	if t.pointer == nil {
+		return nil, false // nobody asked it
+	}
 	var next *artifacts.VerifiedPointer
 	err := r.steps.Do(ctx, "recheck", func(ctx context.Context, s *status.Span) (err error) {
 		next, err = r.pointer(ctx, s)
@@ -76,16 +87,23 @@ func (r *run) learnSequences() error {
 		return err
 	}
 	for _, rel := range releases {
-		channel, _ := rel.Channel()
-		p, err := r.Trust.Pointer(rel.Pointer(), r.config.App, channel)
-		if err != nil {
-			continue // it was asked for by version, or by keys that no longer count
-		}
-		if sequenceOf(r.state, channel).Number < p.Sequence().Number {
+		p, channel := r.pointerOf(rel)
+		if p != nil && sequenceOf(r.state, channel).Number < p.Sequence().Number {
 			r.setSequence(channel, p.Sequence())
 		}
 	}
 	return nil
+}
+
+// pointerOf is the pointer that lies beside a release, verified again; nil for
+// one that was asked for by version, or signed by keys that no longer count.
+func (r *run) pointerOf(rel store.Release) (p *artifacts.VerifiedPointer, channel string) {
+	channel, _ = rel.Channel()
+	p, err := r.Trust.Pointer(rel.Pointer(), r.config.App, channel)
+	if err != nil {
+		return nil, channel
+	}
+	return p, channel
 }
 
 func sequenceOf(s status.State, channel string) artifacts.Sequence {
@@ -105,6 +123,9 @@ func (r *run) setSequence(channel string, s artifacts.Sequence) {
 }
 
 func (t target) describe() *status.Release {
-	p := t.pointer.Pointer()
-	return &status.Release{Version: p.Version, ManifestSHA256: t.manifest.SHA256().String(), Sequence: p.Sequence}
+	out := &status.Release{Version: t.manifest.Manifest().Version, ManifestSHA256: t.manifest.SHA256().String()}
+	if t.pointer != nil {
+		out.Sequence = t.pointer.Sequence().Number
+	}
+	return out
 }

@@ -29,6 +29,9 @@ type run struct {
 	steps  *status.Timeline
 	report status.Report
 
+	pin   string // the version that is asked for in place of the channel's, "" = none
+	force bool   // what serves already is verified and started anew
+
 	up        string // the ID of the release that is known to be up and healthy, "" = none
 	installed bool   // this run has installed a release
 }
@@ -136,8 +139,9 @@ func (r *run) end(ctx context.Context, out outcome) (status.Report, error) {
 		out.err = because(endedBy(ctx), out.err)
 	}
 	r.describe(out)
-	if err := r.report.Save(r.State); err != nil && out.err == nil {
-		out.err = fmt.Errorf("report: %w", err)
+	err := errors.Join(r.report.Save(r.State), status.Remember(r.State, r.report))
+	if err != nil && out.err == nil {
+		out.err = fmt.Errorf("report: %w: %w", store.ErrDisk, err)
 	}
 	return r.report, out.err
 }
@@ -174,6 +178,7 @@ func (r *run) describe(out outcome) {
 	if previous, found, err := r.Store.Previous(); found && err == nil {
 		rep.Previous = installed(previous)
 	}
+	rep.Hold = r.state.Hold
 	if err := errors.Join(out.err, out.cause); err != nil {
 		rep.Error = r.Explain(err)
 	}

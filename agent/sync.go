@@ -9,7 +9,9 @@ import (
 
 // SyncOptions are the choices of a [Agent.Sync].
 type SyncOptions struct {
-	Wait bool // for another run to end, instead of giving up at once
+	Wait    bool   // for another run to end, instead of giving up at once
+	Version string // install this version in place of the channel's, for this run
+	Force   bool   // verify what serves already, repair it, and start the app anew
 }
 
 // Sync converges a live machine to its channel. It never signals a hook, and
@@ -24,6 +26,7 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) 
 	}
 	defer unlock()
 
+	r.pin, r.force = o.Version, o.Force
 	if err := r.discover(ctx); err != nil {
 		return r.end(ctx, failed(err))
 	}
@@ -48,7 +51,7 @@ func (r *run) follow(ctx context.Context) outcome {
 	if err != nil {
 		return failed(err)
 	}
-	if reason, held := r.held(); held && had {
+	if reason, held := r.held(); held && had && r.pin == "" {
 		r.warn("held: %s", reason)
 		return outcome{verdict: status.Held}
 	}

@@ -158,7 +158,7 @@ func (w *world) agent() (*agent.Agent, func()) {
 			Files: w.config(), Version: "0.1.0", Machine: machine{w},
 			LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
 			Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
-				return agent.Cloud{Releases: channel{w, trust}, Hooks: group{w}}, nil
+				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Hooks: group{w}}, nil
 			},
 			Store: s, State: state, Run: run, Trust: trust,
 			Service: service{w}, Ready: func() error { w.ready++; return nil },
@@ -283,10 +283,14 @@ func (c channel) Manifest(_ context.Context, ref artifacts.Reference) (*artifact
 	return c.trust.Manifest(c.manifests[ref.Version], ref)
 }
 
-func (c channel) Artifact(_ context.Context, a artifacts.Artifact, s *status.Span) (agent.Artifact, error) {
+func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
+	return nil, fmt.Errorf("%s: %w", b.Key, artifacts.ErrNotFound)
+}
+
+func (c channel) Open(_ context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
 	c.fetches++
 	s.AddBytes(a.Size)
-	return agent.Artifact{Content: &content{data: c.contents[a.Key], fail: c.contentErr}, Close: func() error { return nil }}, nil
+	return &content{data: c.contents[a.Key], fail: c.contentErr}
 }
 
 // content brings an artifact in two pieces, or one and an error.
@@ -295,6 +299,8 @@ type content struct {
 	fail error
 	step int
 }
+
+func (c *content) Close() error { return nil }
 
 func (c *content) Next(context.Context) (unpack.Frame, error) {
 	half := len(c.data) / 2

@@ -78,6 +78,7 @@ type Report struct {
 	Instance  Instance  `json:"instance"`
 	Lifecycle Lifecycle `json:"lifecycle"`
 	NodeID    *int      `json:"node_id,omitzero"`
+	Hold      *Hold     `json:"hold,omitzero"`
 	Steps     []Step    `json:"steps"`
 	Error     *Error    `json:"error,omitzero"`
 	Warnings  []string  `json:"warnings,omitzero"`

@@ -36,15 +36,7 @@ func (d Diff) Clean() bool { return len(d.Altered)+len(d.Added)+len(d.Removed) =
 // Errors are artifacts.ErrUntrusted for a manifest that does not hold any
 // more, artifacts.ErrIntegrity for such an index, and [ErrDisk].
 func (s *Store) Verify(ctx context.Context, r Release, trust artifacts.Trust) (Diff, error) {
-	m, err := s.Manifest(r, trust)
-	if err != nil {
-		return Diff{}, err
-	}
-	a, err := m.Manifest().Artifact(r.made.OS, r.made.Arch)
-	if err != nil {
-		return Diff{}, err
-	}
-	entries, err := s.index(r, a)
+	entries, err := s.entriesOf(r, trust)
 	if err != nil {
 		return Diff{}, err
 	}
@@ -60,7 +52,7 @@ func (s *Store) Verify(ctx context.Context, r Release, trust artifacts.Trust) (D
 // says it.
 func (s *Store) index(r Release, a artifacts.Artifact) ([]unpack.Entry, error) {
 	if a.Format == artifacts.File {
-		return []unpack.Entry{{Path: r.App(), Type: unpack.TypeFile, Mode: 0o755, Size: a.Size, SHA256: a.SHA256.String()}}, nil
+		return []unpack.Entry{executable(r.App(), a)}, nil
 	}
 	data, err := s.readMeta(r.id, indexFile, artifacts.MaxIndexBytes)
 	if err != nil {

@@ -100,15 +100,10 @@ func (o *origin) Manifest(ctx context.Context, ref artifacts.Reference) (*artifa
 	return fetch.Manifest(ctx, o.active, o.trust, ref)
 }
 
-// Artifact begins to fetch an artifact, and its index beside it.
-func (o *origin) Artifact(ctx context.Context, a artifacts.Artifact, s *status.Span) (agent.Artifact, error) {
-	var index []byte
-	if a.Index != nil {
-		var err error
-		if index, err = fetch.Blob(ctx, o.active, *a.Index); err != nil {
-			return agent.Artifact{}, err
-		}
-	}
-	download := fetch.Open(ctx, o.active, a, fetch.Options{Progress: s.AddBytes, Attempts: s.Attempt})
-	return agent.Artifact{Content: download, Index: index, Close: download.Close}, nil
+func (o *origin) Blob(ctx context.Context, b artifacts.Blob) ([]byte, error) {
+	return fetch.Blob(ctx, o.active, b)
+}
+
+func (o *origin) Open(ctx context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
+	return fetch.Open(ctx, o.active, a, fetch.Options{Progress: s.AddBytes, Attempts: s.Attempt})
 }

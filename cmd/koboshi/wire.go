@@ -78,7 +78,7 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 		}
 		o.sources = append(o.sources, source)
 	}
-	return agent.Cloud{Releases: o, Hooks: asg.New(settings)}, nil
+	return agent.Cloud{Releases: o, Artifacts: o, Hooks: asg.New(settings)}, nil
 }
 
 // localID is the instance id that the firmware tells. Where the environment

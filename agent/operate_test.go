@@ -1,0 +1,227 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/health"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+)
+
+func (w *world) syncWith(o agent.SyncOptions) (status.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, o) })
+}
+
+func (w *world) rollback() (status.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		return a.Rollback(ctx, status.Hold{Reason: "2 is slow", By: "ops"})
+	})
+}
+
+func (w *world) hold(hold *status.Hold) error {
+	a, done := w.agent()
+	defer done()
+	return a.Hold(w.t.Context(), hold)
+}
+
+// twice is a live machine on which 1 and then 2 have served.
+func twice(w *world) {
+	live(w)
+	_, _ = w.sync()
+}
+
+func TestRollback(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		when func(*world)
+		want result
+		held bool
+	}{
+		{"to what served before", func(*world) {}, result{status.Held, nil, "1", "1", nil}, true},
+		{"which was altered", func(w *world) { w.alter("1") }, result{status.Held, nil, "1", "1", nil}, true},
+		{"which was altered and cannot be had", func(w *world) { w.alter("1"); w.contentErr = cutOff }, result{status.Stale, cutOff, "2", "2", nil}, false},
+		{"which is ill now", func(w *world) { w.ill["1"] = true }, result{status.Failed, health.ErrUnhealthy, "2", "2", nil}, false},
+		{"of which there is none", func(w *world) { w.remove("opt/previous") }, result{status.Failed, agent.ErrNoPrevious, "2", "2", nil}, false},
+		{"without a channel", func(w *world) { w.pointerErr = noChannel }, result{status.Held, nil, "1", "1", nil}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			twice(w)
+			tt.when(w)
+			report, err := w.rollback()
+			w.check(t, report, err, tt.want)
+			w.contentErr, w.pointerErr, w.ill = nil, nil, map[string]bool{}
+			again, err := w.sync()
+			if held := again.Verdict == status.Held; err != nil || held != tt.held {
+				t.Errorf("the next sync ends as %q (%v), want held %v", again.Verdict, err, tt.held)
+			}
+		})
+	}
+}
+
+func TestRollbackRepairsBeforeItServes(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	w.alter("1")
+	if _, err := w.rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.app(t); got != "#!/bin/sh\necho 1\n" {
+		t.Errorf("the tree that serves holds %q", got)
+	}
+}
+
+func TestHoldAndUnhold(t *testing.T) {
+	w := newWorld(t)
+	if err := w.hold(&status.Hold{Reason: "x"}); !errors.Is(err, agent.ErrNotLaunched) {
+		t.Errorf("before any boot: %v", err)
+	}
+	live(w)
+	if err := w.hold(&status.Hold{Reason: "incident", Until: w.now.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := w.sync()
+	w.check(t, report, err, result{status.Held, nil, "1", "1", nil})
+	if report.Hold == nil || report.Hold.Reason != "incident" {
+		t.Errorf("the report tells of hold %+v", report.Hold)
+	}
+	w.now = w.now.Add(2 * time.Hour)
+	report, err = w.sync()
+	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+
+	if err := w.hold(&status.Hold{Reason: "for good"}); err != nil {
+		t.Fatal(err)
+	}
+	w.release("3")
+	report, err = w.sync()
+	w.check(t, report, err, result{status.Held, nil, "2", "2", nil})
+	if err := w.hold(nil); err != nil {
+		t.Fatal(err)
+	}
+	report, err = w.sync()
+	w.check(t, report, err, result{status.Fresh, nil, "3", "3", nil})
+}
+
+func TestSyncToAVersion(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	w.publish("7")
+	report, err := w.syncWith(agent.SyncOptions{Version: "7"})
+	w.check(t, report, err, result{status.Fresh, nil, "7", "7", nil})
+
+	w.pointerErr = noChannel // is not asked
+	report, err = w.syncWith(agent.SyncOptions{Version: "1"})
+	w.check(t, report, err, result{status.Current, nil, "1", "1", nil})
+
+	w.pointerErr = nil
+	report, err = w.sync()
+	w.check(t, report, err, result{status.Current, nil, "2", "2", nil})
+}
+
+func TestSyncToAVersionBeatsAHold(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	if err := w.hold(&status.Hold{Reason: "stay"}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := w.syncWith(agent.SyncOptions{Version: "1"})
+	w.check(t, report, err, result{status.Current, nil, "1", "1", nil})
+}
+
+func TestSyncToAVersionOfAnotherApp(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	w.manifests["9"] = w.manifests["1"] // signed, but for version 1
+	report, err := w.syncWith(agent.SyncOptions{Version: "9"})
+	w.check(t, report, err, result{status.Failed, artifacts.ErrUntrusted, "1", "1", nil})
+}
+
+func TestForceRepairs(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	w.alter("2")
+	w.fetches, w.restarts = 0, 0
+	report, err := w.syncWith(agent.SyncOptions{Force: true})
+	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	if got := w.app(t); got != "#!/bin/sh\necho 2\n" || w.fetches != 1 || w.restarts != 1 {
+		t.Errorf("the tree holds %q after %d downloads and %d restarts", got, w.fetches, w.restarts)
+	}
+	w.fetches, w.restarts = 0, 0
+	report, err = w.syncWith(agent.SyncOptions{Force: true})
+	w.check(t, report, err, result{status.Current, nil, "2", "2", nil})
+	if w.fetches != 0 || w.restarts != 1 {
+		t.Errorf("%d downloads and %d restarts for a tree that is whole", w.fetches, w.restarts)
+	}
+}
+
+func TestPlan(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	plan := func(o agent.SyncOptions) agent.Plan {
+		t.Helper()
+		a, done := w.agent()
+		defer done()
+		p, err := a.Plan(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := plan(agent.SyncOptions{})
+	if p.Release.Version != "1" || p.Target.Version != "2" || p.Fetch == 0 || len(p.Files.Altered) != 1 || len(p.Files.Added)+len(p.Files.Removed) != 0 {
+		t.Errorf("plan %+v", p)
+	}
+	if w.current() != "1" || w.fetches != 1 {
+		t.Errorf("planning has changed the machine: current %q, %d downloads", w.current(), w.fetches)
+	}
+	if p := plan(agent.SyncOptions{Version: "1"}); p.Fetch != 0 || !p.Files.Clean() {
+		t.Errorf("plan for what serves: %+v", p)
+	}
+	w.tags["koboshi:hold"] = "why"
+	if p := plan(agent.SyncOptions{}); p.Held != "why" {
+		t.Errorf("plan on a held machine: %+v", p)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	w.ill["3"] = true
+	w.release("3")
+	_, _ = w.sync()
+	runs, err := status.LoadHistory(w.open("state"))
+	if err != nil || len(runs) != 3 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	last := runs[0]
+	if last.Command != "sync" || last.Verdict != status.Failed || last.Version != "2" || last.Target != "3" || last.Error == nil || runs[2].Command != "boot" {
+		t.Errorf("history %+v", runs)
+	}
+}
+
+// alter edits the app of an installed version in place.
+func (w *world) alter(version string) {
+	w.t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.dir, "opt/releases", version+"-*", "web"))
+	if err != nil || len(found) != 1 {
+		w.t.Fatalf("the tree of %s: %v, %v", version, found, err)
+	}
+	if err := os.WriteFile(found[0], []byte("evil"), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) app(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, "opt/current/web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

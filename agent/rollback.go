@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"koboshi/agent/status"
+	"koboshi/artifacts/store"
+)
+
+// ErrNoPrevious tells that no release served here before the current one.
+var ErrNoPrevious = errors.New("no release served here before this one")
+
+// Rollback goes back to the release that served before, by the same gate as any
+// other, and holds the machine there: the next sync would bring back what was
+// rolled back. A previous tree that was altered meanwhile is installed again.
+// Where it does not pass the gate, what served goes on serving, and nothing is
+// held.
+func (a *Agent) Rollback(ctx context.Context, hold status.Hold) (status.Report, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	defer cancel()
+	r := a.begin("rollback")
+	unlock, err := r.lock(ctx, false)
+	if err != nil {
+		return r.refuse(err)
+	}
+	defer unlock()
+
+	if err := r.discover(ctx); err != nil {
+		return r.end(ctx, failed(err))
+	}
+	return r.end(ctx, r.rollBack(ctx, hold))
+}
+
+func (r *run) rollBack(ctx context.Context, hold status.Hold) outcome {
+	previous, found, err := r.Store.Previous()
+	if err != nil || !found {
+		return failed(errors.Join(ErrNoPrevious, err))
+	}
+	before, had := r.current()
+	if err := r.stepBack(ctx, previous); err != nil {
+		return r.settleLive(ctx, failed(err), before, had)
+	}
+	r.state.Hold = &hold
+	if err := r.state.Save(r.State); err != nil {
+		return failed(err)
+	}
+	return outcome{verdict: status.Held}
+}
+
+// stepBack serves an earlier release, once its tree is what was published.
+func (r *run) stepBack(ctx context.Context, rel store.Release) error {
+	manifest, err := r.Store.Manifest(rel, r.Trust)
+	if err != nil {
+		return err
+	}
+	pointer, _ := r.pointerOf(rel)
+	t := target{pointer, manifest}
+	r.report.Target = t.describe()
+	if !r.intact(ctx, rel) {
+		err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
+			rel, err = r.stage(ctx, t, s)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.serve(ctx, rel)
+}
