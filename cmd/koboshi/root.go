@@ -35,9 +35,9 @@ func (c *cli) root() *cobra.Command {
 		&cobra.Group{ID: forImage, Title: "For the AMI:"},
 	)
 	root.AddCommand(
-		c.boot(), c.sync(), c.status(), c.verify(),
+		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(),
 		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
-		c.config(), c.prebake(), c.iamPolicy(), c.version(),
+		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.version(),
 	)
 	c.wrap(root)
 	return root
