@@ -69,7 +69,7 @@ func startGateway(t *testing.T) (url string) {
 	go func() { exited <- cmd.Wait() }()
 	t.Cleanup(func() {
 		cancel()
-		_ = <-exited // killed, as its error says
+		t.Logf("versitygw ended: %v", <-exited)
 	})
 	awaitPort(t, addr, exited)
 	return "http://" + addr
