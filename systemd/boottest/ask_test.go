@@ -69,8 +69,8 @@ func (c *container) cut() error {
 	return os.WriteFile(filepath.Join(c.cgroup, "cgroup.kill"), []byte("1"), 0)
 }
 
-// kill ends what runs of a unit by SIGKILL.
-func (c *container) kill(unit string) {
+// kill sends a signal to all that runs of a unit.
+func (c *container) kill(unit string, signal unix.Signal) {
 	c.Helper()
 	killed := 0
 	must(c.T, filepath.WalkDir(c.cgroup, func(name string, d fs.DirEntry, err error) error {
@@ -81,7 +81,7 @@ func (c *container) kill(unit string) {
 		for _, text := range strings.Fields(string(pids)) {
 			pid, bad := strconv.Atoi(text)
 			must(c.T, bad)
-			must(c.T, unix.Kill(pid, unix.SIGKILL))
+			must(c.T, unix.Kill(pid, signal))
 			killed++
 		}
 		return err

@@ -21,16 +21,46 @@ var stuck = []awstest.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-
 
 func TestAgentKilled(t *testing.T) {
 	t.Parallel()
+	agentSignalled(t, unix.SIGKILL)
+}
+
+// What systemd sends when a start lasts too long. The agent ends in order, but
+// the launch is not over.
+func TestAgentTerminated(t *testing.T) {
+	t.Parallel()
+	agentSignalled(t, unix.SIGTERM)
+}
+
+// agentSignalled ends the agent while it downloads; systemd starts it again.
+func agentSignalled(t *testing.T, signal unix.Signal) {
+	t.Helper()
 	_, got := scenario{
 		channel: "1.0.0",
 		faults:  stuck,
 		meanwhile: func(c *container) {
 			c.awaitDownload()
-			c.kill("koboshi-boot.service")
+			c.kill("koboshi-boot.service", signal)
 			c.aws.Faults().Clear()
 		},
 		want: inService(status.Fresh, "1.0.0"),
 	}.run(t)
+	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
+}
+
+// The watchdog watches once the unit is ready: after a reboot, while the agent
+// looks at the channel. It sends SIGABRT, at which a Go program ends with 2.
+func TestAgentBarked(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, standard().with(files{bootUnit + ".d/watchdog.conf": "[Service]\nWatchdogSec=2s\n"}))
+	l.promote("1.0.0")
+	l.launch("")
+	inService(status.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
+	l.aws.Faults().Add(awstest.Fault{Service: "s3", Hang: true})
+	c := l.start("exit")
+	c.until("the watchdog has barked", func() bool { return strings.Contains(c.journal(), "Watchdog timeout") })
+	l.aws.Faults().Clear()
+	got := c.wait(0)
+	inService(status.Current, "1.0.0").check(l, got)
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 }
 
