@@ -100,7 +100,7 @@ func (i *image) wantSystemd() error {
 func (i *image) install(cfg *config.Config) error {
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		return cannot("read", "/proc/self/exe", err)
+		return hinted{cannot("read", "/proc/self/exe", err), "in a chroot mount /proc, or install from outside with --root"}
 	}
 	if err := i.file(binary, self, 0o755); err != nil {
 		return err
