@@ -103,7 +103,7 @@ func exitCode(err error) int {
 		return unhealthy
 	case is(agent.ErrActivate):
 		return notStarted
-	case isA[*fetch.ResolveError](err), is(artifacts.ErrNotFound), is(artifacts.ErrDenied):
+	case is(agent.ErrNoPrevious), is(agent.ErrNotLaunched), isA[*fetch.ResolveError](err), is(artifacts.ErrNotFound), is(artifacts.ErrDenied):
 		return notResolved
 	case is(fetch.ErrTransport), isA[*s3.Error](err):
 		return notFetched

@@ -24,7 +24,7 @@ var floors = map[string]int{
 	"artifacts/fetch": 2, "artifacts/store": 2, "artifacts/publish": 2,
 	"artifacts/s3": 2, "artifacts/dir": 2, "agent/config": 2,
 
-	"agent": 3,
+	"agent": 3, "agent/doctor": 3,
 
 	"cmd/koboshi": 4, "cmd/koboshi-mock": 4,
 }

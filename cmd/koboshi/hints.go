@@ -64,6 +64,8 @@ var hints = []struct {
 	{artifacts.ErrUntrusted, "compare trust.keys and trust.threshold with the keys that sign: koboshi config show"},
 	{artifacts.ErrDenied, "allow s3:GetObject on this prefix, and s3:ListBucket to tell missing from forbidden"},
 	{artifacts.ErrNotFound, "koboshi releases lists what is published and what channels name"},
+	{agent.ErrNoPrevious, "koboshi sync --version installs any published version"},
+	{agent.ErrNotLaunched, "koboshi boot has to have served a release here first"},
 	{agent.ErrLifecycle, "the app serves, but the hook's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
 	{health.ErrUnhealthy, "look at the app's own log: journalctl -u its unit"},
 	{agent.ErrActivate, "look at the app's unit or restart command: systemctl status, journalctl -u"},

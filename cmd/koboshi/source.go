@@ -77,33 +77,54 @@ func parseSource(source string) (*url.URL, error) {
 	return url.Parse(source)
 }
 
-// origin is where an agent's documents and artifacts come from: the first of
-// its sources that answers for the channel serves the whole round.
+// origin is where an agent's documents and artifacts come from: of its sources
+// the first that answers for a document is the one that is asked from then on.
 type origin struct {
-	sources []fetch.Source
-	active  fetch.Source
+	sources []fetch.Source // at least one; the first is the one in use
 	trust   artifacts.Trust
 	app     string
 }
 
 func (o *origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
-	for _, source := range o.sources {
-		o.active = source
-		if p, err = fetch.Pointer(ctx, source, o.trust, o.app, channel); err == nil || ctx.Err() != nil {
-			return p, err
-		}
-	}
-	return nil, err
+	err = o.firstOf(ctx, func(source fetch.Source) error {
+		p, err = fetch.Pointer(ctx, source, o.trust, o.app, channel)
+		return err
+	})
+	return p, err
 }
 
-func (o *origin) Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
-	return fetch.Manifest(ctx, o.active, o.trust, ref)
+func (o *origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *artifacts.VerifiedManifest, err error) {
+	err = o.firstOf(ctx, func(source fetch.Source) error {
+		m, err = fetch.Manifest(ctx, source, o.trust, ref)
+		return err
+	})
+	return m, err
+}
+
+// firstOf asks one source after the other, and stays with the first that
+// answers with something that is believed. The error is the first one's.
+func (o *origin) firstOf(ctx context.Context, ask func(fetch.Source) error) error {
+	var first error
+	for i, source := range o.sources {
+		err := ask(source)
+		if err == nil {
+			o.sources[0], o.sources[i] = source, o.sources[0]
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return first
 }
 
 func (o *origin) Blob(ctx context.Context, b artifacts.Blob) ([]byte, error) {
-	return fetch.Blob(ctx, o.active, b)
+	return fetch.Blob(ctx, o.sources[0], b)
 }
 
 func (o *origin) Open(ctx context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
-	return fetch.Open(ctx, o.active, a, fetch.Options{Progress: s.AddBytes, Attempts: s.Attempt})
+	return fetch.Open(ctx, o.sources[0], a, fetch.Options{Progress: s.AddBytes, Attempts: s.Attempt})
 }

@@ -90,7 +90,7 @@ func machineRows(ctx context.Context, r status.Report) (rows []status.Row) {
 	return rows
 }
 
-// lastReport is the report that the last run left.
+// lastReport is the report that the last run left, and the hold there is now.
 func lastReport(cfg *config.Config) (r status.Report, err error) {
 	state, err := os.OpenRoot(cfg.State.Dir)
 	if err != nil {
@@ -99,6 +99,9 @@ func lastReport(cfg *config.Config) (r status.Report, err error) {
 	defer func() { err = errors.Join(err, state.Close()) }()
 	if r, err = status.LoadReport(state); err != nil {
 		return r, nothingHere(err)
+	}
+	if s, err := status.LoadState(state); err == nil {
+		r.Hold = s.Hold // it may have been set since the last run
 	}
 	return r, nil
 }
@@ -145,6 +148,9 @@ func (u *ui) screen(r status.Report) error {
 		if r.Error.Hint != "" {
 			row("hint", "%s", r.Error.Hint)
 		}
+	}
+	if r.Hold.Active(time.Now()) {
+		row("held", "by %s%s: %s", r.Hold.By, untilText(r.Hold.Until), r.Hold.Reason)
 	}
 	for _, warning := range r.Warnings {
 		row("warning", "%s", warning)

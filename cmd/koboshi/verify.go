@@ -85,10 +85,16 @@ func (u *ui) listChanges(v verification) {
 	if v.OK {
 		u.printf("%s: every file is as published\n", v.Version)
 	}
+	u.listFiles(store.Diff{Altered: v.Altered, Added: v.Added, Removed: v.Removed})
+}
+
+// listFiles prints a line for every file that differs. Names are quoted: they
+// may hold anything.
+func (u *ui) listFiles(d store.Diff) {
 	for _, list := range []struct {
 		word  string
 		paths []string
-	}{{"altered", v.Altered}, {"added", v.Added}, {"removed", v.Removed}} {
+	}{{"altered", d.Altered}, {"added", d.Added}, {"removed", d.Removed}} {
 		for _, path := range list.paths {
 			u.printf("%-8s %q\n", list.word, path)
 		}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/doctor"
+	"koboshi/agent/instance"
+	"koboshi/artifacts"
+)
+
+func (c *cli) doctor() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "explain the last verdict, and test what the next run will need",
+		Long: "Say in sentences how the last run ended, and try what the next one will need: metadata,\n" +
+			"credentials, clock, bucket, signatures, disk, systemd, hook and permissions. Nothing is\n" +
+			"changed; where the hook waits for this very instance its timeout begins anew. What cannot be\n" +
+			"reached is told within seconds. With --json an array of {check, level, text, hint}: level is\n" +
+			"ok, warn or fail, hint is left out where there is none, check keeps its name from version to\n" +
+			"version and may come several times." + exits(ok, found, badUsage, badConfig, interrupted),
+		Example: "  koboshi doctor\n  koboshi doctor --json | jq -r '.[] | select(.level == \"fail\") | .text'",
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runDoctor(cmd.Context(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return cmd
+}
+
+func (c *cli) runDoctor(ctx context.Context, asJSON bool) error {
+	machine, err := c.examined()
+	if err != nil {
+		return err
+	}
+	findings := machine.Examine(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if asJSON {
+		if err := c.ui.printJSON(findings); err != nil {
+			return err
+		}
+	} else {
+		c.ui.listFindings(findings)
+	}
+	if doctor.Failed(findings) {
+		return marked{fmt.Errorf("%s", counted(findings)), errFindings}
+	}
+	return nil
+}
+
+// metadataPatience leaves a question to metadata the time to say why it had no
+// answer.
+const metadataPatience = doctor.Limit - time.Second
+
+// examined is this machine as the doctor sees it. Nothing is asked yet.
+func (c *cli) examined() (m doctor.Machine, err error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return m, err
+	}
+	trust, err := loadTrust(cfg)
+	if err != nil {
+		return m, err
+	}
+	metadata := instance.New(instance.Options{Patience: metadataPatience})
+	m = doctor.Machine{
+		Config: cfg, Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
+		Past:     earlierRuns{cfg},
+		Disk:     releasesHere{cfg},
+		App:      appHere{cfg, trust},
+		Units:    unitsHere{},
+		Metadata: metadata,
+		Connect: func(ctx context.Context, who instance.Identity) (doctor.Cloud, error) {
+			return examineCloud(ctx, cfg, metadata, who)
+		},
+	}
+	for _, name := range cfg.Trust.Keys {
+		key, err := readKey(name, artifacts.ParsePublicKey)
+		if err != nil {
+			return m, marked{err, errConfig}
+		}
+		m.Keys = append(m.Keys, key)
+	}
+	return m, nil
+}
+
+// listFindings prints a line for each finding, and its hint beneath it.
+func (u *ui) listFindings(findings []doctor.Finding) {
+	paints := map[doctor.Level]paint{doctor.OK: green, doctor.Warn: yellow, doctor.Fail: red}
+	inColour := u.colour && isTerminal(u.out)
+	for _, f := range findings {
+		level := fmt.Sprintf("%-4s", f.Level)
+		if inColour {
+			level = u.paint(paints[f.Level], level)
+		}
+		u.printf("%s  %-11s  %s\n", level, f.Check, f.Text)
+		if f.Hint != "" {
+			u.printf("%19s%s\n", "", "hint: "+f.Hint)
+		}
+	}
+}
+
+// counted is the summary of findings that have a failure among them.
+func counted(findings []doctor.Finding) string {
+	n := map[doctor.Level]int{}
+	for _, f := range findings {
+		n[f.Level]++
+	}
+	return fmt.Sprintf("%d failed, %d to be looked at, %d ok", n[doctor.Fail], n[doctor.Warn], n[doctor.OK])
+}

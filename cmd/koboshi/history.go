@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/status"
+)
+
+func (c *cli) history() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "history",
+		Short:   "list what ran here, when, and why",
+		Long:    "List the last hundred runs of boot, sync and rollback, the latest first." + exits(ok, badUsage, badConfig, notResolved, diskFailed),
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return c.runHistory(asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (c *cli) runHistory(asJSON bool) (err error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return err
+	}
+	state, err := os.OpenRoot(cfg.State.Dir)
+	if err != nil {
+		return nothingHere(err)
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	runs, err := status.LoadHistory(state)
+	if err != nil {
+		return nothingHere(err)
+	}
+	if asJSON {
+		return c.ui.printJSON(runs)
+	}
+	return c.ui.listRuns(runs)
+}
+
+func (u *ui) listRuns(runs []status.Run) error {
+	if len(runs) == 0 {
+		u.say("koboshi has not run here yet")
+	}
+	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	for _, r := range runs {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Started.Format(time.RFC3339), r.Command, r.Verdict, orNone(r.Version),
+			status.Duration(time.Duration(r.MS)*time.Millisecond), why(r)) // Flush reports it
+	}
+	return w.Flush()
+}
+
+// why is what a line of history says beyond its verdict.
+func why(r status.Run) string {
+	text := ""
+	if r.Target != "" && r.Target != r.Version {
+		text = "wanted " + r.Target
+	}
+	if r.Error != nil {
+		if text != "" {
+			text += ": "
+		}
+		text += r.Error.Message
+	}
+	return text
+}
+
+func orNone(version string) string {
+	if version == "" {
+		return "none"
+	}
+	return version
+}

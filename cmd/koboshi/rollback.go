@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent"
+	"koboshi/agent/status"
+)
+
+type holdOptions struct {
+	reason   string
+	duration time.Duration
+	json     bool
+}
+
+func (o *holdOptions) add(cmd *cobra.Command, reason string) *cobra.Command {
+	cmd.Flags().StringVar(&o.reason, "reason", reason, "why, for whoever finds it")
+	cmd.Flags().DurationVar(&o.duration, "until", 0, "for how `long` from now; 0 = until koboshi unhold")
+	return cmd
+}
+
+func (o *holdOptions) hold() status.Hold {
+	h := status.Hold{Reason: status.Clean(o.reason, maxReason), By: whoami()}
+	if o.duration > 0 {
+		h.Until = time.Now().Add(o.duration).UTC().Truncate(time.Second)
+	}
+	return h
+}
+
+// maxReason bounds a hold's reason, in bytes.
+const maxReason = 200
+
+// whoami is the person behind sudo, or the user.
+func whoami() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "unknown"
+}
+
+func (c *cli) rollback() *cobra.Command {
+	var o holdOptions
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "go back to the release that served before, and hold there",
+		Long: "Serve the previous release again, by the same gate as any other. Its tree is hashed first,\n" +
+			"and fetched again if it was altered. The machine is then held: koboshi unhold lets it\n" +
+			"follow its channel again. To roll a fleet back, promote the older version." +
+			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
+				diskFailed, notStarted, unhealthy, isLocked, tooLate, bug, interrupted),
+		Example: "  koboshi rollback --reason 'checkout is slow' --until 4h",
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.runAgent(cmd.Context(), o.json, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+				return a.Rollback(ctx, o.hold())
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
+	return o.add(cmd, "rolled back")
+}
+
+func (c *cli) hold() *cobra.Command {
+	var o holdOptions
+	cmd := &cobra.Command{
+		Use:   "hold --reason WHY",
+		Short: "keep this instance at the release that serves",
+		Long: "Keep this instance at the release that serves, whatever its channel names. A hold counts\n" +
+			"for sync and for boots after a reboot, never at launch. The tag koboshi:hold does the same." +
+			exits(ok, badUsage, badConfig, notResolved, diskFailed, isLocked),
+		Example: "  koboshi hold --reason 'incident 7' --until 2h",
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			hold := o.hold()
+			if err := c.setHold(cmd.Context(), &hold); err != nil {
+				return err
+			}
+			c.ui.printf("held%s: %s\n", untilText(hold.Until), hold.Reason)
+			return nil
+		},
+	}
+	return required(o.add(cmd, ""), "reason")
+}
+
+func (c *cli) unhold() *cobra.Command {
+	return &cobra.Command{
+		Use:     "unhold",
+		Short:   "let this instance follow its channel again",
+		Long:    "End a hold. The next sync or boot follows the channel; a tag koboshi:hold still counts." + exits(ok, badUsage, badConfig, notResolved, diskFailed, isLocked),
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.setHold(cmd.Context(), nil); err != nil {
+				return err
+			}
+			c.ui.printf("not held\n")
+			return nil
+		},
+	}
+}
+
+func (c *cli) setHold(ctx context.Context, hold *status.Hold) error {
+	a, done, err := c.newAgent(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return a.Hold(ctx, hold)
+}
+
+func untilText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " until " + t.Format(time.RFC3339)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+)
+
+type syncOptions struct {
+	agent.SyncOptions
+	dryRun, json bool
+}
+
+func (c *cli) sync() *cobra.Command {
+	var o syncOptions
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "converge this live instance to its channel",
+		Long: "Bring a live instance to the release that its channel names. No hook is signalled, and\n" +
+			"whatever fails, a release keeps serving: the new one, or the one that served before." +
+			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
+				diskFailed, notStarted, unhealthy, isLocked, tooLate, bug, interrupted),
+		Example: "  koboshi sync\n  koboshi sync --dry-run\n  koboshi sync --version 1.4.1   # until the next sync; hold to stay",
+		GroupID: onInstance,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runSync(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait for another run to end instead of exiting with 23")
+	cmd.Flags().StringVar(&o.Version, "version", "", "install this `version` in place of the channel's, for this run")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "hash what serves already, repair it, and start the app anew")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "tell what would change, and change nothing")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the report, or the plan, as JSON")
+	return cmd
+}
+
+func (c *cli) runSync(ctx context.Context, o syncOptions) error {
+	if o.Version != "" {
+		if err := artifacts.CheckVersion(o.Version); err != nil {
+			return usage(fmt.Errorf("--version: %w", err))
+		}
+	}
+	if o.dryRun {
+		return c.runPlan(ctx, o)
+	}
+	return c.runAgent(ctx, o.json, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		return a.Sync(ctx, o.SyncOptions)
+	})
+}
+
+// planJSON is what sync --dry-run tells machines.
+type planJSON struct {
+	Release *status.Release `json:"release"`
+	Target  *status.Release `json:"target"`
+	Held    string          `json:"held,omitzero"`
+	Fetch   int64           `json:"fetch_bytes"`
+	Added   []string        `json:"added"`
+	Altered []string        `json:"altered"`
+	Removed []string        `json:"removed"`
+	Unknown bool            `json:"files_unknown,omitzero"`
+}
+
+func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
+	a, done, err := c.newAgent(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	p, err := a.Plan(ctx, o.SyncOptions)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Held, p.Fetch, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
+	}
+	c.ui.plan(a.Files.App, p)
+	return nil
+}
+
+// plan says in a few lines what a sync would do.
+func (u *ui) plan(app string, p agent.Plan) {
+	if p.Held != "" {
+		u.printf("%s would stay where it is: held (%s)\n", app, p.Held)
+		return
+	}
+	if p.Release != nil && p.Release.ManifestSHA256 == p.Target.ManifestSHA256 {
+		u.printf("%s %s serves already, nothing would change\n", app, p.Target.Version)
+		return
+	}
+	from := "nothing"
+	if p.Release != nil {
+		from = p.Release.Version
+	}
+	u.printf("%s %s -> %s, %s to fetch\n", app, from, p.Target.Version, status.Bytes(p.Fetch))
+	if p.Unknown {
+		u.printf("the release has no index: which files differ cannot be told\n")
+		return
+	}
+	u.printf("%d files added, %d altered, %d removed\n", len(p.Files.Added), len(p.Files.Altered), len(p.Files.Removed))
+	u.listFiles(p.Files)
+}
+
+// runAgent runs one command of the agent and tells how it ended.
+func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, context.Context) (status.Report, error)) error {
+	a, done, err := c.newAgent(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	report, err := do(a, ctx)
+	for _, w := range report.Warnings {
+		c.ui.warn(w)
+	}
+	if report.Verdict == status.Stale && report.Error != nil {
+		c.ui.warn(report.Error.Message)
+	}
+	c.ui.summary(report)
+	if asJSON {
+		err = errors.Join(err, c.ui.printJSON(report))
+	}
+	return err
+}
