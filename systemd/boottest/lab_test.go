@@ -65,12 +65,17 @@ func (l *lab) copyIn(name, path string, mode os.FileMode) {
 	must(l.T, copyFile(to, built.path(name), mode))
 }
 
+// builder is the environment of who makes releases and images.
+func builder() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=http://" + endpoint, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=lab", "AWS_SECRET_ACCESS_KEY=lab",
+	}
+}
+
 // promote lets the channel name a version.
 func (l *lab) promote(version string) {
 	l.Helper()
-	must(l.T, built.koboshi([]string{
-		"AWS_ENDPOINT_URL=http://" + endpoint, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=lab", "AWS_SECRET_ACCESS_KEY=lab",
-	}, "promote", "--source", "s3://releases/apps", "--app", "web", "--channel", "stable", "--version", version,
+	must(l.T, built.koboshi(builder(), "promote", "--source", "s3://releases/apps", "--app", "web", "--channel", "stable", "--version", version,
 		"--key", built.path("release.key")))
 }
 

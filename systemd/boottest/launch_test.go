@@ -3,6 +3,9 @@
 package boottest
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,38 @@ import (
 func TestFirstBoot(t *testing.T) {
 	t.Parallel()
 	scenario{channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+}
+
+// The image is made by koboshi install, and nothing lies where it does by
+// default.
+func TestInstalled(t *testing.T) {
+	t.Parallel()
+	scenario{
+		image: files{
+			bootUnit: "", wants + "koboshi-boot.service": "",
+			webUnit: strings.NewReplacer("/opt/koboshi/web", "/srv/web", "/run/koboshi/web", "/run/elsewhere").Replace(webService),
+			config:  strings.Replace(koboshiToml, "[service]", "[install]\nroot = \"/srv/web\"\n[state]\nrun = \"/run/elsewhere\"\n[service]", 1),
+		},
+		prepare: func(l *lab) {
+			must(t, os.Remove(filepath.Join(l.root, "usr/local/bin/koboshi")))
+			must(t, built.koboshi(nil, "install", "--root", l.root))
+		},
+		channel: "1.0.0",
+		want:    inService(status.Fresh, "1.0.0"),
+	}.run(t)
+}
+
+// An instance that has served becomes the image of another.
+func TestImageOfInstance(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, standard())
+	l.promote("1.0.0")
+	l.launch("")
+	inService(status.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
+	must(t, l.aws.Terminate(l.instance.ID()))
+	l.promote("2.0.0")
+	l.launch("")
+	inService(status.Fresh, "2.0.0").check(l, l.start("exit").wait(0))
 }
 
 func TestBakedOlder(t *testing.T) {
@@ -46,7 +81,7 @@ func TestSourceDownBaked(t *testing.T) {
 
 func TestSourceDown(t *testing.T) {
 	t.Parallel()
-	scenario{channel: "1.0.0", faults: down, want: abandoned("13", "", "read channels/stable.json")}.run(t)
+	scenario{channel: "1.0.0", faults: down, want: abandoned("13", "", "channels/stable.json: could not be fetched")}.run(t)
 }
 
 func TestUnhealthy(t *testing.T) {

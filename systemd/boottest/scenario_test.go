@@ -3,6 +3,7 @@
 package boottest
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -13,10 +14,11 @@ import (
 
 // scenario is one launch of an instance.
 type scenario struct {
-	image     files  // over the standard one
-	userData  string // "" = none
-	baked     string // the version that the image has installed, "" = none
-	channel   string // the version that the channel names at launch
+	image     files      // over the standard one
+	prepare   func(*lab) // what else is done to the image
+	userData  string     // "" = none
+	baked     string     // the version that the image has installed, "" = none
+	channel   string     // the version that the channel names at launch
 	faults    []awstest.Fault
 	metadata  time.Duration    // IMDS answers only so long after the start
 	meanwhile func(*container) // while the machine boots
@@ -38,8 +40,11 @@ type outcome struct {
 func (s scenario) run(t *testing.T) (*lab, seen) {
 	t.Helper()
 	l := newLab(t, standard().with(s.image))
+	if s.prepare != nil {
+		s.prepare(l)
+	}
 	if s.baked != "" {
-		l.bake(s.baked)
+		l.prebake(s.baked)
 	}
 	l.promote(s.channel)
 	for _, f := range s.faults {
@@ -69,15 +74,15 @@ func (s scenario) start(l *lab) *container {
 	return c
 }
 
-// bake makes the machine an image with a version installed: an instance that
-// has served is taken for one, as an operator might.
-func (l *lab) bake(version string) {
+// prebake installs a version into the image as its builder does.
+func (l *lab) prebake(version string) {
 	l.Helper()
 	l.promote(version)
-	l.launch("")
-	got := l.start("exit").wait(0)
-	inService(status.Fresh, version).check(l, got)
-	must(l.T, l.aws.Terminate(l.instance.ID()))
+	bake := exec.Command("chroot", l.root, "/usr/local/bin/koboshi", "prebake")
+	bake.Env = builder()
+	if out, err := bake.CombinedOutput(); err != nil {
+		l.Fatalf("koboshi prebake: %v: %s", err, out)
+	}
 }
 
 // inService is a launch that came to a good end.
