@@ -1,0 +1,201 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+)
+
+// sourcesAnswer reads the channel of each source: that is s3:GetObject, tried.
+func sourcesAnswer(f *facts) []Finding {
+	if len(f.sources) == 0 {
+		return unknown(f.pointer.err)
+	}
+	key := artifacts.PointerKey(f.config.Channel)
+	var out []Finding
+	for _, s := range f.sources {
+		err := s.pointer.err
+		switch {
+		case err == nil:
+			out = append(out, fine("%s: %s is readable", s.name, key)...)
+		case errors.Is(err, artifacts.ErrNotFound):
+			out = append(out, failure("koboshi promote makes it; koboshi releases lists what is published", "%s: there is no %s", s.name, key)...)
+		case errors.Is(err, artifacts.ErrDenied):
+			out = append(out, failure("allow s3:GetObject on the app's prefix; koboshi iam-policy prints what is needed", "%s: %v", s.name, err)...)
+		default:
+			out = append(out, failure("look at what lies between: route, VPC endpoint, proxy, DNS", "%s: %v", s.name, err)...)
+		}
+	}
+	return out
+}
+
+// missingIsTold is about s3:ListBucket, without which S3 says "denied" of what
+// is not there.
+func missingIsTold(f *facts) []Finding {
+	var out []Finding
+	for _, s := range f.sources {
+		err := s.list.err
+		switch {
+		case err == nil:
+			out = append(out, fine("%s: missing is told from forbidden", s.name)...)
+		case errors.Is(err, errors.ErrUnsupported):
+			out = append(out, fine("%s: has no lists, and needs none", s.name)...)
+		case errors.Is(err, artifacts.ErrDenied):
+			out = append(out, warning("allow s3:ListBucket on the bucket if that shall be told apart", "%s: a missing object looks like a forbidden one", s.name)...)
+		default:
+			out = append(out, unknown(fmt.Errorf("%s: %w", s.name, err))...)
+		}
+	}
+	if len(out) == 0 {
+		return unknown(f.pointer.err)
+	}
+	return out
+}
+
+// keysHaveSigned tries the trusted keys one by one on what each source has, so
+// that a rotation that went half-way shows.
+func keysHaveSigned(f *facts) []Finding {
+	var out []Finding
+	for _, s := range f.sources {
+		if s.pointer.err == nil {
+			out = append(out, f.signatures(s)...)
+		}
+	}
+	if len(out) == 0 {
+		return unknown(f.pointer.err)
+	}
+	return out
+}
+
+func (f *facts) signatures(s sourceFacts) []Finding {
+	var by []string
+	for _, key := range f.Keys {
+		trust, err := artifacts.NewTrust(f.Agent, 1, key)
+		if err != nil {
+			return unknown(err)
+		}
+		if _, err := trust.Pointer(s.pointer.value, f.config.App, f.config.Channel); err == nil || errors.Is(err, artifacts.ErrTooOld) {
+			by = append(by, key.ID()[:12])
+		}
+	}
+	want := f.Config.Trust.Threshold
+	text := fmt.Sprintf("%s: signed by %d of %d trusted keys (%s), %d needed", s.name, len(by), len(f.Keys), strings.Join(by, ", "), want)
+	if len(by) == 0 {
+		text = fmt.Sprintf("%s: signed by none of %d trusted keys, %d needed", s.name, len(f.Keys), want)
+	}
+	switch {
+	case len(by) < want:
+		return failure("sign with the keys in trust.keys: koboshi promote again, or koboshi sign", "%s", text)
+	case len(by) < len(f.Keys):
+		return warning("drop the key that no longer signs from trust.keys, or have it sign too", "%s", text)
+	}
+	return fine("%s", text)
+}
+
+// channelIsBelieved is binding and sequence: what a run would make of the
+// pointer once its signatures hold.
+func channelIsBelieved(f *facts) []Finding {
+	switch err := f.pointer.err; {
+	case errors.Is(err, artifacts.ErrTooOld):
+		return failure("update koboshi in the AMI", "channel %s: %v", f.config.Channel, err)
+	case errors.Is(err, artifacts.ErrUntrusted):
+		return failure("compare trust.keys, app and channel with who promoted: koboshi config show", "channel %s: %v", f.config.Channel, err)
+	case err != nil:
+		return unknown(err)
+	}
+	p := f.pointer.value.Pointer()
+	if err := f.last(p.Channel).Admit(f.pointer.value.Sequence(), f.Config.Trust.Floor[p.Channel]); err != nil {
+		return failure("somebody put an older pointer back: koboshi promote makes a newer one", "channel %s: %v", p.Channel, err)
+	}
+	return fine("channel %s names %s, sequence %d%s", p.Channel, p.Version, p.Sequence, f.inStep(p))
+}
+
+// last is the sequence that was believed last, on this machine.
+func (f *facts) last(channel string) (s artifacts.Sequence) {
+	seen, ok := f.state.value.Sequences[channel]
+	if !ok || s.Payload.UnmarshalText([]byte(seen.Payload)) != nil {
+		return artifacts.Sequence{}
+	}
+	s.Number = seen.Number
+	return s
+}
+
+func (f *facts) inStep(p artifacts.Pointer) string {
+	switch current := f.current.value; {
+	case current == nil:
+		return ""
+	case current.ManifestSHA256 == p.ManifestSHA256:
+		return ", which runs here"
+	default:
+		return ", while " + current.Version + " runs here"
+	}
+}
+
+// renewBy is when a pointer's end should be somebody's business.
+const renewBy = 7 * 24 * time.Hour
+
+func pointerLasts(f *facts) []Finding {
+	if f.pointer.err != nil {
+		return unknown(f.pointer.err)
+	}
+	p := f.pointer.value.Pointer()
+	again := "promote the version again: that signs it with a new expiry"
+	left := p.Expires.Sub(f.Now)
+	switch {
+	case p.Expires.IsZero():
+		return fine("the pointer does not expire")
+	case f.pointer.value.CheckExpiry(f.Now) != nil:
+		return failure(again, "the pointer has expired at %s", p.Expires.UTC().Format(time.RFC3339))
+	case left < renewBy:
+		return warning(again, "the pointer expires in %s, at %s", status.Duration(left), p.Expires.UTC().Format(time.RFC3339))
+	}
+	return fine("the pointer holds until %s", p.Expires.UTC().Format(time.RFC3339))
+}
+
+// releaseSuits is about the manifest: believed, for this agent, for this
+// platform.
+func releaseSuits(f *facts) []Finding {
+	err := f.manifest.err
+	switch {
+	case errors.Is(err, artifacts.ErrTooOld):
+		return failure("update koboshi in the AMI before releases ask for it", "this is koboshi %s: %v", f.Agent, err)
+	case errors.Is(err, artifacts.ErrUntrusted):
+		return failure("publish and promote the version again with the keys in trust.keys", "%v", err)
+	case errors.Is(err, artifacts.ErrNotFound), errors.Is(err, artifacts.ErrDenied):
+		return failure("publish the version, or promote one that is published: koboshi releases", "the channel names %s, whose manifest is not to be had: %v", f.pointer.value.Pointer().Version, err)
+	case err != nil:
+		return unknown(err)
+	}
+	m := f.manifest.value.Manifest()
+	if _, err := m.Artifact(f.OS, f.Arch); err != nil {
+		return failure("publish the version for this platform too: --platform os/arch=PATH", "%v", err)
+	}
+	return fine("%s was published for %s/%s%s", m.Version, f.OS, f.Arch, minAgent(m, f.Agent))
+}
+
+func minAgent(m artifacts.Manifest, own string) string {
+	if m.MinAgent == "" {
+		return ""
+	}
+	return fmt.Sprintf(" and asks for koboshi %s, this is %s", m.MinAgent, own)
+}
+
+// releaseFits is about the disk, at the release's signed upper limits.
+func releaseFits(f *facts) []Finding {
+	switch err := f.space.err; {
+	case err == nil:
+		a, _ := f.manifest.value.Manifest().Artifact(f.OS, f.Arch) // or the question had failed
+		return fine("another tree like %s's fits beside what is there: %s, %d entries", f.manifest.value.Manifest().Version, status.Bytes(a.UnpackedBytes), a.Entries)
+	case errors.Is(err, fs.ErrNotExist):
+		return warning("koboshi boot makes it", "not checked: %s does not exist yet", f.Config.Install.Root)
+	case errors.Is(err, artifacts.ErrNoPlatform), errors.Is(err, fs.ErrPermission), f.manifest.err != nil:
+		return unknown(err)
+	default:
+		return failure("look at df -h and df -i of install.root, and at install.keep", "%v", err)
+	}
+}

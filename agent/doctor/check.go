@@ -1,0 +1,49 @@
+package doctor
+
+import "context"
+
+// check is one thing to look at: a pure function of the facts.
+type check struct {
+	name  string
+	judge func(*facts) []Finding
+}
+
+// checks is what is looked at, in the order of a boot's own steps.
+func checks() []check {
+	return []check{
+		{"last-run", lastRun},
+		{"metadata", metadataAnswers},
+		{"tags", tagsAreReadable},
+		{"credentials", credentialsHold},
+		{"clock", clockIsRight},
+		{"source", sourcesAnswer},
+		{"listing", missingIsTold},
+		{"signatures", keysHaveSigned},
+		{"channel", channelIsBelieved},
+		{"expiry", pointerLasts},
+		{"release", releaseSuits},
+		{"space", releaseFits},
+		{"current", currentServes},
+		{"previous", wayBackIsThere},
+		{"hold", nothingHolds},
+		{"app", appIsHealthy},
+		{"unit", unitIsOurs},
+		{"order", unitNeedNotWait},
+		{"boot-unit", bootIsEnabled},
+		{"group", groupIsKnown},
+		{"hook", hookOutlastsBoot},
+		{"heartbeat", heartbeatIsAllowed},
+		{"complete", completeIsAllowed},
+	}
+}
+
+// Examine asks and judges. The findings are in a fixed order; a check may have
+// several, or none where it does not apply.
+func (m Machine) Examine(ctx context.Context) []Finding {
+	f := m.gather(ctx)
+	var all []Finding
+	for _, c := range checks() {
+		all = append(all, signed(c.name, c.judge(f))...)
+	}
+	return all
+}

@@ -1,0 +1,274 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/systemd"
+)
+
+// Limit is the time that each question has.
+const Limit = 5 * time.Second
+
+// lastWords is how long a question that has run out of time may take to say
+// what it was waiting for.
+const lastWords = 200 * time.Millisecond
+
+// bootUnit is the unit that koboshi comes with.
+const bootUnit = "koboshi-boot.service"
+
+// fact is an answer, or why there is none.
+type fact[T any] struct {
+	value T
+	err   error
+}
+
+// facts is all that checks go by.
+type facts struct {
+	Machine
+	config   *config.Config // with the tags
+	warnings []string
+
+	report  fact[status.Report]
+	state   fact[status.State]
+	current fact[*Tree]
+	before  fact[*Tree]
+	healthy fact[struct{}]
+
+	unit  fact[systemd.State]
+	boot  fact[systemd.State]
+	order fact[string]
+
+	who         fact[instance.Identity]
+	tags        fact[map[string]string]
+	credentials fact[Credentials]
+	clock       fact[time.Duration]
+
+	sources  []sourceFacts
+	pointer  fact[*artifacts.VerifiedPointer]
+	manifest fact[*artifacts.VerifiedManifest]
+	space    fact[struct{}]
+
+	group     fact[membership]
+	hook      fact[time.Duration]
+	heartbeat fact[struct{}]
+}
+
+type sourceFacts struct {
+	name    string
+	pointer fact[[]byte]
+	list    fact[struct{}]
+}
+
+type membership struct {
+	group, state string // both "" outside of a group
+}
+
+// ask has one question answered in time, by whatever does not look at the
+// context, too.
+func ask[T any](ctx context.Context, question func(context.Context) (T, error)) fact[T] {
+	late := errors.New("no answer within " + status.Duration(Limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, Limit, late)
+	defer cancel()
+	answer := make(chan fact[T], 1)
+	go func() {
+		value, err := question(ctx)
+		answer <- fact[T]{value, err}
+	}()
+	select {
+	case f := <-answer:
+		return f
+	case <-ctx.Done():
+	}
+	select {
+	case f := <-answer: // it may know what it was waiting for
+		if f.err != nil {
+			f.err = fmt.Errorf("%w: %w", context.Cause(ctx), f.err)
+		}
+		return f
+	case <-time.After(lastWords):
+		return fact[T]{err: context.Cause(ctx)}
+	}
+}
+
+// ask0 is ask for questions whose only answer is an error.
+func ask0(ctx context.Context, question func(context.Context) error) fact[struct{}] {
+	return ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, question(ctx) })
+}
+
+// local is ask for questions to the disk.
+func local[T any](ctx context.Context, question func() (T, error)) fact[T] {
+	return ask(ctx, func(context.Context) (T, error) { return question() })
+}
+
+// gather asks everything. What does not depend on another answer is asked side
+// by side.
+func (m Machine) gather(ctx context.Context) *facts {
+	f := &facts{Machine: m, config: m.Config}
+	together(
+		func() { f.report = local(ctx, m.Past.Report) },
+		func() { f.state = local(ctx, m.Past.State) },
+		func() { f.current = local(ctx, m.Disk.Current) },
+		func() { f.before = local(ctx, m.Disk.Previous) },
+		func() { f.healthy = ask0(ctx, m.App.Probe) },
+		func() { f.askSystemd(ctx) },
+		func() { f.askInstance(ctx); f.askCloud(ctx) },
+	)
+	return f
+}
+
+func together(asking ...func()) {
+	var all sync.WaitGroup
+	for _, f := range asking {
+		all.Go(f)
+	}
+	all.Wait()
+}
+
+func (f *facts) askSystemd(ctx context.Context) {
+	unit := f.Config.Service.Unit
+	if unit == "" {
+		return
+	}
+	state := func(unit string) func(context.Context) (systemd.State, error) {
+		return func(ctx context.Context) (systemd.State, error) { return f.Units.State(ctx, unit) }
+	}
+	together(
+		func() { f.unit = ask(ctx, state(unit)) },
+		func() { f.boot = ask(ctx, state(bootUnit)) },
+		func() {
+			f.order = ask(ctx, func(ctx context.Context) (string, error) { return f.Units.OrderedAfter(ctx, unit, bootUnit) })
+		},
+	)
+}
+
+func (f *facts) askInstance(ctx context.Context) {
+	if f.who = ask(ctx, f.Metadata.Identity); f.who.err != nil {
+		f.tags.err = errors.New("instance metadata did not answer")
+		return
+	}
+	f.tags = ask(ctx, func(ctx context.Context) (map[string]string, error) {
+		return f.Metadata.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
+	})
+	f.config, f.warnings = f.Config.WithTags(f.tags.value)
+}
+
+func (f *facts) askCloud(ctx context.Context) {
+	cloud := ask(ctx, func(ctx context.Context) (Cloud, error) { return f.Connect(ctx, f.who.value) })
+	if cloud.err != nil {
+		f.unconnected(fmt.Errorf("no connection to AWS: %w", cloud.err))
+		return
+	}
+	together(
+		func() { f.credentials = ask(ctx, cloud.value.Account.Credentials) },
+		func() { f.askSources(ctx, cloud.value.Sources) },
+		func() { f.askHooks(ctx, cloud.value.Hooks) },
+	)
+	if ahead, ok := cloud.value.Clock.Ahead(); ok {
+		f.clock.value = ahead
+	} else {
+		f.clock.err = errors.New("no answer told the time")
+	}
+}
+
+func (f *facts) unconnected(why error) {
+	f.credentials.err, f.clock.err, f.pointer.err, f.manifest.err = why, why, why, why
+	f.group.err, f.hook.err, f.heartbeat.err, f.space.err = why, why, why, why
+}
+
+// askSources reads the channel from every source, and goes on with the first
+// whose pointer is believed, as a run does.
+func (f *facts) askSources(ctx context.Context, sources []Source) {
+	f.sources = make([]sourceFacts, len(sources))
+	var asking []func()
+	for i, s := range sources {
+		found := &f.sources[i]
+		found.name = s.Name
+		asking = append(asking,
+			func() {
+				found.pointer = read(ctx, s, artifacts.PointerKey(f.config.Channel), artifacts.MaxPointerBytes)
+			},
+			func() { found.list = ask0(ctx, s.Documents.List) })
+	}
+	together(asking...)
+	f.pointer.err = errors.New("the channel could not be read")
+	for i, s := range f.sources {
+		if s.pointer.err != nil {
+			continue
+		}
+		if f.pointer.value, f.pointer.err = f.Trust.Pointer(s.pointer.value, f.config.App, f.config.Channel); f.pointer.err == nil {
+			f.askRelease(ctx, sources[i])
+			return
+		}
+	}
+	f.manifest.err = errors.New("no pointer is believed")
+	f.space.err = f.manifest.err
+}
+
+func read(ctx context.Context, s Source, key string, limit int) fact[[]byte] {
+	return ask(ctx, func(ctx context.Context) ([]byte, error) { return s.Documents.Read(ctx, key, limit) })
+}
+
+// askRelease reads the manifest that the channel names, and asks the disk
+// whether its tree would fit.
+func (f *facts) askRelease(ctx context.Context, from Source) {
+	ref := f.pointer.value.Reference()
+	envelope := read(ctx, from, artifacts.ManifestKey(ref.Version), artifacts.MaxManifestBytes)
+	f.manifest.err = envelope.err
+	if envelope.err == nil {
+		f.manifest.value, f.manifest.err = f.Trust.Manifest(envelope.value, ref)
+	}
+	if f.manifest.err != nil {
+		f.space.err = errors.New("no manifest is believed")
+		return
+	}
+	f.space = ask0(ctx, func(context.Context) error {
+		artifact, err := f.manifest.value.Manifest().Artifact(f.OS, f.Arch)
+		if err != nil {
+			return err
+		}
+		return f.Disk.CheckSpace(artifact)
+	})
+}
+
+func (f *facts) askHooks(ctx context.Context, hooks hooks) {
+	if f.who.err != nil {
+		f.group.err = errors.New("which instance this is only metadata knows")
+		f.hook.err, f.heartbeat.err = f.group.err, f.group.err
+		return
+	}
+	f.group = ask(ctx, func(ctx context.Context) (m membership, err error) {
+		m.group, m.state, err = hooks.Group(ctx, f.who.value.ID)
+		return m, err
+	})
+	hook := f.launchHook()
+	if hook.Group == "" || hook.Name == "" {
+		return
+	}
+	together(
+		func() {
+			f.hook = ask(ctx, func(ctx context.Context) (time.Duration, error) {
+				return hooks.HeartbeatTimeout(ctx, hook.Group, hook.Name)
+			})
+		},
+		func() { f.heartbeat = ask0(ctx, func(ctx context.Context) error { return hooks.Heartbeat(ctx, hook) }) },
+	)
+}
+
+// launchHook is the hook that would wait for this instance, as far as its names
+// are known.
+func (f *facts) launchHook() asg.Hook {
+	group := f.config.Lifecycle.Group
+	if group == "" {
+		group = f.group.value.group
+	}
+	return asg.Hook{Group: group, Name: f.config.Lifecycle.LaunchHook, Instance: f.who.value.ID}
+}

@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"errors"
+	"io/fs"
+
+	"koboshi/systemd"
+)
+
+func currentServes(f *facts) []Finding {
+	tree, err := f.current.value, f.current.err
+	again := "koboshi sync installs what the channel names"
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && tree == nil:
+		return warning(again, "no release is installed")
+	case err != nil:
+		return failure(again+"; what is there stays until then", "%v", err)
+	case f.who.err != nil:
+		return fine("%s is current; whether it passed the gate on this instance is not known", tree.Version)
+	case !tree.HealthyOn(f.who.value.ID):
+		return warning("koboshi boot or koboshi sync takes it through the gate", "%s is current, but has not passed the gate on this instance", tree.Version)
+	}
+	return fine("%s is current, and passed the gate on this instance", tree.Version)
+}
+
+func wayBackIsThere(f *facts) []Finding {
+	tree, err := f.before.value, f.before.err
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && tree == nil:
+		return fine("there is no previous release yet, so nothing to go back to")
+	case err != nil:
+		return warning("the next release that serves leaves another way back", "%v", err)
+	}
+	return fine("%s is the way back", tree.Version)
+}
+
+// appIsHealthy asks the app now. Where nothing is installed there is nobody to
+// ask.
+func appIsHealthy(f *facts) []Finding {
+	switch {
+	case f.current.err != nil || f.current.value == nil:
+		return unknown(errors.New("no release is installed"))
+	case f.healthy.err != nil:
+		return failure("look at the app's own log; koboshi verify tells whether its tree was altered", "the app is not healthy now: %v", f.healthy.err)
+	}
+	return fine("the app is healthy now")
+}
+
+func unitIsOurs(f *facts) []Finding {
+	unit, state, err := f.Config.Service.Unit, f.unit.value, f.unit.err
+	switch {
+	case unit == "":
+		return fine("the app is started by a command, not by systemd")
+	case errors.Is(err, systemd.ErrNotBooted):
+		return failure("set service.restart where there is no systemd", "%s: %v", unit, err)
+	case errors.Is(err, systemd.ErrNoUnit):
+		return failure("install the unit file and run systemctl daemon-reload, or correct service.unit", "%s: %v", unit, err)
+	case err != nil:
+		return unknown(err)
+	case state.Enabled == "masked" || state.Enabled == "masked-runtime":
+		return failure("systemctl unmask it", "%s is masked: it cannot be started", unit)
+	case state.Enabled == "enabled" || state.Enabled == "enabled-runtime":
+		return warning("systemctl disable it: koboshi starts it", "%s is enabled: systemd may start it before koboshi has looked", unit)
+	case state.Active == "failed":
+		return warning("systemctl status and journalctl -u tell why", "%s has failed (%s)", unit, state.Sub)
+	}
+	return fine("%s is %s (%s), and %s as it should be", unit, state.Active, state.Sub, state.Enabled)
+}
+
+// unitNeedNotWait finds the deadlock before it happens: koboshi starts the unit
+// and waits for it, while the unit waits for koboshi. Without a unit there is
+// nothing to find.
+func unitNeedNotWait(f *facts) []Finding {
+	unit, through := f.Config.Service.Unit, f.order.value
+	drop := "drop its After= on " + bootUnit + " and on what waits for that (multi-user.target, cloud-final.service)"
+	switch {
+	case unit == "":
+		return nil
+	case f.order.err != nil:
+		return unknown(f.order.err)
+	case through == unit:
+		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, and refuses", unit, bootUnit)
+	case through != "":
+		return warning(drop, "%s is ordered after %s, and that after %s: a boot that starts both would wait for itself", unit, through, bootUnit)
+	}
+	return fine("%s does not wait for %s, which starts it", unit, bootUnit)
+}
+
+// bootIsEnabled tells whether koboshi runs by itself, where apps are units.
+func bootIsEnabled(f *facts) []Finding {
+	switch {
+	case f.Config.Service.Unit == "":
+		return nil
+	case errors.Is(f.boot.err, systemd.ErrNoUnit):
+		return warning("install systemd/units/"+bootUnit+" and enable it", "there is no %s: koboshi does not run by itself", bootUnit)
+	case f.boot.err != nil:
+		return unknown(f.boot.err)
+	case f.boot.value.Enabled != "enabled" && f.boot.value.Enabled != "enabled-runtime":
+		return warning("systemctl enable "+bootUnit, "%s is %s: koboshi does not run at the next start", bootUnit, f.boot.value.Enabled)
+	}
+	return fine("%s is enabled", bootUnit)
+}

@@ -1,0 +1,115 @@
+package doctor
+
+import (
+	"context"
+	"time"
+
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/systemd"
+)
+
+// Machine is what is examined: what is baked into it, and whom to ask.
+type Machine struct {
+	Config   *config.Config // of the files; tags come on top
+	Agent    string         // this agent's version
+	OS, Arch string         // the platform, in Go's names
+	Trust    artifacts.Trust
+	Keys     []artifacts.PublicKey // of which Trust was made
+	Now      time.Time
+
+	Past     past
+	Disk     disk
+	App      app
+	Units    units
+	Metadata metadata
+	// Connect makes the clients of AWS. The zero Identity is a machine whose
+	// metadata did not answer.
+	Connect func(context.Context, instance.Identity) (Cloud, error)
+}
+
+// Cloud is what is reached over the network.
+type Cloud struct {
+	Sources []Source // in the configured order
+	Account account
+	Hooks   hooks
+	Clock   clock
+}
+
+// Source is one of the places that releases come from.
+type Source struct {
+	Name      string // as it is configured
+	Documents documents
+}
+
+// Credentials are what requests are signed with. The zero Expires is never.
+type Credentials struct {
+	From    string // such as "EC2RoleProvider"
+	Expires time.Time
+}
+
+// Tree is a release on the disk.
+type Tree struct {
+	Version        string
+	ManifestSHA256 artifacts.Digest
+	HealthyOn      func(instance string) bool
+}
+
+// past is what earlier runs left; fs.ErrNotExist where there were none.
+type past interface {
+	Report() (status.Report, error)
+	State() (status.State, error)
+}
+
+// disk is the app's releases; fs.ErrNotExist where there is no store yet. A
+// nil Tree is a link that is not there.
+type disk interface {
+	Current() (*Tree, error)
+	Previous() (*Tree, error)
+	CheckSpace(artifacts.Artifact) error
+}
+
+// app is asked once whether it is healthy.
+type app interface {
+	Probe(context.Context) error
+}
+
+// units is systemd. OrderedAfter is the unit through which the first one waits
+// for the other: itself where it is directly so, and "" where it does not.
+type units interface {
+	State(ctx context.Context, unit string) (systemd.State, error)
+	OrderedAfter(ctx context.Context, unit, other string) (through string, err error)
+}
+
+type metadata interface {
+	Identity(context.Context) (instance.Identity, error)
+	Tags(ctx context.Context, names ...string) (map[string]string, error)
+}
+
+type account interface {
+	Credentials(context.Context) (Credentials, error)
+}
+
+// documents is one source. Errors are artifacts.ErrNotFound and ErrDenied; of
+// List errors.ErrUnsupported where there are no lists.
+type documents interface {
+	Read(ctx context.Context, key string, limit int) ([]byte, error)
+	List(context.Context) error
+}
+
+// hooks is Auto Scaling. A refusal for want of permission is
+// artifacts.ErrDenied.
+type hooks interface {
+	Group(ctx context.Context, instance string) (group, state string, err error)
+	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)
+	Heartbeat(context.Context, asg.Hook) error
+}
+
+// clock tells how far this machine's clock is ahead of the one that answered
+// last; false where no answer told the time.
+type clock interface {
+	Ahead() (time.Duration, bool)
+}

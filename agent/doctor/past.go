@@ -1,0 +1,113 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"koboshi/agent/status"
+)
+
+// lastRun explains the last verdict: what happened, why, what the hook was
+// told, and what was strange.
+func lastRun(f *facts) []Finding {
+	r := f.report.value
+	switch {
+	case errors.Is(f.report.err, fs.ErrNotExist):
+		return warning("koboshi boot runs at the next start, koboshi sync converges now", "koboshi has not run here yet")
+	case f.report.err != nil:
+		return unknown(f.report.err)
+	case f.who.err == nil && r.Instance.ID != "" && r.Instance.ID != f.who.value.ID:
+		return warning("it came with the image; koboshi boot leaves one of this instance", "the last run here was on another instance, %s", r.Instance.ID)
+	}
+	out := []Finding{{Level: gravity(r.Verdict), Text: verdictText(r)}}
+	if r.Error != nil {
+		out[0].Text += ", because " + r.Error.Message
+		out[0].Hint = r.Error.Hint
+	}
+	if step, ok := slowest(r); ok {
+		out = append(out, fine("most of its time went into %s: %s of %s", step.Name, milliseconds(step.MS), milliseconds(r.MS))...)
+	}
+	for _, w := range r.Warnings {
+		out = append(out, warning("", "it warned: %s", w)...)
+	}
+	return out
+}
+
+func gravity(v status.Verdict) Level {
+	switch v {
+	case status.Fresh, status.Current:
+		return OK
+	case status.Stale, status.Held:
+		return Warn
+	}
+	return Fail
+}
+
+// verdictText is the last run in a sentence.
+func verdictText(r status.Report) string {
+	text := fmt.Sprintf("%s of %s %s", r.Command, r.Started.Format(time.RFC3339), verdictMeans(r))
+	if r.Lifecycle.Result != "" {
+		text += fmt.Sprintf(", and hook %s was told %s", r.Lifecycle.Hook, r.Lifecycle.Result)
+	}
+	return text
+}
+
+func verdictMeans(r status.Report) string {
+	serves, target := name(r.Release), name(r.Target)
+	switch r.Verdict {
+	case status.Fresh:
+		return "installed " + serves + ", which passed the gate"
+	case status.Current:
+		return "found " + serves + " to be what the channel names, and healthy"
+	case status.Stale:
+		return "could not have what the channel names (" + target + "), and left " + serves + " serving"
+	case status.Held:
+		return "left " + serves + " serving, since it is held"
+	}
+	if r.Release == nil {
+		return "failed, and nothing serves"
+	}
+	return "failed to bring up " + target + ", and " + serves + " is current"
+}
+
+func name(r *status.Release) string {
+	if r == nil {
+		return "an unknown release"
+	}
+	return r.Version
+}
+
+// slowest is the step that took more than half of a run that people noticed.
+func slowest(r status.Report) (status.Step, bool) {
+	if len(r.Steps) == 0 || r.MS < 10_000 {
+		return status.Step{}, false
+	}
+	step := slices.MaxFunc(r.Steps, func(a, b status.Step) int { return int(a.MS - b.MS) })
+	return step, step.MS > r.MS/2
+}
+
+func milliseconds(n int64) string { return status.Duration(time.Duration(n) * time.Millisecond) }
+
+// nothingHolds tells of a hold by an operator or by tag.
+func nothingHolds(f *facts) []Finding {
+	if f.config.HoldTag != "" {
+		return warning("remove the tag koboshi:hold to let syncs move it again; a hold never counts at launch", "a tag holds this instance at its release: %s", f.config.HoldTag)
+	}
+	switch hold := f.state.value.For(f.who.value.ID).Hold; {
+	case f.state.err != nil && !errors.Is(f.state.err, fs.ErrNotExist):
+		return unknown(f.state.err)
+	case hold.Active(f.Now):
+		return warning("syncs leave it alone until the hold ends; a hold never counts at launch", "%s holds this instance at its release%s: %s", hold.By, until(hold.Until), hold.Reason)
+	}
+	return fine("nobody holds this instance at its release")
+}
+
+func until(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " until " + t.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,46 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// maxOrdered bounds the walk of [Manager.OrderedAfter], in units.
+const maxOrdered = 1000
+
+// OrderedAfter tells whether a start of unit would have to wait for the start
+// of other, should both start at once: through is the unit whose After= names
+// other, which is unit itself or one that it waits for, and "" where none does.
+// What systemd has not loaded is in nobody's way.
+func (m *Manager) OrderedAfter(ctx context.Context, unit, other string) (through string, err error) {
+	seen := map[string]bool{unit: true}
+	for queue := []string{unit}; len(queue) > 0 && len(seen) < maxOrdered; queue = queue[1:] {
+		after, err := m.after(ctx, queue[0])
+		if err != nil {
+			return "", err
+		}
+		if slices.Contains(after, other) {
+			return queue[0], nil
+		}
+		for _, next := range after {
+			if !seen[next] {
+				seen[next] = true
+				queue = append(queue, next)
+			}
+		}
+	}
+	return "", nil
+}
+
+func (m *Manager) after(ctx context.Context, unit string) ([]string, error) {
+	property, err := m.conn.GetUnitPropertyContext(ctx, unit, "After")
+	if err != nil {
+		return nil, unitError("ask for the ordering of", unit, err)
+	}
+	after, ok := property.Value.Value().([]string)
+	if !ok {
+		return nil, fmt.Errorf("ask for the ordering of %s: got a %s", unit, property.Value.Signature())
+	}
+	return after, nil
+}
