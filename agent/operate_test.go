@@ -160,6 +160,19 @@ func TestForceRepairs(t *testing.T) {
 	}
 }
 
+func TestInterruptedSyncPutsBack(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.onGate = func() {
+		if w.running == "2" {
+			cancel()
+		}
+	}
+	report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, agent.SyncOptions{}) })
+	w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
+}
+
 func TestPlan(t *testing.T) {
 	w := newWorld(t)
 	live(w)

@@ -160,7 +160,7 @@ func endedBy(ctx context.Context) error {
 
 // because puts the reason before what failed for it.
 func because(reason, err error) error {
-	if reason == nil {
+	if reason == nil || errors.Is(err, reason) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", reason, err)

@@ -43,6 +43,9 @@ func kindOf(err error) string {
 // last good release where the configuration allows it for this kind of failure,
 // else nothing that a load balancer may send requests to.
 func (r *run) settleLaunch(ctx context.Context, out outcome) outcome {
+	if ctx.Err() != nil {
+		return out // no time is left to try anything else
+	}
 	kind := kindOf(out.err)
 	candidates := r.candidates()
 	if slices.Contains(r.config.Fallback.When, kind) {
@@ -92,11 +95,15 @@ func (r *run) putBack(ctx context.Context, rel store.Release) {
 }
 
 // settleLive decides the same for a machine that serves: whatever happened,
-// what served goes on serving.
+// what served goes on serving. That holds for a run that was interrupted, too:
+// putting it back has its own time.
 func (r *run) settleLive(ctx context.Context, out outcome, before store.Release, had bool) outcome {
 	if !had {
 		return out
 	}
+	out.err = because(endedBy(ctx), out.err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(r.config.Lifecycle.Deadline))
+	defer cancel()
 	if r.up != before.ID() {
 		if err := r.serve(ctx, before); err != nil {
 			r.warn("%s was put back but is not healthy: %v", before.Version(), err)
