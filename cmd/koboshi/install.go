@@ -18,7 +18,8 @@ import (
 
 // Where install puts what it brings.
 const (
-	binary    = "/usr/local/bin/koboshi" // as the units say
+	binary    = "/usr/local/bin/koboshi"                      // as the units say
+	packaged  = "/usr/lib/systemd/system/" + systemd.BootUnit // there if a package has brought binary and units
 	configDir = "/etc/koboshi"
 	dropIn    = systemd.UnitDir + "/" + systemd.BootUnit + ".d/10-paths.conf"
 )
@@ -36,6 +37,7 @@ func (c *cli) install() *cobra.Command {
 		Long: "Copy this binary to " + binary + " and the units to " + systemd.UnitDir + ", make the\n" +
 			"directories of the configuration, let the unit write to those that are not the default, and\n" +
 			"enable " + systemd.BootUnit + ". Nothing is started. Doing it again changes what has to change.\n" +
+			"Where a package has brought binary and units, only the rest is done.\n" +
 			"With --root it is done to an image, whose own configuration is read. Without systemd there\n" +
 			"is nothing to install into: exit 2." +
 			exits(ok, badUsage, badConfig, diskFailed),
@@ -98,6 +100,26 @@ func (i *image) wantSystemd() error {
 // install brings binary, units and directories, in an order in which a unit
 // never names what is not there.
 func (i *image) install(cfg *config.Config) error {
+	if err := i.program(); err != nil {
+		return err
+	}
+	dirs := []string{configDir, configDir + "/keys", configDir + "/koboshi.d"}
+	if cfg.App != "" {
+		dirs = append(dirs, cfg.Install.Root, cfg.State.Dir) // state.run does not survive a reboot: the unit makes it
+	}
+	for _, dir := range dirs {
+		if err := i.ownDir(dir); err != nil {
+			return err
+		}
+	}
+	return i.allowPaths(cfg)
+}
+
+// program brings the binary and its units, or makes way for a package's.
+func (i *image) program() error {
+	if i.packaged() {
+		return i.removeProgram()
+	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		return hinted{cannot("read", "/proc/self/exe", err), "in a chroot mount /proc, or install from outside with --root"}
@@ -105,25 +127,6 @@ func (i *image) install(cfg *config.Config) error {
 	if err := i.file(binary, self, 0o755); err != nil {
 		return err
 	}
-	paths := slices.DeleteFunc([]string{cfg.Install.Root, cfg.State.Dir, cfg.State.Run}, func(p string) bool { return p == "" })
-	for _, dir := range append([]string{configDir, configDir + "/keys", configDir + "/koboshi.d"}, paths...) {
-		if dir == cfg.State.Run {
-			continue // it does not survive a reboot: the unit makes it
-		}
-		if err := i.ownDir(dir); err != nil {
-			return err
-		}
-	}
-	if err := i.units(); err != nil {
-		return err
-	}
-	if text := systemd.PathsDropIn(paths...); text != "" {
-		return i.file(dropIn, []byte(text), 0o644)
-	}
-	return i.remove(dropIn)
-}
-
-func (i *image) units() error {
 	return eachUnit(func(name string) error {
 		text, err := fs.ReadFile(systemd.Units(), name)
 		if err != nil {
@@ -131,6 +134,22 @@ func (i *image) units() error {
 		}
 		return i.file(systemd.UnitDir+"/"+name, text, 0o644)
 	})
+}
+
+func (i *image) packaged() bool {
+	_, err := i.root.Lstat(in(packaged))
+	return err == nil
+}
+
+// allowPaths lets the unit write where the configuration says.
+func (i *image) allowPaths(cfg *config.Config) error {
+	if cfg.App == "" {
+		return nil
+	}
+	if text := systemd.PathsDropIn(cfg.Install.Root, cfg.State.Dir, cfg.State.Run); text != "" {
+		return i.file(dropIn, []byte(text), 0o644)
+	}
+	return i.remove(dropIn)
 }
 
 func eachUnit(do func(name string) error) error {
@@ -152,8 +171,12 @@ func (i *image) enable() error {
 	if err != nil {
 		return err
 	}
+	unit := systemd.UnitDir + "/" + systemd.BootUnit
+	if i.packaged() {
+		unit = packaged
+	}
 	for _, dir := range dirs {
-		if err := i.link(systemd.UnitDir+"/"+systemd.BootUnit, systemd.UnitDir+"/"+dir+"/"+systemd.BootUnit); err != nil {
+		if err := i.link(unit, systemd.UnitDir+"/"+dir+"/"+systemd.BootUnit); err != nil {
 			return err
 		}
 	}

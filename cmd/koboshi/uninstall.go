@@ -53,14 +53,21 @@ func (i *image) uninstall() error {
 	if err := i.remove(dropIn); err != nil {
 		return err
 	}
-	err = eachUnit(func(name string) error { return i.remove(systemd.UnitDir + "/" + name) })
-	if err != nil {
+	if err := i.removeProgram(); err != nil {
 		return err
 	}
 	for _, dir := range []string{systemd.UnitDir + "/" + systemd.BootUnit + ".d", configDir + "/keys", configDir + "/koboshi.d", configDir} {
 		if err := i.removeEmpty(dir); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (i *image) removeProgram() error {
+	err := eachUnit(func(name string) error { return i.remove(systemd.UnitDir + "/" + name) })
+	if err != nil {
+		return err
 	}
 	return i.remove(binary)
 }
