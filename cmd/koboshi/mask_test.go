@@ -20,7 +20,8 @@ var masks = []struct {
 	{regexp.MustCompile(`"ms": \d+`), `"ms": N`},
 	{regexp.MustCompile(`"(bytes|attempts)": \d+`), `"$1": N`},
 	{regexp.MustCompile(`\d+ attempts`), "N attempts"},
-	{regexp.MustCompile(` {3,}#`), "  #"},
+	{regexp.MustCompile(`(?m)(\S) {2,}`), "$1  "}, // columns are as wide as what stands in them
+	{regexp.MustCompile(`(?m) +$`), ""},
 	{regexp.MustCompile(`<?\d+(\.\d+)? m?s\b`), "TOOK"},
 	{regexp.MustCompile(`\d+(\.\d+)? [kM]?B(/s)?`), "BYTES"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDR"},
