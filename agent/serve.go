@@ -56,7 +56,7 @@ func (r *run) start(ctx context.Context, rel store.Release) (Gate, error) {
 	}
 	env := r.environment(rel)
 	if err := durable.WriteFile(r.Run, envFile, []byte(strings.Join(env, "\n")+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrActivate, err)
+		return nil, fmt.Errorf("%w: %w: %w", ErrActivate, store.ErrDisk, err)
 	}
 	gate, err := r.Service.Restart(ctx, env)
 	if err != nil {
