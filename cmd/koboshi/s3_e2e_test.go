@@ -183,11 +183,17 @@ func on(f awstest.Fault) awstest.Fault {
 	return f
 }
 
-// suffers makes faults this instance's alone.
-func (b *box) suffers(faults ...awstest.Fault) {
+// suffers makes faults this instance's alone, until it recovers.
+func (b *box) suffers(faults ...awstest.Fault) (recovers func()) {
+	var ids []int
 	for _, f := range faults {
 		f.Instance = b.instance.ID()
-		b.lab.aws.Faults().Add(f)
+		ids = append(ids, b.lab.aws.Faults().Add(f))
+	}
+	return func() {
+		for _, id := range ids {
+			b.lab.aws.Faults().Remove(id)
+		}
 	}
 }
 

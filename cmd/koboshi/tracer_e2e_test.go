@@ -4,7 +4,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
+	byteorder "encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -142,7 +142,7 @@ func (p *tracee) mutation(thread int) (mutation, bool) {
 	}
 	flags := info.Args[2]
 	if info.Nr == unix.SYS_OPENAT2 {
-		flags = binary.NativeEndian.Uint64(p.memory(info.Args[2], 8)) // struct open_how
+		flags = byteorder.NativeEndian.Uint64(p.memory(info.Args[2], 8)) // struct open_how
 	}
 	if (info.Nr == unix.SYS_OPENAT || info.Nr == unix.SYS_OPENAT2) && flags&unix.O_CREAT == 0 {
 		return mutation{}, false
