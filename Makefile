@@ -3,6 +3,7 @@
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
 MAX_BINARY    := 15000000
 MAX_EXPOSURE  := 25
@@ -36,6 +37,21 @@ e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
+
+# Packages: deb and rpm for amd64 and arm64.
+
+.PHONY: package
+package: export BUILD := $(BUILD)
+package: $(BIN)/nfpm ## deb, rpm, SBOM and checksums into .build/packages
+	sh systemd/packaging/package.sh $(BIN)/packages $(BIN)/nfpm
+
+.PHONY: package-check
+package-check: export BUILD := $(BUILD)
+package-check: package ## build the packages twice and compare every byte
+	sh systemd/packaging/reproduce.sh $(BIN)/packages $(BIN)/nfpm
+
+$(BIN)/nfpm:
+	GOBIN=$(BIN) go install $(NFPM)
 
 .PHONY: boottest
 boottest: ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario)

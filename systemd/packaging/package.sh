@@ -1,0 +1,40 @@
+#!/bin/sh
+# Builds the packages, for amd64 and arm64, into OUT: deb and rpm, a software
+# bill of materials for each binary, and SHA256SUMS. The same sources make the
+# same bytes, wherever and whenever. BUILD is the command that compiles.
+#
+#	BUILD='go build ...' package.sh OUT NFPM
+set -eu
+umask 022
+out=$1
+nfpm=$2
+cd "$(dirname "$0")/../.."
+: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
+VERSION=$(sed -n 's/^const version = "\(.*\)"$/\1/p' cmd/koboshi/root.go)
+export SOURCE_DATE_EPOCH VERSION
+STAGE=$(mktemp -d)
+trap 'rm -rf "$STAGE"' EXIT
+export STAGE
+
+rm -rf "$out"
+mkdir -p "$out" "$STAGE/units"
+for unit in systemd/units/*.service; do
+	# A package's programs do not lie in /usr/local.
+	sed 's#/usr/local/bin/koboshi#/usr/bin/koboshi#' "$unit" >"$STAGE/units/${unit##*/}"
+done
+find "$STAGE/units" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+
+for ARCH in amd64 arm64; do
+	export ARCH
+	export GOOS=linux GOARCH="$ARCH"
+	eval "$BUILD -buildvcs=false -o \"$STAGE/koboshi\" ./cmd/koboshi"
+	unset GOOS GOARCH
+	touch -d "@$SOURCE_DATE_EPOCH" "$STAGE/koboshi"
+	go run ./systemd/packaging/sbom -version "$VERSION" "$STAGE/koboshi" >"$out/koboshi_${VERSION}_$ARCH.cdx.json"
+	for kind in deb rpm; do
+		"$nfpm" package --config systemd/packaging/nfpm.yaml --packager "$kind" --target "$out/"
+	done
+done
+cd "$out"
+sha256sum koboshi* >SHA256SUMS
+cat SHA256SUMS
