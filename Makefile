@@ -54,9 +54,12 @@ $(BIN)/nfpm:
 	GOBIN=$(BIN) go install $(NFPM)
 
 .PHONY: boottest
-boottest: ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario)
-	sh systemd/boottest/rootfs.sh $(BIN)/boottest/bookworm
-	CGO_ENABLED=0 go test -tags boottest -count=1 -parallel 3 -timeout 20m -v -run '$(RUN)' ./systemd/boottest -args -rootfs $(BIN)/boottest/bookworm
+boottest: ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario, VM=1 for a power cut)
+	sh systemd/boottest/rootfs.sh $(BIN)/boottest/bookworm $(if $(VM),vm)
+	CGO_ENABLED=0 go test -tags boottest$(if $(VM),$(comma)vm) -count=1 -parallel 3 -timeout 20m -v -run '$(RUN)' \
+		./systemd/boottest -args -rootfs $(BIN)/boottest/bookworm
+
+comma := ,
 
 .PHONY: lint
 lint: ## gofmt, go vet and golangci-lint
@@ -85,8 +88,12 @@ fuzz: ## every fuzz target for FUZZTIME each
 		done; done'
 
 .PHONY: bench
-bench: ## benchmarks of the parts
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build ## measure koboshi against what it replaces (root; BENCH=short for a form of 3 minutes)
+	BENCH=$(BENCH) go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
+
+.PHONY: bench-parts
+bench-parts: ## benchmarks of the parts, for benchstat (see artifacts/bench)
+	@go test -run '^$$' -bench . -benchmem -count 6 ./artifacts/...
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,0 +1,109 @@
+//go:build bench
+
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// out is where inputs are kept and results are written.
+const out = "../../.build/bench"
+
+// scale is how much is measured.
+type scale struct {
+	rounds int
+	soak   int // more runs of koboshi where requests fail
+	sizes  []int
+	npm    bool
+}
+
+func chooseScale() scale {
+	if os.Getenv("BENCH") == "short" {
+		return scale{rounds: 3, soak: 10, sizes: []int{16, 256}}
+	}
+	return scale{rounds: 5, soak: 100, sizes: []int{16, 64, 256, 1024}, npm: true}
+}
+
+// TestBench prints one table and writes it, and a plot, to .build/bench.
+func TestBench(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("a fresh filesystem for every run needs root")
+	}
+	s := chooseScale()
+	l := newLab(t)
+	var results []*result
+	for _, w := range l.workloads(s) {
+		fmt.Println("measuring", w.title())
+		results = append(results, l.measure(w, s.rounds))
+	}
+	soaked := l.soak(results, s.soak)
+	table := markdown(results) + soaked
+	fmt.Print("\n", table)
+	must(t, os.WriteFile(filepath.Join(out, "table.md"), []byte(table), 0o644))
+	must(t, os.WriteFile(filepath.Join(out, "plot.svg"), []byte(plot(results)), 0o644))
+}
+
+// measure runs every contender in turn, round after round in another order.
+func (l *lab) measure(w *workload, rounds int) *result {
+	l.Helper()
+	l.shape(w.origin)
+	all := append(l.contenders(w), l.limits(w)...)
+	r := &result{workload: w, samples: map[string][]sample{}}
+	for _, c := range all {
+		r.names = append(r.names, c.name)
+	}
+	for range rounds {
+		for _, i := range rand.Perm(len(all)) {
+			c := all[i]
+			r.samples[c.name] = append(r.samples[c.name], l.once(w, c))
+		}
+	}
+	return r
+}
+
+// once runs one contender on a fresh filesystem and looks at what it made.
+func (l *lab) once(w *workload, c contender) sample {
+	l.Helper()
+	disk := l.mount(w)
+	defer l.unmount(disk)
+	s := c.run(disk)
+	if s.err == nil && c.tree != "" {
+		s.err = w.same(filepath.Join(disk, c.tree))
+	}
+	if s.err != nil {
+		fmt.Printf("  %s: %v\n", c.name, s.err)
+	}
+	return s
+}
+
+// soak repeats koboshi alone where requests fail, and says how often it did.
+func (l *lab) soak(results []*result, runs int) string {
+	l.Helper()
+	var text strings.Builder
+	for _, r := range results {
+		if r.workload.origin != faulty {
+			continue
+		}
+		l.shape(faulty)
+		failed := 0
+		for range runs {
+			if l.once(r.workload, l.koboshi(r.workload)).err != nil {
+				failed++
+			}
+		}
+		fmt.Fprintf(&text, "\nkoboshi alone, %s: %d of %d runs failed.\n", r.workload.title(), failed, runs)
+	}
+	return text.String()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,19 @@
+// Package bench measures koboshi against the scripts that it replaces and
+// against what the machine can do. It holds nothing but tests: make bench runs
+// them, and make bench BENCH=short a form of under three minutes.
+//
+// Every contender brings the same artifact from the same origin to the same
+// end: proven by SHA-256, unpacked, and durable on a fresh ext4. A round runs
+// all of them once, the next one in another order; medians of the rounds are
+// compared. What a contender costs is read from its whole tree of processes.
+//
+// The limit of a workload is the slowest of what nobody gets around: to hash
+// the artifact's bytes, to write the unpacked ones, to move them from the
+// origin, and for gzip to inflate them. Each is measured alone, in the same
+// rounds. What ties files into directories is not in it.
+//
+// The origin is a loopback S3 in the process of the test, so it shares the
+// cores with whoever is measured: ratios within one run say more than times.
+// It needs root for the loop mounts and the tools that it is measured against;
+// what is missing is named and left out.
+package bench

@@ -1,0 +1,136 @@
+//go:build bench
+
+package bench
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/agent/awstest"
+)
+
+// lab is a loopback S3 with releases, and a place for disks.
+type lab struct {
+	testing.TB
+	aws    *awstest.Server
+	binary string // koboshi as it is shipped
+	out    string
+	dir    string // keys, configuration, mount point
+	images string // where disks are made
+	probe  []byte // what the disk is measured with
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	absolute, err := filepath.Abs(out)
+	must(t, err)
+	binary, err := filepath.Abs("../../.build/koboshi")
+	must(t, err)
+	l := &lab{TB: t, aws: awstest.New(t), binary: binary, out: absolute, dir: t.TempDir(), images: t.TempDir()}
+	if dir := os.Getenv("BENCH_DIR"); dir != "" {
+		l.images, err = os.MkdirTemp(dir, "koboshi-bench-")
+		must(t, err)
+		t.Cleanup(func() { _ = os.RemoveAll(l.images) })
+	}
+	l.aws.S3().CreateBucket("bench")
+	l.tool("keygen", "--out", filepath.Join(l.dir, "release"))
+	return l
+}
+
+// shape sets how the origin behaves from now on.
+func (l *lab) shape(origin shape) {
+	faults := l.aws.Faults()
+	faults.Clear()
+	l.aws.Calls().Reset()
+	if origin == fast {
+		return
+	}
+	get := awstest.Fault{Service: "s3", Operation: "GetObject"}
+	slow, busy, broken := get, get, get
+	slow.BytesPerSecond = 90e6
+	slow.Delay, slow.Jitter = awstest.Duration(20*time.Millisecond), awstest.Duration(20*time.Millisecond)
+	faults.Add(slow)
+	if origin == faulty {
+		busy.Percent, busy.Status, busy.Code = 5, 503, "SlowDown"
+		broken.Percent, broken.ResetAfter = 5, 512<<10
+		faults.Add(busy)
+		faults.Add(broken)
+	}
+}
+
+// publish releases what lies at path as version 1 of an app.
+func (l *lab) publish(app, path, input, format string) *workload {
+	l.Helper()
+	l.shape(fast)
+	fmt.Println("publishing", app)
+	where := []string{"--source", "s3://bench/apps", "--app", app, "--version", "1", "--key", filepath.Join(l.dir, "release.key")}
+	l.tool(append([]string{"publish", path}, where...)...)
+	l.tool(append([]string{"promote", "--channel", "stable"}, where...)...)
+	w := &workload{input: input, format: format, app: app}
+	for _, key := range l.aws.S3().Keys("bench") {
+		if strings.HasPrefix(key, "apps/"+app+"/releases/1/"+app+"-") {
+			if data, ok := l.aws.S3().Object("bench", key); len(data) > len(w.data) && ok {
+				w.key, w.data = key, data // not the index, which is smaller
+			}
+		}
+	}
+	w.sha256 = fmt.Sprintf("%x", sha256.Sum256(w.data))
+	var err error
+	w.files, w.plain, err = count(path)
+	must(l, err)
+	return w
+}
+
+// tool runs a command of koboshi's release side.
+func (l *lab) tool(args ...string) {
+	l.Helper()
+	cmd := command(l.binary, args...)
+	cmd.Env = append(cmd.Env, l.env()...)
+	must(l, cmd.Run())
+}
+
+func (l *lab) env() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + l.aws.URL(), "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
+		"AWS_CA_BUNDLE=", "RCLONE_CONFIG=/dev/null", "RCLONE_S3_PROVIDER=Other", "RCLONE_S3_ENV_AUTH=true",
+		"RCLONE_S3_ENDPOINT=" + l.aws.URL(), "RCLONE_S3_REGION=us-east-1",
+	}
+}
+
+// command is one whose errors are seen.
+func command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "NO_COLOR=1")
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// mount makes a fresh filesystem, large enough for archive and tree, and
+// returns where it is.
+func (l *lab) mount(w *workload) string {
+	l.Helper()
+	disk, image := filepath.Join(l.dir, "disk"), filepath.Join(l.images, "image")
+	must(l, os.MkdirAll(disk, 0o755))
+	f, err := os.Create(image)
+	must(l, err)
+	must(l, f.Truncate(int64(len(w.data))+2*w.plain+512<<20))
+	must(l, f.Close())
+	must(l, command("mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "lazy_itable_init=1", image).Run())
+	must(l, command("mount", "-o", "loop", image, disk).Run())
+	return disk
+}
+
+func (l *lab) unmount(disk string) {
+	l.Helper()
+	must(l, unix.Unmount(disk, 0))
+	must(l, os.Remove(filepath.Join(l.images, "image")))
+}
