@@ -84,7 +84,8 @@ func (u *ui) warn(text string) {
 // summary is the last line of a run: what serves here, and why.
 func (u *ui) summary(r status.Report) {
 	if u.log != nil {
-		u.log.Info("done", zap.String("verdict", string(r.Verdict)), zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Int64("ms", r.MS))
+		u.log.With(metricsOf(r)...).Info("done", zap.String("verdict", string(r.Verdict)),
+			zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Int64("ms", r.MS))
 		return
 	}
 	took := status.Duration(time.Duration(r.MS) * time.Millisecond)

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"koboshi/agent/status"
+)
+
+// namespace is where CloudWatch shows the metrics of runs.
+const namespace = "koboshi"
+
+// metricsOf are the fields that make the summary line of a run a metric in
+// CloudWatch's embedded metric format: whoever ships the log to CloudWatch Logs
+// has the metrics without another call.
+//
+// Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+func metricsOf(r status.Report) []zap.Field {
+	type metric struct {
+		Name string
+		Unit string
+	}
+	type directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
+	type metadata struct {
+		Timestamp         int64 // milliseconds since 1970
+		CloudWatchMetrics []directive
+	}
+	end := r.Started.Add(time.Duration(r.MS) * time.Millisecond)
+	return []zap.Field{
+		zap.Any("_aws", metadata{end.UnixMilli(), []directive{{
+			Namespace:  namespace,
+			Dimensions: [][]string{{"app", "command"}, {"app", "command", "verdict"}},
+			Metrics:    []metric{{"ms", "Milliseconds"}, {"fetched_bytes", "Bytes"}, {"failed", "Count"}},
+		}}}),
+		zap.String("app", r.App),
+		zap.String("command", r.Command),
+		zap.Int64("fetched_bytes", fetchedBy(r)),
+		zap.Int("failed", failures(r)),
+	}
+}
+
+func fetchedBy(r status.Report) (n int64) {
+	for _, step := range r.Steps {
+		n += step.Bytes
+	}
+	return n
+}
+
+func failures(r status.Report) int {
+	if r.Verdict == status.Failed {
+		return 1
+	}
+	return 0
+}
