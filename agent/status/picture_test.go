@@ -202,7 +202,7 @@ func FuzzReport(f *testing.F) {
 	f.Add([]byte(`{"steps":[{"name":"\u001b[31m","started":"0001-01-01T00:00:00Z","ms":9223372036854775807,"bytes":-1},{"started":"9999-12-31T23:59:59Z","ms":9223372036854775807},{"ms":-1}]}`), 300)
 	f.Add([]byte(`{"steps":[{"name":"a","ms":9223372036854775807,"bytes":9223372036854775807,"attempts":2}]}`), 40)
 	f.Fuzz(func(t *testing.T, data []byte, width int) {
-		r, err := parseReport(data)
+		r, err := ParseReport(data)
 		if err != nil {
 			return
 		}

@@ -93,10 +93,12 @@ func LoadReport(dir *os.Root) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return parseReport(data)
+	return ParseReport(data)
 }
 
-func parseReport(data []byte) (Report, error) {
+// ParseReport reads a report that was kept elsewhere, such as the output of
+// status --json, in the same way.
+func ParseReport(data []byte) (Report, error) {
 	var r Report
 	texts := json.WithUnmarshalers(json.UnmarshalFromFunc(decodeText))
 	if err := decode(data, &r, texts); err != nil {

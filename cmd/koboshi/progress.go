@@ -120,6 +120,13 @@ func moved(s status.Step, took time.Duration) string {
 	return status.Bytes(s.Bytes) + " at " + status.Rate(s.Bytes, took)
 }
 
+// home begins the screen anew, where results go to a terminal.
+func (u *ui) home() {
+	if isTerminal(u.out) {
+		u.printf("\x1b[H\x1b[2J")
+	}
+}
+
 // clear takes the line of progress away before something else is written.
 func (u *ui) clear() {
 	if u.line {

@@ -20,8 +20,8 @@ import (
 )
 
 type statusOptions struct {
-	json, timeline, ascii bool
-	svg                   string
+	json, timeline, ascii, watch bool
+	svg, against                 string
 }
 
 func (c *cli) status() *cobra.Command {
@@ -40,10 +40,30 @@ func (c *cli) status() *cobra.Command {
 	cmd.Flags().BoolVar(&o.timeline, "timeline", false, "draw the steps of the last run as bars")
 	cmd.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII characters only")
 	cmd.Flags().StringVar(&o.svg, "svg", "", "write the same picture to `FILE`")
+	cmd.Flags().StringVar(&o.against, "against", "", "compare the steps with those of another report, a `FILE` made by status --json")
+	cmd.Flags().BoolVar(&o.watch, "watch", false, "show it again every two seconds, until interrupted")
+	cmd.MarkFlagsMutuallyExclusive("json", "timeline", "against")
 	return cmd
 }
 
 func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
+	if !o.watch {
+		return c.showStatus(ctx, o)
+	}
+	for {
+		c.ui.home()
+		if err := c.showStatus(ctx, o); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return err
@@ -59,6 +79,8 @@ func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 		}
 	}
 	switch {
+	case o.against != "":
+		return c.compareWith(o.against, report)
 	case o.json:
 		return c.ui.printJSON(report)
 	case o.timeline:
