@@ -5,9 +5,11 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"koboshi/agent/awstest"
@@ -130,8 +132,8 @@ func (b *box) whole(trees map[string]string) {
 	must(b.T, err)
 	for _, release := range releases {
 		version := filepath.Base(release)[:1]
-		if got, want := snapshot(b.T, release), snapshot(b.T, trees[version]); got != want {
-			b.Errorf("%s is\n%s\nwant\n%s", release, got, want)
+		if diff := difference(snapshot(b.T, trees[version]), snapshot(b.T, release)); diff != "" {
+			b.Errorf("%s is not what was published:\n%s", release, diff)
 		}
 	}
 	if b.current() == "" {
@@ -152,8 +154,9 @@ func (b *box) converged(trees map[string]string, version string) {
 
 // snapshot is all there is to a tree, one line a path. What koboshi itself
 // keeps in it does not count.
-func snapshot(t *testing.T, top string) (text string) {
+func snapshot(t *testing.T, top string) string {
 	t.Helper()
+	var text strings.Builder
 	must(t, filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || path == top {
 			return err
@@ -174,8 +177,29 @@ func snapshot(t *testing.T, top string) (text string) {
 			target, err = os.Readlink(path)
 			data = []byte(target)
 		}
-		text += fmt.Sprintf("%s %v %.12x\n", path[len(top):], info.Mode(), sum(data))
+		fmt.Fprintf(&text, "%s %v %.12x\n", path[len(top):], info.Mode(), sum(data))
 		return err
 	}))
-	return text
+	return text.String()
+}
+
+// difference is the lines that only one of two snapshots has.
+func difference(want, got string) string {
+	lines := map[string]int{}
+	for line := range strings.Lines(want) {
+		lines["- "+line]++
+	}
+	for line := range strings.Lines(got) {
+		if lines["- "+line]--; lines["- "+line] < 0 {
+			delete(lines, "- "+line)
+			lines["+ "+line]++
+		}
+	}
+	var text strings.Builder
+	for _, line := range slices.Sorted(maps.Keys(lines)) {
+		if lines[line] > 0 {
+			text.WriteString(line)
+		}
+	}
+	return text.String()
 }

@@ -57,8 +57,8 @@ func TestE2EHostileArchives(t *testing.T) {
 			r.want(t, badArchive)
 			r.says(t, test.says, "from a clean tree")
 			b.told("ABANDON")
-			if after := snapshot(t, b.path("opt")); after != before {
-				t.Errorf("beneath the root was\n%s\nis\n%s", before, after)
+			if diff := difference(before, snapshot(t, b.path("opt"))); diff != "" {
+				t.Errorf("beneath the root has changed:\n%s", diff)
 			}
 			if data, err := os.ReadFile(b.path("canary")); string(data) != "sings" || err != nil {
 				t.Errorf("the canary: %q, %v", data, err)
