@@ -169,7 +169,9 @@ func TestInterruptedSyncPutsBack(t *testing.T) {
 			cancel()
 		}
 	}
-	report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, agent.SyncOptions{}) })
+	report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		return a.Sync(ctx, agent.SyncOptions{})
+	})
 	w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
 }
 
