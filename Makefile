@@ -33,7 +33,7 @@ test: ## the tests, with the race detector
 
 .PHONY: e2e
 e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI, root or minutes
-	PATH="$(BIN):$$PATH" go test -race -tags e2e -timeout 30m ./...
+	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./artifacts/s3 ./cmd/koboshi
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
@@ -89,7 +89,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 .PHONY: bench
 bench: build ## measure koboshi against what it replaces (root; BENCH=short for a form of 3 minutes)
-	BENCH=$(BENCH) go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
+	BENCH="$(BENCH)" ONLY="$(ONLY)" BASE="$(BASE)" go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
 
 .PHONY: bench-parts
 bench-parts: ## benchmarks of the parts, for benchstat (see artifacts/bench)
