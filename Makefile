@@ -50,6 +50,12 @@ package-check: export BUILD := $(BUILD)
 package-check: package ## build the packages twice and compare every byte
 	sh systemd/packaging/reproduce.sh $(BIN)/packages $(BIN)/nfpm
 
+.PHONY: examples
+examples: ## check the Packer template and the Terraform example, as far as that goes offline
+	packer fmt -check systemd/packaging/packer
+	packer validate -syntax-only systemd/packaging/packer/web.pkr.hcl
+	@if command -v terraform >/dev/null; then terraform fmt -check systemd/packaging/terraform; else echo "no terraform here: its example was not checked"; fi
+
 $(BIN)/nfpm:
 	GOBIN=$(BIN) go install $(NFPM)
 

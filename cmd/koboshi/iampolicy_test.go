@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -121,5 +123,21 @@ func TestPolicyTakesNamesLiterally(t *testing.T) {
 		if got := p.Statement[i].Resource; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q, want %q", sid, got, want)
 		}
+	}
+}
+
+// The example for Terraform has the policy of the example configuration.
+func TestExamplePolicy(t *testing.T) {
+	const examples = "../../systemd/packaging/"
+	want, err := os.ReadFile(examples + "terraform/role-policy.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	if code := run(t.Context(), []string{"iam-policy", "--config", examples + "koboshi.toml"}, nil, &out, &said); code != ok {
+		t.Fatalf("exit %d: %s", code, said.String())
+	}
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Errorf("the example is out of date: koboshi iam-policy prints\n%s", out.String())
 	}
 }

@@ -1,0 +1,97 @@
+# A group whose instances come into service with what their channel names, or
+# not at all.
+
+terraform {
+  required_version = ">= 1.3"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }
+  }
+}
+
+resource "aws_iam_role" "web" {
+  name = "web"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "ec2.amazonaws.com" }
+    }]
+  })
+}
+
+# koboshi iam-policy --config koboshi.toml >role-policy.json
+resource "aws_iam_role_policy" "koboshi" {
+  name   = "koboshi"
+  role   = aws_iam_role.web.id
+  policy = file("${path.module}/role-policy.json")
+}
+
+resource "aws_iam_instance_profile" "web" {
+  name = "web"
+  role = aws_iam_role.web.name
+}
+
+resource "aws_launch_template" "web" {
+  name          = "web"
+  image_id      = var.image
+  instance_type = var.instance_type
+
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.web.arn
+  }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required" # IMDSv2 only
+    http_put_response_hop_limit = 1
+    instance_metadata_tags      = "enabled" # so that the tag koboshi:channel is seen
+  }
+}
+
+resource "aws_autoscaling_group" "web" {
+  name                = "web"
+  min_size            = var.min_size
+  max_size            = var.max_size
+  vpc_zone_identifier = var.subnets
+  target_group_arns   = var.target_groups
+  health_check_type   = length(var.target_groups) > 0 ? "ELB" : "EC2"
+
+  # Before this time from being in service, failing checks replace nothing. The
+  # app is healthy by then: that is what the launch hook is for.
+  health_check_grace_period = 30
+
+  launch_template {
+    id      = aws_launch_template.web.id
+    version = aws_launch_template.web.latest_version
+  }
+
+  # Here, not in resources of their own: the first instances must have them too.
+  initial_lifecycle_hook {
+    name                 = "koboshi-launching"
+    lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    heartbeat_timeout    = 300 # koboshi sends heartbeats until lifecycle.deadline
+    default_result       = "ABANDON"
+  }
+
+  # An instance that nobody speaks for waits this long at its end.
+  initial_lifecycle_hook {
+    name                 = "koboshi-terminating"
+    lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
+    heartbeat_timeout    = 120
+    default_result       = "CONTINUE"
+  }
+
+  tag {
+    key                 = "koboshi:channel"
+    value               = var.channel
+    propagate_at_launch = true
+  }
+
+  depends_on = [aws_iam_role_policy.koboshi]
+}
