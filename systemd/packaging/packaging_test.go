@@ -107,3 +107,19 @@ func TestUserDataConfigures(t *testing.T) {
 		t.Errorf("channel %s, group %s", cfg.Channel, cfg.Lifecycle.Group)
 	}
 }
+
+// The README shows the user data as it lies here, but for the comments.
+func TestReadmeShowsUserData(t *testing.T) {
+	readme := read(t, "../../README.md")
+	for _, name := range []string{"userdata/start.yaml", "userdata/configure.yaml"} {
+		var shown strings.Builder
+		for line := range strings.Lines(read(t, name)) {
+			if !strings.HasPrefix(line, "# ") {
+				shown.WriteString(line)
+			}
+		}
+		if !strings.Contains(readme, "```yaml\n"+shown.String()+"```\n") {
+			t.Errorf("the README does not show %s", name)
+		}
+	}
+}
