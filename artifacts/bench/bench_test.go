@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -20,13 +21,16 @@ type scale struct {
 	soak   int // more runs of koboshi where requests fail
 	sizes  []int
 	npm    bool
+	only   *regexp.Regexp // titles of workloads
 }
 
 func chooseScale() scale {
+	s := scale{rounds: 5, soak: 100, sizes: []int{16, 64, 256, 1024}, npm: true}
 	if os.Getenv("BENCH") == "short" {
-		return scale{rounds: 3, soak: 10, sizes: []int{16, 256}}
+		s = scale{rounds: 3, soak: 10, sizes: []int{16, 256}}
 	}
-	return scale{rounds: 5, soak: 100, sizes: []int{16, 64, 256, 1024}, npm: true}
+	s.only = regexp.MustCompile(os.Getenv("ONLY"))
+	return s
 }
 
 // TestBench prints one table and writes it, and a plot, to .build/bench.
@@ -38,6 +42,9 @@ func TestBench(t *testing.T) {
 	l := newLab(t)
 	var results []*result
 	for _, w := range l.workloads(s) {
+		if !s.only.MatchString(w.title()) {
+			continue
+		}
 		fmt.Println("measuring", w.title())
 		results = append(results, l.measure(w, s.rounds))
 	}
@@ -92,7 +99,7 @@ func (l *lab) soak(results []*result, runs int) string {
 		l.shape(faulty)
 		failed := 0
 		for range runs {
-			if l.once(r.workload, l.koboshi(r.workload)).err != nil {
+			if l.once(r.workload, l.koboshi(r.workload, koboshi, l.binary)).err != nil {
 				failed++
 			}
 		}

@@ -35,7 +35,10 @@ var scripts = []script{
 
 // contenders are koboshi and the scripts whose programs there are.
 func (l *lab) contenders(w *workload) []contender {
-	all := []contender{l.koboshi(w)}
+	all := []contender{l.koboshi(w, koboshi, l.binary)}
+	if base := os.Getenv("BASE"); base != "" {
+		all = append(all, l.koboshi(w, koboshi+" before", base))
+	}
 	for _, s := range scripts {
 		if _, err := exec.LookPath(s.needs); err != nil {
 			all = append(all, contender{name: s.name, run: func(string) sample { return sample{err: errMissing} }})
@@ -47,8 +50,8 @@ func (l *lab) contenders(w *workload) []contender {
 }
 
 // koboshi resolves, installs and activates, and starts nothing.
-func (l *lab) koboshi(w *workload) contender {
-	return contender{name: koboshi, tree: "root/current", run: func(disk string) sample {
+func (l *lab) koboshi(w *workload, name, binary string) contender {
+	return contender{name: name, tree: "root/current", run: func(disk string) sample {
 		config := filepath.Join(l.dir, w.app+".toml")
 		text := fmt.Sprintf("app = %q\nsource = \"s3://bench/apps\"\n[trust]\nkeys = [%q]\n[install]\nroot = %q\n"+
 			"[state]\ndir = %q\nrun = %q\n[service]\nrestart = [\"true\"]\n[health]\ncommand = [\"true\"]\n",
@@ -56,7 +59,7 @@ func (l *lab) koboshi(w *workload) contender {
 		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			return sample{err: err}
 		}
-		cmd := command(l.binary, "prebake", "--config", config)
+		cmd := command(binary, "prebake", "--config", config)
 		cmd.Env = append(cmd.Env, l.env()...)
 		return run(cmd)
 	}}

@@ -14,6 +14,17 @@
 //
 // The origin is a loopback S3 in the process of the test, so it shares the
 // cores with whoever is measured: ratios within one run say more than times.
+// For a change, ONLY=regexp chooses workloads by their title, and BASE=FILE puts
+// a koboshi from before the change into the same rounds:
+//
+//	make bench ONLY='tar.zst.*s3' BASE=/tmp/koboshi-before
+//
+// The parts have benchmarks of their own, for golang.org/x/perf/cmd/benchstat:
+//
+//	make bench-parts >before.txt    # change something
+//	make bench-parts >after.txt
+//	benchstat before.txt after.txt
+//
 // It needs root for the loop mounts and the tools that it is measured against;
 // what is missing is named and left out.
 package bench
