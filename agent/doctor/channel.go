@@ -145,14 +145,13 @@ func pointerLasts(f *facts) []Finding {
 	}
 	p := f.pointer.value.Pointer()
 	again := "promote the version again: that signs it with a new expiry"
-	left := p.Expires.Sub(f.Now)
 	switch {
 	case p.Expires.IsZero():
 		return fine("the pointer does not expire")
 	case f.pointer.value.CheckExpiry(f.Now) != nil:
 		return failure(again, "the pointer has expired at %s", p.Expires.UTC().Format(time.RFC3339))
-	case left < renewBy:
-		return warning(again, "the pointer expires in %s, at %s", status.Duration(left), p.Expires.UTC().Format(time.RFC3339))
+	case p.Expires.Sub(f.Now) < renewBy:
+		return warning(again, "the pointer expires within %d days, at %s", renewBy/(24*time.Hour), p.Expires.UTC().Format(time.RFC3339))
 	}
 	return fine("the pointer holds until %s", p.Expires.UTC().Format(time.RFC3339))
 }

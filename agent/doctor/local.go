@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
 
@@ -11,7 +12,7 @@ func currentServes(f *facts) []Finding {
 	tree, err := f.current.value, f.current.err
 	again := "koboshi sync installs what the channel names"
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && tree == nil:
+	case tree == nil && absent(err):
 		return warning(again, "no release is installed")
 	case err != nil:
 		return failure(again+"; what is there stays until then", "%v", err)
@@ -23,10 +24,17 @@ func currentServes(f *facts) []Finding {
 	return fine("%s is current, and passed the gate on this instance", tree.Version)
 }
 
+// absent tells that nothing was found where nothing needs to be, unlike a link
+// that points nowhere.
+func absent(err error) bool {
+	_, broken := errors.AsType[*store.LinkError](err)
+	return err == nil || errors.Is(err, fs.ErrNotExist) && !broken
+}
+
 func wayBackIsThere(f *facts) []Finding {
 	tree, err := f.before.value, f.before.err
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && tree == nil:
+	case tree == nil && absent(err):
 		return fine("there is no previous release yet, so nothing to go back to")
 	case err != nil:
 		return warning("the next release that serves leaves another way back", "%v", err)

@@ -1,0 +1,323 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+	"koboshi/systemd"
+)
+
+func TestMachineInOrder(t *testing.T) {
+	w := newWorld(t)
+	findings := w.machine().Examine(t.Context())
+	var names []string
+	for _, f := range findings {
+		names = append(names, f.Check)
+		if f.Level != OK || f.Hint != "" || f.Text == "" {
+			t.Errorf("%+v, want an ok without a hint", f)
+		}
+	}
+	var want []string
+	for _, c := range checks() {
+		want = append(want, c.name)
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("findings of %q, want one of each in the order %q", names, want)
+	}
+	if !slices.Contains(w.asked, "heartbeat web/koboshi-launching "+me) {
+		t.Errorf("asked %q, want a heartbeat to the instance's own hook", w.asked)
+	}
+	if Failed(findings) {
+		t.Error("Failed of nothing but ok")
+	}
+}
+
+func TestFindings(t *testing.T) {
+	second, err := artifacts.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		spoil func(*world)
+		check string
+		level Level
+		text  string
+	}{
+		{"never run", func(w *world) { w.reportErr = errAbsent }, "last-run", Warn, "koboshi has not run here yet"},
+		{"report damaged", func(w *world) { w.reportErr = status.ErrDamaged }, "last-run", Warn, "not checked: damaged"},
+		{"report of another", func(w *world) { w.report.Instance.ID = "i-0aaaaaaaaaaaaaaaa" }, "last-run", Warn, "on another instance, i-0aaaaaaaaaaaaaaaa"},
+		{"current", func(w *world) { w.report.Verdict = status.Current }, "last-run", OK, "found 1.4.2 to be what the channel names"},
+		{"stale", func(w *world) {
+			w.report.Verdict, w.report.Target = status.Stale, &status.Release{Version: "1.5.0"}
+			w.report.Error = &status.Error{Code: 13, Message: "read it: denied", Hint: "allow it"}
+		}, "last-run", Warn, "could not have what the channel names (1.5.0), and left 1.4.2 serving, because read it: denied"},
+		{"held", func(w *world) { w.report.Verdict = status.Held }, "last-run", Warn, "left 1.4.2 serving, since it is held"},
+		{"failed", func(w *world) {
+			w.report.Verdict, w.report.Target = status.Failed, &status.Release{Version: "1.5.0"}
+			w.report.Error = &status.Error{Code: 20, Message: "unhealthy", Hint: "look"}
+			w.report.Lifecycle = status.Lifecycle{Hook: "koboshi-launching", Result: "ABANDON"}
+		}, "last-run", Fail, "failed to bring up 1.5.0, and 1.4.2 is current, and hook koboshi-launching was told ABANDON, because unhealthy"},
+		{"failed with nothing", func(w *world) {
+			w.report.Verdict, w.report.Release = status.Failed, nil
+			w.report.Error = &status.Error{Message: "no", Hint: "look"}
+		}, "last-run", Fail, "failed, and nothing serves"},
+		{"slow", func(w *world) {
+			w.report.MS, w.report.Steps = 60_000, []status.Step{{Name: "resolve", MS: 9000}, {Name: "gate", MS: 45_000}}
+		}, "last-run", OK, "most of its time went into gate: 45.0 s of 1 min 00 s"},
+		{"warned", func(w *world) { w.report.Warnings = []string{"a tag was\x1b[31m refused"} }, "last-run", Warn, "it warned: a tag was refused"},
+
+		{"no metadata", func(w *world) { w.whoErr = instance.ErrUnreachable }, "metadata", Fail, "cannot be reached"},
+		{"metadata off", func(w *world) { w.whoErr = instance.ErrDisabled }, "metadata", Fail, "is disabled"},
+		{"hop limit", func(w *world) { w.whoErr = instance.ErrHopLimit }, "metadata", Fail, "hop limit that is too low"},
+		{"no metadata of EC2", func(w *world) { w.whoErr = instance.ErrMalformed }, "metadata", Fail, "not expected"},
+		{"no metadata, so no tags", func(w *world) { w.whoErr = instance.ErrUnreachable }, "tags", Warn, "not checked: instance metadata did not answer"},
+		{"tags off, several channels", func(w *world) { w.tags, w.tagsErr = nil, instance.ErrTagsOff }, "tags", Warn, "no tag can choose among"},
+		{"tags off, one channel", func(w *world) { w.tags, w.tagsErr, w.settings = nil, instance.ErrTagsOff, "channels = [\"stable\"]\n" }, "tags", OK, "what is baked counts"},
+		{"tag that is not allowed", func(w *world) { w.tags[config.TagChannel] = "evil" }, "tags", Warn, "not one of the allowed channels"},
+		{"tag that chooses", func(w *world) { w.tags[config.TagChannel], w.pointer.Channel = "canary", "canary" }, "tags", OK, "koboshi:channel chooses canary"},
+		{"hostile tag", func(w *world) { w.tagsErr = instance.ErrHostileTag }, "tags", Warn, "tag refused"},
+
+		{"no role", func(w *world) { w.credentialsErr = instance.ErrNoCredentials }, "credentials", Fail, "no role credentials"},
+		{"credentials not asked", func(w *world) { w.credentialsErr = errAway }, "credentials", Warn, "not checked: connection refused"},
+		{"credentials expired", func(w *world) { w.credentials.Expires = now.Add(-time.Second) }, "credentials", Fail, "expired at 2026-11-21T11:59:59Z"},
+		{"credentials expire", func(w *world) { w.credentials.Expires = now.Add(59 * time.Second) }, "credentials", Warn, "expire at 2026-11-21T12:00:59Z"},
+		{"credentials for ever", func(w *world) { w.credentials.Expires = time.Time{} }, "credentials", OK, "do not expire"},
+
+		{"clock a little ahead", func(w *world) { w.ahead = 5 * time.Minute }, "clock", OK, "agrees"},
+		{"clock ahead", func(w *world) { w.ahead = 301 * time.Second }, "clock", Warn, "5 min 01 s ahead"},
+		{"clock behind", func(w *world) { w.ahead = -301 * time.Second }, "clock", Warn, "5 min 01 s behind"},
+		{"clock far behind", func(w *world) { w.ahead = -901 * time.Second }, "clock", Fail, "AWS refuses requests"},
+		{"no time told", func(w *world) { w.timeless = true }, "clock", OK, "not before the signing"},
+		{"clock before the pointer", func(w *world) { w.timeless, w.pointer.Issued = true, now.Add(6*time.Minute) }, "clock", Warn, "at least 6 min 00 s behind"},
+		{"no time and no pointer", func(w *world) { w.timeless, w.lost["channels/stable.json"] = true, errAway }, "clock", Warn, "not checked: no answer told the time"},
+
+		{"pointer denied", func(w *world) { w.lost["channels/stable.json"] = errDenied }, "source", Fail, "is not authorized"},
+		{"pointer missing", func(w *world) { w.lost["channels/stable.json"] = artifacts.ErrNotFound }, "source", Fail, "there is no channels/stable.json"},
+		{"bucket away", func(w *world) { w.lost["channels/stable.json"] = errAway }, "source", Fail, "connection refused"},
+		{"not connected", func(w *world) { w.connectErr = errAway }, "source", Warn, "not checked: no connection to AWS: connection refused"},
+		{"list denied", func(w *world) { w.lost[""] = errDenied }, "listing", Warn, "looks like a forbidden one"},
+		{"no lists", func(w *world) { w.lost[""] = errors.ErrUnsupported }, "listing", OK, "has no lists"},
+		{"list away", func(w *world) { w.lost[""] = errAway }, "listing", Warn, "not checked: s3://acme/apps: connection refused"},
+
+		{"another key", func(w *world) { w.signers = []artifacts.PrivateKey{second} }, "signatures", Fail, "signed by none of 1 trusted keys"},
+		{"half a rotation", func(w *world) { w.keys = append(w.keys, second) }, "signatures", Warn, "signed by 1 of 2 trusted keys"},
+		{"whole rotation", func(w *world) { w.keys, w.signers = append(w.keys, second), append(w.signers, second) }, "signatures", OK, "signed by 2 of 2"},
+		{"no pointer to look at", func(w *world) { w.lost["channels/stable.json"] = errAway }, "signatures", Warn, "not checked: the channel could not be read"},
+		{"not believed", func(w *world) { w.signers = []artifacts.PrivateKey{second} }, "channel", Fail, "not believed"},
+		{"another channel", func(w *world) { w.pointer.Channel = "canary" }, "channel", Fail, "not believed"},
+		{"went back", func(w *world) {
+			w.state.Sequences = map[string]status.Sequence{"stable": {Number: 8, Payload: strings.Repeat("0", 64)}}
+		}, "channel", Fail, "sequence 7"},
+		{"below the floor", func(w *world) { w.settings = "trust.floor = { stable = 9 }\n" }, "channel", Fail, "sequence 7"},
+		{"another runs", func(w *world) { w.current = &Tree{Version: "1.4.0", HealthyOn: w.current.HealthyOn} }, "channel", OK, "names 1.4.2, sequence 7, while 1.4.0 runs here"},
+		{"same version, other bytes", func(w *world) { w.pointer.Version = "1.4.2"; w.current.Version = "1.4.2-dirty" }, "channel", OK, "while 1.4.2-dirty runs here"},
+		{"in step", func(*world) {}, "channel", OK, "which runs here"},
+		{"expired", func(w *world) { w.pointer.Expires = now.Add(-time.Second) }, "expiry", Fail, "has expired at 2026-11-21T11:59:59Z"},
+		{"expires", func(w *world) { w.pointer.Expires = now.Add(7*24*time.Hour - time.Second) }, "expiry", Warn, "expires within 7 days, at 2026-11-28T11:59:59Z"},
+		{"expires later", func(w *world) { w.pointer.Expires = now.Add(7 * 24 * time.Hour) }, "expiry", OK, "holds until 2026-11-28T12:00:00Z"},
+
+		{"manifest denied", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errDenied }, "release", Fail, "names 1.4.2, whose manifest is not to be had"},
+		{"manifest away", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "release", Warn, "not checked: connection refused"},
+		{"another manifest", func(w *world) { w.stranger = true }, "release", Fail, "not believed"},
+		{"agent too old", func(w *world) { w.manifest.MinAgent = "0.2.0" }, "release", Fail, "this is koboshi 0.1.0: "},
+		{"agent new enough", func(w *world) { w.manifest.MinAgent = "0.1.0" }, "release", OK, "asks for koboshi 0.1.0, this is 0.1.0"},
+		{"another platform", func(w *world) { w.arch = "arm64" }, "release", Fail, "no artifact for this platform"},
+		{"another platform takes no room", func(w *world) { w.arch = "arm64" }, "space", Warn, "not checked: web 1.4.2: no artifact"},
+		{"no room", func(w *world) { w.spaceErr = &store.SpaceError{What: "inodes", Need: 2, Have: 1} }, "space", Fail, "inodes"},
+		{"no root yet", func(w *world) { w.spaceErr = errAbsent }, "space", Warn, "/opt/koboshi/web does not exist yet"},
+		{"not root", func(w *world) { w.spaceErr = errRoot }, "space", Warn, "not checked: open state.json: permission denied"},
+		{"size not known", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "space", Warn, "not checked: no manifest"},
+
+		{"nothing installed", func(w *world) { w.current = nil }, "current", Warn, "no release is installed"},
+		{"no store", func(w *world) { w.current, w.currentErr = nil, errAbsent }, "current", Warn, "no release is installed"},
+		{"link to nowhere", func(w *world) {
+			w.current, w.currentErr = nil, &store.LinkError{Link: "current", Target: "x", Err: errAway}
+		}, "current", Fail, "connection refused"},
+		{"not healthy here", func(w *world) { w.current.HealthyOn = func(string) bool { return false } }, "current", Warn, "has not passed the gate on this instance"},
+		{"healthy where?", func(w *world) { w.whoErr = errAway }, "current", OK, "is not known"},
+		{"no way back yet", func(w *world) { w.previous = nil }, "previous", OK, "nothing to go back to"},
+		{"way back broken", func(w *world) { w.previousErr = errAway }, "previous", Warn, "connection refused"},
+		{"held by tag", func(w *world) { w.tags[config.TagHold] = "debugging" }, "hold", Warn, "a tag holds this instance at its release: debugging"},
+		{"held by hand", func(w *world) {
+			w.state.Hold = &status.Hold{By: "root", Reason: "debugging", Until: now.Add(time.Hour)}
+		}, "hold", Warn, "root holds this instance at its release until 2026-11-21T13:00:00Z: debugging"},
+		{"held until a moment ago", func(w *world) { w.state.Hold = &status.Hold{By: "root", Reason: "x", Until: now.Add(-time.Second)} }, "hold", OK, "nobody"},
+		{"another instance was held", func(w *world) {
+			w.state.Instance, w.state.Hold = "i-0aaaaaaaaaaaaaaaa", &status.Hold{By: "root", Reason: "x"}
+		}, "hold", OK, "nobody"},
+		{"holds not readable", func(w *world) { w.stateErr = errRoot }, "hold", Warn, "permission denied"},
+		{"ill", func(w *world) { w.sick = errAway }, "app", Fail, "not healthy now: connection refused"},
+		{"nobody to ask", func(w *world) { w.sick, w.current = errAway, nil }, "app", Warn, "not checked: no release is installed"},
+
+		{"no systemd", func(w *world) { w.unitErr = systemd.ErrNotBooted }, "unit", Fail, "not booted with systemd"},
+		{"no unit", func(w *world) { w.unitErr = systemd.ErrNoUnit }, "unit", Fail, "no such unit"},
+		{"systemd silent", func(w *world) { w.unitErr = errAway }, "unit", Warn, "not checked: connection refused"},
+		{"unit masked", func(w *world) { w.unit.Enabled = "masked" }, "unit", Fail, "is masked"},
+		{"unit enabled", func(w *world) { w.unit.Enabled = "enabled" }, "unit", Warn, "is enabled"},
+		{"unit failed", func(w *world) { w.unit.Active = "failed" }, "unit", Warn, "has failed"},
+		{"unit static", func(w *world) { w.unit.Enabled = "static" }, "unit", OK, "static as it should be"},
+		{"ordered after us", func(w *world) { w.through = "web.service" }, "order", Fail, "a boot would wait for itself"},
+		{"ordered through a target", func(w *world) { w.through = "multi-user.target" }, "order", Warn, "ordered after multi-user.target, and that after koboshi-boot.service"},
+		{"order not known", func(w *world) { w.unitErr = errAway }, "order", Warn, "not checked"},
+		{"no boot unit", func(w *world) { w.bootErr = systemd.ErrNoUnit }, "boot-unit", Warn, "does not run by itself"},
+		{"boot unit not enabled", func(w *world) { w.boot.Enabled = "disabled" }, "boot-unit", Warn, "is disabled"},
+
+		{"group denied", func(w *world) { w.group, w.groupOf = "", errDenied }, "group", Fail, "cannot be asked"},
+		{"group denied, but named", func(w *world) { w.group, w.groupOf, w.settings = "", errDenied, "lifecycle.group = \"web\"\n" }, "group", Warn, "DescribeAutoScalingInstances is refused"},
+		{"group away", func(w *world) { w.group, w.groupOf = "", errAway }, "group", Warn, "not checked: connection refused"},
+		{"no group", func(w *world) { w.group = "" }, "group", OK, "in no Auto Scaling group"},
+		{"no group, though named", func(w *world) { w.group, w.settings = "", "lifecycle.group = \"web\"\n" }, "group", Warn, "does not know this instance"},
+		{"another group", func(w *world) { w.settings = "lifecycle.group = \"api\"\n" }, "group", Fail, "in group web, not in api"},
+		{"whose group?", func(w *world) { w.whoErr = errAway }, "group", Warn, "only metadata knows"},
+
+		{"no hook", func(w *world) { w.hookErr = asg.ErrNoHook }, "hook", Warn, "group web has no hook koboshi-launching"},
+		{"no hook, no beat", func(w *world) { w.hookErr = asg.ErrNoHook }, "heartbeat", Warn, "not checked: no such lifecycle hook"},
+		{"hook denied", func(w *world) { w.hookErr = errDenied }, "hook", Fail, "gets no heartbeats"},
+		{"hook not known", func(w *world) { w.groupOf, w.group = errAway, "" }, "hook", Warn, "not checked"},
+		{"no group, no hook", func(w *world) { w.group = "" }, "hook", OK, "nobody to tell"},
+		{"hook too short for any boot", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"51m\"\n" }, "hook", Fail, "ends after 50 min 00 s whatever is sent"},
+		{"hook just long enough", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"50m\"\n" }, "hook", OK, "waits 30.0 s from heartbeat to heartbeat"},
+		{"hook too short without beats", func(w *world) { w.beatErr = errDenied }, "hook", Fail, "since no heartbeat may be sent"},
+		{"hook long enough without beats", func(w *world) { w.beatErr, w.timeout = errDenied, time.Hour }, "hook", OK, "waits 1 h 00 min"},
+		{"hook for days", func(w *world) { w.timeout, w.settings = 2*time.Hour, "lifecycle.deadline = \"48h\"\n" }, "hook", OK, "48 h 00 min in all"},
+		{"hook waits", func(w *world) { w.beatErr = nil }, "heartbeat", OK, "began anew"},
+		{"beat denied", func(w *world) { w.beatErr = errDenied }, "heartbeat", Fail, "no heartbeat may be sent"},
+		{"beat away", func(w *world) { w.beatErr = errAway }, "heartbeat", Warn, "not checked: connection refused"},
+		{"foreign hook", func(w *world) { w.beatErr = asg.ErrForeignHook }, "heartbeat", Fail, "CodeDeploy"},
+		{"never signalled", func(w *world) { w.state.Signalled = nil }, "complete", Warn, "cannot be tried"},
+		{"signalled elsewhere", func(w *world) { w.state.Instance = "i-0aaaaaaaaaaaaaaaa" }, "complete", Warn, "cannot be tried"},
+		{"no group to signal", func(w *world) { w.group = "" }, "complete", OK, "nobody to tell"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			test.spoil(w)
+			findings := w.machine().Examine(t.Context())
+			found := slices.ContainsFunc(findings, func(f Finding) bool {
+				return f.Check == test.check && f.Level == test.level && strings.Contains(f.Text, test.text)
+			})
+			if !found {
+				t.Errorf("no finding %s %s %q among\n%s", test.level, test.check, test.text, listing(findings, test.check))
+			}
+			if test.level == Fail && !Failed(findings) {
+				t.Error("Failed does not tell of the failure")
+			}
+			for _, f := range findings {
+				if f.Level == Fail && f.Hint == "" {
+					t.Errorf("%+v has no hint", f)
+				}
+				if f.Level == OK && f.Hint != "" {
+					t.Errorf("%+v is ok and has a hint", f)
+				}
+			}
+		})
+	}
+}
+
+// Half of the time is not most of it.
+func TestNoStepStandsOut(t *testing.T) {
+	w := newWorld(t)
+	w.report.MS, w.report.Steps = 60_000, []status.Step{{Name: "resolve", MS: 30_000}, {Name: "gate", MS: 30_000}}
+	if got := listing(w.machine().Examine(t.Context()), "last-run"); strings.Contains(got, "most of its time") {
+		t.Error(got)
+	}
+}
+
+func listing(findings []Finding, check string) string {
+	var lines []string
+	for _, f := range findings {
+		if f.Check == check {
+			lines = append(lines, string(f.Level)+" "+f.Text)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// The second source counts where the first one has nothing to believe.
+func TestFirstSourceThatIsBelieved(t *testing.T) {
+	w, other := newWorld(t), newWorld(t)
+	m := w.machine()
+	m.Connect = func(ctx context.Context, who instance.Identity) (Cloud, error) {
+		cloud, err := w.connect(ctx, who)
+		cloud.Sources = []Source{{"s3://away/apps", other}, cloud.Sources[0]}
+		return cloud, err
+	}
+	findings := m.Examine(t.Context())
+	if got := listing(findings, "channel"); got != "ok channel stable names 1.4.2, sequence 7, which runs here" {
+		t.Errorf("channel: %s", got)
+	}
+	if got := listing(findings, "signatures"); !strings.HasPrefix(got, "fail s3://away/apps: signed by none of 1") || !strings.Contains(got, "\nok s3://acme/apps: signed by 1 of 1") {
+		t.Errorf("signatures:\n%s", got)
+	}
+}
+
+// An app that a command starts has nothing that systemd could be asked about.
+func TestWithoutUnit(t *testing.T) {
+	w := newWorld(t)
+	w.unitErr = systemd.ErrNotBooted
+	m := w.machine()
+	m.Config.Service.Unit = ""
+	findings := m.Examine(t.Context())
+	if got := listing(findings, "unit") + listing(findings, "order") + listing(findings, "boot-unit"); got != "ok the app is started by a command, not by systemd" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// stuck never answers, and does not look at contexts either.
+type stuck struct {
+	*world
+	forever chan struct{}
+}
+
+func (s stuck) Identity(context.Context) (instance.Identity, error) {
+	<-s.forever
+	return instance.Identity{}, errAway
+}
+
+func (s stuck) Current() (*Tree, error)     { <-s.forever; return nil, nil }
+func (s stuck) Probe(context.Context) error { <-s.forever; return nil }
+
+func (s stuck) Read(ctx context.Context, _ string, _ int) ([]byte, error) {
+	<-ctx.Done()
+	return nil, errAway
+}
+
+func TestEndsWhateverHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := stuck{w, make(chan struct{})}
+		defer close(s.forever)
+		m := w.machine()
+		m.Disk, m.App, m.Metadata = s, s, s
+		m.Connect = func(context.Context, instance.Identity) (Cloud, error) {
+			return Cloud{Sources: []Source{{"s3://acme/apps", s}}, Account: w, Hooks: w, Clock: w}, nil
+		}
+		began := time.Now()
+		findings := m.Examine(t.Context())
+		if took := time.Since(began); took > 4*Limit {
+			t.Errorf("took %v", took)
+		}
+		for check, want := range map[string]string{
+			"metadata": "fail no answer within 5.00 s",
+			"current":  "fail no answer within 5.00 s",
+			"source":   "fail s3://acme/apps: no answer within 5.00 s: connection refused",
+			"previous": "ok 1.4.1 is the way back",
+			"unit":     "ok web.service is active (running), and disabled as it should be",
+		} {
+			if got := listing(findings, check); got != want {
+				t.Errorf("%s: %q, want %q", check, got, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,227 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"testing"
+	"time"
+
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/systemd"
+)
+
+const me = "i-0123456789abcdef0"
+
+var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// world is a machine in best order, with a switch for whatever may be wrong.
+type world struct {
+	t        *testing.T
+	settings string // a drop-in
+	agent    string
+	arch     string
+	keys     []artifacts.PrivateKey // trusted
+	signers  []artifacts.PrivateKey
+	pointer  artifacts.Pointer
+	manifest artifacts.Manifest
+	stranger bool // the manifest in the bucket is not the one that the pointer names
+
+	report      status.Report
+	reportErr   error
+	state       status.State
+	stateErr    error
+	current     *Tree
+	currentErr  error
+	previous    *Tree
+	previousErr error
+	spaceErr    error
+	sick        error
+
+	unit, boot       systemd.State
+	unitErr, bootErr error
+	through          string
+
+	who        instance.Identity
+	whoErr     error
+	tags       map[string]string
+	tagsErr    error
+	connectErr error
+
+	credentials    Credentials
+	credentialsErr error
+	ahead          time.Duration
+	timeless       bool
+
+	lost    map[string]error // by key; "" is the list
+	group   string
+	groupOf error
+	timeout time.Duration
+	hookErr error
+	beatErr error
+
+	mu    sync.Mutex
+	asked []string // keys that were read, heartbeats that were sent
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	key, err := artifacts.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := artifacts.Sum([]byte("0123456789"))
+	w := &world{
+		t: t, agent: "0.1.0", arch: "amd64",
+		keys: []artifacts.PrivateKey{key}, signers: []artifacts.PrivateKey{key},
+		pointer: artifacts.Pointer{Schema: 1, App: "web", Channel: "stable", Sequence: 7, Version: "1.4.2", Issued: now.Add(-time.Hour)},
+		manifest: artifacts.Manifest{Schema: 1, App: "web", Version: "1.4.2", Created: now.Add(-2 * time.Hour), Artifacts: []artifacts.Artifact{{
+			OS: "linux", Arch: "amd64", Format: artifacts.TarZst, Size: 10, SHA256: sum, UnpackedBytes: 1000, Entries: 12,
+			Key: artifacts.ArtifactKey("web", "1.4.2", "linux", "amd64", sum, artifacts.TarZst),
+		}}},
+		who:         instance.Identity{ID: me, Region: "eu-central-1", AZ: "eu-central-1a"},
+		tags:        map[string]string{},
+		credentials: Credentials{From: "EC2RoleProvider", Expires: now.Add(6 * time.Hour)},
+		group:       "web", timeout: 5 * time.Minute, beatErr: asg.ErrNoAction,
+		unit: systemd.State{Active: "active", Sub: "running", Enabled: "disabled"},
+		boot: systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
+		lost: map[string]error{},
+	}
+	w.previous = &Tree{Version: "1.4.1"}
+	w.current = &Tree{Version: "1.4.2", HealthyOn: func(id string) bool { return id == me }}
+	w.report = status.Report{Command: "boot", App: "web", Verdict: status.Fresh, Started: now.Add(-time.Hour), MS: 2000,
+		Release: &status.Release{Version: "1.4.2"}, Instance: status.Instance{ID: me}}
+	w.state = status.State{Instance: me, Signalled: &status.Signal{Result: "CONTINUE", At: now.Add(-time.Hour)}}
+	return w
+}
+
+// machine is the world as Examine takes it.
+func (w *world) machine() Machine {
+	w.t.Helper()
+	cfg, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(`
+app = "web"
+source = "s3://acme/apps"
+channels = ["stable", "canary"]
+[trust]
+keys = ["/etc/koboshi/keys/release.pub"]
+[service]
+unit = "web.service"
+[health]
+tcp = "127.0.0.1:8080"
+`)}, config.File{Name: "koboshi.d/test.toml", Data: []byte(w.settings)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m := Machine{Config: cfg, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
+		Past: w, Disk: w, App: w, Units: machineUnits{w}, Metadata: w, Connect: w.connect}
+	for _, k := range w.keys {
+		m.Keys = append(m.Keys, k.Public())
+	}
+	cfg.Trust.Threshold = min(cfg.Trust.Threshold, len(m.Keys))
+	if m.Trust, err = artifacts.NewTrust(w.agent, cfg.Trust.Threshold, m.Keys...); err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
+	return Cloud{Sources: []Source{{"s3://acme/apps", w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
+}
+
+func (w *world) Report() (status.Report, error)      { return w.report, w.reportErr }
+func (w *world) State() (status.State, error)        { return w.state, w.stateErr }
+func (w *world) Previous() (*Tree, error)            { return w.previous, w.previousErr }
+func (w *world) CheckSpace(artifacts.Artifact) error { return w.spaceErr }
+func (w *world) Probe(context.Context) error         { return w.sick }
+func (w *world) Ahead() (time.Duration, bool)        { return w.ahead, !w.timeless }
+func (w *world) List(context.Context) error          { return w.lost[""] }
+
+// Current is the release that the channel names, unless a test put another.
+func (w *world) Current() (*Tree, error) {
+	if w.current != nil && w.current.Version == w.pointer.Version {
+		w.current.ManifestSHA256 = artifacts.Sum(w.envelope())
+	}
+	return w.current, w.currentErr
+}
+
+func (w *world) Credentials(context.Context) (Credentials, error) {
+	return w.credentials, w.credentialsErr
+}
+
+func (w *world) Identity(context.Context) (instance.Identity, error) { return w.who, w.whoErr }
+
+func (w *world) Tags(context.Context, ...string) (map[string]string, error) {
+	return w.tags, w.tagsErr
+}
+
+func (w *world) OrderedAfter(context.Context, string, string) (string, error) {
+	return w.through, w.unitErr
+}
+
+func (w *world) Group(context.Context, string) (group, state string, err error) {
+	if w.group == "" {
+		return "", "", w.groupOf
+	}
+	return w.group, "InService", w.groupOf
+}
+
+func (w *world) HeartbeatTimeout(context.Context, string, string) (time.Duration, error) {
+	return w.timeout, w.hookErr
+}
+
+func (w *world) Heartbeat(_ context.Context, hook asg.Hook) error {
+	w.note("heartbeat " + hook.String() + " " + hook.Instance)
+	return w.beatErr
+}
+
+func (w *world) Read(_ context.Context, key string, _ int) ([]byte, error) {
+	w.note(key)
+	if err := w.lost[key]; err != nil {
+		return nil, err
+	}
+	if key == "releases/1.4.2/manifest.json" {
+		return w.envelope(), nil
+	}
+	w.pointer.ManifestSHA256 = artifacts.Sum(w.envelope())
+	if w.stranger {
+		w.pointer.ManifestSHA256 = artifacts.Sum(nil)
+	}
+	return w.must(w.pointer.Sign(w.signers...)), nil
+}
+
+func (w *world) envelope() []byte { return w.must(w.manifest.Sign(w.signers...)) }
+
+func (w *world) must(data []byte, err error) []byte {
+	if err != nil {
+		w.t.Error(err)
+	}
+	return data
+}
+
+func (w *world) note(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, what)
+}
+
+// machineUnits lets State of systemd and State of the past live side by side.
+type machineUnits struct{ *world }
+
+func (u machineUnits) State(_ context.Context, unit string) (systemd.State, error) {
+	if unit == bootUnit {
+		return u.boot, u.bootErr
+	}
+	return u.unit, u.unitErr
+}
+
+var (
+	errDenied = errors.Join(artifacts.ErrDenied, errors.New("User: arn:aws:sts::111122223333:role is not authorized"))
+	errAway   = errors.New("connection refused")
+	errAbsent = &fs.PathError{Op: "open", Path: "/opt/koboshi/web", Err: fs.ErrNotExist}
+	errRoot   = &fs.PathError{Op: "open", Path: "state.json", Err: fs.ErrPermission}
+)
