@@ -18,9 +18,11 @@ import (
 
 // downloads counts the requests for parts of artifacts.
 func (l *lab) downloads() int {
-	return len(l.aws.Calls().Filter(func(c awstest.Call) bool {
-		return c.Service == "s3" && strings.Contains(c.Path, "/web-linux-")
-	}))
+	return len(l.aws.Calls().Filter(isDownload))
+}
+
+func isDownload(c awstest.Call) bool {
+	return c.Service == "s3" && strings.Contains(c.Path, "/web-linux-")
 }
 
 func (l *lab) wantNoDownload() {
@@ -49,11 +51,11 @@ func (s seen) time(t *testing.T, unit, property string) time.Time {
 }
 
 // until waits for a condition.
-func (l *lab) until(what string, holds func() bool) {
+func (l *lab) until(limit time.Duration, what string, holds func() bool) {
 	l.Helper()
-	for deadline := time.Now().Add(settleLimit); !holds(); <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); !holds(); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			l.Fatalf("after %s still not: %s", settleLimit, what)
+			l.Fatalf("after %s still not: %s", limit, what)
 		}
 	}
 }
@@ -61,7 +63,7 @@ func (l *lab) until(what string, holds func() bool) {
 // awaitDownload returns when the agent has asked for an artifact.
 func (c *container) awaitDownload() {
 	c.Helper()
-	c.until("the download has begun", func() bool { return c.downloads() > 0 })
+	c.until(settleLimit, "the download has begun", func() bool { return c.downloads() > 0 })
 }
 
 // cut ends all that runs in the machine, PID 1 included.

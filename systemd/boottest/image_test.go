@@ -26,7 +26,7 @@ const (
 	cloudConfig = "/etc/cloud/cloud.cfg.d/99_lab.cfg"
 )
 
-const endpoint = "127.0.0.1:9000" // of the loopback AWS
+const endpoint = "169.254.169.254:9000" // of the APIs; a virtual machine reaches it, too
 
 // webService is the app's unit as the README has it.
 const webService = `[Unit]

@@ -57,7 +57,7 @@ func TestAgentBarked(t *testing.T) {
 	inService(status.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
 	l.aws.Faults().Add(awstest.Fault{Service: "s3", Hang: true})
 	c := l.start("exit")
-	c.until("the watchdog has barked", func() bool { return strings.Contains(c.journal(), "Watchdog timeout") })
+	c.until(settleLimit, "the watchdog has barked", func() bool { return strings.Contains(c.journal(), "Watchdog timeout") })
 	l.aws.Faults().Clear()
 	got := c.wait(0)
 	inService(status.Current, "1.0.0").check(l, got)

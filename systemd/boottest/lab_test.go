@@ -36,12 +36,13 @@ type lab struct {
 	boots    int
 }
 
-// newLab makes a machine from an image, and an Auto Scaling group for it.
-func newLab(t *testing.T, image files) *lab {
+// newLab makes a machine from an image, and an Auto Scaling group for it. The
+// layers lie over the root filesystem, and the image over them.
+func newLab(t *testing.T, image files, layers ...string) *lab {
 	t.Helper()
 	leave(t)
 	l := &lab{T: t, dir: t.TempDir()}
-	l.root = overlay(t, l.dir, *rootFS)
+	l.root = overlay(t, l.dir, strings.Join(append(layers, *rootFS), ":"))
 	image.write(t, l.root)
 	l.copyIn("koboshi", "/usr/local/bin/koboshi", 0o755)
 	l.copyIn("observer", "/usr/local/bin/observer", 0o755)

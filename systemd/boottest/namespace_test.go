@@ -41,15 +41,16 @@ func leave(t *testing.T) {
 	}
 }
 
-// overlay mounts a disk whose changes go into a directory of their own.
-func overlay(t *testing.T, dir, base string) (root string) {
+// overlay mounts a disk whose changes go into a directory of their own. The
+// lower directories are separated by colons, the topmost first.
+func overlay(t *testing.T, dir, lower string) (root string) {
 	t.Helper()
 	root = filepath.Join(dir, "root")
 	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
 	for _, d := range []string{root, upper, work} {
 		must(t, os.Mkdir(d, 0o755))
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", base, upper, work)
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
 	must(t, unix.Mount("overlay", root, "overlay", 0, options))
 	t.Cleanup(func() {
 		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {

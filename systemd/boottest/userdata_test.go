@@ -74,7 +74,7 @@ func TestUserDataWaitsForItself(t *testing.T) {
 		},
 		userData: "#cloud-config\nruncmd:\n  - systemctl start koboshi-boot.service\n",
 		channel:  "1.0.0",
-		want:     abandoned("24", "1.0.0", "the deadline has passed"),
+		want:     abandoned("24", "1.0.0", "the release could not be started: job for web.service has not ended: the deadline has passed"),
 	}.run(t)
 }
 
