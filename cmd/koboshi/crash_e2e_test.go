@@ -80,7 +80,7 @@ func (l *lab) on(t *testing.T) *lab {
 // mutations is what an undisturbed run does.
 func (b *box) mutations(command string) (all []mutation) {
 	b.Helper()
-	r, err := trace(b.T, b.env(), append([]string{b.lab.koboshi}, b.args(command)...), func(m mutation) bool {
+	r, err := trace(b.T, b.env(), append([]string{b.koboshi}, b.args(command)...), func(m mutation) bool {
 		all = append(all, m)
 		return true
 	})
@@ -112,7 +112,7 @@ func pick(all []mutation, most int) (numbers []int) {
 func (b *box) killAt(n int, command string) {
 	b.Helper()
 	var last mutation
-	r, err := trace(b.T, b.env(), append([]string{b.lab.koboshi}, b.args(command)...), func(m mutation) bool {
+	r, err := trace(b.T, b.env(), append([]string{b.koboshi}, b.args(command)...), func(m mutation) bool {
 		last = m
 		n--
 		return n >= 0

@@ -104,7 +104,7 @@ func TestE2EInputOutputError(t *testing.T) {
 			if test.path != "" {
 				args = append(args, "-P", b.path(test.path))
 			}
-			args = append(append(args, b.lab.koboshi), b.args("sync")...)
+			args = append(append(args, b.koboshi), b.args("sync")...)
 			r := runCommand(t, b.world.dir, b.env(), strace, args...)
 			r.want(t, diskFailed)
 			r.says(t, "input/output error", "df -h and df -i")

@@ -53,10 +53,12 @@ var meaning = map[int]string{
 	bug: "internal error", interrupted: "interrupted",
 }
 
+const exitsTitle = "\n\nExit codes:\n"
+
 // exits is the part of a command's help that lists its exit codes.
 func exits(codes ...int) string {
 	var b strings.Builder
-	b.WriteString("\n\nExit codes:\n")
+	b.WriteString(exitsTitle)
 	for _, code := range codes {
 		fmt.Fprintf(&b, "  %-4d %s\n", code, meaning[code])
 	}

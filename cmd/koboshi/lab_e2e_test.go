@@ -185,7 +185,7 @@ func (b *box) run(args ...string) result {
 
 func (b *box) start(args ...string) *process {
 	b.Helper()
-	return startCommand(b.T, b.world.dir, b.env(), b.lab.koboshi, b.args(args...)...)
+	return startCommand(b.T, b.world.dir, b.env(), b.koboshi, b.args(args...)...)
 }
 
 // exits runs a command that must end with the code, and returns what it said.

@@ -63,7 +63,7 @@ func TestE2EMemory(t *testing.T) {
 		must(t, os.RemoveAll(tree))
 	}
 	least := map[string]int64{}
-	for range 3 {
+	for range 2 {
 		for version := range sizes {
 			l.promote(version)
 			b := l.large()

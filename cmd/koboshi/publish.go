@@ -115,7 +115,7 @@ func (c *cli) tellReleased(o publishOptions, r publish.Released) error {
 		return c.ui.printJSON(released(r))
 	}
 	for _, a := range r.Manifest.Artifacts {
-		c.ui.printf("%s/%s  %s  %s unpacked, %d entries\n", a.OS, a.Arch, status.Bytes(a.Size), status.Bytes(a.UnpackedBytes), a.Entries)
+		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, status.Bytes(a.Size), status.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))
 	}
 	word := "published"
 	if r.Already {

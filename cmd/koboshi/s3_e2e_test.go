@@ -54,7 +54,7 @@ func TestE2ES3(t *testing.T) {
 		{name: "403", faults: []awstest.Fault{on(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "access denied"})}, code: notResolved, says: "access denied", requests: 1},
 		{name: "404", faults: []awstest.Fault{on(awstest.Fault{Status: 404, Code: "NoSuchKey", Message: "no such key"})}, code: notResolved, says: "no such key", requests: 1},
 		{name: "pointer: 503 at first", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 503, Times: 3}}},
-		{name: "pointer: 200 with an error in XML", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: notResolved, says: "read channels/stable.json"},
+		{name: "pointer: 200 with an error in XML", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: notResolved, says: "channels/stable.json"},
 		{name: "pointer: cut", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Cut: 40, Times: 2}}},
 		{name: "pointer: longer than said", faults: []awstest.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: notTrusted, says: "not believed"},
 		{name: "manifest: 404", faults: []awstest.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey", Message: "no such key"}}, code: notResolved, says: "no such key"},

@@ -101,7 +101,7 @@ func (u *ui) plan(app string, p agent.Plan) {
 		u.printf("the release has no index: which files differ cannot be told\n")
 		return
 	}
-	u.printf("%d files added, %d altered, %d removed\n", len(p.Files.Added), len(p.Files.Altered), len(p.Files.Removed))
+	u.printf("%s added, %d altered, %d removed\n", count(len(p.Files.Added), "file", "files"), len(p.Files.Altered), len(p.Files.Removed))
 	u.listFiles(p.Files)
 }
 

@@ -116,6 +116,14 @@ func aside(r status.Report) string {
 	return text
 }
 
+// count is a number with its noun: "1 entry", "2 entries".
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 type paint string
 
 const (

@@ -77,7 +77,7 @@ func (c *cli) tellVerified(rel store.Release, diff store.Diff, asJSON bool) erro
 	if v.OK {
 		return nil
 	}
-	return hinted{marked{fmt.Errorf("%s: %d files altered, %d added, %d removed", v.Version, len(v.Altered), len(v.Added), len(v.Removed)), errAltered},
+	return hinted{marked{fmt.Errorf("%s: %s altered, %d added, %d removed", v.Version, count(len(v.Altered), "file", "files"), len(v.Added), len(v.Removed)), errAltered},
 		"publish and promote what should run here; a tree is never edited in place"}
 }
 

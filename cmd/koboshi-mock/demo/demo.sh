@@ -20,13 +20,13 @@ finish() {
 	rm -rf "$work"
 }
 trap finish EXIT
+cd "$work"
 
 bold= reset=
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' reset=$'\e[0m'; fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$reset"; }
 show() { # the command as a user would type it, then what it prints
-	local line="$*"
-	printf '$ %s\n' "${line//"$work/"/}"
+	printf '$ %s\n' "$*"
 	"$@"
 }
 
@@ -67,42 +67,42 @@ build() { # VERSION
 
 say "1. A loopback AWS: S3, Auto Scaling, and metadata for each instance"
 koboshi-mock serve --bucket releases --group web --launch-hook koboshi-launching --hook-timeout 60s \
-	--ready-file "$work/ready" >"$work/mock.env" &
+	--ready-file ready >mock.env &
 mock=$!
-until [ -e "$work/ready" ]; do sleep 0.05; done
+until [ -e ready ]; do sleep 0.05; done
 # shellcheck disable=SC1091
-. "$work/mock.env"
+. ./mock.env
 echo "listening at $AWS_ENDPOINT_URL"
 
 say "2. A release: built, signed, published, and named by the channel \"stable\""
 build 1.0.0
-show koboshi keygen --out "$work/release"
-show koboshi publish --source s3://releases/apps --app web --version 1.0.0 --key "$work/release.key" "$work/web-1.0.0"
-show koboshi promote --source s3://releases/apps --app web --channel stable --version 1.0.0 --key "$work/release.key"
+show koboshi keygen --out release
+show koboshi publish --source s3://releases/apps --app web --version 1.0.0 --key release.key web-1.0.0
+show koboshi promote --source s3://releases/apps --app web --channel stable --version 1.0.0 --key release.key
 
 say "3. An instance boots: nothing is baked in, the channel decides"
 launch one 127.0.0.11
-show koboshi --config "$work/one.toml" boot
-show koboshi --config "$work/one.toml" status --timeline
-show "$work/web-1.0.0/web" get http://127.0.0.11:8080/
+show koboshi --config one.toml boot
+show koboshi --config one.toml status --timeline
+show web-1.0.0/web get http://127.0.0.11:8080/
 echo "the group says: $(koboshi-mock state "$INSTANCE_ID")"
 
 say "4. Version 2 is promoted; the next instance comes up with it"
 build 2.0.0
 # shellcheck disable=SC1091
-. "$work/mock.env"
-show koboshi publish --source s3://releases/apps --app web --version 2.0.0 --key "$work/release.key" "$work/web-2.0.0"
-show koboshi promote --source s3://releases/apps --app web --channel stable --version 2.0.0 --key "$work/release.key"
+. ./mock.env
+show koboshi publish --source s3://releases/apps --app web --version 2.0.0 --key release.key web-2.0.0
+show koboshi promote --source s3://releases/apps --app web --channel stable --version 2.0.0 --key release.key
 launch two 127.0.0.12
-show koboshi --config "$work/two.toml" boot
-show "$work/web-2.0.0/web" get http://127.0.0.12:8080/
+show koboshi --config two.toml boot
+show web-2.0.0/web get http://127.0.0.12:8080/
 echo "the group says: $(koboshi-mock state "$INSTANCE_ID")"
 
 say "5. Somebody changes one byte in the bucket: the next instance refuses it and is replaced"
 koboshi-mock fault '{"service": "s3", "operation": "GetObject", "path": "releases/2.0.0/web-", "corrupt": 100000}' >/dev/null
 launch three 127.0.0.13
 code=0
-show koboshi --config "$work/three.toml" boot || code=$?
+show koboshi --config three.toml boot || code=$?
 echo "exit code $code; the group says: $(koboshi-mock state "$INSTANCE_ID")"
 [ "$code" -eq 16 ]
 
