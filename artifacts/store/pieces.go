@@ -16,32 +16,26 @@ import (
 // of the content has been taken and proven.
 func unpackTree(ctx context.Context, tree *os.Root, in Input) ([]unpack.Entry, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	p := &pieces{ctx: ctx, content: in.Content}
+	a := in.Artifact
+	opt := unpack.Options{Limits: unpack.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil}
+	if a.Format == artifacts.File {
+		app := in.Manifest.Manifest().App
+		return []unpack.Entry{executable(app, a)}, unpack.File(ctx, p.next, tree, app, opt)
+	}
 	defer p.release()
-	plain, err := p.plain(in.Artifact)
+	plain, err := p.plain(a)
 	if err != nil {
-		cancel()
 		return nil, err
 	}
-	entries, err := in.unpack(ctx, plain, tree)
+	entries, err := unpack.Tar(ctx, plain, tree, opt)
 	cancel() // what still reads ahead must not hold up Close
 	err = errors.Join(err, plain.Close())
 	if err == nil && !p.ended.Load() {
 		err = &unpack.RefusedError{Reason: "the archive ends before the artifact does"}
 	}
 	return entries, err
-}
-
-func (in Input) unpack(ctx context.Context, plain io.Reader, tree *os.Root) ([]unpack.Entry, error) {
-	a := in.Artifact
-	opt := unpack.Options{
-		Limits: unpack.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries},
-		Hash:   a.Index == nil,
-	}
-	if a.Format == artifacts.File {
-		return unpack.File(ctx, plain, tree, in.Manifest.Manifest().App, opt)
-	}
-	return unpack.Tar(ctx, plain, tree, opt)
 }
 
 // pieces reads content as one stream, and knows whether it came to its end.
@@ -53,17 +47,16 @@ type pieces struct {
 	rest    []byte
 }
 
-// plain is the stream that an artifact's format holds.
+// plain is the tar stream that an archive holds.
 func (p *pieces) plain(a artifacts.Artifact) (io.ReadCloser, error) {
 	switch {
 	case a.Framed():
 		return unpack.Frames(p.ctx, runtime.NumCPU(), p.next), nil
 	case a.Format == artifacts.TarZst:
 		return unpack.Zstd(p)
-	case a.Format == artifacts.TarGz:
+	default:
 		return unpack.Gzip(p)
 	}
-	return io.NopCloser(p), nil
 }
 
 func (p *pieces) next(ctx context.Context) (unpack.Frame, error) {

@@ -3,6 +3,7 @@ package unpack
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -268,12 +269,8 @@ func TestAtTheLimit(t *testing.T) {
 func TestFile(t *testing.T) {
 	body := strings.Repeat("0123456789", slabSize/5)
 	y := newYard(t)
-	index, err := File(t.Context(), strings.NewReader(body), y.dest, "web", Options{Limits: Limits{int64(len(body)), 1}, Hash: true})
-	must(t, err)
-	checkIndex(t, y, index)
-	if want := (Entry{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(len(body)), SHA256: sumOf([]byte(body))}); len(index) != 1 || index[0] != want {
-		t.Errorf("index %+v, want %+v", index, want)
-	}
+	must(t, File(t.Context(), cut([]byte(body), 1000), y.dest, "web", Options{Limits: Limits{int64(len(body)), 1}}))
+	checkIndex(t, y, []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(len(body)), SHA256: sumOf([]byte(body))}})
 	for _, test := range []struct {
 		name   string
 		limits Limits
@@ -286,9 +283,21 @@ func TestFile(t *testing.T) {
 		{".koboshi", Limits{int64(len(body)), 1}},
 	} {
 		y := newYard(t)
-		if _, err := File(t.Context(), strings.NewReader(body), y.dest, test.name, Options{Limits: test.limits}); !errors.Is(err, ErrRefused) {
+		if err := File(t.Context(), cut([]byte(body), slabSize), y.dest, test.name, Options{Limits: test.limits}); !errors.Is(err, ErrRefused) {
 			t.Errorf("%+v: %v", test, err)
 		}
 		y.check(t)
+	}
+}
+
+// cut yields data in pieces of at most size bytes.
+func cut(data []byte, size int) func(context.Context) (Frame, error) {
+	return func(context.Context) (Frame, error) {
+		if len(data) == 0 {
+			return Frame{}, io.EOF
+		}
+		piece := data[:min(size, len(data))]
+		data = data[len(piece):]
+		return Frame{Data: piece}, nil
 	}
 }

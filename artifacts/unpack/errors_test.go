@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -181,8 +182,8 @@ func TestLargeFile(t *testing.T) {
 	for _, size := range []int{0, 1, slabSize, directMin, directMin + slabSize, directMin + 777, directMin + slabSize + 4096} {
 		y := newYard(t)
 		opt := Options{Limits: Limits{Bytes: int64(len(whole)), Entries: 2}, Hash: true}
-		index, err := File(t.Context(), bytes.NewReader(whole[:size]), y.dest, "web", opt)
-		must(t, err)
+		must(t, File(t.Context(), cut(whole[:size], slabSize+size%2), y.dest, "web", opt))
+		index := []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(size), SHA256: sumOf(whole[:size])}}
 		archive := tape{}
 		archive.block(head{name: "web2", size: int64(size)})
 		archive.Write(whole[:size])
@@ -190,8 +191,38 @@ func TestLargeFile(t *testing.T) {
 		more, err := Tar(t.Context(), &archive, y.dest, opt)
 		must(t, err)
 		checkIndex(t, y, append(index, more...))
-		if want := sumOf(whole[:size]); index[0].SHA256 != want || more[0].SHA256 != want || more[0].Size != int64(size) {
-			t.Errorf("%d bytes: %+v %+v", size, index, more)
+		if want := sumOf(whole[:size]); more[0].SHA256 != want || more[0].Size != int64(size) {
+			t.Errorf("%d bytes: %+v", size, more)
+		}
+	}
+}
+
+// Every piece is given back once, written or not, and what ended the pieces is
+// the error.
+func TestFilePieces(t *testing.T) {
+	gone := errors.New("gone")
+	for name, test := range map[string]struct {
+		limit int64
+		end   error
+		want  error
+	}{
+		"all":      {20 << 20, io.EOF, nil},
+		"too many": {18 << 20, io.EOF, ErrRefused},
+		"broken":   {20 << 20, gone, gone},
+	} {
+		var lent, back atomic.Int64
+		next := cut(make([]byte, 20<<20), slabSize)
+		err := File(t.Context(), func(ctx context.Context) (Frame, error) {
+			piece, err := next(ctx)
+			if err != nil {
+				return piece, test.end
+			}
+			lent.Add(1)
+			piece.Release = func() { back.Add(1) }
+			return piece, nil
+		}, newYard(t).dest, "web", Options{Limits: Limits{Bytes: test.limit, Entries: 1}})
+		if !errors.Is(err, test.want) || test.want == nil && err != nil || lent.Load() != back.Load() || lent.Load() < 18 {
+			t.Errorf("%s: %v, %d lent, %d given back", name, err, lent.Load(), back.Load())
 		}
 	}
 }

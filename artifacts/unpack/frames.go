@@ -14,10 +14,10 @@ const MaxFrame = 16 << 20
 // frameSlack lets the decoder copy in whole words up to the end of a buffer.
 const frameSlack = 64
 
-// A Frame is one independent zstd frame.
+// A Frame is one independent zstd frame, or a piece of something else.
 type Frame struct {
 	Data    []byte
-	Plain   int64  // bytes it decodes to
+	Plain   int64  // bytes that a zstd frame decodes to
 	Release func() // called once Data is not needed any more; may be nil
 }
 
@@ -64,11 +64,15 @@ func (c *conveyor) decodeFrames(d *zstd.Decoder, next func(context.Context) (Fra
 	}
 }
 
+func (f Frame) done() {
+	if f.Release != nil {
+		f.Release()
+	}
+}
+
 // decode uses buf, or a larger one in its place.
 func (f Frame) decode(d *zstd.Decoder, buf []byte) filled {
-	if f.Release != nil {
-		defer f.Release()
-	}
+	defer f.done()
 	if f.Plain > MaxFrame {
 		return filled{err: refuse("", "a zstd frame of %d plain bytes, limit %d", f.Plain, MaxFrame)}
 	}

@@ -15,56 +15,71 @@ const (
 // A largeFile is reserved step by step and written past the page cache, which
 // for large files takes half the time and leaves the memory to the app. Both
 // are only for speed: where the filesystem can do neither, it is a plain file.
+//
+// Its end moves forward first, by one goroutine; then what lies before it may
+// be written by several, in any order.
 type largeFile struct {
 	*os.File
-	size     int64 // expected, at most
+	size     int64 // at most
 	reserved int64
-	written  int64
-	direct   bool
+	end      int64
 }
 
 // newLargeFile takes over f, which is empty, for at most size bytes.
 func newLargeFile(f *os.File, size int64) *largeFile {
 	l := &largeFile{File: f, size: size}
 	if size >= directMin {
-		l.direct = l.setFlags(unix.O_DIRECT) == nil
+		_ = l.setFlags(unix.O_DIRECT) // or else it goes through the page cache
 	}
 	return l
 }
 
-// Write appends p. Direct I/O does not take the odd length at the end of a
-// file, and some filesystems do not take it at all: then the page cache does.
-func (l *largeFile) Write(p []byte) (int, error) {
-	l.reserve()
-	n, err := l.File.Write(p)
-	l.written += int64(n)
-	if !l.direct || !errors.Is(err, unix.EINVAL) {
-		return n, err
+// extend makes room for the next n bytes, and much more in one piece, and
+// returns where they belong.
+func (l *largeFile) extend(n int) (at int64, err error) {
+	at = l.end
+	if l.end += int64(n); l.end > l.size {
+		return at, refuse(l.Name(), "longer than its limits allow")
 	}
-	l.direct = false
-	if err := l.setFlags(0); err != nil {
-		return n, err
-	}
-	rest, err := l.Write(p[n:])
-	return n + rest, err
-}
-
-// reserve makes room for the next write, and much more, in one piece.
-func (l *largeFile) reserve() {
-	if !l.direct || l.written < l.reserved {
-		return
-	}
-	step := min(reserveStep, l.size-l.reserved)
-	if unix.Fallocate(int(l.Fd()), 0, l.reserved, step) == nil { // if there is no room, the write will say so
+	for l.size >= directMin && l.reserved < l.end {
+		step := min(reserveStep, l.size-l.reserved)
+		if unix.Fallocate(int(l.Fd()), 0, l.reserved, step) != nil {
+			break // if there is no room, the write will say so
+		}
 		l.reserved += step
 	}
+	return at, nil
+}
+
+// writeAt writes p. Direct I/O does not take the odd length at the end of a
+// file, and some filesystems do not take it at all: then the page cache does,
+// for what is still to come as well.
+func (l *largeFile) writeAt(p []byte, at int64) error {
+	n, err := l.WriteAt(p, at)
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	if err := l.setFlags(0); err != nil {
+		return err
+	}
+	_, err = l.WriteAt(p[n:], at+int64(n))
+	return err
+}
+
+// Write appends p.
+func (l *largeFile) Write(p []byte) (int, error) {
+	at, err := l.extend(len(p))
+	if err != nil {
+		return 0, err
+	}
+	return len(p), l.writeAt(p, at)
 }
 
 // Close gives back what was reserved and not written.
 func (l *largeFile) Close() error {
 	var err error
-	if l.written < l.reserved {
-		err = l.Truncate(l.written)
+	if l.end < l.reserved {
+		err = l.Truncate(l.end)
 	}
 	return errors.Join(err, l.File.Close())
 }

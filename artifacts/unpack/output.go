@@ -37,11 +37,15 @@ type output struct {
 	batch   *slab // being filled; nil when there is none
 }
 
-func newOutput(dir *os.Root, opt Options) *output {
-	writers := opt.Writers
-	if writers <= 0 {
-		writers = defaultWriters
+func (o Options) writers() int {
+	if o.Writers <= 0 {
+		return defaultWriters
 	}
+	return o.Writers
+}
+
+func newOutput(dir *os.Root, opt Options) *output {
+	writers := opt.writers()
 	out := &output{dir: dir, hash: opt.Hash, writers: writers, jobs: make(chan job), free: make(chan *slab, writers+3)}
 	for range cap(out.free) {
 		out.free <- &slab{}

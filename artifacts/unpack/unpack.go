@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"path"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -37,8 +36,8 @@ type Limits struct {
 // Options say how to unpack.
 type Options struct {
 	Limits
-	Writers int  // goroutines that write files; 0 means 4
-	Hash    bool // put the SHA-256 of each file into the index
+	Writers int  // goroutines that write; 0 means 4
+	Hash    bool // put the SHA-256 of each file of an archive into the index
 }
 
 // Tar unpacks the plain tar stream r into dir, which must be empty but for
@@ -64,26 +63,6 @@ func Tar(ctx context.Context, r io.Reader, dir *os.Root, opt Options) ([]Entry, 
 		return nil, err
 	}
 	if err := makeLinks(ctx, dir, tree); err != nil {
-		return nil, err
-	}
-	return tree.entries(), nil
-}
-
-// File stores r as name in dir, an executable with mode 0755, and returns its
-// index of one entry. The errors are those of [Tar].
-func File(ctx context.Context, r io.Reader, dir *os.Root, name string, opt Options) ([]Entry, error) {
-	tree := newTree(opt.Limits)
-	if clean, err := cleanPath(name); err != nil || path.Base(clean) != name {
-		return nil, refuse(name, "is no plain file name")
-	}
-	added, err := tree.add(&Entry{Path: name, Type: TypeFile, Mode: 0o755, Size: opt.Bytes})
-	if err != nil {
-		return nil, err
-	}
-	err = write(ctx, dir, opt, func(ctx context.Context, out *output) error {
-		return out.stream(ctx, &added[0].Entry, &source{r: r, max: opt.Bytes})
-	})
-	if err != nil {
 		return nil, err
 	}
 	return tree.entries(), nil

@@ -48,7 +48,6 @@ func (out *output) writeStream(at *place, e *Entry, slabs <-chan *slab) error {
 			break
 		}
 	}
-	e.Size = large.written
 	if out.hash {
 		e.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
