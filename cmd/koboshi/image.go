@@ -114,13 +114,20 @@ func (i *image) ownDir(name string) error {
 // makeDir makes a directory and those above it, whatever the umask, and leaves
 // alone what is there.
 func (i *image) makeDir(name string) error {
-	if info, err := i.root.Stat(in(name)); name == "/" || err == nil && info.IsDir() {
+	if name == "/" {
 		return nil
+	}
+	info, err := i.root.Stat(in(name))
+	if err == nil && info.IsDir() {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return cannot("created", name, err)
 	}
 	if err := i.makeDir(path.Dir(name)); err != nil {
 		return err
 	}
-	err := i.root.Mkdir(in(name), 0o755)
+	err = i.root.Mkdir(in(name), 0o755)
 	if err == nil {
 		err = errors.Join(i.root.Chmod(in(name), 0o755), durable.SyncDir(i.root, path.Dir(in(name))))
 	}

@@ -11,6 +11,7 @@ package main
 import (
 	"crypto/sha256"
 	"debug/buildinfo"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -105,7 +106,7 @@ type dependency struct {
 func describe(info *debug.BuildInfo, sum [sha256.Size]byte, version string) bom {
 	program := library(info.Main.Path, version)
 	program.Type = "application"
-	program.Hashes = []hash{{"SHA-256", fmt.Sprintf("%x", sum)}}
+	program.Hashes = []hash{{"SHA-256", hex.EncodeToString(sum[:])}}
 	for _, s := range info.Settings {
 		program.Properties = append(program.Properties, property{"go:build:" + s.Key, s.Value})
 	}
