@@ -38,6 +38,11 @@ e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
 
+.PHONY: man
+man: build ## manual pages into .build/man, checked where there is mandoc
+	$(BIN)/koboshi man --out $(BIN)/man
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W error $(BIN)/man/*.1; else echo "no mandoc here: the pages were not checked"; fi
+
 # Packages: deb and rpm for amd64 and arm64.
 
 .PHONY: package

@@ -49,7 +49,7 @@ func (p *roff) macro(name string, args ...string) {
 // text writes lines that roff fills.
 func (p *roff) text(s string) {
 	for line := range strings.SplitSeq(strings.TrimSpace(s), "\n") {
-		p.WriteString(literal(strings.TrimSpace(line)) + "\n")
+		p.WriteString(unread(strings.TrimSpace(line)) + "\n")
 	}
 }
 
@@ -57,7 +57,7 @@ func (p *roff) text(s string) {
 func (p *roff) verbatim(s string) {
 	p.macro("nf")
 	for line := range strings.SplitSeq(s, "\n") {
-		p.WriteString(literal(strings.TrimPrefix(line, "  ")) + "\n")
+		p.WriteString(unread(strings.TrimPrefix(line, "  ")) + "\n")
 	}
 	p.macro("fi")
 }
@@ -118,17 +118,20 @@ func (p *roff) seeAlso(cmd *cobra.Command) {
 	p.macro("BR", "journalctl", "(1)")
 }
 
-// literal keeps roff from reading a line as anything but text: no escapes, no
-// requests, and hyphens that can be copied into a shell.
-func literal(line string) string {
-	line = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(line)
-	if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+// unread keeps roff from reading a line as anything but text: no escapes, no
+// requests, and characters that can be copied into a shell.
+func unread(line string) string {
+	line = plain.Replace(line)
+	if strings.HasPrefix(line, ".") {
 		return `\&` + line
 	}
 	return line
 }
 
-// quotable is literal for a macro's argument between quotes.
+// plain spells what roff would else set as typographic characters.
+var plain = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`)
+
+// quotable is unread for a macro's argument between quotes.
 func quotable(arg string) string {
-	return strings.ReplaceAll(literal(arg), `"`, `\(dq`)
+	return strings.ReplaceAll(unread(arg), `"`, `\(dq`)
 }

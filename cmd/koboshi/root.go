@@ -39,6 +39,7 @@ func (c *cli) root() *cobra.Command {
 		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
 		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.man(), c.version(),
 	)
+	c.completions(root)
 	c.wrap(root)
 	return root
 }

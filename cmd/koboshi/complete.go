@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/publish"
+)
+
+// completions gives every flag and argument what a shell may offer for it: what
+// it can be, or nothing, but never the names of files that it cannot be.
+func (c *cli) completions(cmd *cobra.Command) {
+	if cmd.ValidArgsFunction == nil && cmd.Name() != "publish" && cmd.Name() != "sign" {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if offer := c.offer(cmd.Name(), f); offer != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, offer) // the flag is there, and has none
+		}
+	})
+	for _, sub := range cmd.Commands() {
+		c.completions(sub)
+	}
+}
+
+// offer is what completes a flag of a command; nil for one without a value.
+func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
+	switch f.Name {
+	case "config":
+		return files("toml")
+	case "key":
+		return files("key", "pem")
+	case "trust":
+		return files("pub", "pem")
+	case "against":
+		return files("json")
+	case "svg":
+		return files("svg")
+	case "root":
+		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+	case "out":
+		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+	case "log-format":
+		return cobra.FixedCompletions([]string{"json", "console"}, cobra.ShellCompDirectiveNoFileComp)
+	case "platform":
+		return cobra.FixedCompletions([]string{"linux/amd64=", "linux/arm64="}, cobra.ShellCompDirectiveNoSpace)
+	case "partition":
+		return cobra.FixedCompletions(partitions, cobra.ShellCompDirectiveNoFileComp)
+	case "app":
+		return c.offerApp
+	case "channel":
+		return c.offerChannels
+	case "version":
+		return c.offerVersions(command)
+	}
+	if f.Value.Type() == "bool" {
+		return nil
+	}
+	return cobra.NoFileCompletions
+}
+
+func files(extensions ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(extensions, cobra.ShellCompDirectiveFilterFileExt)
+}
+
+func (c *cli) offerApp(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return []string{cfg.App}, cobra.ShellCompDirectiveNoFileComp
+}
+
+// offerChannels are those of the bucket that the other flags name, or else of
+// the configuration.
+func (c *cli) offerChannels(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if l, err := published(cmd); err == nil {
+		for _, channel := range l.Channels {
+			names = append(names, channel.Name)
+		}
+	} else if cfg, err := c.loadConfig(); err == nil {
+		names = cfg.Channels
+	}
+	return startingWith(names, typed), cobra.ShellCompDirectiveNoFileComp
+}
+
+// offerVersions are those of the bucket that the other flags name, or else what
+// is on this machine. One that is yet to be published nobody knows.
+func (c *cli) offerVersions(command string) cobra.CompletionFunc {
+	if command == "publish" {
+		return cobra.NoFileCompletions
+	}
+	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		if l, err := published(cmd); err == nil {
+			for _, release := range l.Releases {
+				names = append(names, release.Name)
+			}
+		} else {
+			names = c.installed()
+		}
+		return startingWith(names, typed), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// startingWith leaves out what does not fit what was typed, and what a bucket
+// should not make a shell say: every channel's name could be a version.
+func startingWith(names []string, typed string) (fit []string) {
+	for _, name := range names {
+		if artifacts.CheckVersion(name) == nil && strings.HasPrefix(name, typed) {
+			fit = append(fit, name)
+		}
+	}
+	return fit
+}
+
+// installed are the versions on this machine.
+func (c *cli) installed() (names []string) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return nil
+	}
+	s, err := openExisting(cfg.Install.Root)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = s.Close() }() // only read
+	releases, err := s.Releases()
+	if err != nil {
+		return nil
+	}
+	for _, r := range releases {
+		names = append(names, r.Version())
+	}
+	return slices.Compact(names)
+}
+
+// offerPatience is how long somebody who pressed tab waits for a bucket.
+const offerPatience = 3 * time.Second
+
+// published lists the bucket that --source and --app name.
+func published(cmd *cobra.Command) (l publish.Listing, err error) {
+	source, app := cmd.Flags().Lookup("source"), cmd.Flags().Lookup("app")
+	if source == nil || app == nil || source.Value.String() == "" || app.Value.String() == "" {
+		return l, errors.New("no bucket is named")
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), offerPatience)
+	defer cancel()
+	b, err := openBucket(ctx, source.Value.String(), app.Value.String())
+	if err != nil {
+		return l, err
+	}
+	return publish.List(ctx, b, app.Value.String(), artifacts.Trust{})
+}
