@@ -44,8 +44,10 @@
 //
 // A scenario runs in a thread that has left the machine's mount and network
 // namespaces and that ends with it: whatever it mounted and every address is
-// gone then, however it ended. Containers die with that thread. Its cgroups are
-// removed at its end, those of a test that was killed by the next one.
+// gone then, however it ended. Its processes are in a cgroup that is killed and
+// removed at its end. Where the test itself was killed, its containers come to
+// rest and end by themselves, or with the next test, which removes their
+// cgroups.
 //
 // The package is tests only. It never boots anything but its own machines.
 package boottest

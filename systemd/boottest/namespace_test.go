@@ -70,8 +70,7 @@ func newCgroup(t *testing.T) (path string) {
 	return path
 }
 
-// removeStale removes what tests that were killed have left. Their containers
-// died with them.
+// removeStale removes what tests that were killed have left.
 func removeStale(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(cgroups, cgroupPrefix+"*"))
 	must(t, err)
