@@ -1,0 +1,83 @@
+package packaging_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"koboshi/artifacts"
+)
+
+const document = "ssm/koboshi-sync.yaml"
+
+// parameter is what the document says of one of its parameters, under a key
+// whose value stands in double quotes.
+func parameter(t *testing.T, name, key string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(read(t, document), "\n  "+name+":\n")
+	found := regexp.MustCompile(`(?m)^    ` + key + `: "(.*)"$`).FindStringSubmatch(rest)
+	if found == nil {
+		t.Fatalf("%s has no %s for %s", document, key, name)
+	}
+	return found[1]
+}
+
+// script is what the document runs, with every parameter in its place: SSM
+// replaces text, whatever the shell makes of it.
+func script(t *testing.T, given map[string]string) string {
+	t.Helper()
+	_, block, ok := strings.Cut(read(t, document), "        - |\n")
+	if !ok {
+		t.Fatalf("%s has no script", document)
+	}
+	for _, name := range []string{"version", "dryRun", "config"} {
+		value, ok := given[name]
+		if !ok {
+			value = parameter(t, name, "default")
+		}
+		block = strings.ReplaceAll(block, "{{ "+name+" }}", value)
+	}
+	return strings.ReplaceAll(block, "\n          ", "\n")
+}
+
+func TestSyncDocumentRuns(t *testing.T) {
+	bin := t.TempDir()
+	stub := "#!/bin/sh\nprintf '[%s]' \"$@\"\nexit 20\n"
+	if err := os.WriteFile(filepath.Join(bin, "koboshi"), []byte(stub), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		given map[string]string
+		want  string
+	}{
+		{nil, "[sync][--wait][--json][--config][/etc/koboshi/koboshi.toml]"},
+		{map[string]string{"version": "1.4.1"}, "[sync][--wait][--json][--config][/etc/koboshi/koboshi.toml][--version][1.4.1]"},
+		{map[string]string{"dryRun": "true", "config": "/etc/koboshi/api.toml"}, "[sync][--wait][--json][--config][/etc/koboshi/api.toml][--dry-run]"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", script(t, test.given))
+		cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin"}
+		out, _ := cmd.Output()
+		if string(out) != test.want || cmd.ProcessState.ExitCode() != 20 {
+			t.Errorf("%v runs koboshi %s and exits with %d, want %s and koboshi's own 20", test.given, out, cmd.ProcessState.ExitCode(), test.want)
+		}
+	}
+}
+
+// What SSM lets through for a version is what is one.
+func TestSyncDocumentRefuses(t *testing.T) {
+	version := regexp.MustCompile(parameter(t, "version", "allowedPattern"))
+	for _, v := range []string{"1.4.2", "a", "A+b-c_d.e", "-1", ".1", "1 2", "1;id", "1'", "$(id)", "1\n2", strings.Repeat("1", 64), strings.Repeat("1", 65)} {
+		if version.MatchString(v) != (artifacts.CheckVersion(v) == nil) {
+			t.Errorf("version %q: allowed %v, and koboshi says %v", v, version.MatchString(v), artifacts.CheckVersion(v))
+		}
+	}
+	config := regexp.MustCompile(parameter(t, "config", "allowedPattern"))
+	for _, v := range []string{"koboshi.toml", "/etc/a b", "/etc/'; id; '", "/etc/$(id)", "/etc/`id`", "/etc/\nid"} {
+		if config.MatchString(v) {
+			t.Errorf("config %q is allowed", v)
+		}
+	}
+}
