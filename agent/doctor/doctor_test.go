@@ -163,6 +163,12 @@ func TestFindings(t *testing.T) {
 
 		{"no systemd", func(w *world) { w.unitErr = systemd.ErrNotBooted }, "unit", Fail, "not booted with systemd"},
 		{"no unit", func(w *world) { w.unitErr = systemd.ErrNoUnit }, "unit", Fail, "no such unit"},
+		{"unit to come", func(w *world) {
+			w.unitErr, w.current, w.settings = systemd.ErrNoUnit, nil, "service.unit_file = \"units/web.service\"\n"
+		}, "unit", OK, "comes with the first release"},
+		{"unit that should have come", func(w *world) {
+			w.unitErr, w.settings = systemd.ErrNoUnit, "service.unit_file = \"units/web.service\"\n"
+		}, "unit", Fail, "no such unit"},
 		{"systemd silent", func(w *world) { w.unitErr = errAway }, "unit", Warn, "not checked: connection refused"},
 		{"unit masked", func(w *world) { w.unit.Enabled = "masked" }, "unit", Fail, "is masked"},
 		{"unit enabled", func(w *world) { w.unit.Enabled = "enabled" }, "unit", Warn, "is enabled"},

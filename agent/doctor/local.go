@@ -61,6 +61,8 @@ func unitIsOurs(f *facts) []Finding {
 		return fine("the app is started by a command, not by systemd")
 	case errors.Is(err, systemd.ErrNotBooted):
 		return failure("set service.restart where there is no systemd", "%s: %v", unit, err)
+	case errors.Is(err, systemd.ErrNoUnit) && f.Config.Service.UnitFile != "" && f.current.value == nil:
+		return fine("%s comes with the first release", unit)
 	case errors.Is(err, systemd.ErrNoUnit):
 		return failure("install the unit file and run systemctl daemon-reload, or correct service.unit", "%s: %v", unit, err)
 	case err != nil:

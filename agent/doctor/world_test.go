@@ -220,7 +220,7 @@ func (u machineUnits) State(_ context.Context, unit string) (systemd.State, erro
 }
 
 var (
-	errDenied = errors.Join(artifacts.ErrDenied, errors.New("User: arn:aws:sts::111122223333:role is not authorized"))
+	errDenied = errors.Join(artifacts.ErrDenied, errors.New("user arn:aws:sts::111122223333:role is not authorized"))
 	errAway   = errors.New("connection refused")
 	errAbsent = &fs.PathError{Op: "open", Path: "/opt/koboshi/web", Err: fs.ErrNotExist}
 	errRoot   = &fs.PathError{Op: "open", Path: "state.json", Err: fs.ErrPermission}

@@ -26,7 +26,7 @@ func manPage(cmd *cobra.Command) string {
 		p.verbatim(cmd.Example)
 	}
 	p.seeAlso(cmd)
-	return p.String()
+	return p.page.String()
 }
 
 // pageName is what man(1) is asked for, such as koboshi-config-check.
@@ -35,21 +35,24 @@ func pageName(cmd *cobra.Command) string {
 }
 
 // roff is a page while it is written.
-type roff struct{ strings.Builder }
+type roff struct{ page strings.Builder }
+
+// line writes one line; a builder takes everything.
+func (p *roff) line(s string) { _, _ = p.page.WriteString(s + "\n") }
 
 // macro writes a request with its arguments, each in quotes.
 func (p *roff) macro(name string, args ...string) {
-	p.WriteString("." + name)
+	request := "." + name
 	for _, arg := range args {
-		p.WriteString(` "` + quotable(arg) + `"`)
+		request += ` "` + quotable(arg) + `"`
 	}
-	p.WriteString("\n")
+	p.line(request)
 }
 
 // text writes lines that roff fills.
 func (p *roff) text(s string) {
 	for line := range strings.SplitSeq(strings.TrimSpace(s), "\n") {
-		p.WriteString(unread(strings.TrimSpace(line)) + "\n")
+		p.line(unread(strings.TrimSpace(line)))
 	}
 }
 
@@ -57,7 +60,7 @@ func (p *roff) text(s string) {
 func (p *roff) verbatim(s string) {
 	p.macro("nf")
 	for line := range strings.SplitSeq(s, "\n") {
-		p.WriteString(unread(strings.TrimPrefix(line, "  ")) + "\n")
+		p.line(unread(strings.TrimPrefix(line, "  ")))
 	}
 	p.macro("fi")
 }
