@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -117,12 +118,12 @@ func checkBytes(t *testing.T, p *Packed) {
 	}
 }
 
-// unpackFrames goes the way of an instance, within the promised limits.
-func unpackFrames(t *testing.T, p *Packed) (string, []unpack.Entry) {
+// plainOf decodes the frames as an instance does.
+func plainOf(t *testing.T, p *Packed) io.ReadCloser {
 	t.Helper()
 	a := p.Artifact()
 	i, offset := 0, int64(0)
-	plain := unpack.Frames(t.Context(), 2, func(context.Context) (unpack.Frame, error) {
+	return unpack.Frames(t.Context(), 2, func(context.Context) (unpack.Frame, error) {
 		if i == len(a.Chunks) {
 			return unpack.Frame{}, io.EOF
 		}
@@ -135,13 +136,39 @@ func unpackFrames(t *testing.T, p *Packed) (string, []unpack.Entry) {
 		i++
 		return frame, nil
 	})
+}
+
+// unpackFrames keeps to the promised limits.
+func unpackFrames(t *testing.T, p *Packed) (string, []unpack.Entry) {
+	t.Helper()
+	plain := plainOf(t, p)
 	defer func() { must(t, plain.Close()) }()
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
 	must(t, err)
-	entries, err := unpack.Tar(t.Context(), plain, root, unpack.Options{Limits: unpack.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: true})
+	limits := unpack.Limits{Bytes: p.Artifact().UnpackedBytes, Entries: p.Artifact().Entries}
+	entries, err := unpack.Tar(t.Context(), plain, root, unpack.Options{Limits: limits, Hash: true})
 	must(t, err)
 	return dir, entries
+}
+
+func TestHeadersTellNothingOfTheMachine(t *testing.T) {
+	plain := plainOf(t, pack(t, sample(t)))
+	defer func() { must(t, plain.Close()) }()
+	archive := tar.NewReader(plain)
+	for count := 0; ; count++ {
+		h, err := archive.Next()
+		if err == io.EOF && count == 12 {
+			return
+		}
+		must(t, err)
+		if h.ModTime.Unix() != 0 || h.Uid != 0 || h.Gid != 0 || h.Uname != "" || h.Gname != "" || !h.AccessTime.IsZero() || !h.ChangeTime.IsZero() {
+			t.Errorf("%s has a time or an owner: %+v", h.Name, h)
+		}
+		if wantPAX := len(h.Name) > 100; (h.Format == tar.FormatPAX) != wantPAX || h.Format == tar.FormatGNU {
+			t.Errorf("%s is in format %s", h.Name, h.Format)
+		}
+	}
 }
 
 func compareTrees(t *testing.T, want, got string) {
@@ -282,6 +309,42 @@ func TestExecutable(t *testing.T) {
 	checkBytes(t, p) // what happens to the original changes nothing
 }
 
+func TestFileModifiedWhileCopied(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"touched": func(path string) error { return os.Chtimes(path, time.Now(), time.Unix(1, 0)) },
+		"cut":     func(path string) error { return os.Truncate(path, 5<<20) },
+		"grown":   func(path string) error { return os.Truncate(path, 10<<20) },
+	} {
+		path, temp := filepath.Join(t.TempDir(), "server"), t.TempDir()
+		must(t, os.WriteFile(path, make([]byte, 9<<20), 0o755))
+		var once bool
+		_, err := Pack(t.Context(), "linux/amd64", path, Options{TempDir: temp, Progress: func(int64, int64) {
+			if !once {
+				once = true
+				must(t, spoil(path))
+			}
+		}})
+		if !errors.Is(err, ErrModified) {
+			t.Errorf("%s: got %v, want %v", name, err, ErrModified)
+		}
+		wantEmpty(t, temp)
+	}
+}
+
+// A disk that is full by the last frame is noticed though nothing is written after it.
+func TestFramerTellsOfTheDisk(t *testing.T) {
+	seal, err := newSealer(t.TempDir())
+	must(t, err)
+	must(t, seal.file.Close())
+	frames, err := newFramer(t.Context(), seal)
+	must(t, err)
+	_, err = frames.Write([]byte("the last frame"))
+	must(t, err)
+	if err := frames.close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("got %v, want %v", err, fs.ErrClosed)
+	}
+}
+
 func TestRefusedFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, data []byte) string {
@@ -312,6 +375,9 @@ func TestRefusedFiles(t *testing.T) {
 			t.Errorf("%s: got %v, want an error that names it, %v", path, err, want)
 		}
 		wantEmpty(t, temp)
+	}
+	if _, err := Pack(t.Context(), "linux/amd64", dir+"/fifo", Options{}); err == nil || !strings.Contains(err.Error(), "regular file") {
+		t.Errorf("FIFO: got %v", err)
 	}
 	for _, platform := range []string{"", "linux", "linux/", "/amd64", "linux/amd64/v3", "Linux/amd64"} {
 		if _, err := Pack(t.Context(), platform, file("x", noise(1)), Options{}); err == nil {

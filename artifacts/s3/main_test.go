@@ -25,10 +25,11 @@ const (
 // make a test wait.
 func config(url string) aws.Config {
 	return aws.Config{
-		Region:       "us-east-1",
-		BaseEndpoint: aws.String(url),
-		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
-		HTTPClient:   s3.HTTPClient(),
+		Region:                     "us-east-1",
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported, // what the SDK's loader sets
+		BaseEndpoint:               aws.String(url),
+		Credentials:                credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+		HTTPClient:                 s3.HTTPClient(),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts, o.MaxBackoff = attempts, time.Millisecond
