@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/spf13/cobra"
 
 	"koboshi/agent"
@@ -47,20 +48,22 @@ func (c *cli) prebake() *cobra.Command {
 // none.
 const builderPatience = 10 * time.Second
 
-// regionOf is where an identified instance is. Without an identity, as when an
-// image is made, the machine is asked only where nothing else tells.
-func regionOf(ctx context.Context, settings aws.Config, cfg *config.Config, metadata *instance.Metadata, who instance.Identity) (string, error) {
-	if who.Region != "" || settings.Region != "" || !slices.ContainsFunc(cfg.Source, inS3) {
-		return who.Region, nil
+// builder asks the machine that bakes who it is, where S3 is needed and the
+// environment lacks region or credentials: both then come from its metadata,
+// and a machine that has none is told at once.
+func builder(ctx context.Context, settings aws.Config, cfg *config.Config, metadata *instance.Metadata) (instance.Identity, error) {
+	role := aws.IsCredentialsProvider(settings.Credentials, (*ec2rolecreds.Provider)(nil))
+	if settings.Region != "" && !role || !slices.ContainsFunc(cfg.Source, inS3) {
+		return instance.Identity{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, builderPatience)
 	defer cancel()
 	who, err := metadata.Identity(ctx)
 	if err != nil {
-		return "", hinted{marked{fmt.Errorf("no AWS region is set, nor told by metadata: %w", err), instance.ErrUnreachable},
-			"set AWS_REGION to the bucket's region, or bake on an EC2 instance"}
+		return who, hinted{fmt.Errorf("no AWS region or no credentials are set, and this is no instance: %w", err),
+			"set AWS_REGION to the bucket's region, and AWS_PROFILE or AWS_ACCESS_KEY_ID; or bake on an EC2 instance"}
 	}
-	return who.Region, nil
+	return who, nil
 }
 
 func inS3(source string) bool { return strings.HasPrefix(source, "s3://") }

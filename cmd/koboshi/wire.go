@@ -65,11 +65,12 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 	if err != nil {
 		return agent.Cloud{}, err
 	}
-	region, err := regionOf(ctx, settings, cfg, metadata, who)
-	if err != nil {
-		return agent.Cloud{}, err
+	if who == (instance.Identity{}) {
+		if who, err = builder(ctx, settings, cfg, metadata); err != nil {
+			return agent.Cloud{}, err
+		}
 	}
-	settings = forInstance(settings, metadata, region)
+	settings = forInstance(settings, metadata, who.Region)
 	o := &origin{trust: trust, app: cfg.App}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
