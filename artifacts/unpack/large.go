@@ -69,10 +69,14 @@ func (l *largeFile) writeAt(p []byte, at int64) error {
 // Write appends p.
 func (l *largeFile) Write(p []byte) (int, error) {
 	at, err := l.extend(len(p))
+	if err == nil {
+		err = l.writeAt(p, at)
+	}
 	if err != nil {
 		return 0, err
 	}
-	return len(p), l.writeAt(p, at)
+	writeBack(l.File, at, len(p))
+	return len(p), nil
 }
 
 // Close gives back what was reserved and not written.

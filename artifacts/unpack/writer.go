@@ -6,7 +6,15 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
 )
+
+// writeBackMin is from how many bytes on a write sets out for the disk at once.
+// Most bytes of a tree are in few files; all the others wait for the sync of
+// the whole tree, which is quicker for many small ones.
+const writeBackMin = 64 << 10
 
 // writeBatch writes the small files of one slab.
 func (out *output) writeBatch(at *place, s *slab) error {
@@ -27,6 +35,7 @@ func (out *output) writeFile(at *place, e *Entry, data []byte) error {
 	}
 	if len(data) > 0 {
 		_, err = f.Write(data)
+		writeBack(f, 0, len(data))
 	}
 	if out.hash {
 		sum := sha256.Sum256(data)
@@ -61,4 +70,13 @@ func (out *output) writeSlab(w io.Writer, sum hash.Hash, s *slab) error {
 	}
 	_, err := w.Write(s.buf[:s.used])
 	return err
+}
+
+// writeBack begins to bring n bytes of f to the disk while there is more to
+// unpack: a volume is slower than the network. What goes wrong here, the sync
+// of the tree finds as well.
+func writeBack(f *os.File, at int64, n int) {
+	if n >= writeBackMin {
+		_ = unix.SyncFileRange(int(f.Fd()), at, int64(n), unix.SYNC_FILE_RANGE_WRITE)
+	}
 }
