@@ -174,6 +174,7 @@ func (r *run) describe(out outcome) {
 	rep.Instance.Group = r.config.Lifecycle.Group
 	if current, found, err := r.Store.Current(); found && err == nil {
 		rep.Release = installed(current)
+		rep.Release.Healthy = r.up == current.ID()
 	}
 	if previous, found, err := r.Store.Previous(); found && err == nil {
 		rep.Previous = installed(previous)

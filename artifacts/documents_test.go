@@ -149,6 +149,11 @@ func TestSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	falsified := strings.Replace(string(one), `"sig":"`, `"sig":"AAAA`, 1)
+	healed, err := artifacts.AddSignature([]byte(falsified), a)
+	if err != nil {
+		t.Fatal(err)
+	}
 	anonymous := strings.ReplaceAll(string(one), `"keyid":"`+a.Public().ID()+`",`, "")
 	if anonymous == string(one) {
 		t.Fatal("no keyid to take away")
@@ -166,6 +171,7 @@ func TestSignatures(t *testing.T) {
 		{"two of two, added later", trusting(t, 2, a, b), string(added), true},
 		{"one signature, two wanted", trusting(t, 2, a, b), string(one), false},
 		{"one key signed twice", trusting(t, 2, a, b), string(twice), false},
+		{"a false signature that was made good", trusting(t, 1, a), string(healed), true},
 		{"one signature repeated", trusting(t, 2, a, b), repeated, false},
 		{"a stranger's", trusting(t, 1, c), string(one), false},
 		{"without a keyid", trusting(t, 1, b, a), anonymous, true},

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
@@ -86,7 +87,8 @@ func sign(kind string, payload []byte, keys ...PrivateKey) ([]byte, error) {
 }
 
 // AddSignature adds the signature of each key to an existing envelope, whose
-// payload stays as it is. A key that has signed already adds nothing.
+// payload stays as it is. A key that has signed already adds nothing; a
+// signature that only claims to be its own is replaced.
 func AddSignature(data []byte, keys ...PrivateKey) ([]byte, error) {
 	envelope, err := parseEnvelope(data)
 	if err != nil {
@@ -97,18 +99,15 @@ func AddSignature(data []byte, keys ...PrivateKey) ([]byte, error) {
 		return nil, fmt.Errorf("envelope: %w", err)
 	}
 	message := dsse.PAE(envelope.PayloadType, payload)
-	signed := map[string]bool{}
-	for _, s := range envelope.Signatures {
-		signed[s.KeyID] = true
-	}
 	for _, k := range keys {
-		id := k.Public().ID()
-		if signed[id] {
-			continue
+		// Ed25519 is deterministic (RFC 8032): one message, one signature.
+		own := dsse.Signature{KeyID: k.Public().ID(), Sig: base64.StdEncoding.EncodeToString(ed25519.Sign(k.key, message))}
+		i := slices.IndexFunc(envelope.Signatures, func(s dsse.Signature) bool { return s.KeyID == own.KeyID })
+		if i < 0 {
+			envelope.Signatures = append(envelope.Signatures, own)
+		} else {
+			envelope.Signatures[i] = own
 		}
-		signed[id] = true
-		sig := base64.StdEncoding.EncodeToString(ed25519.Sign(k.key, message))
-		envelope.Signatures = append(envelope.Signatures, dsse.Signature{KeyID: id, Sig: sig})
 	}
 	return marshalEnvelope(envelope)
 }

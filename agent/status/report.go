@@ -21,13 +21,15 @@ const (
 )
 
 // Release names an installed or wanted release. ManifestSHA256 is the
-// lower-case hex hash of the manifest envelope; ActivatedAt is zero for a
-// release that is not, or not yet, current.
+// lower-case hex hash of the manifest envelope. ActivatedAt is zero for a
+// release that is not, or not yet, current. Healthy says that the run left it up
+// and past the gate.
 type Release struct {
 	Version        string    `json:"version"`
 	ManifestSHA256 string    `json:"manifest_sha256"`
 	Sequence       int64     `json:"sequence"`
 	ActivatedAt    time.Time `json:"activated_at,omitzero"`
+	Healthy        bool      `json:"healthy,omitzero"`
 }
 
 // Instance is the machine the run was on. Group is empty outside an Auto

@@ -18,8 +18,8 @@ func failedBoot() Report {
 	return Report{
 		Schema: 1, Agent: "0.1.0", Command: "boot", App: "web", Channel: "stable", Verdict: Failed,
 		Started: boot, MS: 32610,
-		Release:   &Release{"1.4.1", strings.Repeat("ab", 32), 1795255100, boot.Add(-time.Hour)},
-		Previous:  &Release{"1.4.0", strings.Repeat("cd", 32), 1795255000, boot.Add(-2 * time.Hour)},
+		Release:   &Release{"1.4.1", strings.Repeat("ab", 32), 1795255100, boot.Add(-time.Hour), true},
+		Previous:  &Release{"1.4.0", strings.Repeat("cd", 32), 1795255000, boot.Add(-2 * time.Hour), false},
 		Target:    &Release{Version: "1.4.2", ManifestSHA256: strings.Repeat("ef", 32), Sequence: 1795255200},
 		Instance:  Instance{"i-0123456789abcdef0", "eu-central-1", "eu-central-1a", "web-asg"},
 		Lifecycle: Lifecycle{"koboshi-launching", "ABANDON", 2},

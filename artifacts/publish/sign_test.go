@@ -70,7 +70,6 @@ func TestSignRefuses(t *testing.T) {
 		"channel unreadable": {func(w *world, _ *Signing) {
 			w.bucket.Fail(buckettest.Fault{Op: buckettest.Get, Key: pointer, Err: artifacts.ErrDenied})
 		}, artifacts.ErrDenied},
-		"false name of ours": {func(w *world, _ *Signing) { w.bucket.Replace(manifest, named(w.T, w.bucket.Bytes(manifest), other)) }, artifacts.ErrUntrusted},
 		"changed meanwhile": {func(w *world, _ *Signing) {
 			w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Before: func() { w.bucket.Replace(manifest, []byte("{}")) }})
 		}, artifacts.ErrChanged},
@@ -89,20 +88,6 @@ func TestSignRefuses(t *testing.T) {
 			t.Errorf("%s: it was signed all the same", name)
 		}
 	}
-}
-
-// named is a manifest with a signature in the name of key that does not hold.
-func named(t *testing.T, envelope []byte, key artifacts.PrivateKey) []byte {
-	t.Helper()
-	foreign, err := artifacts.Pointer{Schema: 1, App: "web", Channel: "c", Sequence: 1, Version: "1", ManifestSHA256: artifacts.Sum(nil), Issued: noon}.Sign(key)
-	must(t, err)
-	var e, f envelopeForTest
-	must(t, unmarshal(envelope, &e))
-	must(t, unmarshal(foreign, &f))
-	e.Signatures = append(e.Signatures, f.Signatures...)
-	data, err := marshal(e)
-	must(t, err)
-	return data
 }
 
 func TestBoundManifest(t *testing.T) {

@@ -25,13 +25,18 @@ type ui struct {
 	out, err io.Writer
 	terminal bool // a person looks at standard error
 	colour   bool
+	journal  bool        // standard error goes to the journal
 	log      *zap.Logger // for --log-format json, else nil
 	line     bool        // a line of progress stands on the terminal
 }
 
 func newUI(out, err io.Writer) *ui {
 	terminal := isTerminal(err)
-	return &ui{out: out, err: err, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == ""}
+	return &ui{
+		out: out, err: err, terminal: terminal,
+		colour:  terminal && os.Getenv("NO_COLOR") == "",
+		journal: os.Getenv("JOURNAL_STREAM") != "" && !terminal,
+	}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -54,10 +59,23 @@ func (u *ui) printJSON(v any) error {
 }
 
 // say writes a line that is no result.
-func (u *ui) say(format string, args ...any) {
+func (u *ui) say(format string, args ...any) { u.tell("", format, args...) }
+
+// tell writes a line with a priority that the journal understands and takes
+// away again (sd-daemon(3)).
+func (u *ui) tell(priority, format string, args ...any) {
 	u.clear()
-	_, _ = fmt.Fprintf(u.err, "koboshi: "+format+"\n", args...)
+	if !u.journal {
+		priority = ""
+	}
+	_, _ = fmt.Fprintf(u.err, priority+"koboshi: "+format+"\n", args...)
 }
+
+// The priorities of errors and warnings.
+const (
+	asError   = "<3>"
+	asWarning = "<4>"
+)
 
 // fail writes the one error line, and the hint where there is one.
 func (u *ui) fail(err error) {
@@ -66,9 +84,9 @@ func (u *ui) fail(err error) {
 		u.log.Error(e.Message, zap.Int("code", e.Code), zap.String("hint", e.Hint))
 		return
 	}
-	u.say("%s %s", u.paint(red, "error:"), e.Message)
+	u.tell(asError, "%s %s", u.paint(red, "error:"), e.Message)
 	if e.Hint != "" {
-		u.say("%s %s", u.paint(yellow, "hint:"), e.Hint)
+		u.tell(asError, "%s %s", u.paint(yellow, "hint:"), e.Hint)
 	}
 }
 
@@ -78,7 +96,7 @@ func (u *ui) warn(text string) {
 		u.log.Warn(text)
 		return
 	}
-	u.say("%s %s", u.paint(yellow, "warning:"), text)
+	u.tell(asWarning, "%s %s", u.paint(yellow, "warning:"), text)
 }
 
 // summary is the last line of a run: what serves here, and why.
@@ -89,18 +107,23 @@ func (u *ui) summary(r status.Report) {
 		return
 	}
 	took := status.Duration(time.Duration(r.MS) * time.Millisecond)
-	serves := "serves"
-	if r.Command == "prebake" {
-		serves = "is baked in"
-	}
+	u.say("%s (%s, %s)%s", whatServes(r), u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
+}
+
+// whatServes says no more than the run has seen: a release that is current but
+// did not pass the gate may be up or not.
+func whatServes(r status.Report) string {
 	switch {
-	case r.Verdict == status.Failed && r.Release == nil:
-		u.say("%s: nothing %s (%s, %s)", r.App, serves, u.paint(red, "failed"), took)
+	case r.Release == nil && r.Command == "prebake":
+		return r.App + ": nothing is baked in"
 	case r.Release == nil:
-		u.say("%s: nothing installed (%s, %s)", r.App, r.Verdict, took)
-	default:
-		u.say("%s %s %s (%s, %s)%s", r.App, r.Release.Version, serves, u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
+		return r.App + ": nothing serves"
+	case r.Command == "prebake":
+		return r.App + " " + r.Release.Version + " is baked in"
+	case !r.Release.Healthy:
+		return r.App + " " + r.Release.Version + " is current"
 	}
+	return r.App + " " + r.Release.Version + " serves"
 }
 
 // aside tells what the channel wanted where something else serves, and what the

@@ -79,7 +79,8 @@ resource "aws_autoscaling_group" "web" {
     default_result       = "ABANDON"
   }
 
-  # An instance that nobody speaks for waits this long at its end.
+  # For the drain at scale-in, which this version of koboshi does not do yet: until it does, an instance waits this
+  # long at its end, and a group that needs nothing of it can leave the hook out.
   initial_lifecycle_hook {
     name                 = "koboshi-terminating"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
