@@ -5,23 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"koboshi/artifacts"
 	"koboshi/artifacts/buckettest"
 )
-
-type envelopeForTest struct {
-	PayloadType string `json:"payloadType"`
-	Payload     string `json:"payload"`
-	Signatures  []struct {
-		KeyID string `json:"keyid"`
-		Sig   string `json:"sig"`
-	} `json:"signatures"`
-}
-
-func unmarshal(data []byte, out any) error { return json.Unmarshal(data, out) }
-func marshal(in any) ([]byte, error)       { return json.Marshal(in) }
 
 // shop is a world with a bit of everything in its bucket.
 func shop(t *testing.T) *world {
