@@ -4,14 +4,11 @@ import (
 	"os"
 	"runtime"
 
-	"golang.org/x/sys/unix"
-
 	"koboshi/artifacts"
 )
 
-// Options say what a [Download] may use. The zero value fits the machine: up
-// to 24 connections, 12 a core, each with a buffer of 4 MiB, or of 2 MiB on a
-// machine of about 1 GiB of memory.
+// Options say what a [Download] may use. Zero is up to 24 connections, 12 a
+// core, each with a buffer of 4 MiB.
 //
 // Workers x SlotBytes is all the memory that a download takes, outside the Go
 // heap and whatever the artifact's size. Where one chunk needs a larger slot
@@ -28,9 +25,7 @@ const (
 	maxWorkers     = 24
 	workersPerCore = 12
 	slotBytes      = 4 << 20
-	slotBytesSmall = 2 << 20
-	smallMachine   = 1280 << 20 // bytes of memory
-	minPartBytes   = 1 << 20    // less is not worth a request
+	minPartBytes   = 1 << 20 // less is not worth a request
 )
 
 func (o Options) withDefaults() Options {
@@ -39,9 +34,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SlotBytes <= 0 {
 		o.SlotBytes = slotBytes
-		if memory() <= smallMachine {
-			o.SlotBytes = slotBytesSmall
-		}
 	}
 	if o.Progress == nil {
 		o.Progress = func(int64) {}
@@ -67,15 +59,6 @@ func (o Options) fit(a artifacts.Artifact) Options {
 	o.SlotBytes = int(part)
 	o.Workers = int(min(int64(o.Workers), max(2, budget/part), max(1, ceilDiv(a.Size, part))))
 	return o
-}
-
-// memory is this machine's, in bytes; 0 where the kernel does not tell.
-func memory() uint64 {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return info.Totalram * uint64(info.Unit)
 }
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

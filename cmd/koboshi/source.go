@@ -83,6 +83,8 @@ type origin struct {
 	sources []fetch.Source // at least one; the first is the one in use
 	trust   artifacts.Trust
 	app     string
+
+	download fetch.Options // without those of one download
 }
 
 func (o *origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
@@ -126,5 +128,7 @@ func (o *origin) Blob(ctx context.Context, b artifacts.Blob) ([]byte, error) {
 }
 
 func (o *origin) Open(ctx context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
-	return fetch.Open(ctx, o.sources[0], a, fetch.Options{Progress: s.AddBytes, Attempts: s.Attempt})
+	options := o.download
+	options.Progress, options.Attempts = s.AddBytes, s.Attempt
+	return fetch.Open(ctx, o.sources[0], a, options)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"os"
-	"runtime/debug"
 	"time"
 
 	"koboshi/agent"
@@ -18,9 +17,6 @@ import (
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
-
-// memoryLimit keeps the Go heap small; a download's buffers lie outside it.
-const memoryLimit = 96 << 20
 
 // newAgent builds an agent from the configuration files. Nothing is asked of
 // the network yet. done closes what was opened.
@@ -37,7 +33,6 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 	if err != nil {
 		return nil, nil, err
 	}
-	debug.SetMemoryLimit(memoryLimit)
 	metadata := instance.New(instance.Options{})
 	return &agent.Agent{
 		Files:   cfg,
@@ -71,7 +66,7 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 		}
 	}
 	settings = forInstance(settings, metadata, who.Region)
-	o := &origin{trust: trust, app: cfg.App}
+	o := &origin{trust: trust, app: cfg.App, download: limitMemory()}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
 		if err != nil {

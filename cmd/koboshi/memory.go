@@ -1,0 +1,51 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts/fetch"
+)
+
+// A profile is what a run takes of the machine's memory, however large the
+// artifact is: the Go heap, and the slots of a download, which lie outside it.
+type profile struct {
+	heap     int64 // bytes, soft
+	download fetch.Options
+}
+
+const (
+	smallMachine = 1280 << 20 // bytes of memory, which its app needs more than a download does
+
+	// gcPercent is how much garbage may lie beside what is used: little, since
+	// nearly all that is used are buffers, which cost the collector nothing.
+	gcPercent = 25
+)
+
+// chooseProfile fits a machine of so many bytes of memory.
+func chooseProfile(memory int64) profile {
+	if memory <= smallMachine {
+		return profile{heap: 40 << 20, download: fetch.Options{Workers: 12, SlotBytes: 1 << 20}}
+	}
+	return profile{heap: 96 << 20}
+}
+
+// limitMemory holds the heap to what fits the machine, and returns what a
+// download may take.
+func limitMemory() fetch.Options {
+	p := chooseProfile(memory())
+	debug.SetMemoryLimit(p.heap)
+	debug.SetGCPercent(gcPercent)
+	return p.download
+}
+
+// memory is the machine's, or as much of it as GOMEMLIMIT leaves to koboshi.
+func memory() int64 {
+	limit := debug.SetMemoryLimit(-1)
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return limit
+	}
+	return min(limit, int64(info.Totalram)*int64(info.Unit)) //nolint:gosec // 8 EiB at most
+}
