@@ -35,7 +35,7 @@ var scripts = []script{
 
 // contenders are koboshi and the scripts whose programs there are.
 func (l *lab) contenders(w *workload) []contender {
-	all := []contender{l.koboshi(w, koboshi, l.binary)}
+	all := []contender{l.koboshi(w, koboshi, l.binary), l.koboshi(w, koboshi+", GOMEMLIMIT=64MiB", l.binary, "GOMEMLIMIT=64MiB")}
 	if base := os.Getenv("BASE"); base != "" {
 		all = append(all, l.koboshi(w, koboshi+" before", base))
 	}
@@ -50,7 +50,7 @@ func (l *lab) contenders(w *workload) []contender {
 }
 
 // koboshi resolves, installs and activates, and starts nothing.
-func (l *lab) koboshi(w *workload, name, binary string) contender {
+func (l *lab) koboshi(w *workload, name, binary string, env ...string) contender {
 	return contender{name: name, tree: "root/current", run: func(disk string) sample {
 		config := filepath.Join(l.dir, w.app+".toml")
 		text := fmt.Sprintf("app = %q\nsource = \"s3://bench/apps\"\n[trust]\nkeys = [%q]\n[install]\nroot = %q\n"+
@@ -60,7 +60,7 @@ func (l *lab) koboshi(w *workload, name, binary string) contender {
 			return sample{err: err}
 		}
 		cmd := command(binary, "prebake", "--config", config)
-		cmd.Env = append(cmd.Env, l.env()...)
+		cmd.Env = append(append(cmd.Env, l.env()...), env...)
 		return run(cmd)
 	}}
 }
