@@ -100,7 +100,7 @@ func TestE2EInputOutputError(t *testing.T) {
 			t.Parallel()
 			b := l.on(t).liveOn("")
 			log := b.path("strace.log")
-			args := []string{"-f", "-qq", "-y", "-o", log, "-e", "trace=" + test.call, "-e", "inject=" + test.call + ":error=EIO"}
+			args := []string{"-f", "-b", "execve", "-qq", "-y", "-o", log, "-e", "trace=" + test.call, "-e", "inject=" + test.call + ":error=EIO"}
 			if test.path != "" {
 				args = append(args, "-P", b.path(test.path))
 			}
