@@ -100,7 +100,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 .PHONY: bench
 bench: build ## measure koboshi against what it replaces (root; BENCH=short for a form of 3 minutes)
-	BENCH="$(BENCH)" ONLY="$(ONLY)" BASE="$(BASE)" go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
+	go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
 
 .PHONY: bench-parts
 bench-parts: ## benchmarks of the parts, for benchstat (see artifacts/bench)
