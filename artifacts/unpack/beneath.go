@@ -87,35 +87,45 @@ func (p *place) open(name string) (*os.File, error) {
 }
 
 func (p *place) createFile(e *Entry) (*os.File, error) {
-	dir, base, err := p.enter(e.Path)
+	fd, err := p.create(e)
 	if err != nil {
 		return nil, err
+	}
+	return os.NewFile(uintptr(fd), e.Path), nil //nolint:gosec // not negative
+}
+
+// create returns the descriptor of a new file.
+func (p *place) create(e *Entry) (int, error) {
+	dir, base, err := p.enter(e.Path)
+	if err != nil {
+		return -1, err
 	}
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := again(func() (int, error) { return unix.Openat(dir, base, flags, uint32(e.Mode)) })
 	if err != nil {
-		return nil, &fs.PathError{Op: "create", Path: e.Path, Err: err}
+		return -1, &fs.PathError{Op: "create", Path: e.Path, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), e.Path) //nolint:gosec // not negative
-	if err := setMode(fd, e.Mode); err != nil {
-		return nil, errors.Join(&fs.PathError{Op: "chmod", Path: e.Path, Err: err}, f.Close())
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && lacks(&st, e) {
+		err = unix.Fchmod(fd, uint32(e.Mode))
 	}
-	return f, nil
+	if err != nil {
+		return -1, errors.Join(&fs.PathError{Op: "chmod", Path: e.Path, Err: err}, unix.Close(fd))
+	}
+	return fd, nil
 }
 
-// setMode undoes what the umask took: it must not decide what the app may
-// read. To look costs a fraction of setting what is so already.
-func setMode(fd int, mode fs.FileMode) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || fs.FileMode(st.Mode)&fs.ModePerm == mode {
-		return err
-	}
-	return unix.Fchmod(fd, uint32(mode))
-}
+// lacks tells whether the umask took something: it must not decide what the
+// app may read. To look costs a fraction of setting what is so already.
+func lacks(st *unix.Stat_t, e *Entry) bool { return fs.FileMode(st.Mode&0o7777) != e.Mode }
 
 func (p *place) mkdir(e *Entry) error {
 	return p.make("mkdir", e, func(dir int, base string) error {
 		if err := unix.Mkdirat(dir, base, uint32(e.Mode)); err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || !lacks(&st, e) {
 			return err
 		}
 		return unix.Fchmodat(dir, base, uint32(e.Mode), 0)
