@@ -62,6 +62,7 @@ func (r *run) reboot(ctx context.Context) outcome {
 	if out.verdict == status.Stale {
 		out.cause, out.err = out.err, nil // a boot is no check: what serves goes on serving
 	}
+	r.prune(ctx)
 	return out
 }
 
@@ -91,7 +92,7 @@ func (r *run) startCurrent(ctx context.Context) {
 // servedHere tells whether this very instance has been through its launch and
 // has a current release that was healthy on it.
 func (r *run) servedHere() bool {
-	if r.state.Instance != r.who.ID || r.state.Signalled == nil {
+	if r.state.For(r.who.ID).Signalled == nil {
 		return false
 	}
 	current, found := r.current()

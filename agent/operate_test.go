@@ -173,6 +173,30 @@ func TestInterruptedSyncPutsBack(t *testing.T) {
 		return a.Sync(ctx, agent.SyncOptions{})
 	})
 	w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
+	if !report.Release.Healthy || len(report.Warnings) > 0 {
+		t.Errorf("what was put back: %+v, warnings %q", report.Release, report.Warnings)
+	}
+}
+
+func TestHoldWithoutAnythingToKeep(t *testing.T) {
+	w := newWorld(t)
+	w.tags["koboshi:hold"] = "nothing serves here yet"
+	report, err := w.sync()
+	w.check(t, report, err, result{status.Fresh, nil, "1", "1", nil})
+}
+
+func TestRebootPrunes(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	for _, version := range []string{"2", "3", "4", "5"} {
+		w.release(version)
+		if _, err := w.boot(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := w.releases(t); kept != 3 {
+		t.Errorf("%d releases are kept, want 3", kept)
+	}
 }
 
 func TestPlan(t *testing.T) {

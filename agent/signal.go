@@ -9,6 +9,7 @@ import (
 
 	"koboshi/agent/asg"
 	"koboshi/agent/config"
+	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts/store"
 )
@@ -89,6 +90,9 @@ func (r *run) signal(ctx context.Context, hook asg.Hook, out outcome) outcome {
 	}
 	if hook == (asg.Hook{}) {
 		return r.launched(out, "")
+	}
+	if errors.Is(out.err, instance.ErrNoCredentials) {
+		return out // they have been waited for, and the hook would need them too
 	}
 	result := asg.Continue
 	if out.err != nil {

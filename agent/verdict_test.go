@@ -91,6 +91,7 @@ func TestLaunch(t *testing.T) {
 		{"no channel, baked", baked, func(w *world) { w.pointerErr = noChannel }, result{status.Stale, nil, "1", "1", goOn}},
 		{"no channel, baked too long ago", baked, func(w *world) { w.pointerErr = noChannel; w.age = 30 * time.Minute }, result{status.Failed, noChannel, "1", "", giveUp}},
 		{"no channel, baked, never stale", baked, func(w *world) { w.pointerErr = noChannel; w.age = 0 }, result{status.Failed, noChannel, "1", "", giveUp}},
+		{"no channel, baked, never stale, the clock has gone back", baked, func(w *world) { w.pointerErr = noChannel; w.age = 0; w.now = w.now.Add(-8760 * time.Hour) }, result{status.Failed, noChannel, "1", "", giveUp}},
 		{"no channel, baked, not allowed", baked, func(w *world) { w.pointerErr = noChannel; w.when = nil }, result{status.Failed, noChannel, "1", "", giveUp}},
 		{"no channel, baked is ill", baked, func(w *world) { w.pointerErr = noChannel; w.ill["1"] = true }, result{status.Failed, noChannel, "1", "1", giveUp}},
 		{"no manifest, baked", baked, func(w *world) { w.manifestErr = noChannel }, result{status.Stale, nil, "1", "1", goOn}},
@@ -130,15 +131,19 @@ func TestLaunch(t *testing.T) {
 		{"ill and hook untold", nothingBaked, func(w *world) { w.ill["1"] = true; w.completeErr = errors.New("throttled") }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 
 		{"no identity", baked, func(w *world) { w.identityErr = instance.ErrUnreachable }, result{status.Failed, instance.ErrUnreachable, "1", "", nil}},
-		{"no credentials, baked", baked, func(w *world) { w.pointerErr = &fetch.ResolveError{Err: instance.ErrNoCredentials} }, result{status.Failed, instance.ErrNoCredentials, "1", "", giveUp}},
+		{"no credentials, baked", baked, func(w *world) { w.pointerErr = &fetch.ResolveError{Err: instance.ErrNoCredentials} }, result{status.Failed, instance.ErrNoCredentials, "1", "", nil}},
 		{"tags off", nothingBaked, func(w *world) { w.tags, w.tagsErr = nil, instance.ErrTagsOff }, result{status.Fresh, nil, "1", "1", goOn}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			tt.given(w)
 			tt.when(w)
+			w.ready = 0
 			report, err := w.boot()
 			w.check(t, report, err, tt.want)
+			if serves := tt.want.verdict != status.Failed; (w.ready == 1) != serves {
+				t.Errorf("systemd was told %d times that the boot is done, and it serves: %v", w.ready, serves)
+			}
 		})
 	}
 }

@@ -79,6 +79,7 @@ func setUp(env *testscript.Env) error {
 	env.Values[worldKey{}] = w
 	env.Defer(func() { stopApp(filepath.Join(w.dir, "app.pid")) })
 	w.laptop(env.Setenv)
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector would keep every command for a second
 	env.Setenv("SOURCE", "s3://releases/apps")
 	if err := writeKeys(w.dir); err != nil {
 		return err
@@ -133,7 +134,7 @@ keys     = ["%[1]s/release.pub"]
 [install]
 root     = "%[1]s/opt"
 [service]
-restart  = ["testapp", "restart", "%[2]s", "%[1]s/app.pid"]
+restart  = ["env", "GORACE=atexit_sleep_ms=0", "testapp", "restart", "%[2]s", "%[1]s/app.pid"]
 [health]
 url      = "http://%[2]s/healthz"
 timeout  = "5s"
