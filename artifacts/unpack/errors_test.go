@@ -154,6 +154,11 @@ func TestDiskFull(t *testing.T) {
 			}
 		})
 	}
+	pieces := cut(make([]byte, 100<<10), 70<<10) // the last write fails, and nobody asks for another
+	err := File(t.Context(), pieces, newYard(t).dest, "web", Options{Limits: Limits{Bytes: 1 << 20, Entries: 1}})
+	if !errors.Is(err, unix.EFBIG) || errors.Is(err, ErrRefused) {
+		t.Errorf("one executable: %v", err)
+	}
 }
 
 // numbered is a stream of empty files, or what flag says, without end.
@@ -211,18 +216,25 @@ func TestFilePieces(t *testing.T) {
 		"broken":   {20 << 20, gone, gone},
 	} {
 		var lent, back atomic.Int64
-		next := cut(make([]byte, 20<<20), slabSize)
+		y, whole := newYard(t), bytes.Repeat([]byte{1}, 20<<20)
+		next := cut(whole, slabSize)
 		err := File(t.Context(), func(ctx context.Context) (Frame, error) {
 			piece, err := next(ctx)
 			if err != nil {
 				return piece, test.end
 			}
 			lent.Add(1)
-			piece.Release = func() { back.Add(1) }
+			piece.Release = func() {
+				back.Add(1)
+				clear(piece.Data) // it may be used again
+			}
 			return piece, nil
-		}, newYard(t).dest, "web", Options{Limits: Limits{Bytes: test.limit, Entries: 1}})
+		}, y.dest, "web", Options{Limits: Limits{Bytes: test.limit, Entries: 1}})
 		if !errors.Is(err, test.want) || test.want == nil && err != nil || lent.Load() != back.Load() || lent.Load() < 18 {
 			t.Errorf("%s: %v, %d lent, %d given back", name, err, lent.Load(), back.Load())
+		}
+		if got, err := y.dest.ReadFile("web"); test.want == nil && (err != nil || bytes.Count(got, []byte{1}) != len(whole)) {
+			t.Errorf("%s: %v, or pieces that were taken back before they were written", name, err)
 		}
 	}
 }

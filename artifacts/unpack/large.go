@@ -55,14 +55,14 @@ func (l *largeFile) extend(n int) (at int64, err error) {
 // file, and some filesystems do not take it at all: then the page cache does,
 // for what is still to come as well.
 func (l *largeFile) writeAt(p []byte, at int64) error {
-	n, err := l.WriteAt(p, at)
+	_, err := l.WriteAt(p, at)
 	if !errors.Is(err, unix.EINVAL) {
 		return err
 	}
 	if err := l.setFlags(0); err != nil {
 		return err
 	}
-	_, err = l.WriteAt(p[n:], at+int64(n))
+	_, err = l.WriteAt(p, at)
 	return err
 }
 
