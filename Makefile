@@ -65,10 +65,13 @@ $(BIN)/nfpm:
 	GOBIN=$(BIN) go install $(NFPM)
 
 .PHONY: boottest
-boottest: ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario, VM=1 for a power cut)
+boottest: $(BIN)/packages/SHA256SUMS ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario, VM=1 for a power cut)
 	sh systemd/boottest/rootfs.sh $(BIN)/boottest/bookworm $(if $(VM),vm)
 	CGO_ENABLED=0 go test -tags boottest$(if $(VM),$(comma)vm) -count=1 -parallel 3 -timeout 20m -v -run '$(RUN)' \
-		./systemd/boottest -args -rootfs $(BIN)/boottest/bookworm
+		./systemd/boottest -args -rootfs $(BIN)/boottest/bookworm -packages $(BIN)/packages
+
+$(BIN)/packages/SHA256SUMS:
+	$(MAKE) package
 
 comma := ,
 

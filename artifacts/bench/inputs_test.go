@@ -55,7 +55,7 @@ func (w *workload) sizes() string {
 // workloads builds and publishes the inputs.
 func (l *lab) workloads(s scale) []*workload {
 	l.Helper()
-	goroot := runtime.GOROOT()
+	goroot := l.goroot()
 	tree := l.publish("gotree", goroot, "Go toolchain", "tar.zst")
 	zipped := l.publish("gozip", l.tarball(goroot), "Go toolchain", "tar.gz")
 	zipped.files, zipped.plain = tree.files, tree.plain
@@ -67,6 +67,14 @@ func (l *lab) workloads(s scale) []*workload {
 		all = append(all, l.publish(fmt.Sprintf("file%d", size), l.noise(size), "random", "file").at(shaped))
 	}
 	return append(all, tree.at(faulty))
+}
+
+// goroot is the tree of the Go toolchain that builds this.
+func (l *lab) goroot() string {
+	l.Helper()
+	out, err := exec.CommandContext(l.Context(), "go", "env", "GOROOT").Output()
+	must(l.TB, err)
+	return strings.TrimSpace(string(out))
 }
 
 func (w workload) at(origin shape) *workload {

@@ -25,7 +25,6 @@ type lab struct {
 	out    string
 	dir    string // keys, configuration, mount point
 	images string // where disks are made
-	probe  []byte // what the disk is measured with
 }
 
 func newLab(t *testing.T) *lab {

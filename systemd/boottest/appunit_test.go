@@ -36,6 +36,27 @@ func TestAppNeverNotifies(t *testing.T) {
 	}.run(t)
 }
 
+// broughtAlong lets the release bring the app's unit.
+func broughtAlong() files {
+	return files{webUnit: "", dropIn: "[service]\nunit_file = \"" + ownUnit + "\"\n"}
+}
+
+func TestUnitOfTheRelease(t *testing.T) {
+	t.Parallel()
+	_, got := scenario{image: broughtAlong(), channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+	same(t, "description", got.Units["web.service"]["Description"], "The app 1.0.0")
+}
+
+// What is put back brings its own unit with it.
+func TestUnitOfTheReleaseIsPutBack(t *testing.T) {
+	t.Parallel()
+	_, got := scenario{
+		image: broughtAlong(), baked: "1.0.0", channel: "2.0.0-ill",
+		want: abandoned("20", "1.0.0", "unhealthy after "),
+	}.run(t)
+	same(t, "description", got.Units["web.service"]["Description"], "The app 1.0.0")
+}
+
 // orderedAfter is the app's unit with a mistake that closes a ring: koboshi
 // waits for the app, and the app for koboshi or for what waits for it.
 func orderedAfter(unit string) string {

@@ -129,6 +129,7 @@ type seen struct {
 	Jobs    string
 	Units   map[string]map[string]string
 	Answer  string
+	Picture string
 	Report  status.Report `json:"-"`
 }
 

@@ -15,7 +15,33 @@ import (
 
 func TestFirstBoot(t *testing.T) {
 	t.Parallel()
-	scenario{channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+	_, got := scenario{channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+	for _, row := range []string{"userspace", "cloud-init-local", "cloud-config", "install", "gate", "total"} {
+		if !strings.Contains("\n"+got.Picture, "\n  "+row+" ") {
+			t.Errorf("no row %q in the picture:\n%s", row, got.Picture)
+		}
+	}
+}
+
+// The image is made from the package for Debian; koboshi install does the rest.
+func TestPackaged(t *testing.T) {
+	t.Parallel()
+	scenario{
+		image: files{bootUnit: "", wants + "koboshi-boot.service": ""},
+		prepare: func(l *lab) {
+			must(t, os.Remove(filepath.Join(l.root, "usr/local/bin/koboshi")))
+			found, err := filepath.Glob(filepath.Join(*packages, "koboshi_*_amd64.deb"))
+			must(t, err)
+			if len(found) != 1 {
+				t.Fatalf("packages for Debian in %q: %q, want one: run make package", *packages, found)
+			}
+			must(t, copyFile(filepath.Join(l.root, "root/koboshi.deb"), found[0], 0o644))
+			l.chroot("dpkg", "--install", "/root/koboshi.deb")
+			l.chroot("koboshi", "install")
+		},
+		channel: "1.0.0",
+		want:    inService(status.Fresh, "1.0.0"),
+	}.run(t)
 }
 
 // The image is made by koboshi install, and nothing lies where it does by

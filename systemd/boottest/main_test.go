@@ -11,8 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
+
+var packages = flag.String("packages", "", "`DIR` that make package made")
 
 var rootFS = flag.String("rootfs", "", "`DIR` that rootfs.sh made")
 
@@ -101,7 +104,20 @@ func (s shop) tree(dir, version string) error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "VERSION"), []byte(version+"\n"), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, "VERSION"), []byte(version+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "etc"), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, ownUnit), []byte(unitOf(version)), 0o644)
+}
+
+// ownUnit is where a release brings its unit, for who asks for it.
+const ownUnit = "etc/web.service"
+
+func unitOf(version string) string {
+	return strings.Replace(webService, "The app", "The app "+version, 1)
 }
 
 // koboshi runs the release side's commands.

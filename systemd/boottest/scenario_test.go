@@ -78,10 +78,16 @@ func (s scenario) start(l *lab) *container {
 func (l *lab) prebake(version string) {
 	l.Helper()
 	l.promote(version)
-	bake := exec.Command("chroot", l.root, "/usr/local/bin/koboshi", "prebake")
-	bake.Env = builder()
-	if out, err := bake.CombinedOutput(); err != nil {
-		l.Fatalf("koboshi prebake: %v: %s", err, out)
+	l.chroot("koboshi", "prebake")
+}
+
+// chroot runs a command in the image, as its builder does.
+func (l *lab) chroot(args ...string) {
+	l.Helper()
+	cmd := exec.Command("chroot", append([]string{l.root}, args...)...)
+	cmd.Env = append(builder(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
 	}
 }
 

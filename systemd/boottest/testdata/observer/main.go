@@ -24,6 +24,7 @@ type seen struct {
 	Jobs    string                       // what was still queued
 	Units   map[string]map[string]string // properties by unit
 	Answer  string                       // of the app
+	Picture string                       // koboshi status --timeline
 }
 
 var units = []string{"koboshi-boot.service", "web.service", "cloud-final.service", "multi-user.target"}
@@ -36,13 +37,21 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	s := await(ctx)
-	s.Answer = answer()
+	s.Answer, s.Picture = answer(), picture()
 	if err := write(os.Args[1], s); err != nil {
 		log.Print(err)
 	}
 	if out, err := exec.Command("systemctl", "--no-block", os.Args[2]).CombinedOutput(); err != nil {
 		log.Fatalf("%v: %s", err, out)
 	}
+}
+
+func picture() string {
+	out, err := exec.Command("koboshi", "status", "--timeline").CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s (%v)", out, err)
+	}
+	return string(out)
 }
 
 func await(ctx context.Context) seen {
@@ -73,7 +82,7 @@ func look() seen {
 // properties asks for all units at once; what is shown of them stands in blocks.
 func properties() map[string]map[string]string {
 	found := map[string]map[string]string{}
-	text := systemctl(append([]string{"show", "--timestamp=us", "-p", "Id,ActiveState,SubState,Result,ExecMainStatus," +
+	text := systemctl(append([]string{"show", "--timestamp=us", "-p", "Id,Description,FragmentPath,ActiveState,SubState,Result,ExecMainStatus," +
 		"NRestarts,ExecMainStartTimestamp,ActiveEnterTimestamp"}, units...)...)
 	for block := range strings.SplitSeq(text, "\n\n") {
 		unit := map[string]string{}
