@@ -111,13 +111,13 @@ func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Re
 	if err := r.Store.CheckSpace(a); err != nil {
 		return rel, err
 	}
+	s.SetTotal(a.Size)
+	content := r.cloud.Artifacts.Open(ctx, a, s) // on its way while the index is read
+	defer func() { err = errors.Join(err, content.Close()) }()
 	index, err := r.index(ctx, a)
 	if err != nil {
 		return rel, err
 	}
-	s.SetTotal(a.Size)
-	content := r.cloud.Artifacts.Open(ctx, a, s)
-	defer func() { err = errors.Join(err, content.Close()) }()
 	return r.Store.Stage(ctx, store.Input{
 		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(), Index: index, Content: content,
 	})
