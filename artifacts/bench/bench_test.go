@@ -25,9 +25,9 @@ type scale struct {
 }
 
 func chooseScale() scale {
-	s := scale{rounds: 5, soak: 100, sizes: []int{16, 64, 256, 1024}, npm: true}
+	s := scale{rounds: 5, soak: 100, sizes: []int{16, 128, 1024}, npm: true}
 	if os.Getenv("BENCH") == "short" {
-		s = scale{rounds: 3, soak: 10, sizes: []int{16, 256}}
+		s = scale{rounds: 3, soak: 10, sizes: []int{16, 128}}
 	}
 	s.only = regexp.MustCompile(os.Getenv("ONLY"))
 	return s

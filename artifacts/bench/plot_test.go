@@ -47,7 +47,7 @@ func lines(results []*result) string {
 	y := axis{0.05, 20, panelHeight}
 	var b strings.Builder
 	text(&b, 0, -30, "", "time of one file against its size, s3 shape")
-	for _, size := range []float64{16, 64, 256, 1024} {
+	for _, size := range []float64{16, 128, 1024} {
 		rule(&b, x.at(size*1e6), 0, x.at(size*1e6), panelHeight)
 		text(&b, x.at(size*1e6), panelHeight+15, "middle", fmt.Sprintf("%.0f MB", size))
 	}
