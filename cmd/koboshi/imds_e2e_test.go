@@ -68,7 +68,7 @@ func TestE2EIMDS(t *testing.T) {
 func TestE2EExpiredTokens(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
-	b := l.launch(awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsFor: time.Second}})
+	b := l.launch(awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsFor: time.Millisecond}})
 	b.suffers(on(awstest.Fault{Hang: true, Skip: 1}))
 	boot := b.start("boot")
 	b.await("s3", artifactPath, 2)
