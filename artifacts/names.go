@@ -2,20 +2,34 @@ package artifacts
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
-var (
-	nameGrammar    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	versionGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
-	objectGrammar  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,254}$`)
+const (
+	maxName    = 63
+	maxVersion = 64
+	maxObject  = 255
 )
+
+const (
+	lower   = "abcdefghijklmnopqrstuvwxyz0123456789"
+	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+// spelled tells whether s is 1 to limit characters long, begins with one of
+// first and goes on with these and those of more. Regular expressions with such
+// repeat counts would take a millisecond of every start to compile.
+func spelled(s string, limit int, first, more string) bool {
+	if s == "" || len(s) > limit || !strings.Contains(first, s[:1]) {
+		return false
+	}
+	return strings.Trim(s, first+more) == ""
+}
 
 // CheckName tells whether s may name an app or a channel: a lower-case letter
 // or digit, then at most 62 lower-case letters, digits and hyphens.
 func CheckName(s string) error {
-	if !nameGrammar.MatchString(s) {
+	if !spelled(s, maxName, lower, "-") {
 		return fmt.Errorf("%q is not a name: want a-z, 0-9 and hyphens, at most 63", clip(s))
 	}
 	return nil
@@ -24,7 +38,7 @@ func CheckName(s string) error {
 // CheckVersion tells whether s may be a version. Versions are opaque: they are
 // compared for equality and never ordered.
 func CheckVersion(s string) error {
-	if !versionGrammar.MatchString(s) {
+	if !spelled(s, maxVersion, letters, "._+-") {
 		return fmt.Errorf("%q is not a version: want letters, digits and . _ + -, at most 64, a letter or digit first", clip(s))
 	}
 	return nil
@@ -52,7 +66,7 @@ func releasePrefix(version string) string { return "releases/" + version + "/" }
 // still may not send an agent to another object of the bucket.
 func checkKey(key, version string) error {
 	object, ok := strings.CutPrefix(key, releasePrefix(version))
-	if !ok || !objectGrammar.MatchString(object) {
+	if !ok || !spelled(object, maxObject, letters, "._+-") {
 		return fmt.Errorf("key %q is not an object of %s", clip(key), releasePrefix(version))
 	}
 	return nil
