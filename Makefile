@@ -102,7 +102,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 		done; done'
 
 .PHONY: bench
-bench: build ## measure koboshi against what it replaces (root; BENCH=short for a form of 3 minutes)
+bench: build ## measure koboshi against what it replaces (root; BENCH=short for a few minutes)
 	go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
 
 .PHONY: bench-parts

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -82,7 +83,7 @@ func (l *lab) once(w *workload, c contender) sample {
 	if s.err == nil && c.tree != "" {
 		s.err = w.same(filepath.Join(disk, c.tree))
 	}
-	if s.err != nil {
+	if s.err != nil && !errors.Is(s.err, errMissing) {
 		fmt.Printf("  %s: %v\n", c.name, s.err)
 	}
 	return s

@@ -1,6 +1,7 @@
 // Package bench measures koboshi against the scripts that it replaces and
 // against what the machine can do. It holds nothing but tests: make bench runs
-// them, and make bench BENCH=short a form of under three minutes.
+// them, in about 20 minutes on two busy cores, and make bench BENCH=short a form
+// of a few.
 //
 // Every contender brings the same artifact from the same origin to the same
 // end: proven by SHA-256, unpacked, and durable on a fresh ext4. A round runs
