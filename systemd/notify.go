@@ -29,9 +29,6 @@ type Notifier struct{}
 // Ready ends the start of this unit: whatever is ordered after it may go on.
 func (Notifier) Ready() error { return Notify(daemon.SdNotifyReady) }
 
-// Stopping says that the process has begun to shut down.
-func (Notifier) Stopping() error { return Notify(daemon.SdNotifyStopping) }
-
 // Watchdog proves that the process still turns; it is due within every
 // WatchdogSec= once the unit is ready.
 func (Notifier) Watchdog() error { return Notify(daemon.SdNotifyWatchdog) }

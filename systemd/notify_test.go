@@ -15,7 +15,6 @@ func TestNotify(t *testing.T) {
 		want string
 	}{
 		{"ready", n.Ready, "READY=1"},
-		{"stopping", n.Stopping, "STOPPING=1"},
 		{"watchdog", n.Watchdog, "WATCHDOG=1"},
 		{"extend", func() error { return n.ExtendTimeout(1500 * time.Millisecond) }, "EXTEND_TIMEOUT_USEC=1500000"},
 		{"status", func() error { return n.Status("fetch web\nREADY=1\x1b[31m") }, "STATUS=fetch web READY=1 [31m"},

@@ -10,17 +10,6 @@ import (
 // ErrUnseen says that who listens on an address cannot be seen from here.
 var ErrUnseen = errors.New("cannot see who listens")
 
-// ListenerSince returns the process that listens on addr, a host:port, and when
-// it started, to 10 ms. Where several hold the listening socket it is the
-// oldest, leaving aside PID 1 if there is another: the socket is as old as
-// that. The error is ErrUnseen for an address that is not this machine's, that
-// nobody listens on in this network namespace, or whose holders are not ours to
-// look at (that takes their user or CAP_SYS_PTRACE).
-func ListenerSince(addr string) (start time.Time, pid int, err error) {
-	h, err := thisMachine().listener(addr)
-	return h.start, h.pid, err
-}
-
 // listener is the Process of an app that a restart command started.
 type listener struct {
 	proc  proc

@@ -182,16 +182,17 @@ func TestListenerGoneWithinATick(t *testing.T) {
 // begun is soon after this process started.
 var begun = time.Now()
 
-func TestListenerSinceOfThisProcess(t *testing.T) {
+func TestListenerOfThisProcess(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0"} {
 		listen, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = listen.Close() }()
-		start, pid, err := ListenerSince(listen.Addr().String())
+		found, err := thisMachine().listener(listen.Addr().String())
+		start, pid := found.start, found.pid
 		if err != nil || pid != os.Getpid() {
-			t.Errorf("ListenerSince(%s) = pid %d, %v; want this process, %d", listen.Addr(), pid, err, os.Getpid())
+			t.Errorf("listener(%s) = pid %d, %v; want this process, %d", listen.Addr(), pid, err, os.Getpid())
 		}
 		if start.After(begun) || begun.Sub(start) > time.Minute {
 			t.Errorf("this process started at %v, and not at %v", begun, start)

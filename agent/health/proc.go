@@ -38,7 +38,12 @@ func thisMachine() proc {
 	}}
 }
 
-// listener returns the oldest process that listens on addr; see ListenerSince.
+// listener returns the process that listens on addr, a host:port, and when it
+// started, to 10 ms. Where several hold the listening socket it is the oldest,
+// leaving aside PID 1 if there is another: the socket is as old as that. The
+// error is ErrUnseen for an address that is not this machine's, that nobody
+// listens on in this network namespace, or whose holders are not ours to look
+// at (that takes their user or CAP_SYS_PTRACE).
 func (p proc) listener(addr string) (holder, error) {
 	inodes, err := p.listening(addr)
 	if err != nil {

@@ -48,7 +48,7 @@ func (u *ui) observe(e status.Event) {
 		u.say("%s", stepText(e.Step))
 	}
 	if e.Kind == status.Started {
-		_ = systemd.Notify("STATUS=" + e.Step.Name) // systemd's status line is a courtesy
+		_ = systemd.Notifier{}.Status(e.Step.Name) // systemd's status line is a courtesy
 	}
 }
 

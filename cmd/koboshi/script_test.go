@@ -16,7 +16,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"koboshi/agent/awstest"
-	"koboshi/artifacts"
 )
 
 func TestMain(m *testing.M) {
@@ -105,23 +104,13 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
+// writeKeys makes release.key and release.pub, as an operator would.
 func writeKeys(dir string) error {
-	key, err := artifacts.GenerateKey()
-	if err != nil {
-		return err
+	var said strings.Builder
+	if code := run(context.Background(), []string{"keygen", "--out", filepath.Join(dir, "release")}, nil, &said, &said); code != ok {
+		return fmt.Errorf("koboshi keygen: exit code %d: %s", code, &said)
 	}
-	private, err := key.MarshalPEM()
-	if err != nil {
-		return err
-	}
-	public, err := key.Public().MarshalPEM()
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "release.key"), private, 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "release.pub"), public, 0o644)
+	return nil
 }
 
 // configure writes koboshi.toml; a script's own lines come behind it.
