@@ -10,6 +10,7 @@ import (
 const (
 	minPause = 25 * time.Millisecond
 	maxPause = time.Second
+	lookEach = 200 * time.Millisecond // while a probe waits for its answer
 )
 
 // run is one wait at a gate.
@@ -49,21 +50,49 @@ func (r *run) wait(ctx context.Context) error {
 }
 
 // try runs the probe and then looks at the process, so that what answered is
-// known to have lived until after it did.
+// known to have lived until after it did. A probe that waits in a socket that
+// nobody serves any more is not waited for.
 func (r *run) try(ctx context.Context) error {
 	r.report.Attempts++
-	red := limited(ctx, r.gate.Probe.timeout(), "no answer", r.probe)
-	look := limited(ctx, r.gate.Probe.timeout(), "no word about the process", func(ctx context.Context) error {
+	probing, stop := context.WithCancelCause(ctx)
+	watched := make(chan error, 1)
+	go func() { watched <- r.watch(probing, stop) }()
+	red := limited(probing, r.gate.Probe.timeout(), "no answer", r.probe)
+	stop(nil)
+	if gone := <-watched; gone != nil {
+		return gone
+	}
+	look := r.look(ctx)
+	if red == nil || errors.Is(look, errGone) {
+		return look
+	}
+	return red
+}
+
+// watch looks at the process until ctx ends, and stops that once the process
+// is gone.
+func (r *run) watch(ctx context.Context, stop context.CancelCauseFunc) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lookEach):
+		}
+		if err := r.look(ctx); errors.Is(err, errGone) {
+			stop(err)
+			return err
+		}
+	}
+}
+
+func (r *run) look(ctx context.Context) error {
+	return limited(ctx, r.gate.Probe.timeout(), "no word about the process", func(ctx context.Context) error {
 		why, err := r.process.Gone(ctx)
 		if why != "" {
 			return fmt.Errorf("%w: %s", errGone, why)
 		}
 		return err
 	})
-	if red == nil || errors.Is(look, errGone) {
-		return look
-	}
-	return red
 }
 
 // judge keeps what a try's outcome means for the window.

@@ -170,6 +170,19 @@ func (hangingProcess) Gone(ctx context.Context) (string, error) {
 	return "", ctx.Err()
 }
 
+// A systemd socket takes the probe's connection though nobody serves it.
+func TestHangingProbeOfWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &app{began: time.Now(), gone: goneAfter(time.Second)}
+		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		r := run{gate: Gate{Timeout: time.Minute}, probe: hang, process: a, began: a.began}
+		checkUnhealthy(t, r.wait(t.Context()), "the app is gone: web.service is failed")
+		if took := time.Since(a.began); took > time.Second+lookEach || r.report.Attempts != 1 {
+			t.Errorf("it took %v and %d tries to see it", took, r.report.Attempts)
+		}
+	})
+}
+
 func TestHangingProcessIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &app{began: time.Now(), probe: green}

@@ -40,6 +40,13 @@
 // boot, since there is nothing yet that it could start, and is started by
 // koboshi all the same (TestAppEnabled).
 //
+// An app behind a socket of systemd's is re-synced and put back without a failed
+// request (TestSyncUnderLoad), if it is the app's unit that paces a crashing
+// release: started by each waiting connection it reaches the start limit in no
+// time, and systemd closes the socket. Go's Server.Shutdown drops a connection
+// that was accepted and whose request was not read. A probe of a crashed app
+// waits in the socket, too: the gate looks at the process meanwhile.
+//
 // # How it leaves nothing behind
 //
 // A scenario runs in a thread that has left the machine's mount and network

@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,7 +58,7 @@ func (s shop) path(name string) string { return filepath.Join(s.dir, name) }
 // build makes the programs as they are shipped: static.
 func (s shop) build() error {
 	for name, source := range map[string]string{
-		"koboshi": "koboshi/cmd/koboshi", "web": "./testdata/app", "observer": "./testdata/observer",
+		"koboshi": "koboshi/cmd/koboshi", "web": "./testdata/app", "observer": "./testdata/observer", "load": "./testdata/load",
 	} {
 		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", s.path(name), source)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -69,7 +71,7 @@ func (s shop) build() error {
 
 // flaws are the releases that are not in order: what their trees hold beside
 // the app.
-var flaws = map[string]string{"2.0.0-ill": "ill", "2.0.0-mute": "mute"}
+var flaws = map[string]string{"2.0.0-ill": "ill", "2.0.0-mute": "mute", "2.0.0-dead": "dead", "2.0.0-frail": "frail"}
 
 // publish makes a pair of keys and some releases, as an operator would.
 func (s shop) publish() error {
@@ -79,7 +81,7 @@ func (s shop) publish() error {
 	if err := os.MkdirAll(s.path("releases/apps"), 0o755); err != nil {
 		return err
 	}
-	for _, version := range []string{"1.0.0", "2.0.0", "2.0.0-ill", "2.0.0-mute"} {
+	for _, version := range append(slices.Collect(maps.Keys(flaws)), "1.0.0", "2.0.0") {
 		tree := s.path("tree-" + version)
 		if err := s.tree(tree, version); err != nil {
 			return err

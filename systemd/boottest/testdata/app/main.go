@@ -1,44 +1,110 @@
 // Command app is what the boots deploy: a web server that is what its tree
-// says. The file VERSION is what it answers, a file "ill" makes it unhealthy,
-// and "mute" keeps it from telling systemd that it is ready.
+// says. The file VERSION is what it answers, and a file with the name of a flaw
+// gives it that flaw. It listens on the socket that systemd passes to it, else
+// on one of its own.
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
-	version, err := os.ReadFile("VERSION")
-	if err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
-	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintf(w, "%s on %s", strings.TrimSpace(string(version)), os.Getenv("KOBOSHI_INSTANCE_ID"))
+}
+
+func run() error {
+	version, err := os.ReadFile("VERSION")
+	if err != nil {
+		return err
+	}
+	if has("dead") {
+		return fmt.Errorf("%s is dead", strings.TrimSpace(string(version)))
+	}
+	stop, cancel := signal.NotifyContext(context.Background(), unix.SIGTERM)
+	defer cancel()
+	listener, err := listen()
+	if err != nil {
+		return err
+	}
+	if has("mute") { // never ready, so it never takes a request
+		<-stop.Done()
+		return nil
+	}
+	if err := ready(); err != nil {
+		return err
+	}
+	if has("frail") {
+		return fmt.Errorf("%s does not live long", strings.TrimSpace(string(version)))
+	}
+	return serve(stop, listener, handler(stop, strings.TrimSpace(string(version))))
+}
+
+// listen takes over what systemd listens on: sd_listen_fds(3).
+func listen() (net.Listener, error) {
+	const first = 3
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return net.Listen("tcp", "127.0.0.1:8080")
+	}
+	passed := os.NewFile(first, "LISTEN_FDS")
+	defer passed.Close()
+	return net.FileListener(passed)
+}
+
+func handler(stop context.Context, version string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		if stop.Err() != nil {
+			w.Header().Set("Connection", "close") // the next request goes to the next process
+		}
+		<-time.After(5 * time.Millisecond) // so that some are under way whenever it is stopped
+		_, _ = fmt.Fprintf(w, "%s on %s", version, os.Getenv("KOBOSHI_INSTANCE_ID"))
 	})
-	http.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if exists("ill") {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if has("ill") {
 			http.Error(w, "ill", http.StatusServiceUnavailable)
 		}
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:8080")
-	if err != nil {
-		log.Fatal(err)
+	return mux
+}
+
+// linger is the time for requests to arrive on what was accepted.
+const linger = 500 * time.Millisecond
+
+// serve ends at a SIGTERM in three steps. Shutdown alone would not do: it drops
+// connections that were accepted and whose request has not been read.
+func serve(stop context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-stop.Done():
 	}
-	if err := ready(); err != nil {
-		log.Fatal(err)
+	if err := listener.Close(); err != nil { // who comes from here on waits in systemd's socket
+		return err
 	}
-	log.Fatal(http.Serve(listener, nil))
+	<-time.After(linger)
+	return server.Shutdown(context.Background())
 }
 
 // ready is what a service of Type=notify owes to systemd.
 func ready() error {
 	socket := os.Getenv("NOTIFY_SOCKET")
-	if socket == "" || exists("mute") {
+	if socket == "" {
 		return nil
 	}
 	conn, err := net.Dial("unixgram", strings.Replace(socket, "@", "\x00", 1))
@@ -49,7 +115,9 @@ func ready() error {
 	return err
 }
 
-func exists(name string) bool {
-	_, err := os.Stat(name)
+// has tells whether the tree has a flaw: "ill" is never healthy, "mute" never
+// ready, "dead" ends at once, and "frail" as soon as it is ready.
+func has(flaw string) bool {
+	_, err := os.Stat(flaw)
 	return err == nil
 }

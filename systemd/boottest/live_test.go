@@ -1,0 +1,113 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"koboshi/agent/status"
+)
+
+// notObserved is an image that stays up after its boot, for an operator.
+var notObserved = files{wants + "observer.service": ""}
+
+// live launches an instance whose channel names 1.0.0, and returns once it has
+// come up. Nothing ends it but end.
+func live(t *testing.T, image files) *container {
+	t.Helper()
+	l := newLab(t, standard().with(notObserved).with(image))
+	l.promote("1.0.0")
+	l.launch("")
+	c := l.start("exit")
+	c.up()
+	return c
+}
+
+// up returns when all that the machine starts has started, or failed to.
+func (c *container) up() {
+	c.Helper()
+	c.until(settleLimit, "the machine has come up", func() bool {
+		state := strings.TrimSpace(c.do("systemctl", "is-system-running", "--wait").out)
+		return state == "running" || state == "degraded"
+	})
+}
+
+// end lets the observer look at the machine, and end it.
+func (c *container) end(code int) seen {
+	c.Helper()
+	c.must("systemctl", "start", "observer.service")
+	return c.wait(code)
+}
+
+// ended is a command that ran in the machine.
+type ended struct {
+	out, err string
+	code     int
+}
+
+// do runs a command in the machine, in a unit of its own as sshd or the SSM
+// agent would.
+func (c *container) do(args ...string) ended {
+	c.Helper()
+	enter := []string{"--target", c.leader(), "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd", "--",
+		"systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--setenv=AWS_ENDPOINT_URL=http://" + endpoint, "--"}
+	cmd := exec.CommandContext(c.Context(), "nsenter", append(enter, args...)...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if failed := cmd.Run(); failed != nil {
+		if _, ok := errors.AsType[*exec.ExitError](failed); !ok {
+			c.Fatalf("nsenter: %v", failed)
+		}
+	}
+	return ended{out.String(), err.String(), cmd.ProcessState.ExitCode()}
+}
+
+// leader is the process id of the machine's PID 1, the only child of
+// systemd-nspawn.
+func (c *container) leader() string {
+	c.Helper()
+	pid := fmt.Sprint(c.cmd.Process.Pid)
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	must(c.T, err)
+	first, _, _ := strings.Cut(string(children), " ")
+	return first
+}
+
+// exits runs a command that has to exit with a code.
+func (c *container) exits(code int, args ...string) ended {
+	c.Helper()
+	e := c.do(args...)
+	if e.code != code {
+		c.Fatalf("%s exits with %d, want %d:\n%s%s", strings.Join(args, " "), e.code, code, e.out, e.err)
+	}
+	return e
+}
+
+func (c *container) must(args ...string) ended {
+	c.Helper()
+	return c.exits(0, args...)
+}
+
+// reports runs a command of koboshi that prints its report.
+func (c *container) reports(code int, args ...string) (r status.Report) {
+	c.Helper()
+	e := c.exits(code, append(append([]string{"koboshi"}, args...), "--json")...)
+	if err := json.Unmarshal([]byte(e.out), &r); err != nil {
+		c.Fatalf("koboshi %s prints %q: %v", args[0], e.out, err)
+	}
+	return r
+}
+
+// life is what tells one life of the app from another.
+func (c *container) life() string {
+	c.Helper()
+	return c.must("systemctl", "show", "--property=ActiveState,InvocationID,MainPID", "web.service").out
+}

@@ -1,0 +1,67 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// load is a generator of requests to the app.
+type load struct {
+	*container
+	in   io.Writer
+	out  *json.Decoder
+	seen map[string]int // the answers that were counted when await last returned
+}
+
+// tally is what came of the requests until now, as testdata/load tells it.
+type tally struct {
+	Asked   int
+	Answers map[string]int
+	Failed  []string
+	Slowest time.Duration
+}
+
+func (c *container) load() *load {
+	c.Helper()
+	cmd := exec.CommandContext(c.Context(), built.path("load"), "http://127.0.0.1:8080/")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	in, err := cmd.StdinPipe()
+	must(c.T, err)
+	out, err := cmd.StdoutPipe()
+	must(c.T, err)
+	must(c.T, cmd.Start())
+	c.Cleanup(func() { _ = cmd.Wait() }) // its context has ended
+	return &load{container: c, in: in, out: json.NewDecoder(out)}
+}
+
+func (l *load) now() (t tally) {
+	l.Helper()
+	_, err := l.in.Write([]byte("\n"))
+	must(l.T, err)
+	must(l.T, l.out.Decode(&t))
+	return t
+}
+
+// minAnswers is how many a version has to give before the next one comes.
+const minAnswers = 200
+
+// await returns when a version has answered so often since the last time.
+func (l *load) await(version string) {
+	l.Helper()
+	var got tally
+	l.until(settleLimit, version+" answers", func() bool {
+		got = l.now()
+		answer := version + " on " + l.instance.ID()
+		return got.Answers[answer]-l.seen[answer] >= minAnswers
+	})
+	l.seen = got.Answers
+}

@@ -1,0 +1,105 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"strings"
+	"testing"
+
+	"koboshi/agent/status"
+)
+
+const socketUnit = "/etc/systemd/system/web.socket"
+
+// webSocket and socketService are the app's units as the README has them for
+// who wants to lose no request.
+const webSocket = `[Unit]
+Description=The app's socket
+[Socket]
+ListenStream=127.0.0.1:8080
+[Install]
+WantedBy=sockets.target
+`
+
+const socketService = `[Unit]
+Description=The app
+Requires=web.socket
+After=web.socket
+StartLimitIntervalSec=0
+[Service]
+Type=notify
+User=daemon
+WorkingDirectory=/opt/koboshi/web/current
+EnvironmentFile=/run/koboshi/web/env
+ExecStart=/opt/koboshi/web/current/web
+Restart=always
+RestartSec=1s
+TimeoutStartSec=3s
+`
+
+var socketActivated = files{socketUnit: webSocket, webUnit: socketService}
+
+func TestSyncUnderLoad(t *testing.T) {
+	t.Parallel()
+	c := live(t, socketActivated)
+	l := c.load()
+	l.await("1.0.0")
+	for _, step := range []struct {
+		version, serves string
+		code            int
+		verdict         status.Verdict
+	}{
+		{"2.0.0", "2.0.0", 0, status.Fresh},
+		{"1.0.0", "1.0.0", 0, status.Current},
+		{"2.0.0-dead", "1.0.0", 19, status.Failed},
+		{"2.0.0-mute", "1.0.0", 19, status.Failed},
+		{"2.0.0-frail", "1.0.0", 20, status.Failed},
+		{"2.0.0", "2.0.0", 0, status.Current},
+	} {
+		c.promote(step.version)
+		r := c.reports(step.code, "sync")
+		same(t, "verdict of "+step.version, r.Verdict, step.verdict)
+		same(t, "after "+step.version, r.Release.Version, step.serves)
+		l.await(step.serves)
+	}
+	got := l.now()
+	t.Logf("%d requests, %v, the slowest took %s", got.Asked, got.Answers, got.Slowest)
+	if len(got.Failed) > 0 {
+		t.Errorf("%d requests failed: %q", len(got.Failed), got.Failed[:min(len(got.Failed), 10)])
+	}
+	if len(got.Answers) != 2 {
+		t.Errorf("answers are %v, want those of 1.0.0 and 2.0.0 only", got.Answers)
+	}
+	c.end(0)
+}
+
+// A socket that is open before koboshi has looked lets nothing start: the app's
+// environment is not there yet. Whoever came early waits for it.
+func TestSocketEnabled(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, standard().with(notObserved).with(socketActivated).with(files{
+		"/etc/systemd/system/sockets.target.wants/web.socket": "-> " + socketUnit,
+	}))
+	l.promote("1.0.0")
+	l.launch("")
+	l.knocked("reboot", status.Fresh, rebooted)
+	l.knocked("exit", status.Current, 0)
+}
+
+// knocked boots the machine while requests come in from the beginning.
+func (l *lab) knocked(verb string, verdict status.Verdict, code int) {
+	l.Helper()
+	c := l.start(verb)
+	early := c.load()
+	c.up()
+	early.await("1.0.0")
+	for _, why := range early.now().Failed {
+		if !strings.Contains(why, "connection refused") { // before there was a socket
+			l.Errorf("a request failed: %s", why)
+		}
+	}
+	inService(verdict, "1.0.0").check(l, c.end(code))
+	if journal := l.journal("-b"); !strings.Contains(journal, "web.service: Failed to load environment files") {
+		l.Error("no request came before koboshi")
+	}
+}
