@@ -3,6 +3,8 @@ package config
 import (
 	"reflect"
 	"strings"
+
+	"koboshi/artifacts"
 )
 
 // schema is every key that a file may have, dotted, with the type of its value.
@@ -56,7 +58,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 func nearest(name string, keys []string) (string, bool) {
 	best, distance := "", 4
 	for _, key := range keys {
-		d := edits(strings.ToLower(name), key)
+		d := artifacts.Edits(strings.ToLower(name), key)
 		if lastPart(key) == lastPart(name) {
 			d = min(d, 1)
 		}
@@ -68,23 +70,3 @@ func nearest(name string, keys []string) (string, bool) {
 }
 
 func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }
-
-// edits is the Levenshtein distance of two short strings.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}

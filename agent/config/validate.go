@@ -1,10 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -59,40 +57,6 @@ func (c *Config) validateSource() error {
 		}
 	}
 	return nil
-}
-
-// CheckSource tells whether s is a place that releases can come from:
-// s3://bucket/prefix, file:///directory or https://host/path.
-func CheckSource(s string) error {
-	u, err := url.Parse(s)
-	if err != nil {
-		return errors.New("not a URL such as s3://bucket/prefix") // the cause would quote a password
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%s: want no user, query or fragment", u.Redacted())
-	}
-	switch u.Scheme {
-	case "s3", "https":
-		if u.Host == "" {
-			return fmt.Errorf("%s: want a name after %s://", s, u.Scheme)
-		}
-	case "file":
-		if u.Host != "" || !path.IsAbs(u.Path) {
-			return fmt.Errorf("%s: want file:/// and an absolute path", s)
-		}
-	case "http":
-		if !loopback(u.Hostname()) {
-			return fmt.Errorf("%s: want https://", s)
-		}
-	default:
-		return fmt.Errorf("%q: want s3://bucket/prefix, file:///directory or https://host/path", s)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (c *Config) validateChannel() error {

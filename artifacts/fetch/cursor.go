@@ -26,6 +26,7 @@ type cursor struct {
 	at        int64
 	end       int64 // 0 = the object's end
 	body      *watched
+	from      *copied // the body, and the one before it
 	brought   int64 // bytes of the body at hand
 	fruitless int   // requests in a row that brought next to nothing
 }
@@ -35,7 +36,9 @@ func (c *cursor) open(ctx context.Context) (err error) {
 	if c.body == nil {
 		c.brought = 0
 		c.body, err = watch(ctx, func(ctx context.Context) (io.ReadCloser, error) {
-			return c.o.get(ctx, c.at, max(0, c.end-c.at))
+			body, from, err := c.o.get(ctx, c.at, max(0, c.end-c.at))
+			c.from = from
+			return body, err
 		})
 	}
 	return err
@@ -58,8 +61,8 @@ func (c *cursor) read(ctx context.Context, buf []byte) error {
 	return nil
 }
 
-// again pauses before the next request, or ends the read with why the last
-// body broke off.
+// again pauses before the next request, or turns to another source, or ends the
+// read with why the last body broke off.
 func (c *cursor) again(ctx context.Context, cause error) error {
 	c.close()
 	if ctx.Err() != nil {
@@ -71,10 +74,14 @@ func (c *cursor) again(ctx context.Context, cause error) error {
 	if c.fruitless++; c.brought >= progressBytes {
 		c.fruitless = 0
 	}
-	if c.fruitless >= maxFruitless || c.o.spare.Add(-1) < 0 {
-		return fmt.Errorf("%s: %w from byte %d on: %w", c.o.key, ErrTransport, c.at, cause)
+	if c.fruitless < maxFruitless && c.o.spend(c.from) {
+		return pause(ctx, c.fruitless)
 	}
-	return pause(ctx, c.fruitless)
+	if c.o.leave(c.from) {
+		c.fruitless = 0
+		return nil
+	}
+	return fmt.Errorf("%s: %w from byte %d on: %w", c.o.key, ErrTransport, c.at, cause)
 }
 
 // finish ends a range that was read. More bytes than it has are an answer to

@@ -88,12 +88,12 @@ func document(ctx context.Context, src Source, key string, limit int64) ([]byte,
 // whole reads an object of a size that only its first answer tells, and that
 // check has accepted.
 func whole(ctx context.Context, src Source, key string, check func(size int64) error) ([]byte, error) {
-	c := &cursor{o: newObject(src, key, minSpare, check)}
+	c := &cursor{o: newObject([]Source{src}, key, minSpare, check)}
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	data := make([]byte, c.o.seen().Size)
+	data := make([]byte, c.o.size(c.from))
 	if err := c.read(ctx, data); err != nil {
 		return nil, err
 	}

@@ -6,61 +6,107 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"koboshi/artifacts"
 )
 
-// object is one object of a source, as all requests of one read must find it:
-// the first answer pins its ETag and size.
+// object is one object of a source, or of several that have the same bytes, as
+// all requests of one read must find it: of each source the first answer pins
+// ETag and size.
 type object struct {
-	src      Source
 	key      string
-	check    func(size int64) error // judges the first answer, before a byte is read
+	check    func(size int64) error // judges a first answer, before a byte is read
 	attempts func()                 // told of every request
-	spare    atomic.Int64           // requests that may still be made again
 
 	mu     sync.Mutex
-	pinned bool
-	pin    artifacts.Object
+	copies []*copied // that of the source in use first; never empty
 }
 
-func newObject(src Source, key string, spare int64, check func(size int64) error) *object {
-	o := &object{src: src, key: key, check: check, attempts: func() {}}
-	o.spare.Store(spare)
+// copied is the object as one source has it. Its fields but src belong to the
+// object's lock.
+type copied struct {
+	src    Source
+	pinned bool
+	pin    artifacts.Object
+	spare  int64 // requests that may still be made again
+}
+
+// newObject may repeat budget requests to each source.
+func newObject(sources []Source, key string, budget int64, check func(size int64) error) *object {
+	o := &object{key: key, check: check, attempts: func() {}}
+	for _, src := range sources {
+		o.copies = append(o.copies, &copied{src: src, spare: budget})
+	}
 	return o
 }
 
-// get opens length bytes from offset, or all from there if length is 0.
-func (o *object) get(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-	o.attempts()
-	body, got, err := o.src.Get(ctx, o.key, artifacts.Range{Offset: offset, Length: length, ETag: o.seen().ETag})
-	if err != nil {
-		return nil, o.final(ctx, err)
+// get opens length bytes from offset, or all from there if length is 0, and
+// tells of which copy. A source that gives up is followed by the next one.
+func (o *object) get(ctx context.Context, offset, length int64) (io.ReadCloser, *copied, error) {
+	for {
+		c, etag := o.inUse()
+		o.attempts()
+		body, got, err := c.src.Get(ctx, o.key, artifacts.Range{Offset: offset, Length: length, ETag: etag})
+		if err == nil {
+			if err := o.admit(c, got); err != nil {
+				return nil, nil, errors.Join(err, body.Close())
+			}
+			return body, c, nil
+		}
+		if err = o.final(ctx, err); !errors.Is(err, ErrTransport) || !o.leave(c) {
+			return nil, nil, err
+		}
 	}
-	if err := o.admit(got); err != nil {
-		return nil, errors.Join(err, body.Close())
-	}
-	return body, nil
 }
 
-func (o *object) seen() artifacts.Object {
+func (o *object) inUse() (c *copied, etag string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.pin
+	c = o.copies[0]
+	return c, c.pin.ETag
 }
 
-// admit holds an answer against the first one. A source that honours the ETag
-// of a range has done so before; one that cannot is caught here.
-func (o *object) admit(got artifacts.Object) error {
+// size is what the first answer told.
+func (o *object) size(c *copied) int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.pinned {
+	return c.pin.Size
+}
+
+// leave turns from a copy to the next one; false where there is none.
+func (o *object) leave(c *copied) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.copies[0] != c {
+		return true // somebody else has left it
+	}
+	if len(o.copies) == 1 {
+		return false
+	}
+	o.copies = o.copies[1:]
+	return true
+}
+
+// spend takes one of the requests that may be made again to a copy.
+func (o *object) spend(c *copied) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c.spare--
+	return c.spare >= 0
+}
+
+// admit holds an answer against the first one of the same source. A source that
+// honours the ETag of a range has done so before; one that cannot is caught
+// here.
+func (o *object) admit(c *copied, got artifacts.Object) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !c.pinned {
 		got.Size = max(0, got.Size)
-		o.pinned, o.pin = true, got
+		c.pinned, c.pin = true, got
 		return o.check(got.Size)
 	}
-	if got.ETag != o.pin.ETag || got.Size != o.pin.Size {
+	if got.ETag != c.pin.ETag || got.Size != c.pin.Size {
 		return o.changed()
 	}
 	return nil

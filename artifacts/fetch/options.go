@@ -17,6 +17,12 @@ type Options struct {
 	Workers   int
 	SlotBytes int
 
+	// Mirrors have the same objects. When a source gives up, what is missing is
+	// asked of the next one; what came from whom makes no difference, since all
+	// of it is held against the same hashes. Of a mirror, too, one object's
+	// answers must belong together.
+	Mirrors []Source
+
 	Progress func(n int64) // told of every n bytes as they are proven, or read where there are no chunks; by any goroutine
 	Attempts func()        // told of every request; by any goroutine
 }

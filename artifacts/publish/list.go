@@ -81,7 +81,7 @@ func listChannels(ctx context.Context, b Bucket, app string, trust artifacts.Tru
 }
 
 func listManifests(ctx context.Context, b Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Manifest], error) {
-	versions, err := namesBetween(ctx, b, "releases/", "/manifest.json", artifacts.CheckVersion)
+	versions, err := namesBetween(ctx, b, releasesPrefix, manifestSuffix, artifacts.CheckVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -106,13 +106,17 @@ func namesBetween(ctx context.Context, b Bucket, prefix, suffix string, check fu
 		if err != nil {
 			return nil, err
 		}
-		name, isKey := strings.CutPrefix(object.Key, prefix)
-		name, isDocument := strings.CutSuffix(name, suffix)
-		if isKey && isDocument && check(name) == nil {
+		if name, ok := nameBetween(object.Key, prefix, suffix, check); ok {
 			names = append(names, name)
 		}
 	}
 	return names, nil
+}
+
+func nameBetween(key, prefix, suffix string, check func(string) error) (string, bool) {
+	name, isKey := strings.CutPrefix(key, prefix)
+	name, isDocument := strings.CutSuffix(name, suffix)
+	return name, isKey && isDocument && check(name) == nil
 }
 
 // documentsAtATime is how many are read in parallel.

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -116,4 +117,17 @@ func FuzzUnbelieved(f *testing.F) {
 			t.Fatalf("%q was taken for %+v and %v", data, p, err)
 		}
 	})
+}
+
+func TestVersionsAreNamesOfManifestsLatestFirst(t *testing.T) {
+	w := shop(t)
+	got, err := Versions(t.Context(), w.bucket)
+	must(t, err)
+	if want := []string{"4.0", "5.0", "6.0", "2.0", "3.0", "1.0"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.List, Err: artifacts.ErrDenied})
+	if got, err := Versions(t.Context(), w.bucket); !errors.Is(err, artifacts.ErrDenied) {
+		t.Errorf("got %q, %v, want the refusal", got, err)
+	}
 }

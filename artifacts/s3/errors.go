@@ -22,6 +22,7 @@ type Error struct {
 	Key    string // of a list its prefix
 	Status int    // of HTTP, 0 = no answer came
 	Code   string // S3's own, such as "AccessDenied"; "" = none came
+	Region string // where the bucket is, if S3 says that it is not where it was asked for; as it came
 
 	sentinel error
 	cause    error
@@ -76,6 +77,7 @@ func (b *Bucket) failed(op, key string, when artifacts.Condition, cause error) e
 	var response *awshttp.ResponseError
 	if errors.As(cause, &response) {
 		e.Status = response.HTTPStatusCode()
+		e.Region = elsewhere(response, b.client.Options().Region)
 	}
 	var api smithy.APIError
 	if errors.As(cause, &api) {
@@ -83,6 +85,23 @@ func (b *Bucket) failed(op, key string, when artifacts.Condition, cause error) e
 	}
 	e.sentinel = e.classify(when)
 	return e
+}
+
+// elsewhere is the region of a bucket that was asked for in another one: S3
+// redirects (301) what it can place, and refuses (400) a signature for another
+// region. It answers no request for the other region by itself.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
+func elsewhere(answer *awshttp.ResponseError, asked string) string {
+	status := answer.HTTPStatusCode()
+	if status != http.StatusMovedPermanently && status != http.StatusBadRequest {
+		return ""
+	}
+	region := answer.HTTPResponse().Header.Get("X-Amz-Bucket-Region")
+	if region == asked {
+		return ""
+	}
+	return region
 }
 
 // classify reads status and code as S3's API reference gives them. A condition

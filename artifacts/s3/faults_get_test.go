@@ -156,3 +156,30 @@ func discreet(t *testing.T, err error) {
 		}
 	}
 }
+
+// Where a bucket is somewhere else S3 says where, and that is all that is done
+// about it.
+func TestBucketOfAnotherRegion(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault awstest.Fault
+		want  string
+	}{
+		"redirected":       {awstest.Fault{Status: 301, Code: "PermanentRedirect"}, "eu-west-1"},
+		"signed for ours":  {awstest.Fault{Status: 400, Code: "AuthorizationHeaderMalformed"}, "eu-west-1"},
+		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, ""},
+		"our own, renamed": {awstest.Fault{Status: 400, Code: "InvalidRequest", Header: map[string]string{"X-Amz-Bucket-Region": "us-east-1"}}, ""},
+	} {
+		b, server := mocked(t)
+		if c.fault.Header == nil {
+			c.fault.Header = map[string]string{"X-Amz-Bucket-Region": "eu-west-1", "Location": server.URL() + "/elsewhere"}
+		}
+		server.Faults().Add(c.fault)
+		_, err := get(t, b, "k", artifacts.Range{})
+		if e, ok := errors.AsType[*s3.Error](err); !ok || e.Region != c.want {
+			t.Errorf("%s: got %v, want the region %q", name, err, c.want)
+		}
+		if n := server.Calls().Count("s3", "GetObject"); n != 1 {
+			t.Errorf("%s: asked %d times, want once", name, n)
+		}
+	}
+}

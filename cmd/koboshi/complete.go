@@ -82,7 +82,7 @@ func (c *cli) offerApp(*cobra.Command, []string, string) ([]string, cobra.ShellC
 // the configuration.
 func (c *cli) offerChannels(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	var names []string
-	if l, err := published(cmd); err == nil {
+	if l, err := publishedAt(cmd); err == nil {
 		for _, channel := range l.Channels {
 			names = append(names, channel.Name)
 		}
@@ -100,7 +100,7 @@ func (c *cli) offerVersions(command string) cobra.CompletionFunc {
 	}
 	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		var names []string
-		if l, err := published(cmd); err == nil {
+		if l, err := publishedAt(cmd); err == nil {
 			for _, release := range l.Releases {
 				names = append(names, release.Name)
 			}
@@ -123,12 +123,16 @@ func startingWith(names []string, typed string) (fit []string) {
 }
 
 // installed are the versions on this machine.
-func (c *cli) installed() (names []string) {
+func (c *cli) installed() []string {
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return nil
 	}
-	s, err := openExisting(cfg.Install.Root)
+	return installedIn(cfg.Install.Root)
+}
+
+func installedIn(root string) (names []string) {
+	s, err := openExisting(root)
 	if err != nil {
 		return nil
 	}
@@ -146,8 +150,8 @@ func (c *cli) installed() (names []string) {
 // offerPatience is how long somebody who pressed tab waits for a bucket.
 const offerPatience = 3 * time.Second
 
-// published lists the bucket that --source and --app name.
-func published(cmd *cobra.Command) (l publish.Listing, err error) {
+// publishedAt lists the bucket that --source and --app name.
+func publishedAt(cmd *cobra.Command) (l publish.Listing, err error) {
 	source, app := cmd.Flags().Lookup("source"), cmd.Flags().Lookup("app")
 	if source == nil || app == nil || source.Value.String() == "" || app.Value.String() == "" {
 		return l, errors.New("no bucket is named")

@@ -148,7 +148,7 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		return cloud, err
 	}
 	settings = forInstance(settings, metadata, who.Region)
-	if settings.Region == "" && slices.ContainsFunc(cfg.Source, inS3) {
+	if settings.Region == "" && slices.ContainsFunc(cfg.Source, lacksRegion) {
 		return cloud, errors.New("no region is set, nor told by metadata")
 	}
 	patient := settings.Retryer()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"koboshi/agent"
 	"koboshi/agent/config"
@@ -11,6 +12,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/s3"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
 	"koboshi/systemd"
@@ -32,6 +34,9 @@ func hint(err error) string {
 	}
 	if e, ok := errors.AsType[*config.Error](err); ok && e.Hint != "" {
 		return e.Hint
+	}
+	if e, ok := errors.AsType[*s3.Error](err); ok && config.IsRegion(e.Region) {
+		return fmt.Sprintf("the bucket is in %s: write its source as s3://%s/…?region=%s", e.Region, e.Bucket, e.Region)
 	}
 	for _, h := range hints {
 		if errors.Is(err, h.err) {

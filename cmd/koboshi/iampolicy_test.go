@@ -40,6 +40,7 @@ func TestPoliciesKeepTheGrammar(t *testing.T) {
 		`"s3://releases/apps/"`,
 		`"s3://releases/apps", "s3://replica/deep/er"`,
 		`"s3://releases/apps", "https://mirror.example.com/apps", "file:///mnt/releases"`,
+		`"s3://releases/apps", "s3://releases-eu/apps?region=eu-west-1"`,
 		`"file:///mnt/releases"`,
 	} {
 		for _, group := range []string{"", "web", "web $*? (blue)"} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,7 +52,8 @@ const builderPatience = 10 * time.Second
 // and a machine that has none is told at once.
 func builder(ctx context.Context, settings aws.Config, cfg *config.Config, metadata *instance.Metadata) (instance.Identity, error) {
 	role := aws.IsCredentialsProvider(settings.Credentials, (*ec2rolecreds.Provider)(nil))
-	if settings.Region != "" && !role || !slices.ContainsFunc(cfg.Source, inS3) {
+	located := settings.Region != "" || !slices.ContainsFunc(cfg.Source, lacksRegion)
+	if located && !role || !slices.ContainsFunc(cfg.Source, inS3) {
 		return instance.Identity{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, builderPatience)
@@ -65,5 +65,3 @@ func builder(ctx context.Context, settings aws.Config, cfg *config.Config, metad
 	}
 	return who, nil
 }
-
-func inS3(source string) bool { return strings.HasPrefix(source, "s3://") }

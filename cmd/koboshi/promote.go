@@ -55,7 +55,7 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 		Expires: o.expires, Spread: o.spread, Now: time.Now(),
 	})
 	if err != nil {
-		return err
+		return unknownVersion(ctx, err, o.version, b)
 	}
 	return c.tellPromoted(o, promoted)
 }

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs koboshi as a user would, against a loopback AWS that each
-// script has for itself: a bucket "releases", a group "web" with a launch hook,
+// script has for itself: buckets "releases" and "mirror", a group "web" with a launch hook,
 // a pair of keys, and a configuration.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"fault":     fault,
 			"calls":     calls,
 			"flip":      flip,
+			"replicate": replicate,
 			"serves":    serves,
 			"configure": configure,
 			"masked":    masked,
@@ -67,6 +68,7 @@ func setUp(env *testscript.Env) error {
 	}
 	env.Defer(aws.Close)
 	aws.S3().CreateBucket("releases")
+	aws.S3().CreateBucket("mirror")
 	if err := aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{{Name: "koboshi-launching", Transition: "autoscaling:EC2_INSTANCE_LAUNCHING"}}}); err != nil {
 		return err
 	}
@@ -252,6 +254,15 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if n == 0 {
 		ts.Fatalf("no object with %q in its key", args[0])
+	}
+}
+
+// replicate copies every object of the bucket "releases" to the bucket "mirror".
+func replicate(ts *testscript.TestScript, _ bool, _ []string) {
+	s := of(ts).aws.S3()
+	for _, key := range s.Keys("releases") {
+		data, _ := s.Object("releases", key)
+		s.Put("mirror", key, data)
 	}
 }
 

@@ -50,6 +50,9 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 	if _, bound := errors.AsType[*publish.BoundError](err); bound {
 		return hinted{marked{err, publish.ErrConflict}, "publish under a new version, and sign that before it is promoted"}
 	}
+	if err != nil && o.version != "" {
+		return unknownVersion(ctx, err, o.version, b)
+	}
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"koboshi/agent"
 	"koboshi/agent/config"
-	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/dir"
 	"koboshi/artifacts/fetch"
@@ -56,8 +54,8 @@ func openBucket(ctx context.Context, source, app string) (bucket, error) {
 		if cfg, err = loadAWS(ctx, source+app); err != nil {
 			return nil, err
 		}
-		if cfg.Region == "" {
-			return nil, hinted{marked{fmt.Errorf("no AWS region is set"), errConfig}, "set AWS_REGION to the bucket's region"}
+		if cfg.Region == "" && regionOf(u) == "" {
+			return nil, hinted{marked{fmt.Errorf("no AWS region is set"), errConfig}, "set AWS_REGION to the bucket's region, or write it behind the source: ?region=eu-west-1"}
 		}
 	}
 	return openStore(forLaptop(cfg), u, app)
@@ -67,7 +65,22 @@ func openStore(cfg aws.Config, u *url.URL, app string) (bucket, error) {
 	if u.Scheme == "file" {
 		return dir.New(u.Path, app), nil
 	}
+	if region := regionOf(u); region != "" {
+		cfg.Region = region
+	}
 	return s3.New(cfg, u.Host, path.Join(strings.Trim(u.Path, "/"), app)), nil
+}
+
+// regionOf is the region that a source names for itself, "" where it leaves that
+// to the environment or the instance.
+func regionOf(source *url.URL) string { return source.Query().Get("region") }
+
+func inS3(source string) bool { return strings.HasPrefix(source, "s3://") }
+
+// lacksRegion tells whether a source needs the region of somebody else.
+func lacksRegion(source string) bool {
+	u, err := parseSource(source)
+	return err == nil && u.Scheme == "s3" && regionOf(u) == ""
 }
 
 func parseSource(source string) (*url.URL, error) {
@@ -75,60 +88,4 @@ func parseSource(source string) (*url.URL, error) {
 		return nil, err
 	}
 	return url.Parse(source)
-}
-
-// origin is where an agent's documents and artifacts come from: of its sources
-// the first that answers for a document is the one that is asked from then on.
-type origin struct {
-	sources []fetch.Source // at least one; the first is the one in use
-	trust   artifacts.Trust
-	app     string
-
-	download fetch.Options // without those of one download
-}
-
-func (o *origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
-	err = o.firstOf(ctx, func(source fetch.Source) error {
-		p, err = fetch.Pointer(ctx, source, o.trust, o.app, channel)
-		return err
-	})
-	return p, err
-}
-
-func (o *origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *artifacts.VerifiedManifest, err error) {
-	err = o.firstOf(ctx, func(source fetch.Source) error {
-		m, err = fetch.Manifest(ctx, source, o.trust, ref)
-		return err
-	})
-	return m, err
-}
-
-// firstOf asks one source after the other, and stays with the first that
-// answers with something that is believed. The error is the first one's.
-func (o *origin) firstOf(ctx context.Context, ask func(fetch.Source) error) error {
-	var first error
-	for i, source := range o.sources {
-		err := ask(source)
-		if err == nil {
-			o.sources[0], o.sources[i] = source, o.sources[0]
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return first
-}
-
-func (o *origin) Blob(ctx context.Context, b artifacts.Blob) ([]byte, error) {
-	return fetch.Blob(ctx, o.sources[0], b)
-}
-
-func (o *origin) Open(ctx context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
-	options := o.download
-	options.Progress, options.Attempts = s.AddBytes, s.Attempt
-	return fetch.Open(ctx, o.sources[0], a, options)
 }

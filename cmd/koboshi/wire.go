@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 	"os"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
-
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -66,7 +64,7 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 		}
 	}
 	settings = forInstance(settings, metadata, who.Region)
-	o := &origin{trust: trust, app: cfg.App, download: limitMemory()}
+	o := &origin{trust: trust, app: cfg.App, download: limitMemory(), here: func() []string { return versionsHere(cfg) }}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
 		if err != nil {

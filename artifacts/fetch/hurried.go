@@ -1,0 +1,56 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"koboshi/artifacts"
+)
+
+// hurry is how long a source that is not the last one has to begin an answer,
+// all of its repetitions included. It is as long as connecting may take: a
+// region that is down is left after one attempt, one that asks to slow down
+// after several.
+const hurry = 5 * time.Second
+
+// ErrHurried tells that a source was not left the time to answer.
+var ErrHurried = fmt.Errorf("no answer within %s", hurry)
+
+// Hurried is src for a caller who has another one to turn to: an answer that
+// has not begun after five seconds is an [ErrHurried]. Bodies are left alone.
+func Hurried(src Source) Source { return hurried{src} }
+
+type hurried struct{ src Source }
+
+// Get implements [Source].
+func (h hurried) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(hurry, func() { cancel(ErrHurried) })
+	body, object, err := h.src.Get(ctx, key, r)
+	inTime := timer.Stop()
+	if err == nil && inTime {
+		return released{body, cancel}, object, nil
+	}
+	if err == nil {
+		err = body.Close()
+	}
+	if !inTime && errors.Is(context.Cause(ctx), ErrHurried) {
+		err = fmt.Errorf("%s: %w", key, ErrHurried)
+	}
+	cancel(nil)
+	return nil, artifacts.Object{}, err
+}
+
+// released is a body that ends its context with itself.
+type released struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (b released) Close() error {
+	b.cancel(nil)
+	return b.ReadCloser.Close()
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/publish"
+)
+
+// nearestPatience bounds the look for a version that may have been meant.
+const nearestPatience = 3 * time.Second
+
+// didYouMean gives the error of a version that is not there the nearest one of
+// those that are, for a hint.
+func didYouMean(ctx context.Context, err error, version string, known func(context.Context) []string) error {
+	if !errors.Is(err, artifacts.ErrNotFound) && !errors.Is(err, artifacts.ErrDenied) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, nearestPatience)
+	defer cancel()
+	near, found := artifacts.Nearest(version, known(ctx))
+	if !found || near == version { // it is there, and something else is not
+		return err
+	}
+	return hinted{err, "did you mean " + near + "? koboshi releases lists what is published"}
+}
+
+// unknownVersion is didYouMean for the release side. Who may not list gets the
+// usual hint.
+func unknownVersion(ctx context.Context, err error, version string, b publish.Lister) error {
+	return didYouMean(ctx, err, version, func(ctx context.Context) []string {
+		versions, _ := publish.Versions(ctx, b)
+		return versions
+	})
+}
+
+// published are the versions that the first source lists that can, and lets
+// this instance; else those that this machine has, or had.
+func (o *origin) published(ctx context.Context) []string {
+	for _, source := range o.sources {
+		if b, ok := source.(publish.Lister); ok {
+			if versions, err := publish.Versions(ctx, b); err == nil {
+				return versions
+			}
+		}
+	}
+	return o.here()
+}
+
+// versionsHere are the versions that are on this machine, and those that were.
+func versionsHere(cfg *config.Config) []string {
+	versions := installedIn(cfg.Install.Root)
+	runs, _ := inDir(cfg, status.LoadHistory) // a courtesy
+	for _, run := range runs {
+		versions = append(versions, run.Version)
+	}
+	return slices.DeleteFunc(versions, func(v string) bool { return artifacts.CheckVersion(v) != nil })
+}
