@@ -10,7 +10,7 @@ import (
 // are absolute and clean. Keys and meanings are those of the file.
 type Config struct {
 	App       string    `toml:"app"`
-	Source    Sources   `toml:"source"`   // tried in order
+	Source    Sources   `toml:"source"`   // tried in order; see CheckSource
 	Channel   string    `toml:"channel"`  // the one in effect, after tags
 	Channels  []string  `toml:"channels"` // what the tag koboshi:channel may choose from
 	Trust     Trust     `toml:"trust"`

@@ -27,8 +27,8 @@ type cursor struct {
 	end       int64 // 0 = the object's end
 	body      *watched
 	from      *copied // the body, and the one before it
-	brought   int64 // bytes of the body at hand
-	fruitless int   // requests in a row that brought next to nothing
+	brought   int64   // bytes of the body at hand
+	fruitless int     // requests in a row that brought next to nothing
 }
 
 // open asks for what is missing, unless a body is at hand.
