@@ -21,7 +21,8 @@ type Agent struct {
 
 	Machine machine
 	LocalID func() (string, bool) // the instance id without the network, where the machine tells
-	// Connect makes the clients. The identity is zero while an image is made.
+	// Connect makes the clients, by what the files say. The identity is zero
+	// while an image is made.
 	Connect func(*config.Config, instance.Identity) (Cloud, error)
 
 	Store *store.Store

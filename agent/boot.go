@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"sync"
 	"time"
 
+	"koboshi/agent/asg"
 	"koboshi/agent/status"
 )
 
@@ -39,8 +41,8 @@ func (r *run) launch(ctx context.Context) outcome {
 	if _, held := r.held(); held {
 		r.warn("a hold does not count at launch")
 	}
-	hook := r.awaitedHook(ctx)
-	stopHeartbeats := r.keepAlive(ctx, hook)
+	hook := sync.OnceValues(func() (asg.Hook, error) { return r.awaitedHook(ctx) })
+	stopHeartbeats := r.keepAlive(ctx, hook) // which looks for the hook while the release comes
 	out := r.converge(ctx)
 	if out.err != nil {
 		out = r.settleLaunch(ctx, out)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"koboshi/agent"
@@ -20,13 +21,44 @@ func TestBootWithTheTargetInstalledFetchesNothing(t *testing.T) {
 	w := newWorld(t)
 	baked(w)
 	w.promote("1", time.Time{})
-	w.fetches = 0
+	w.fetches, w.manifested, w.pointers = 0, 0, 0
 	if report, err := w.boot(); err != nil || report.Verdict != status.Current {
 		t.Fatalf("verdict %q, error %v", report.Verdict, err)
 	}
-	if w.fetches != 0 {
-		t.Errorf("%d artifacts were asked for", w.fetches)
+	if w.fetches != 0 || w.manifested != 0 || w.pointers != 2 {
+		t.Errorf("%d artifacts, %d manifests, %d pointers were asked for, want the pointer twice", w.fetches, w.manifested, w.pointers)
 	}
+}
+
+func TestBootRepairsARelease(t *testing.T) {
+	w := newWorld(t)
+	baked(w)
+	w.promote("1", time.Time{})
+	w.write("opt/current/.koboshi/manifest", "{}")
+	w.fetches, w.manifested = 0, 0
+	report, err := w.boot()
+	w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})
+	if w.fetches != 1 || w.manifested != 1 {
+		t.Errorf("%d artifacts and %d manifests were asked for, want one of each", w.fetches, w.manifested)
+	}
+}
+
+// A launch whose artifact comes while its hook is still being looked for: were
+// they done one after the other, neither would end.
+func TestTheHookIsLookedForWhileTheReleaseComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		coming := make(chan struct{})
+		w.onFetch = func() { close(coming) }
+		w.onTarget = func(ctx context.Context) {
+			select {
+			case <-coming:
+			case <-ctx.Done():
+			}
+		}
+		report, err := w.boot()
+		w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})
+	})
 }
 
 func TestCrashBeforeTheSignalIsStillALaunch(t *testing.T) {

@@ -65,7 +65,7 @@ func (r *run) install(ctx context.Context, t target) (store.Release, error) {
 	if err != nil {
 		return store.Release{}, err
 	}
-	if found && (!r.force || r.intact(ctx, rel)) {
+	if found && r.believed(rel) && (!r.force || r.intact(ctx, rel)) {
 		return rel, r.seen(rel, t)
 	}
 	err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
@@ -82,6 +82,16 @@ func (r *run) seen(rel store.Release, t target) error {
 		return nil
 	}
 	return r.Store.MarkSeen(rel, t.pointer, r.Now())
+}
+
+// believed tells whether a release's own manifest is still what was signed:
+// without it the release could not be started.
+func (r *run) believed(rel store.Release) bool {
+	_, err := r.Store.Manifest(rel, r.Trust)
+	if err != nil {
+		r.warn("%s is installed again: %v", rel.Version(), err)
+	}
+	return err == nil
 }
 
 // intact hashes a tree again. One that cannot be held against its index is as

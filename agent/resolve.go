@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"koboshi/agent/status"
 	"koboshi/artifacts"
@@ -52,13 +53,31 @@ func (r *run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) 
 }
 
 func (r *run) release(ctx context.Context, pointer *artifacts.VerifiedPointer, ref artifacts.Reference) (target, error) {
-	manifest, err := r.cloud.Releases.Manifest(ctx, ref)
-	if err != nil {
-		return target{}, err
+	manifest, found := r.installedManifest(ref)
+	if !found {
+		var err error
+		if manifest, err = r.cloud.Releases.Manifest(ctx, ref); err != nil {
+			return target{}, err
+		}
 	}
 	t := target{pointer, manifest}
 	r.report.Target = t.describe()
 	return t, nil
+}
+
+// installedManifest spares a request: what a pointer names is named by its hash,
+// so that the bytes beside an installed release are as good as the bucket's. A
+// damaged one is asked for again.
+func (r *run) installedManifest(ref artifacts.Reference) (*artifacts.VerifiedManifest, bool) {
+	releases, err := r.Store.Releases()
+	i := slices.IndexFunc(releases, func(rel store.Release) bool {
+		return ref == artifacts.Reference{App: rel.App(), Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256()}
+	})
+	if err != nil || i < 0 {
+		return nil, false
+	}
+	manifest, err := r.Store.Manifest(releases[i], r.Trust)
+	return manifest, err == nil
 }
 
 // moved asks once more what the channel names. A channel that cannot be read

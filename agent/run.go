@@ -84,7 +84,8 @@ func (r *run) loadState() error {
 	return r.learnSequences()
 }
 
-// discover asks who this machine is and what its tags choose.
+// discover asks who this machine is and what its tags choose. The clients come
+// before the tags: their credentials are on the way meanwhile.
 func (r *run) discover(ctx context.Context) error {
 	return r.steps.Do(ctx, "discover", func(ctx context.Context, _ *status.Span) error {
 		who, err := r.Machine.Identity(ctx)
@@ -92,13 +93,15 @@ func (r *run) discover(ctx context.Context) error {
 			return err
 		}
 		r.who, r.state = who, r.state.For(who.ID)
+		if r.cloud, err = r.Connect(r.Files, who); err != nil {
+			return err
+		}
 		tags, err := r.Machine.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
 		if err := r.tolerateTags(err); err != nil {
 			return err
 		}
 		r.configure(tags)
-		r.cloud, err = r.Connect(r.config, who)
-		return err
+		return nil
 	})
 }
 

@@ -26,50 +26,52 @@ const (
 // ErrLifecycle is a hook that could not be told how the launch ended.
 var ErrLifecycle = errors.New("the lifecycle hook could not be told")
 
-// awaitedHook is the launch hook that waits for this instance. The zero Hook
-// means that there is nobody to tell.
-func (r *run) awaitedHook(ctx context.Context) asg.Hook {
+// launchHook tells which hook waits for this instance, and what could not be
+// found out about it. The zero Hook means that there is nobody to tell.
+type launchHook func() (asg.Hook, error)
+
+// awaitedHook runs beside the launch, so it only reads what the launch reads.
+func (r *run) awaitedHook(ctx context.Context) (asg.Hook, error) {
 	name := r.config.Lifecycle.LaunchHook
 	if name == "" {
-		return asg.Hook{}
+		return asg.Hook{}, nil
 	}
 	state, err := r.Machine.TargetState(ctx)
-	if err != nil {
-		r.warn("the target lifecycle state could not be read: %v", err)
-	} else if state == "" {
-		return asg.Hook{}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("the target lifecycle state could not be read: %w", err)
+	case state == "":
+		return asg.Hook{}, nil
 	}
-	group, err := r.group(ctx)
-	if err != nil {
-		r.warn("the Auto Scaling group could not be found: %v", err)
-	}
+	group, unknown := r.group(ctx)
 	if group == "" {
-		return asg.Hook{}
+		return asg.Hook{}, errors.Join(err, unknown)
 	}
-	return asg.Hook{Group: group, Name: name, Instance: r.who.ID}
+	return asg.Hook{Group: group, Name: name, Instance: r.who.ID}, err
 }
 
 func (r *run) group(ctx context.Context) (string, error) {
-	if r.config.Lifecycle.Group == "" {
-		group, _, err := r.cloud.Hooks.Group(ctx, r.who.ID)
-		if err != nil {
-			return "", err
-		}
-		r.config.Lifecycle.Group = group
+	if named := r.config.Lifecycle.Group; named != "" {
+		return named, nil
 	}
-	return r.config.Lifecycle.Group, nil
+	group, _, err := r.cloud.Hooks.Group(ctx, r.who.ID)
+	if err != nil {
+		return "", fmt.Errorf("the Auto Scaling group could not be found: %w", err)
+	}
+	return group, nil
 }
 
-// keepAlive sends heartbeats for as long as the launch takes. stop ends them
-// and waits for the last one.
-func (r *run) keepAlive(ctx context.Context, hook asg.Hook) (stop func()) {
-	if hook == (asg.Hook{}) {
-		return func() {}
-	}
+// keepAlive sends heartbeats to the hook, if there is one, for as long as the
+// launch takes. stop ends them and waits for the last one.
+func (r *run) keepAlive(ctx context.Context, hook launchHook) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		r.cloud.Hooks.KeepAlive(ctx, hook, patience, func(n int, err error) {
+		waits, _ := hook() // who signals tells of the error
+		if waits == (asg.Hook{}) {
+			return
+		}
+		r.cloud.Hooks.KeepAlive(ctx, waits, patience, func(n int, err error) {
 			if err == nil {
 				r.report.Lifecycle.Heartbeats = n
 			}
@@ -81,9 +83,16 @@ func (r *run) keepAlive(ctx context.Context, hook asg.Hook) (stop func()) {
 // signal tells systemd and the hook how the launch ended. CONTINUE lets the
 // group send requests here, ABANDON replaces the instance. An interrupted
 // launch says neither: the next boot goes on with it.
-func (r *run) signal(ctx context.Context, hook asg.Hook, out outcome) outcome {
+func (r *run) signal(ctx context.Context, awaited launchHook, out outcome) outcome {
 	if out.err == nil {
 		r.ready()
+	}
+	hook, doubt := awaited()
+	if doubt != nil {
+		r.warn("%v", doubt)
+	}
+	if hook.Group != "" {
+		r.config.Lifecycle.Group = hook.Group // for the report
 	}
 	if errors.Is(endedBy(ctx), ErrInterrupted) || out.err != nil && r.config.Lifecycle.OnFailure == config.Wait {
 		return out

@@ -42,6 +42,7 @@ type world struct {
 	identityErr error
 	tagsErr     error
 	target      string // the target lifecycle state; "" = not in a group
+	onTarget    func(context.Context)
 
 	// the channel
 	pointer     []byte
@@ -49,9 +50,11 @@ type world struct {
 	manifests   map[string][]byte
 	contents    map[string][]byte
 	pointers    int   // how often the channel was read
+	manifested  int   // how often a manifest was asked for
 	fetches     int   // how often an artifact was asked for
 	pointerErr  error // for every read of the channel
 	onPointer   func(n int)
+	onFetch     func()
 	manifestErr error
 	contentErr  error // after half of the bytes
 
@@ -258,7 +261,12 @@ func (m machine) Tags(_ context.Context, names ...string) (map[string]string, er
 	return known, m.tagsErr
 }
 
-func (m machine) TargetState(context.Context) (string, error) { return m.target, nil }
+func (m machine) TargetState(ctx context.Context) (string, error) {
+	if m.onTarget != nil {
+		m.onTarget(ctx)
+	}
+	return m.target, nil
+}
 
 type channel struct {
 	*world
@@ -277,6 +285,7 @@ func (c channel) Pointer(_ context.Context, name string) (*artifacts.VerifiedPoi
 }
 
 func (c channel) Manifest(_ context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
+	c.manifested++
 	if c.manifestErr != nil {
 		return nil, c.manifestErr
 	}
@@ -289,6 +298,9 @@ func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
 
 func (c channel) Open(_ context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
 	c.fetches++
+	if c.onFetch != nil {
+		c.onFetch()
+	}
 	s.AddBytes(a.Size)
 	return &content{data: c.contents[a.Key], fail: c.contentErr}
 }

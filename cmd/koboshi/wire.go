@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"koboshi/agent"
@@ -64,6 +66,9 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 		}
 	}
 	settings = forInstance(settings, metadata, who.Region)
+	if slices.ContainsFunc(cfg.Source, func(s string) bool { return strings.HasPrefix(s, "s3:") }) {
+		go func() { _, _ = settings.Credentials.Retrieve(ctx) }() // whoever needs them first joins this wait, or asks again
+	}
 	o := &origin{trust: trust, app: cfg.App, download: limitMemory(), here: func() []string { return versionsHere(cfg) }}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
