@@ -80,11 +80,15 @@ type hooks interface {
 	Complete(ctx context.Context, hook asg.Hook, result asg.Result) (asg.Outcome, error)
 }
 
-// service is how the app is started.
+// service is how the app is started, and what belongs to starting it.
 type service interface {
 	// Restart runs the app from <root>/current, in place of what ran before,
 	// and returns the gate that what it started has to pass.
 	Restart(ctx context.Context, env []string) (Gate, error)
+	// RunHook runs a hook to its end, as the app's user. However it ends,
+	// nothing that it started goes on running. An error has the last line of
+	// its output.
+	RunHook(ctx context.Context, h Hook) error
 }
 
 // Gate waits until what was started is healthy and has stayed so. override is

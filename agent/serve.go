@@ -19,37 +19,45 @@ var ErrActivate = errors.New("the release could not be started")
 // envFile is what the app's unit reads with EnvironmentFile=.
 const envFile = "env"
 
-// serve makes rel current, starts the app from it and waits until it is
-// healthy. Only then is the release marked as one that served here.
+// serve has the app run from rel and waits until it is healthy and its
+// post_start hook is content. Only then is the release marked as one that
+// served here. A tree whose manifest is not believed does not get to serve,
+// whenever it came here.
 func (r *run) serve(ctx context.Context, rel store.Release) error {
-	override, err := r.healthOf(rel)
+	manifest, err := r.Store.Manifest(rel, r.Trust)
 	if err != nil {
 		return err
 	}
-	var gate Gate
-	err = r.steps.Do(ctx, "activate", func(ctx context.Context, _ *status.Span) (err error) {
-		gate, err = r.start(ctx, rel)
-		return err
-	})
+	hooks := manifest.Manifest().Hooks
+	gate, err := r.start(ctx, rel, hooks)
 	if err != nil {
 		return err
 	}
-	err = r.steps.Do(ctx, "gate", func(ctx context.Context, s *status.Span) error {
-		found, err := gate(ctx, override)
-		s.SetAttempts(found.Attempts)
-		if found.Note != "" {
-			r.warn("%s", found.Note)
-		}
+	if err := r.pass(ctx, gate, manifest.Manifest().Health); err != nil {
 		return err
-	})
-	if err != nil {
+	}
+	if err := r.hook(ctx, rel, postStart, hooks.PostStart); err != nil {
 		return err
 	}
 	r.up = rel.ID()
 	return r.Store.MarkHealthy(rel, r.who.ID, r.Now().UTC().Truncate(time.Second))
 }
 
-func (r *run) start(ctx context.Context, rel store.Release) (Gate, error) {
+// start runs the app from rel in place of what ran before. Until the pre_start
+// hook has succeeded, nothing is touched.
+func (r *run) start(ctx context.Context, rel store.Release, hooks artifacts.Hooks) (gate Gate, err error) {
+	if err := r.hook(ctx, rel, preStart, hooks.PreStart); err != nil {
+		return nil, err
+	}
+	r.makeWay(ctx)
+	err = r.steps.Do(ctx, "activate", func(ctx context.Context, _ *status.Span) (err error) {
+		gate, err = r.activate(ctx, rel)
+		return err
+	})
+	return gate, err
+}
+
+func (r *run) activate(ctx context.Context, rel store.Release) (Gate, error) {
 	r.up = ""
 	if err := r.Store.Activate(rel); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrActivate, err)
@@ -63,6 +71,18 @@ func (r *run) start(ctx context.Context, rel store.Release) (Gate, error) {
 		return nil, fmt.Errorf("%w: %w", ErrActivate, err)
 	}
 	return gate, nil
+}
+
+// pass waits at the gate. override is what the release says of its health.
+func (r *run) pass(ctx context.Context, gate Gate, override artifacts.Health) error {
+	return r.steps.Do(ctx, "gate", func(ctx context.Context, s *status.Span) error {
+		found, err := gate(ctx, override)
+		s.SetAttempts(found.Attempts)
+		if found.Note != "" {
+			r.warn("%s", found.Note)
+		}
+		return err
+	})
 }
 
 // environment is what the app may know of where it runs. Every value has been
@@ -87,14 +107,4 @@ func (r *run) current() (store.Release, bool) {
 		r.warn("%v", err)
 	}
 	return rel, found
-}
-
-// healthOf is what the release itself says of its health. A tree whose manifest
-// is not believed does not get to serve, whenever it came here.
-func (r *run) healthOf(rel store.Release) (artifacts.Health, error) {
-	manifest, err := r.Store.Manifest(rel, r.Trust)
-	if err != nil {
-		return artifacts.Health{}, err
-	}
-	return manifest.Manifest().Health, nil
 }

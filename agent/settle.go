@@ -26,7 +26,7 @@ func kindOf(err error) string {
 	switch {
 	case is(ErrDeadline, ErrInterrupted, instance.ErrNoCredentials, store.ErrDisk):
 		return ""
-	case is(health.ErrUnhealthy, ErrActivate):
+	case is(health.ErrUnhealthy, ErrActivate, ErrHook):
 		return config.Unhealthy
 	case is(artifacts.ErrUntrusted, artifacts.ErrIntegrity, unpack.ErrRefused):
 		return config.Untrusted
@@ -89,7 +89,14 @@ func (r *run) fallBack(ctx context.Context, rel store.Release) error {
 // putBack leaves the last good release under current for whoever looks at the
 // instance. It is started but not waited for: the instance will not serve.
 func (r *run) putBack(ctx context.Context, rel store.Release) {
-	if _, err := r.start(ctx, rel); err != nil {
+	if r.up == rel.ID() {
+		return
+	}
+	manifest, err := r.Store.Manifest(rel, r.Trust)
+	if err == nil {
+		_, err = r.start(ctx, rel, manifest.Manifest().Hooks)
+	}
+	if err != nil {
 		r.warn("%s could not be put back: %v", rel.Version(), err)
 	}
 }

@@ -72,6 +72,12 @@ type world struct {
 	restarts int
 	onGate   func()
 
+	// the hooks of all releases that are published
+	hooks     artifacts.Hooks
+	hookFails map[string]error // such as "pre_start 2"
+	onHook    func(agent.Hook)
+	story     []string // of hooks, restarts and gates
+
 	ready int
 	when  []string // fallback.when
 	age   time.Duration
@@ -110,7 +116,7 @@ func (w *world) publish(version string) {
 	w.t.Helper()
 	data := []byte("#!/bin/sh\necho " + version + "\n")
 	sum := artifacts.Sum(data)
-	m := artifacts.Manifest{Schema: 1, App: "web", Version: version, Created: w.now, Artifacts: []artifacts.Artifact{{
+	m := artifacts.Manifest{Schema: 1, App: "web", Version: version, Created: w.now, Hooks: w.hooks, Artifacts: []artifacts.Artifact{{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Format: artifacts.File, SHA256: sum, Size: int64(len(data)),
 		UnpackedBytes: int64(len(data)), Entries: 1,
 		Key: artifacts.ArtifactKey("web", version, runtime.GOOS, runtime.GOARCH, sum, artifacts.File),
@@ -364,7 +370,9 @@ func (s service) Restart(context.Context, []string) (agent.Gate, error) {
 	}
 	s.running = version
 	s.restarts++
+	s.story = append(s.story, "restart "+version)
 	return func(ctx context.Context, _ artifacts.Health) (health.Report, error) {
+		s.story = append(s.story, "gate "+version)
 		if s.onGate != nil {
 			s.onGate()
 		}
@@ -376,6 +384,15 @@ func (s service) Restart(context.Context, []string) (agent.Gate, error) {
 		}
 		return health.Report{Attempts: 1}, nil
 	}, nil
+}
+
+func (s service) RunHook(ctx context.Context, h agent.Hook) error {
+	name := h.Name + " " + h.Version
+	s.story = append(s.story, name)
+	if s.onHook != nil {
+		s.onHook(h)
+	}
+	return errors.Join(ctx.Err(), s.hookFails[name])
 }
 
 // The failures of the outside world, as the packages below report them.

@@ -96,7 +96,7 @@ func (m Manifest) Validate() error {
 	if m.Schema != Schema {
 		return fmt.Errorf("schema %d, want %d", m.Schema, Schema)
 	}
-	for _, err := range []error{CheckName(m.App), CheckVersion(m.Version), checkTime("created", m.Created, true), m.Hooks.validate(), m.Health.validate()} {
+	for _, err := range []error{CheckName(m.App), CheckVersion(m.Version), checkTime("created", m.Created, true), m.Hooks.Validate(), m.Health.Validate()} {
 		if err != nil {
 			return err
 		}
@@ -198,7 +198,8 @@ func (d Delta) validate(version string) error {
 	return Blob{d.Key, d.Size, d.SHA256}.validate(version, MaxArtifactBytes)
 }
 
-func (h Hooks) validate() error {
+// Validate holds every command inside the tree.
+func (h Hooks) Validate() error {
 	for name, argv := range map[string][]string{"pre_start": h.PreStart, "post_start": h.PostStart, "pre_stop": h.PreStop} {
 		if err := checkCommand(argv); err != nil {
 			return fmt.Errorf("hooks.%s: %w", name, err)
@@ -207,7 +208,8 @@ func (h Hooks) validate() error {
 	return nil
 }
 
-func (h Health) validate() error {
+// Validate wants at most one question, and its command inside the tree.
+func (h Health) Validate() error {
 	kinds := 0
 	for _, set := range []bool{h.URL != "", h.TCP != "", len(h.Command) > 0} {
 		if set {

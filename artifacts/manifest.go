@@ -21,7 +21,7 @@ type Manifest struct {
 }
 
 // Hooks are commands of the release, each an argument list whose first element
-// is a path inside the tree. Reserved: validated, not yet acted on.
+// is a path inside the tree.
 type Hooks struct {
 	PreStart  []string `json:"pre_start,omitzero"`
 	PostStart []string `json:"post_start,omitzero"`

@@ -17,6 +17,7 @@ type Config struct {
 	Install   Install   `toml:"install"`
 	Service   Service   `toml:"service"`
 	Health    Health    `toml:"health"`
+	Hooks     Hooks     `toml:"hooks"`
 	Lifecycle Lifecycle `toml:"lifecycle"`
 	Fallback  Fallback  `toml:"fallback"`
 	State     State     `toml:"state"`
@@ -56,6 +57,12 @@ type Health struct {
 	Command []string `toml:"command"`
 	Timeout Duration `toml:"timeout"` // until it is green for the first time
 	Bake    Duration `toml:"bake"`    // how long it must stay green
+}
+
+// Hooks says how the hooks of a release are run.
+type Hooks struct {
+	User    string   `toml:"user"`    // whom they run as; "" = as the unit does
+	Timeout Duration `toml:"timeout"` // of each
 }
 
 // Lifecycle names the hooks of the Auto Scaling group.
@@ -104,6 +111,7 @@ func defaults() Config {
 		Trust:     Trust{Threshold: 1},
 		Install:   Install{Keep: 3},
 		Health:    Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
+		Hooks:     Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute), OnFailure: Abandon},
 		Fallback:  Fallback{When: []string{Unavailable}, MaxAge: Duration(24 * time.Hour)},
 		origins:   map[string]Origin{},

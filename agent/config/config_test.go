@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 	if c.Channel != "stable" || !slices.Equal(c.Channels, []string{"stable"}) || c.Install.Root != "/opt/koboshi/web" ||
 		c.State.Dir != "/var/lib/koboshi/web" || c.State.Run != "/run/koboshi/web" || c.Install.Keep != 3 || c.Trust.Threshold != 1 ||
 		time.Duration(c.Health.Timeout) != 2*time.Minute || time.Duration(c.Health.Bake) != 10*time.Second ||
+		time.Duration(c.Hooks.Timeout) != time.Minute || c.Hooks.User != "" ||
 		time.Duration(c.Lifecycle.Deadline) != 15*time.Minute || c.Lifecycle.OnFailure != config.Abandon ||
 		c.Lifecycle.LaunchHook != "koboshi-launching" || c.Lifecycle.TerminateHook != "koboshi-terminating" ||
 		!slices.Equal(c.Fallback.When, []string{config.Unavailable}) || time.Duration(c.Fallback.MaxAge) != 24*time.Hour {
@@ -114,6 +115,9 @@ func TestErrors(t *testing.T) {
 		{"no probe", without("url = \"http://127.0.0.1:8080/healthz\"\n"), `health.url is missing`, "healthz"},
 		{"two probes", add("tcp = \"127.0.0.1:1\"\n"), `koboshi.toml:7: health: want one of`, ""},
 		{"tcp without port", strings.Replace(minimal, `url = "http://127.0.0.1:8080/healthz"`, `tcp = "127.0.0.1"`, 1), `koboshi.toml:8: health.tcp: `, ""},
+		{"a user with a colon", add("[hooks]\nuser = \"web:web\"\n"), `koboshi.toml:10: hooks.user: "web:web"`, ""},
+		{"a user that is an option", add("[hooks]\nuser = \"-u\"\n"), `koboshi.toml:10: hooks.user: "-u"`, ""},
+		{"no time for hooks", add("[hooks]\ntimeout = \"0s\"\n"), `koboshi.toml:10: hooks.timeout: want more than 0s`, ""},
 		{"deadline too short", add("[lifecycle]\ndeadline = \"1m\"\n"), `koboshi.toml:10: lifecycle.deadline: 1m0s, want more than health.timeout + health.bake = 2m10s`, ""},
 		{"on_failure", add("[lifecycle]\non_failure = \"retry\"\n"), `koboshi.toml:10: lifecycle.on_failure: "retry", want "abandon" or "wait"`, ""},
 		{"a hook of CodeDeploy", add("[lifecycle]\nlaunch_hook = \"CodeDeploy-managed-x\"\n"), `koboshi.toml:10: lifecycle.launch_hook: `, ""},

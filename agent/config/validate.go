@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"koboshi/artifacts"
 )
@@ -18,7 +19,7 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateLifecycle, c.validateFallback, c.validatePaths,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -130,6 +131,22 @@ func (c *Config) validateHealth() error {
 		return c.at("health.timeout", "want more than 0s")
 	}
 	return nil
+}
+
+func (c *Config) validateHooks() error {
+	if user := c.Hooks.User; strings.HasPrefix(user, "-") || strings.ContainsFunc(user, notInUser) {
+		return c.at("hooks.user", "%q, want the name of a user", user)
+	}
+	if c.Hooks.Timeout <= 0 {
+		return c.at("hooks.timeout", "want more than 0s")
+	}
+	return nil
+}
+
+// notInUser tells what /etc/passwd cannot have in a name, and systemd would
+// read as a specifier.
+func notInUser(r rune) bool {
+	return strings.ContainsRune(":/,%", r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
 }
 
 func (c *Config) validateLifecycle() error {

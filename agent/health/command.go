@@ -38,13 +38,18 @@ type Cmd struct {
 	Timeout time.Duration
 	// Log is for a command that starts something to stay: a file, made anew,
 	// that takes standard output and error and goes on taking what those that
-	// outlive the command write. Without it the output is only collected, and
-	// what the command left behind is killed when it ends.
+	// outlive the command write. Without it what the command left behind is
+	// killed when it ends.
 	Log string
+	// Output takes standard output and error where there is no Log. Without
+	// either the end of the output is collected, for the error.
+	Output io.Writer
+	// As is whom the command runs as; nil: as we do.
+	As *syscall.Credential
 }
 
-// Run runs a command to its end and returns the end of its output as one line
-// without control characters. An error names the program and has that line
+// Run runs a command to its end and returns the end of what was collected of
+// its output, as one line without control characters. An error names the program and has that line
 // too; it is an *exec.ExitError where the command ran and failed, and the
 // context's where that ended first.
 func Run(ctx context.Context, c Cmd) (output string, err error) {
@@ -75,7 +80,11 @@ func Run(ctx context.Context, c Cmd) (output string, err error) {
 
 func (c Cmd) runCollected(ctx context.Context) (string, error) {
 	var collected tail
-	cmd := c.command(ctx, &collected)
+	output := c.Output
+	if output == nil {
+		output = &collected
+	}
+	cmd := c.command(ctx, output)
 	err := cmd.Run()
 	if cmd.Process != nil {
 		_ = killGroup(cmd.Process.Pid) // an error: nobody was left behind
@@ -108,7 +117,7 @@ func (c Cmd) command(ctx context.Context, output io.Writer) *exec.Cmd {
 	cmd.Dir = c.Dir
 	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean ours
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.As}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = pipeGrace
 	return cmd

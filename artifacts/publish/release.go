@@ -34,7 +34,8 @@ type Released struct {
 //
 // A manifest that is there, but not signed by one of the keys, is
 // artifacts.ErrUntrusted: an instance would not believe it either. An object
-// that is there with other bytes is artifacts.ErrIntegrity.
+// that is there with other bytes is artifacts.ErrIntegrity. A hook that cannot
+// be run is [ErrCommand], and nothing is stored.
 func Release(ctx context.Context, b Bucket, d Draft) (Released, error) {
 	released, err := d.release(ctx, b)
 	if err != nil {
@@ -55,6 +56,9 @@ func (d Draft) release(ctx context.Context, b Bucket) (Released, error) {
 	}
 	if len(envelope) > artifacts.MaxManifestBytes {
 		return Released{}, fmt.Errorf("the manifest has %d bytes, at most %d are read", len(envelope), artifacts.MaxManifestBytes)
+	}
+	if err := d.checkCommands(); err != nil {
+		return Released{}, err
 	}
 	before, err := d.before(ctx, b, trust, manifest)
 	if err != nil {

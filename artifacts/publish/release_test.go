@@ -71,7 +71,7 @@ func TestConflict(t *testing.T) {
 	healthy := w.draft("1.0", same)
 	healthy.Health.TCP = "127.0.0.1:1"
 	hooked := w.draft("1.0", same)
-	hooked.Hooks.PreStart = []string{"bin/migrate"}
+	hooked.Hooks.PreStart = []string{"web", "--migrate"}
 	newer := w.draft("1.0", same)
 	newer.MinAgent = "0.2.0"
 	for what, d := range map[string]Draft{

@@ -103,7 +103,7 @@ func exitCode(err error) int {
 		return hookUntold
 	case is(health.ErrUnhealthy):
 		return unhealthy
-	case is(agent.ErrActivate):
+	case is(agent.ErrActivate), is(agent.ErrHook):
 		return notStarted
 	case is(agent.ErrNoPrevious), is(agent.ErrNotLaunched), isA[*fetch.ResolveError](err), is(artifacts.ErrNotFound), is(artifacts.ErrDenied):
 		return notResolved

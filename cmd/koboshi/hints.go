@@ -75,6 +75,7 @@ var hints = []struct {
 	{agent.ErrLifecycle, "the app serves, but the hook's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
 	{health.ErrUnhealthy, "look at the app's own log: journalctl -u its unit"},
 	{systemd.ErrOrderedAfterUs, "take After= on koboshi-boot.service, or on what waits for it such as multi-user.target, out of the app's unit"},
+	{agent.ErrHook, "what the hook wrote is in koboshi's own log: journalctl -u koboshi-boot, or where sync was called"},
 	{agent.ErrActivate, "look at the app's unit or restart command: systemctl status, journalctl -u"},
 	{fetch.ErrTransport, "look at what lies between here and the bucket: route, VPC endpoint, proxy; koboshi status --timeline tells how often it was tried"},
 }

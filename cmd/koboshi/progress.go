@@ -91,12 +91,12 @@ func (u *ui) drawStep(e status.Event) {
 	u.clear()
 	switch {
 	case e.Kind != status.Finished:
-		_, _ = fmt.Fprintf(u.err, "  %-9s %s", e.Step.Name, remaining(e, took))
+		_, _ = fmt.Fprintf(u.err, "  %-10s %s", e.Step.Name, remaining(e, took))
 		u.line = true
 	case e.Step.Error != "":
-		_, _ = fmt.Fprintf(u.err, "%s %-9s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
+		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
 	default:
-		_, _ = fmt.Fprintf(u.err, "%s %-9s %8s  %s\n", u.paint(green, "✓"), e.Step.Name, status.Duration(took), u.paint(dim, moved(e.Step, took)))
+		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s  %s\n", u.paint(green, "✓"), e.Step.Name, status.Duration(took), u.paint(dim, moved(e.Step, took)))
 	}
 }
 

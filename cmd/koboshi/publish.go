@@ -21,6 +21,7 @@ type publishOptions struct {
 	releaseFlags
 	version, minAgent string
 	platforms         []string // os/arch=PATH
+	behaviour         behaviour
 }
 
 func (c *cli) publish() *cobra.Command {
@@ -30,11 +31,14 @@ func (c *cli) publish() *cobra.Command {
 		Short: "publish a release: artifacts, then the signed manifest",
 		Long: "Publish a release. PATH is a directory, a ready tar.gz or tar.zst, or one executable; a bare\n" +
 			"PATH is for " + defaultPlatform + ". A release never changes: the same version with the same bytes is a\n" +
-			"success, with other bytes an error. What broke off half-way can be repeated." +
+			"success, with other bytes an error. What broke off half-way can be repeated. Hooks and the\n" +
+			"health command are programs in the tree of every platform; a hook runs as the app's user." +
 			releaseExits(badArchive, diskFailed, interrupted),
 		Example: "  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key ./dist\n" +
 			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +
-			"      --platform linux/amd64=./dist-amd64 --platform linux/arm64=./dist-arm64",
+			"      --platform linux/amd64=./dist-amd64 --platform linux/arm64=./dist-arm64\n" +
+			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +
+			"      --hook pre_start=\"bin/migrate --expand\" --health bake=30s ./dist",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, path := range args {
@@ -46,6 +50,7 @@ func (c *cli) publish() *cobra.Command {
 	cmd.Flags().StringVar(&o.version, "version", "", "the release's `version`; opaque, never ordered")
 	cmd.Flags().StringArrayVar(&o.platforms, "platform", nil, "`os/arch=PATH`; repeat it for every platform")
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
+	o.behaviour.add(cmd)
 	return required(o.addSigning(cmd), "version")
 }
 
@@ -56,11 +61,15 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if len(o.platforms) == 0 {
 		return usage(errors.New("nothing to publish: want PATH or --platform os/arch=PATH"))
 	}
+	hooks, healthy, err := o.behaviour.parse()
+	if err != nil {
+		return err
+	}
 	b, keys, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
-	draft := publish.Draft{App: o.app, Version: o.version, Created: time.Now(), MinAgent: o.minAgent, Keys: keys}
+	draft := publish.Draft{App: o.app, Version: o.version, Created: time.Now(), MinAgent: o.minAgent, Hooks: hooks, Health: healthy, Keys: keys}
 	defer func() {
 		for _, p := range draft.Packed {
 			err = errors.Join(err, p.Close())
@@ -74,6 +83,9 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 		draft.Packed = append(draft.Packed, packed)
 	}
 	released, err := publish.Release(ctx, b, draft)
+	if errors.Is(err, publish.ErrCommand) {
+		err = usage(err)
+	}
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -82,6 +83,11 @@ func setUp(env *testscript.Env) error {
 	w.laptop(env.Setenv)
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector would keep every command for a second
 	env.Setenv("SOURCE", "s3://releases/apps")
+	me, err := user.Current()
+	if err != nil {
+		return err
+	}
+	env.Setenv("ME", me.Username)
 	if err := writeKeys(w.dir); err != nil {
 		return err
 	}
@@ -139,12 +145,13 @@ run      = "%[1]s/run"
 
 func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
-// configure FILE appends the lines of FILE to the standard configuration.
+// configure FILE appends the lines of FILE, with $VARIABLES, to the standard
+// configuration.
 func configure(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: configure FILE")
 	}
-	ts.Check(of(ts).configure(ts.ReadFile(args[0])))
+	ts.Check(of(ts).configure(os.Expand(ts.ReadFile(args[0]), ts.Getenv)))
 }
 
 // laptop takes the script back to the release side.

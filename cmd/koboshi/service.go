@@ -17,6 +17,7 @@ import (
 // unitService starts the app as a systemd unit.
 type unitService struct {
 	config *config.Config
+	ui     *ui
 }
 
 // Restart runs the unit's job. Where the release brings the unit itself, it is
@@ -51,6 +52,7 @@ func (s unitService) restart(ctx context.Context, manager *systemd.Manager) (sys
 // commandService starts the app by a command, where there is no systemd.
 type commandService struct {
 	config *config.Config
+	ui     *ui
 }
 
 func (s commandService) Restart(ctx context.Context, env []string) (agent.Gate, error) {
@@ -105,9 +107,10 @@ func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root,
 
 // systemEnv is what a command finds of our environment: how to find programs,
 // and nothing that could be a credential.
-func systemEnv() []string {
-	var env []string
-	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
+func systemEnv() []string { return inherited("PATH", "HOME", "LANG", "TZ") }
+
+func inherited(names ...string) (env []string) {
+	for _, name := range names {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+strings.ToValidUTF8(value, ""))
 		}

@@ -46,7 +46,7 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		State:   d.state,
 		Run:     d.run,
 		Trust:   trust,
-		Service: newService(cfg),
+		Service: newService(cfg, c.ui),
 		Ready:   systemd.Notifier{}.Ready,
 		Now:     time.Now,
 		Observe: c.ui.observe,
@@ -89,13 +89,17 @@ func localID() (string, bool) {
 	return instance.LocalID(instance.AssetTag)
 }
 
-func newService(cfg *config.Config) interface {
+// service is what the agent starts the app by, and its hooks.
+type service interface {
 	Restart(context.Context, []string) (agent.Gate, error)
-} {
+	RunHook(context.Context, agent.Hook) error
+}
+
+func newService(cfg *config.Config, u *ui) service {
 	if cfg.Service.Unit != "" {
-		return unitService{cfg}
+		return unitService{cfg, u}
 	}
-	return commandService{cfg}
+	return commandService{cfg, u}
 }
 
 // dirs are the three places where an app keeps anything on the machine.

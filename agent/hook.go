@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"koboshi/agent/status"
+	"koboshi/artifacts/store"
+)
+
+// ErrHook is a hook of a release that failed.
+var ErrHook = errors.New("failed hook")
+
+// The hooks of a release, in the order in which a new one meets them.
+const (
+	preStart  = "pre_start"  // in its own tree, while what served before still serves
+	preStop   = "pre_stop"   // of what serves now, before it is stopped
+	postStart = "post_start" // once it is healthy
+)
+
+// Hook is a command of a release, to be run as the app's user. Its output is
+// not trusted.
+type Hook struct {
+	Name    string // pre_start, post_start or pre_stop
+	Version string // of the release
+	Dir     string // the release's tree
+	Args    []string
+	Env     []string // what the app is told, too
+}
+
+// hook runs one of a release's hooks as a step of its own, where it has it.
+func (r *run) hook(ctx context.Context, rel store.Release, name string, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return r.steps.Do(ctx, name, func(ctx context.Context, _ *status.Span) error {
+		h := Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
+		if err := r.Service.RunHook(ctx, h); err != nil {
+			return fmt.Errorf("%w %s of %s: %w", ErrHook, name, rel.Version(), err)
+		}
+		return nil
+	})
+}
+
+// makeWay runs the pre_stop hook of what serves now, which is about to be
+// stopped. It is on its way out: whatever is wrong with its hook is a warning.
+func (r *run) makeWay(ctx context.Context) {
+	leaving, found := r.current()
+	if r.up == "" || !found || r.up != leaving.ID() {
+		return
+	}
+	manifest, err := r.Store.Manifest(leaving, r.Trust)
+	if err == nil {
+		err = r.hook(ctx, leaving, preStop, manifest.Manifest().Hooks.PreStop)
+	}
+	if err != nil {
+		r.warn("%s is stopped all the same: %v", leaving.Version(), err)
+	}
+}

@@ -1,0 +1,224 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/config"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+)
+
+var allHooks = artifacts.Hooks{
+	PreStart: []string{"web", "migrate"}, PostStart: []string{"web", "check", "--deep"}, PreStop: []string{"web", "drain"},
+}
+
+// hooked is a world whose releases have every hook.
+func hooked(t *testing.T) *world {
+	w := newWorld(t)
+	w.hooks = allHooks
+	w.hookFails = map[string]error{}
+	w.release("1")
+	return w
+}
+
+// happened asserts what was run, and in which order, and forgets it.
+func (w *world) happened(t *testing.T, want ...string) {
+	t.Helper()
+	if !slices.Equal(w.story, want) {
+		t.Errorf("it went\n%q, want\n%q", w.story, want)
+	}
+	w.story = nil
+}
+
+func TestHooksOfEveryStart(t *testing.T) {
+	w := hooked(t)
+	live(w)
+	w.happened(t, "pre_start 1", "restart 1", "gate 1", "post_start 1")
+
+	report, err := w.sync()
+	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	w.happened(t, "pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2")
+	var steps []string
+	for _, s := range report.Steps {
+		steps = append(steps, s.Name)
+	}
+	if got := strings.Join(steps, " "); got != "discover resolve install pre_start pre_stop activate gate post_start recheck prune" {
+		t.Errorf("steps %s", got)
+	}
+
+	if _, err := w.sync(); err != nil {
+		t.Error(err)
+	}
+	w.happened(t) // it serves already
+
+	if _, err := w.boot(); err != nil {
+		t.Error(err)
+	}
+	w.happened(t, "pre_start 2", "restart 2", "gate 2", "post_start 2") // nothing is to be stopped after a reboot
+
+	if _, err := w.syncWith(agent.SyncOptions{Force: true, Version: "2"}); err != nil {
+		t.Error(err)
+	}
+	w.story = slices.DeleteFunc(w.story, func(s string) bool { return strings.HasPrefix(s, "gate") })
+	w.happened(t, "pre_start 2", "pre_stop 2", "restart 2", "post_start 2")
+
+	if _, err := w.rollback(); err != nil {
+		t.Error(err)
+	}
+	w.happened(t, "pre_start 1", "pre_stop 2", "restart 1", "gate 1", "post_start 1")
+}
+
+func TestHooksThatFail(t *testing.T) {
+	denied := errors.New("exit status 3: no such column")
+	for _, tt := range []struct {
+		hook  string
+		want  result
+		story []string
+	}{
+		{"pre_start 2", result{status.Failed, agent.ErrHook, "1", "1", nil}, []string{"pre_start 2"}}, // nothing was touched
+		{"post_start 2", result{status.Failed, agent.ErrHook, "1", "1", nil}, []string{
+			"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2", "pre_start 1", "restart 1", "gate 1", "post_start 1"}},
+		{"pre_stop 1", result{status.Fresh, nil, "2", "2", nil}, []string{"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2"}},
+	} {
+		t.Run(tt.hook, func(t *testing.T) {
+			w := hooked(t)
+			live(w)
+			w.story, w.hookFails[tt.hook] = nil, denied
+			report, err := w.sync()
+			w.check(t, report, err, tt.want)
+			w.happened(t, tt.story...)
+			told := strings.Join(report.Warnings, "\n")
+			if err != nil {
+				told = report.Error.Message
+			}
+			if name, version, _ := strings.Cut(tt.hook, " "); !strings.Contains(told, name+" of "+version+": "+denied.Error()) {
+				t.Errorf("the report tells %q", told)
+			}
+			if !report.Release.Healthy {
+				t.Error("the report does not say that what serves is healthy")
+			}
+		})
+	}
+}
+
+// At launch a hook that fails is as bad as a release that does not start.
+func TestHooksThatFailAtLaunch(t *testing.T) {
+	for _, hook := range []string{"pre_start 2", "post_start 2"} {
+		t.Run(hook, func(t *testing.T) {
+			w := hooked(t)
+			baked(w)
+			w.hookFails[hook] = errors.New("exit status 1")
+			report, err := w.boot()
+			w.check(t, report, err, result{status.Failed, agent.ErrHook, "1", "1", giveUp})
+		})
+		t.Run(hook+", allowed", func(t *testing.T) {
+			w := hooked(t)
+			baked(w)
+			w.hookFails[hook], w.when = errors.New("exit status 1"), []string{config.Unhealthy}
+			report, err := w.boot()
+			w.check(t, report, err, result{status.Stale, nil, "1", "1", goOn})
+		})
+	}
+}
+
+// A release that came up in the first round stays up when the next one's
+// pre_start fails in the second.
+func TestPreStartOfTheSecondRound(t *testing.T) {
+	w := hooked(t)
+	w.hookFails["pre_start 2"] = errors.New("exit status 1")
+	w.onPointer = func(n int) {
+		if n == 2 {
+			w.release("2")
+		}
+	}
+	report, err := w.boot()
+	w.check(t, report, err, result{status.Failed, agent.ErrHook, "1", "1", giveUp})
+	w.happened(t, "pre_start 1", "restart 1", "gate 1", "post_start 1", "pre_start 2")
+}
+
+// A rollback whose hook fails leaves the app alone, too.
+func TestPreStartOfARollback(t *testing.T) {
+	w := hooked(t)
+	twice(w)
+	w.story, w.hookFails["pre_start 1"] = nil, errors.New("exit status 1")
+	report, err := w.rollback()
+	w.check(t, report, err, result{status.Failed, agent.ErrHook, "2", "2", nil})
+	w.happened(t, "pre_start 1")
+	if !report.Release.Healthy {
+		t.Error("the report does not know that the app was left alone")
+	}
+}
+
+// A hook runs in its own release's tree, with its own release's environment.
+func TestWhatAHookIsTold(t *testing.T) {
+	w := hooked(t)
+	live(w)
+	told := map[string]agent.Hook{}
+	w.onHook = func(h agent.Hook) { told[h.Name] = h }
+	if _, err := w.sync(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		version string
+		args    []string
+	}{
+		"pre_start": {"2", allHooks.PreStart}, "pre_stop": {"1", allHooks.PreStop}, "post_start": {"2", allHooks.PostStart},
+	} {
+		h := told[name]
+		dir, err := filepath.Rel(filepath.Join(w.dir, "opt/releases"), h.Dir)
+		if h.Version != want.version || !slices.Equal(h.Args, want.args) || err != nil || !strings.HasPrefix(dir, want.version+"-") {
+			t.Errorf("%s: %+v", name, h)
+		}
+		if !slices.Contains(h.Env, "KOBOSHI_VERSION="+want.version) || !slices.Contains(h.Env, "KOBOSHI_INSTANCE_ID="+self) || len(h.Env) != 7 {
+			t.Errorf("%s: environment %q", name, h.Env)
+		}
+	}
+}
+
+// An interruption during pre_start has changed nothing; one during post_start
+// puts back what served, which has its own time.
+func TestHooksThatAreInterrupted(t *testing.T) {
+	for hook, last := range map[string]string{"pre_start": "pre_start 2", "post_start": "post_start 1"} {
+		w := hooked(t)
+		live(w)
+		ctx, cancel := context.WithCancel(t.Context())
+		w.onHook = func(h agent.Hook) {
+			if h.Name == hook && h.Version == "2" {
+				cancel()
+			}
+		}
+		report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, agent.SyncOptions{}) })
+		w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
+		if got := w.story[len(w.story)-1]; got != last {
+			t.Errorf("%s was interrupted, and the last to run was %s", hook, got)
+		}
+	}
+}
+
+// A hook of a tree whose manifest is not believed any more is not run.
+func TestHooksOfAnUnbelievedManifest(t *testing.T) {
+	w := hooked(t)
+	live(w)
+	w.story = nil
+	key, err := artifacts.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.key = key // the old one is trusted no longer
+	w.publish("3")
+	w.sequence += 10
+	w.promote("3", time.Time{})
+	report, err := w.sync()
+	w.check(t, report, err, result{status.Fresh, nil, "3", "3", nil})
+	w.happened(t, "pre_start 3", "restart 3", "gate 3", "post_start 3")
+	if len(report.Warnings) == 0 || !strings.Contains(report.Warnings[0], "1 is stopped all the same") {
+		t.Errorf("warnings %q", report.Warnings)
+	}
+}
