@@ -194,7 +194,9 @@ func TestHooksThatAreInterrupted(t *testing.T) {
 				cancel()
 			}
 		}
-		report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, agent.SyncOptions{}) })
+		report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+			return a.Sync(ctx, agent.SyncOptions{})
+		})
 		w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
 		if got := w.story[len(w.story)-1]; got != last {
 			t.Errorf("%s was interrupted, and the last to run was %s", hook, got)
