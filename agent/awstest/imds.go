@@ -27,7 +27,7 @@ const (
 // serve binds the instance's metadata service to its address.
 func (m *metadataService) serve(handler http.Handler) error {
 	i := m.instance
-	url, stop, err := listen(i.options.IMDSAddr, handler)
+	url, stop, err := listen(i.options.IMDSAddr, nil, handler)
 	if err != nil {
 		return fmt.Errorf("binding IMDS: %w", err)
 	}

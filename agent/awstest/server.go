@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,6 +22,9 @@ type Server struct {
 	scaling  *scaling
 	url      string
 	stop     func()
+	tls      *tls.Config
+	tlsURL   string
+	tlsStop  func()
 }
 
 // Option changes a Server before it starts.
@@ -39,6 +43,14 @@ func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
 // network namespace that has it. Only one instance at a time can.
 func WithIMDSAddr(addr string) Option { return func(s *Server) { s.imdsAddr = addr } }
 
+// WithTLS makes it listen for HTTPS as well, on a free port of 127.0.0.1, and
+// prove itself with a certificate that names that address. See [Server.TLSURL].
+func WithTLS(certificate tls.Certificate) Option {
+	return func(s *Server) {
+		s.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	}
+}
+
 // Start returns a running Server, which the caller must Close.
 func Start(options ...Option) (*Server, error) {
 	s := &Server{now: time.Now, addr: "127.0.0.1:0", imdsAddr: "127.0.0.1:0"}
@@ -49,7 +61,14 @@ func Start(options ...Option) (*Server, error) {
 	s.faults = newFaults(s.now, &s.calls)
 	s.scaling = newScaling(s.now, s.boot)
 	var err error
-	if s.url, s.stop, err = listen(s.addr, s.handler()); err != nil {
+	if s.url, s.stop, err = listen(s.addr, nil, s.handler()); err != nil {
+		return nil, fmt.Errorf("starting the mock: %w", err)
+	}
+	if s.tls == nil {
+		return s, nil
+	}
+	if s.tlsURL, s.tlsStop, err = listen("127.0.0.1:0", s.tls, s.handler()); err != nil {
+		s.stop()
 		return nil, fmt.Errorf("starting the mock: %w", err)
 	}
 	return s, nil
@@ -73,11 +92,16 @@ func New(t TB, options ...Option) *Server {
 	return s
 }
 
-// listen serves at an address until stop, which frees the address before it returns.
-func listen(addr string, handler http.Handler) (url string, stop func(), err error) {
+// listen serves at an address until stop, which frees the address before it
+// returns. With a TLS configuration it speaks HTTPS, and as S3 only HTTP/1.1.
+func listen(addr string, secure *tls.Config, handler http.Handler) (url string, stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return "", nil, err
+	}
+	url = "http://" + reachable(l.Addr())
+	if secure != nil {
+		url, l = "https://"+reachable(l.Addr()), tls.NewListener(l, secure)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(l) }() // however it ends, clients see the refusal
@@ -85,7 +109,7 @@ func listen(addr string, handler http.Handler) (url string, stop func(), err err
 		_ = l.Close() // Close alone would miss a listener that is not being served yet
 		_ = server.Close()
 	}
-	return "http://" + reachable(l.Addr()), stop, nil
+	return url, stop, nil
 }
 
 // reachable is an address for clients of a listener that may be bound to all.
@@ -100,6 +124,9 @@ func reachable(a net.Addr) string {
 // URL is where the APIs are, without a slash at the end.
 func (s *Server) URL() string { return s.url }
 
+// TLSURL is where the same APIs are by HTTPS, "" without [WithTLS].
+func (s *Server) TLSURL() string { return s.tlsURL }
+
 // S3 is the object store.
 func (s *Server) S3() *S3 { return s.s3 }
 
@@ -113,6 +140,9 @@ func (s *Server) Calls() *Calls { return &s.calls }
 func (s *Server) Close() {
 	s.faults.Clear() // a request held up before its body was read would not notice the rest
 	s.stop()
+	if s.tlsStop != nil {
+		s.tlsStop()
+	}
 	for _, i := range s.Instances() {
 		i.stop()
 	}

@@ -2,9 +2,12 @@ package awstest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net/http/httptest"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,6 +137,32 @@ func TestFaultsReachEveryService(t *testing.T) {
 			}
 			check(t, call(t.Context()))
 		})
+	}
+}
+
+// TestTLS takes the certificate for 127.0.0.1 that net/http/httptest has.
+func TestTLS(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	s := New(t, WithTLS(certified.TLS.Certificates[0]))
+	i, err := s.Launch(LaunchOptions{})
+	check(t, err)
+	cfg := on(t, i)
+	cfg.HTTPClient = certified.Client()
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint = aws.String(s.TLSURL()) })
+	s.S3().CreateBucket("releases")
+	_, err = client.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("releases")})
+	check(t, err)
+	s.Faults().Add(Fault{Service: "s3", Reset: true})
+	_, err = client.ListBuckets(t.Context(), nil, func(o *s3.Options) { o.RetryMaxAttempts = 1 })
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%v, want a connection that is reset", err)
+	}
+	s.Faults().Clear()
+	cfg.HTTPClient = nil
+	client = s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint = aws.String(s.TLSURL()); o.RetryMaxAttempts = 1 })
+	if _, err = client.ListBuckets(t.Context(), nil); !errors.As(err, new(*tls.CertificateVerificationError)) {
+		t.Errorf("%v, want a certificate that is not trusted", err)
 	}
 }
 

@@ -27,6 +27,7 @@ type shape string
 const (
 	fast   shape = "loopback"                    // as fast as it can
 	shaped shape = "s3 shape"                    // 90 MB/s a connection, 20-40 ms to the first byte
+	secure shape = "s3 shape, TLS"               // 90 MB/s, encrypted by the same cores
 	faulty shape = "s3 shape, 5 % 503 + 5 % RST" // and requests that fail
 )
 
@@ -52,21 +53,28 @@ func (w *workload) sizes() string {
 	return fmt.Sprintf("%d -> %d MB, %d files", len(w.data)/1e6, w.plain/1e6, w.files)
 }
 
-// workloads builds and publishes the inputs.
+// workloads builds and publishes the inputs, and for the short form only a few.
 func (l *lab) workloads(s scale) []*workload {
 	l.Helper()
 	goroot := l.goroot()
 	tree := l.publish("gotree", goroot, "Go toolchain", "tar.zst")
+	all := []*workload{tree.at(shaped), tree.at(secure), tree.at(faulty)}
+	if !s.whole {
+		return append(all, l.file(128))
+	}
 	zipped := l.publish("gozip", l.tarball(goroot), "Go toolchain", "tar.gz")
 	zipped.files, zipped.plain = tree.files, tree.plain
-	all := []*workload{tree.at(fast), tree.at(shaped), zipped.at(shaped)}
-	if modules := l.modules(s); modules != "" {
+	all = append(all, tree.at(fast), zipped.at(shaped))
+	if modules := l.modules(); modules != "" {
 		all = append(all, l.publish("npm", modules, "node_modules", "tar.zst").at(shaped))
 	}
-	for _, size := range s.sizes {
-		all = append(all, l.publish(fmt.Sprintf("file%d", size), l.noise(size), "random", "file").at(shaped))
-	}
-	return append(all, tree.at(faulty))
+	return append(all, l.file(16), l.file(128), l.file(1024))
+}
+
+// file is one of so many MiB.
+func (l *lab) file(mebibytes int) *workload {
+	l.Helper()
+	return l.publish(fmt.Sprintf("file%d", mebibytes), l.noise(mebibytes), "random", "file").at(shaped)
 }
 
 // goroot is the tree of the Go toolchain that builds this.
@@ -105,11 +113,8 @@ func (l *lab) noise(mebibytes int) string {
 }
 
 // modules is a tree that npm has installed; "" where there is no npm.
-func (l *lab) modules(s scale) string {
+func (l *lab) modules() string {
 	l.Helper()
-	if !s.npm {
-		return ""
-	}
 	if _, err := exec.LookPath("npm"); err != nil {
 		fmt.Println("node_modules: npm is not installed")
 		return ""

@@ -4,7 +4,9 @@ package bench
 
 import (
 	"crypto/sha256"
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 type lab struct {
 	testing.TB
 	aws    *awstest.Server
+	url    string // of the origin in use
 	binary string // koboshi as it is shipped
 	out    string
 	dir    string // keys, configuration, mount point
@@ -33,7 +36,10 @@ func newLab(t *testing.T) *lab {
 	must(t, err)
 	binary, err := filepath.Abs("../../.build/koboshi")
 	must(t, err)
-	l := &lab{TB: t, aws: awstest.New(t), binary: binary, out: absolute, dir: t.TempDir(), images: t.TempDir()}
+	certified := httptest.NewTLSServer(nil) // for its certificate of 127.0.0.1
+	defer certified.Close()
+	l := &lab{TB: t, aws: awstest.New(t, awstest.WithTLS(certified.TLS.Certificates[0])), binary: binary, out: absolute, dir: t.TempDir(), images: t.TempDir()}
+	must(t, os.WriteFile(l.ca(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw}), 0o644))
 	if dir := os.Getenv("BENCH_DIR"); dir != "" {
 		l.images, err = os.MkdirTemp(dir, "koboshi-bench-")
 		must(t, err)
@@ -49,6 +55,10 @@ func (l *lab) shape(origin shape) {
 	faults := l.aws.Faults()
 	faults.Clear()
 	l.aws.Calls().Reset()
+	l.url = l.aws.URL()
+	if origin == secure {
+		l.url = l.aws.TLSURL()
+	}
 	if origin == fast {
 		return
 	}
@@ -96,12 +106,15 @@ func (l *lab) tool(args ...string) {
 	must(l, cmd.Run())
 }
 
+// ca is the file of the certificate that the origin proves itself with.
+func (l *lab) ca() string { return filepath.Join(l.dir, "ca.pem") }
+
 func (l *lab) env() []string {
 	return []string{
-		"AWS_ENDPOINT_URL=" + l.aws.URL(), "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_ENDPOINT_URL=" + l.url, "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
-		"AWS_CA_BUNDLE=", "RCLONE_CONFIG=/dev/null", "RCLONE_S3_PROVIDER=Other", "RCLONE_S3_ENV_AUTH=true",
-		"RCLONE_S3_ENDPOINT=" + l.aws.URL(), "RCLONE_S3_REGION=us-east-1",
+		"AWS_CA_BUNDLE=" + l.ca(), "CURL_CA_BUNDLE=" + l.ca(), "RCLONE_CA_CERT=" + l.ca(), "RCLONE_CONFIG=/dev/null", "RCLONE_S3_PROVIDER=Other", "RCLONE_S3_ENV_AUTH=true",
+		"RCLONE_S3_ENDPOINT=" + l.url, "RCLONE_S3_REGION=us-east-1",
 	}
 }
 
