@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 )
@@ -27,6 +28,8 @@ func sourcesAnswer(f *facts) []Finding {
 			out = append(out, failure("koboshi promote makes it; koboshi releases lists what is published", "%s: there is no %s", s.name, key)...)
 		case errors.Is(err, artifacts.ErrDenied):
 			out = append(out, failure("allow s3:GetObject on the app's prefix; koboshi iam-policy prints what is needed", "%s: %v", s.name, err)...)
+		case errors.Is(err, instance.ErrNoCredentials):
+			out = append(out, unknown(err)...)
 		default:
 			out = append(out, failure("look at what lies between: route, VPC endpoint, proxy, DNS", "%s: %v", s.name, err)...)
 		}

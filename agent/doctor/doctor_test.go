@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,9 @@ func TestFindings(t *testing.T) {
 		{"hostile tag", func(w *world) { w.tagsErr = instance.ErrHostileTag }, "tags", Warn, "tag refused"},
 
 		{"no role", func(w *world) { w.credentialsErr = instance.ErrNoCredentials }, "credentials", Fail, "no role credentials"},
+		{"no role, so nobody to ask", func(w *world) {
+			w.lost["channels/stable.json"] = fmt.Errorf("read role: %w", instance.ErrNoCredentials)
+		}, "source", Warn, "not checked: there are no credentials"},
 		{"credentials not asked", func(w *world) { w.credentialsErr = errAway }, "credentials", Warn, "not checked: connection refused"},
 		{"credentials expired", func(w *world) { w.credentials.Expires = now.Add(-time.Second) }, "credentials", Fail, "expired at 2026-11-21T11:59:59Z"},
 		{"credentials expire", func(w *world) { w.credentials.Expires = now.Add(59 * time.Second) }, "credentials", Warn, "expire at 2026-11-21T12:00:59Z"},
@@ -173,9 +177,12 @@ func TestFindings(t *testing.T) {
 		{"unit masked", func(w *world) { w.unit.Enabled = "masked" }, "unit", Fail, "is masked"},
 		{"unit enabled", func(w *world) { w.unit.Enabled = "enabled" }, "unit", Warn, "is enabled"},
 		{"unit failed", func(w *world) { w.unit.Active = "failed" }, "unit", Warn, "has failed"},
+		{"unit stopped", func(w *world) { w.unit.Active, w.unit.Sub = "inactive", "dead" }, "unit", Warn, "is inactive (dead), while 1.4.2 is installed"},
+		{"unit that waits for its first release", func(w *world) { w.unit.Active, w.current = "inactive", nil }, "unit", OK, "disabled as it should be"},
 		{"unit static", func(w *world) { w.unit.Enabled = "static" }, "unit", OK, "static as it should be"},
 		{"ordered after us", func(w *world) { w.through = "web.service" }, "order", Fail, "a boot would wait for itself"},
-		{"ordered through a target", func(w *world) { w.through = "multi-user.target" }, "order", Warn, "ordered after multi-user.target, and that after koboshi-boot.service"},
+		{"ordered through a target", func(w *world) { w.through, w.target.Active = "multi-user.target", "active" }, "order", Fail, "ordered after multi-user.target, and that after koboshi-boot.service, which starts it"},
+		{"ordered through what no boot starts", func(w *world) { w.through = "rescue.target" }, "order", Warn, "a boot that starts both would wait for itself"},
 		{"order not known", func(w *world) { w.unitErr = errAway }, "order", Warn, "not checked"},
 		{"no boot unit", func(w *world) { w.bootErr = systemd.ErrNoUnit }, "boot-unit", Warn, "does not run by itself"},
 		{"boot unit not enabled", func(w *world) { w.boot.Enabled = "disabled" }, "boot-unit", Warn, "is disabled"},

@@ -43,9 +43,10 @@ type facts struct {
 	before  fact[*Tree]
 	healthy fact[struct{}]
 
-	unit  fact[systemd.State]
-	boot  fact[systemd.State]
-	order fact[string]
+	unit    fact[systemd.State]
+	boot    fact[systemd.State]
+	order   fact[string]
+	through fact[systemd.State] // of the unit that order names
 
 	who         fact[instance.Identity]
 	tags        fact[map[string]string]
@@ -146,6 +147,9 @@ func (f *facts) askSystemd(ctx context.Context) {
 		func() { f.boot = ask(ctx, state(bootUnit)) },
 		func() {
 			f.order = ask(ctx, func(ctx context.Context) (string, error) { return f.Units.OrderedAfter(ctx, unit, bootUnit) })
+			if through := f.order.value; through != "" {
+				f.through = ask(ctx, state(through))
+			}
 		},
 	)
 }

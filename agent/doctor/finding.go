@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"koboshi/agent/instance"
 	"koboshi/agent/status"
 )
 
@@ -54,6 +55,9 @@ func failure(hint, format string, args ...any) []Finding {
 // unknown is the finding of a check that lacks a fact.
 func unknown(why error) []Finding {
 	hint := ""
+	if errors.Is(why, instance.ErrNoCredentials) {
+		why = errors.New("there are no credentials")
+	}
 	if errors.Is(why, fs.ErrPermission) {
 		hint = "run koboshi doctor as root"
 	}

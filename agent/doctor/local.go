@@ -73,6 +73,8 @@ func unitIsOurs(f *facts) []Finding {
 		return warning("systemctl disable it: koboshi starts it", "%s is enabled: systemd may start it before koboshi has looked", unit)
 	case state.Active == "failed":
 		return warning("systemctl status and journalctl -u tell why", "%s has failed (%s)", unit, state.Sub)
+	case state.Active == "inactive" && f.current.value != nil:
+		return warning("koboshi sync --force starts it, and so does systemctl start", "%s is inactive (%s), while %s is installed", unit, state.Sub, f.current.value.Version)
 	}
 	return fine("%s is %s (%s), and %s as it should be", unit, state.Active, state.Sub, state.Enabled)
 }
@@ -90,6 +92,8 @@ func unitNeedNotWait(f *facts) []Finding {
 		return unknown(f.order.err)
 	case through == unit:
 		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, and refuses", unit, bootUnit)
+	case through != "" && f.through.value.Active == "active": // so it was part of this boot, and will be of the next
+		return failure(drop, "%s is ordered after %s, and that after %s, which starts it: a boot would wait for itself, and refuses", unit, through, bootUnit)
 	case through != "":
 		return warning(drop, "%s is ordered after %s, and that after %s: a boot that starts both would wait for itself", unit, through, bootUnit)
 	}

@@ -45,7 +45,8 @@ type world struct {
 
 	unit, boot       systemd.State
 	unitErr, bootErr error
-	through          string
+	through          string // with the state of
+	target           systemd.State
 
 	who        instance.Identity
 	whoErr     error
@@ -213,8 +214,11 @@ func (w *world) note(what string) {
 type machineUnits struct{ *world }
 
 func (u machineUnits) State(_ context.Context, unit string) (systemd.State, error) {
-	if unit == bootUnit {
+	switch unit {
+	case bootUnit:
 		return u.boot, u.bootErr
+	case u.through:
+		return u.target, nil
 	}
 	return u.unit, u.unitErr
 }

@@ -9,7 +9,8 @@
 //
 //   - A try is one run of the probe with its own short timeout, and one look at
 //     the process after it, and more of them while the probe waits for long.
-//     Green is a try in which both were well, red is any other. A try is never retried by anything but the gate's loop.
+//     Green is a try in which both were well, red is any other. A try is
+//     never retried by anything but the gate's loop.
 //   - The first green try must come within Gate.Timeout. It begins the window,
 //     in which every try must be green for Gate.Bake. A red one ends the window;
 //     the next green one begins another, if Timeout is not over by then.

@@ -4,7 +4,7 @@
 // 169.254.169.254, so that the agent runs as it does on EC2: nothing in it
 // knows of the test.
 //
-//	make boottest               all of it, in two to four minutes
+//	make boottest               all of it, in three to six minutes
 //	make boottest RUN=Reboot    only what is called so
 //	make boottest VM=1          and an emulated Nitro machine that loses power,
 //	                            in one to four minutes more
@@ -46,6 +46,11 @@
 // time, and systemd closes the socket. Go's Server.Shutdown drops a connection
 // that was accepted and whose request was not read. A probe of a crashed app
 // waits in the socket, too: the gate looks at the process meanwhile.
+//
+// Operators and the document for SSM act on a machine that stays up: the app
+// goes on with the same process unless another release has to serve, and a
+// hold survives a reboot (TestOperated, TestRunCommand). TestExamined holds
+// doctor against machines that are ill.
 //
 // # How it leaves nothing behind
 //

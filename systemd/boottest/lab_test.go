@@ -74,10 +74,10 @@ func builder() []string {
 }
 
 // promote lets the channel name a version.
-func (l *lab) promote(version string) {
+func (l *lab) promote(version string, more ...string) {
 	l.Helper()
-	must(l.T, built.koboshi(builder(), "promote", "--source", "s3://releases/apps", "--app", "web", "--channel", "stable", "--version", version,
-		"--key", built.path("release.key")))
+	args := []string{"promote", "--source", "s3://releases/apps", "--app", "web", "--channel", "stable", "--version", version, "--key", built.path("release.key")}
+	must(l.T, built.koboshi(builder(), append(args, more...)...))
 }
 
 // launch gives the machine to a new instance of the group.
@@ -103,7 +103,7 @@ type container struct {
 // start boots the machine, to end by verb: exit or reboot.
 func (l *lab) start(verb string) *container {
 	l.Helper()
-	files{"/etc/lab/observer": fmt.Sprintf("VERB=%s\nLIMIT=%s\n", verb, settleLimit)}.write(l.T, l.root)
+	l.endBy(verb)
 	l.boots++
 	c := &container{lab: l, cgroup: newCgroup(l.T), started: time.Now()}
 	cgroup, err := os.Open(c.cgroup)
@@ -121,6 +121,12 @@ func (l *lab) start(verb string) *container {
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd()), Pdeathsig: unix.SIGKILL}
 	must(l.T, c.cmd.Start())
 	return c
+}
+
+// endBy tells the observer how to end the machine.
+func (l *lab) endBy(verb string) {
+	l.Helper()
+	files{"/etc/lab/observer": fmt.Sprintf("VERB=%s\nLIMIT=%s\n", verb, settleLimit)}.write(l.T, l.root)
 }
 
 // seen is what the observer saw of a boot, and the report that was left.

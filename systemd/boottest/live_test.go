@@ -5,7 +5,6 @@ package boottest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,9 +38,14 @@ func (c *container) up() {
 	})
 }
 
-// end lets the observer look at the machine, and end it.
-func (c *container) end(code int) seen {
+// end lets the observer look at the machine, and end it by a verb.
+func (c *container) end(verb string) seen {
 	c.Helper()
+	code := 0
+	if verb == "reboot" {
+		code = rebooted
+	}
+	c.endBy(verb)
 	c.must("systemctl", "start", "observer.service")
 	return c.wait(code)
 }
@@ -56,18 +60,23 @@ type ended struct {
 // agent would.
 func (c *container) do(args ...string) ended {
 	c.Helper()
+	return c.begin(args...)()
+}
+
+// begin is do that does not wait for the end.
+func (c *container) begin(args ...string) (wait func() ended) {
+	c.Helper()
 	enter := []string{"--target", c.leader(), "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd", "--",
 		"systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--setenv=AWS_ENDPOINT_URL=http://" + endpoint, "--"}
 	cmd := exec.CommandContext(c.Context(), "nsenter", append(enter, args...)...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	var out, err bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &err
-	if failed := cmd.Run(); failed != nil {
-		if _, ok := errors.AsType[*exec.ExitError](failed); !ok {
-			c.Fatalf("nsenter: %v", failed)
-		}
+	must(c.T, cmd.Start())
+	return func() ended {
+		_ = cmd.Wait() // its exit code tells
+		return ended{out.String(), err.String(), cmd.ProcessState.ExitCode()}
 	}
-	return ended{out.String(), err.String(), cmd.ProcessState.ExitCode()}
 }
 
 // leader is the process id of the machine's PID 1, the only child of

@@ -70,7 +70,7 @@ func TestSyncUnderLoad(t *testing.T) {
 	if len(got.Answers) != 2 {
 		t.Errorf("answers are %v, want those of 1.0.0 and 2.0.0 only", got.Answers)
 	}
-	c.end(0)
+	c.end("exit")
 }
 
 // A socket that is open before koboshi has looked lets nothing start: the app's
@@ -82,24 +82,26 @@ func TestSocketEnabled(t *testing.T) {
 	}))
 	l.promote("1.0.0")
 	l.launch("")
-	l.knocked("reboot", status.Fresh, rebooted)
-	l.knocked("exit", status.Current, 0)
+	c := l.start("exit")
+	c.knocked()
+	inService(status.Fresh, "1.0.0").check(l, c.end("reboot"))
+	c = l.start("exit")
+	c.knocked()
+	inService(status.Current, "1.0.0").check(l, c.end("exit"))
 }
 
-// knocked boots the machine while requests come in from the beginning.
-func (l *lab) knocked(verb string, verdict status.Verdict, code int) {
-	l.Helper()
-	c := l.start(verb)
+// knocked lets requests come in from the beginning of a boot.
+func (c *container) knocked() {
+	c.Helper()
 	early := c.load()
 	c.up()
 	early.await("1.0.0")
 	for _, why := range early.now().Failed {
 		if !strings.Contains(why, "connection refused") { // before there was a socket
-			l.Errorf("a request failed: %s", why)
+			c.Errorf("a request failed: %s", why)
 		}
 	}
-	inService(verdict, "1.0.0").check(l, c.end(code))
-	if journal := l.journal("-b"); !strings.Contains(journal, "web.service: Failed to load environment files") {
-		l.Error("no request came before koboshi")
+	if journal := c.journal("-b"); !strings.Contains(journal, "web.service: Failed to load environment files") {
+		c.Error("no request came before koboshi")
 	}
 }
