@@ -64,7 +64,8 @@ type releases interface {
 // is believed.
 type artifactSource interface {
 	Blob(ctx context.Context, b artifacts.Blob) ([]byte, error)
-	Open(ctx context.Context, a artifacts.Artifact, s *status.Span) Content
+	// Open brings at most rate bytes a second; 0 is without a limit.
+	Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) Content
 }
 
 // Content is one artifact as it comes in. It must be closed.

@@ -60,7 +60,7 @@ func (r *run) reboot(ctx context.Context) outcome {
 		r.startCurrent(ctx)
 	}
 	r.ready()
-	out := r.follow(ctx)
+	out := r.follow(ctx, nil)
 	if out.verdict == status.Stale {
 		out.cause, out.err = out.err, nil // a boot is no check: what serves goes on serving
 	}

@@ -122,7 +122,7 @@ func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Re
 		return rel, err
 	}
 	s.SetTotal(a.Size)
-	content := r.cloud.Artifacts.Open(ctx, a, s) // on its way while the index is read
+	content := r.cloud.Artifacts.Open(ctx, a, r.rate, s) // on its way while the index is read
 	defer func() { err = errors.Join(err, content.Close()) }()
 	index, err := r.index(ctx, a)
 	if err != nil {

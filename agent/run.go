@@ -29,8 +29,9 @@ type run struct {
 	steps  *status.Timeline
 	report status.Report
 
-	pin   string // the version that is asked for in place of the channel's, "" = none
-	force bool   // what serves already is verified and started anew
+	pin   string      // the version that is asked for in place of the channel's, "" = none
+	rate  config.Rate // of the download; 0 = without a limit, as at launch
+	force bool        // what serves already is verified and started anew
 
 	up        string // the ID of the release that is known to be up and healthy, "" = none
 	installed bool   // this run has installed a release

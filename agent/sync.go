@@ -4,14 +4,16 @@ import (
 	"context"
 	"time"
 
+	"koboshi/agent/config"
 	"koboshi/agent/status"
 )
 
 // SyncOptions are the choices of a [Agent.Sync].
 type SyncOptions struct {
-	Wait    bool   // for another run to end, instead of giving up at once
-	Version string // install this version in place of the channel's, for this run
-	Force   bool   // verify what serves already, repair it, and start the app anew
+	Wait    bool         // for another run to end, instead of giving up at once
+	Version string       // install this version in place of the channel's, for this run
+	Force   bool         // verify what serves already, repair it, and start the app anew
+	MaxRate *config.Rate // of the download, in place of install.max_rate
 }
 
 // Sync converges a live machine to its channel. It never signals a hook, and
@@ -31,7 +33,7 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) 
 		return r.end(ctx, failed(err))
 	}
 	r.assumeCurrentIsUp()
-	out := r.follow(ctx)
+	out := r.follow(ctx, o.MaxRate)
 	if out.err == nil {
 		r.prune(ctx)
 	}
@@ -45,8 +47,14 @@ func (r *run) assumeCurrentIsUp() {
 	}
 }
 
-// follow converges a machine that serves, unless it is held where it is.
-func (r *run) follow(ctx context.Context) outcome {
+// follow converges a machine that serves, unless it is held where it is. The
+// app has its share of the network there, so that a download may be limited;
+// at launch nobody but the download needs it.
+func (r *run) follow(ctx context.Context, rate *config.Rate) outcome {
+	r.rate = r.config.Install.MaxRate
+	if rate != nil {
+		r.rate = *rate
+	}
 	before, had, err := r.Store.LastGood(r.who.ID)
 	if err != nil {
 		return failed(err)

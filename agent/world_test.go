@@ -49,10 +49,11 @@ type world struct {
 	sequence    int64
 	manifests   map[string][]byte
 	contents    map[string][]byte
-	pointers    int   // how often the channel was read
-	manifested  int   // how often a manifest was asked for
-	fetches     int   // how often an artifact was asked for
-	pointerErr  error // for every read of the channel
+	pointers    int           // how often the channel was read
+	manifested  int           // how often a manifest was asked for
+	fetches     int           // how often an artifact was asked for
+	rates       []config.Rate // of these
+	pointerErr  error         // for every read of the channel
 	onPointer   func(n int)
 	onFetch     func()
 	manifestErr error
@@ -83,6 +84,8 @@ type world struct {
 	age   time.Duration
 	wait  bool // on_failure = "wait"
 	floor int64
+
+	maxRate config.Rate
 }
 
 const self = "i-0123456789abcdef0"
@@ -206,6 +209,8 @@ channels = ["stable", "canary"]
 [trust]
 keys = ["/key.pub"]
 floor = { stable = %d }
+[install]
+max_rate = "%d"
 [service]
 unit = "web.service"
 [health]
@@ -215,7 +220,7 @@ on_failure = %q
 [fallback]
 when = [%s]
 max_age = %q
-`, w.floor, onFailure, quoted(w.when), w.age)
+`, w.floor, w.maxRate, onFailure, quoted(w.when), w.age)
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -302,11 +307,12 @@ func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", b.Key, artifacts.ErrNotFound)
 }
 
-func (c channel) Open(_ context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
+func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) agent.Content {
 	c.fetches++
 	if c.onFetch != nil {
 		c.onFetch()
 	}
+	c.rates = append(c.rates, rate)
 	s.AddBytes(a.Size)
 	return &content{data: c.contents[a.Key], fail: c.contentErr}
 }

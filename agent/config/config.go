@@ -40,6 +40,10 @@ type Trust struct {
 type Install struct {
 	Root string `toml:"root"`
 	Keep int    `toml:"keep"` // releases kept, current and previous included
+
+	// MaxRate is what re-syncs of a live machine may take of the network; a
+	// launch is never held up.
+	MaxRate Rate `toml:"max_rate"`
 }
 
 // Service says how the app is started: exactly one of the two is set.

@@ -101,6 +101,8 @@ func TestErrors(t *testing.T) {
 		{"no region behind the mark", strings.Replace(minimal, `acme-releases/apps`, `acme-releases/apps?`, 1), `koboshi.toml:2: source: s3://acme-releases/apps?: want no query but a region`, ""},
 		{"a region that leads elsewhere", strings.Replace(minimal, `acme-releases/apps`, `acme-releases/apps?region=evil.example/`, 1), `koboshi.toml:2: source: s3://acme-releases/apps?region=evil.example/: want no query but a region`, ""},
 		{"a region of a web server", strings.Replace(minimal, `s3://acme-releases/apps`, `https://example.com/x?region=eu-west-1`, 1), `koboshi.toml:2: source: https://example.com/x?region=eu-west-1: want no user, query or fragment`, ""},
+		{"a rate in megabits", minimal + "[install]\nmax_rate = \"50Mbit\"\n", `koboshi.toml:10: install.max_rate: "50Mbit" is not a rate such as 50MiB`, ""},
+		{"a rate that is a fraction", minimal + "[install]\nmax_rate = 100000.5\n", `koboshi.toml:10: install.max_rate: `, ""},
 		{"ftp", strings.Replace(minimal, `s3://`, `ftp://`, 1), `koboshi.toml:2: source: `, ""},
 		{"no keys", without("keys = [\"/etc/koboshi/keys/release.pub\"]\n"), `trust.keys is missing`, "bake one in"},
 		{"threshold 0", strings.Replace(minimal, "[service]", "threshold = 0\n[service]", 1), `koboshi.toml:5: trust.threshold: 0, want 1 to 1`, ""},

@@ -50,8 +50,11 @@ func (c *cursor) read(ctx context.Context, buf []byte) error {
 		if err := c.open(ctx); err != nil {
 			return err
 		}
-		n, err := c.body.Read(buf)
+		n, err := c.body.Read(c.o.pace.portion(buf))
 		buf, c.at, c.brought = buf[n:], c.at+int64(n), c.brought+int64(n)
+		if err := c.o.pace.wait(ctx, n); err != nil {
+			return err
+		}
 		if err != nil && len(buf) > 0 {
 			if err := c.again(ctx, err); err != nil {
 				return err
@@ -107,7 +110,12 @@ func (c *cursor) close() {
 
 // pause waits for a random time that doubles with every fruitless request.
 func pause(ctx context.Context, fruitless int) error {
-	timer := time.NewTimer(scatter(min(minPause<<fruitless, maxPause)))
+	return sleep(ctx, scatter(min(minPause<<fruitless, maxPause)))
+}
+
+// sleep waits for d, or for the context's end.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -46,7 +46,7 @@ func Open(ctx context.Context, src Source, a artifacts.Artifact, o Options) *Dow
 	spare := max(minSpare, ceilDiv(a.Size, int64(o.SlotBytes)))
 	d := &Download{a: a, options: o, sum: sha256.New(), plan: newPlan(a, int64(o.SlotBytes)), queue: make(chan *part, o.Workers)}
 	d.object = newObject(append([]Source{src}, o.Mirrors...), a.Key, spare, exactly(a.Key, a.Size, a.SHA256))
-	d.object.attempts = o.Attempts
+	d.object.attempts, d.object.pace = o.Attempts, newPace(o.Rate)
 	d.ctx, d.stop = context.WithCancelCause(ctx)
 	if err := d.start(); err != nil {
 		d.stop(err)

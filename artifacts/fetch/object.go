@@ -17,6 +17,7 @@ type object struct {
 	key      string
 	check    func(size int64) error // judges a first answer, before a byte is read
 	attempts func()                 // told of every request
+	pace     *pace                  // of all requests together
 
 	mu     sync.Mutex
 	copies []*copied // that of the source in use first; never empty

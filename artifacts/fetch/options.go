@@ -17,6 +17,11 @@ type Options struct {
 	Workers   int
 	SlotBytes int
 
+	// Rate is how many bytes a second all connections together may bring; 0 is
+	// without a limit. Where one is set there are no more connections than it
+	// needs.
+	Rate int64
+
 	// Mirrors have the same objects. When a source gives up, what is missing is
 	// asked of the next one; what came from whom makes no difference, since all
 	// of it is held against the same hashes. Of a mirror, too, one object's
@@ -55,6 +60,9 @@ func (o Options) withDefaults() Options {
 // connections.
 func (o Options) fit(a artifacts.Artifact) Options {
 	o = o.withDefaults()
+	if o.Rate > 0 {
+		o.Workers = int(min(int64(o.Workers), max(2, ceilDiv(o.Rate, perConnection))))
+	}
 	budget := int64(o.Workers) * int64(o.SlotBytes)
 	part := min(int64(o.SlotBytes), max(minPartBytes, ceilDiv(a.Size, int64(o.Workers))))
 	for _, c := range a.Chunks {

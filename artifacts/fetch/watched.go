@@ -10,7 +10,8 @@ import (
 
 // A body that needs longer than stallTime for stallBytes is cut. It is far
 // below what any useful link gives a connection, so that a slow link is not
-// taken for a dead one.
+// taken for a dead one. Only time in which somebody waits for bytes counts: a
+// reader that takes its time, such as one with a pace, is not the link.
 const (
 	stallBytes = 16 << 10
 	stallTime  = 10 * time.Second
@@ -24,7 +25,8 @@ type watched struct {
 	ctx    context.Context //nolint:containedctx // the body's own, which stops its reads
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	moved  int // bytes since the timer was set
+	left   time.Duration // that the next stallBytes may still take
+	moved  int           // bytes of them
 }
 
 func watch(ctx context.Context, open func(context.Context) (io.ReadCloser, error)) (*watched, error) {
@@ -35,14 +37,18 @@ func watch(ctx context.Context, open func(context.Context) (io.ReadCloser, error
 		return nil, err
 	}
 	timer := time.AfterFunc(stallTime, func() { cancel(errStalled) })
-	return &watched{body: body, ctx: ctx, cancel: cancel, timer: timer}, nil
+	timer.Stop() // until somebody reads
+	return &watched{body: body, ctx: ctx, cancel: cancel, timer: timer, left: stallTime}, nil
 }
 
 func (w *watched) Read(p []byte) (int, error) {
+	began := time.Now()
+	w.timer.Reset(w.left)
 	n, err := w.body.Read(p)
+	w.timer.Stop()
+	w.left -= time.Since(began)
 	if w.moved += n; w.moved >= stallBytes {
-		w.moved = 0
-		w.timer.Reset(stallTime)
+		w.moved, w.left = 0, stallTime
 	}
 	if err != nil && !errors.Is(err, io.EOF) && w.ctx.Err() != nil {
 		err = context.Cause(w.ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"koboshi/agent"
+	"koboshi/agent/config"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
@@ -51,9 +52,10 @@ func (o *origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err e
 	return data, err
 }
 
-func (o *origin) Open(ctx context.Context, a artifacts.Artifact, s *status.Span) agent.Content {
+func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) agent.Content {
 	turns := o.turns()
 	options := o.download
+	options.Rate = int64(rate)
 	options.Progress, options.Attempts, options.Mirrors = s.AddBytes, s.Attempt, turns[1:]
 	return fetch.Open(ctx, turns[0], a, options)
 }

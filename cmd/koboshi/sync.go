@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent"
+	"koboshi/agent/config"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 )
@@ -19,6 +20,7 @@ type syncOptions struct {
 
 func (c *cli) sync() *cobra.Command {
 	var o syncOptions
+	var rate config.Rate
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "converge this live instance to its channel",
@@ -29,11 +31,17 @@ func (c *cli) sync() *cobra.Command {
 		Example: "  koboshi sync\n  koboshi sync --dry-run\n  koboshi sync --version 1.4.1   # until the next sync; hold to stay",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runSync(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("max-rate") {
+				o.MaxRate = &rate
+			}
+			return c.runSync(cmd.Context(), o)
+		},
 	}
 	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait for another run to end instead of exiting with 23")
 	cmd.Flags().StringVar(&o.Version, "version", "", "install this `version` in place of the channel's, for this run")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "hash what serves already, repair it, and start the app anew")
+	cmd.Flags().TextVar(&rate, "max-rate", rate, "download at most so many `bytes` a second, such as 20MiB; 0 = no limit, whatever install.max_rate says")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "tell what would change, and change nothing")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report, or the plan, as JSON")
 	return cmd
