@@ -9,8 +9,9 @@ MAX_BINARY    := 15000000
 MAX_EXPOSURE  := 25
 FUZZTIME      := 20s
 
-# The AWS SDK is not inlined: that saves 0.7 MB, and none of it is in a hot loop.
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -gcflags='github.com/aws/...=-l'
+# What is in no hot loop is not inlined: that saves 0.9 MB (agent/decisions/0006).
+COLD  := github.com/aws github.com/spf13 github.com/godbus github.com/coreos github.com/hashicorp github.com/BurntSushi go.uber.org crypto/tls
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' $(foreach c,$(COLD),-gcflags='$(c)/...=-l')
 BIN   := $(CURDIR)/.build
 
 .DEFAULT_GOAL := help
