@@ -11,8 +11,12 @@
 //   - signal     READY=1 to systemd, CONTINUE or ABANDON to the launch hook
 //   - prune      what is kept no longer goes, now that nobody waits
 //
+// Around activate and gate a release's own hooks have their say: pre_start,
+// pre_stop of what served before, and post_start (see [Hook]).
+//
 // [Agent.Boot] walks all of it; [Agent.Sync] begins at resolve and never signals
-// a hook, and [Agent.Prebake] starts nothing. What a failure means is decided in one place, settle.go, by one table.
+// a lifecycle hook, and [Agent.Prebake] starts nothing. What a failure means is
+// decided in one place, settle.go, by one table.
 //
 // The package holds order and policy and nothing else. It opens no connection
 // and prints nothing: what it needs is in the interfaces of agent.go, which cmd

@@ -89,45 +89,36 @@ func (c Command) properties(output *os.File) []sdbus.Property {
 		Args, Flags []string
 	}
 	pipe := dbus.UnixFD(output.Fd()) //nolint:gosec // a descriptor fits
-	return append([]sdbus.Property{
-		property("Description", c.Description),
-		property("Type", "oneshot"), // its start lasts until the command has ended
-		property("ExecStartEx", []exec{{c.Args[0], c.Args, []string{"no-env-expand"}}}),
-		property("WorkingDirectory", c.Dir),
-		property("Environment", c.Env),
-		property("StandardOutputFileDescriptor", pipe),
-		property("StandardErrorFileDescriptor", pipe),
-		property("TimeoutStartUSec", usec(c.Timeout+discardLimit)), // should we be gone by then
-		property("TimeoutStopUSec", usec(killAfter)),
-		property("KillMode", "control-group"),
-		property("NoNewPrivileges", true),
-		property("PrivateTmp", true),
-		property("ProtectControlGroups", true),
-		property("ProtectKernelModules", true),
-		property("ProtectKernelTunables", true),
-		property("ProtectSystem", "full"),
-		property("RestrictSUIDSGID", true),
-	}, c.As.properties()...)
-}
-
-func (c Credentials) properties() (set []sdbus.Property) {
-	if c.User != "" {
-		set = append(set, property("User", c.User))
+	var all []sdbus.Property
+	for _, p := range []struct {
+		name  string
+		value any
+	}{
+		{"Description", c.Description},
+		{"Type", "oneshot"}, // its start lasts until the command has ended
+		{"ExecStartEx", []exec{{c.Args[0], c.Args, []string{"no-env-expand"}}}},
+		{"WorkingDirectory", c.Dir},
+		{"Environment", c.Env},
+		{"StandardOutputFileDescriptor", pipe},
+		{"StandardErrorFileDescriptor", pipe},
+		{"TimeoutStartUSec", usec(c.Timeout + discardLimit)}, // should we be gone by then
+		{"TimeoutStopUSec", usec(killAfter)},
+		{"KillMode", "control-group"},
+		{"User", c.As.User}, // empty is systemd's default, and so with the next
+		{"Group", c.As.Group},
+		{"SupplementaryGroups", c.As.Groups},
+		{"DynamicUser", c.As.Dynamic},
+		{"NoNewPrivileges", true},
+		{"PrivateTmp", true},
+		{"ProtectControlGroups", true},
+		{"ProtectKernelModules", true},
+		{"ProtectKernelTunables", true},
+		{"ProtectSystem", "full"},
+		{"RestrictSUIDSGID", true},
+	} {
+		all = append(all, sdbus.Property{Name: p.name, Value: dbus.MakeVariant(p.value)})
 	}
-	if c.Group != "" {
-		set = append(set, property("Group", c.Group))
-	}
-	if len(c.Groups) > 0 {
-		set = append(set, property("SupplementaryGroups", c.Groups))
-	}
-	if c.Dynamic {
-		set = append(set, property("DynamicUser", true))
-	}
-	return set
-}
-
-func property(name string, value any) sdbus.Property {
-	return sdbus.Property{Name: name, Value: dbus.MakeVariant(value)}
+	return all
 }
 
 func usec(d time.Duration) uint64 { return uint64(max(d, 0).Microseconds()) } //nolint:gosec // not negative

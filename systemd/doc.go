@@ -8,6 +8,9 @@
 // an id, so that a unit that crashed and was started again is told from one
 // that never stopped.
 //
-// The package never runs systemctl, never enables or writes a unit, and never
-// reads unit files: what it says about a unit is what PID 1 says.
+// A command of somebody else's is run in a transient unit: one that is made for
+// it, with the user and the limits it shall have, and gone when it has ended.
+//
+// The package never runs systemctl, never enables or writes a unit file, and
+// never reads any: what it says about a unit is what PID 1 says.
 package systemd

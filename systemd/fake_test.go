@@ -25,21 +25,23 @@ const (
 // them before the call that they are for.
 type fakeSystemd struct {
 	mu    sync.Mutex
-	units map[string]*fakeUnit // what systemd has loaded or can load
-	own   string               // the unit this process is in; "" = none
-	jobs  []sdbus.JobStatus    // queued by others
-	times map[string]uint64    // the manager's own time stamps, in microseconds
-	busy  bool                 // ListJobs fails
+	units map[string]*fakeUnit           // what systemd has loaded or can load
+	own   string                         // the unit this process is in; "" = none
+	jobs  []sdbus.JobStatus              // queued by others
+	times map[string]uint64              // the manager's own time stamps, in microseconds
+	busy  bool                           // ListJobs fails
+	made  func(map[string]any) *fakeUnit // becomes of a transient unit with these properties
 	calls []string
 	conns []*dbus.Conn
 }
 
 type fakeUnit struct {
-	props   map[string]any // org.freedesktop.systemd1.Unit
-	service map[string]any // org.freedesktop.systemd1.Service
-	result  string         // of every job; "" = it never ends
-	dormant bool           // on disk, but not loaded until a job needs it
-	started func()         // runs before a start job is removed
+	props    map[string]any // org.freedesktop.systemd1.Unit
+	service  map[string]any // org.freedesktop.systemd1.Service
+	result   string         // of every job; "" = it never ends
+	dormant  bool           // on disk, but not loaded until a job needs it
+	fleeting bool           // made for one start: gone when it has stopped
+	started  func()         // runs before a start job is removed
 }
 
 func newUnit(result string, after ...string) *fakeUnit {
@@ -87,14 +89,14 @@ func (f *fakeSystemd) dial(ctx context.Context) (*dbus.Conn, error) {
 	if err := client.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
 		return nil, err
 	}
-	return client, f.serve(serverEnd)
+	server, err := dbus.NewConn(serverEnd)
+	if err != nil {
+		return nil, err
+	}
+	return client, f.serve(server)
 }
 
-func (f *fakeSystemd) serve(end io.ReadWriteCloser) error {
-	server, err := dbus.NewConn(end)
-	if err != nil {
-		return err
-	}
+func (f *fakeSystemd) serve(server *dbus.Conn) error {
 	if err := server.Export(&managerObject{f}, managerPath, managerName); err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func (f *fakeSystemd) serve(end io.ReadWriteCloser) error {
 }
 
 func handshake(conn io.ReadWriter) error {
-	answers := []string{"REJECTED EXTERNAL", "OK 00000000000000000000000000000000"}
+	answers := []string{"REJECTED EXTERNAL", "OK 00000000000000000000000000000000", "AGREE_UNIX_FD"}
 	// One byte at a time: what follows BEGIN belongs to the other end.
 	in := bufio.NewReaderSize(oneByte{conn}, 16)
 	for {
@@ -173,11 +175,30 @@ func (o *managerObject) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Erro
 	return o.f.job("stop", unit, mode)
 }
 
+func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus.Property, _ []sdbus.PropertyCollection) (dbus.ObjectPath, *dbus.Error) {
+	values := map[string]any{}
+	for _, p := range properties {
+		values[p.Name] = p.Value.Value()
+	}
+	o.f.mu.Lock()
+	if o.f.units[unit] != nil {
+		o.f.mu.Unlock()
+		return "", dbus.NewError("org.freedesktop.systemd1.UnitExists", []any{"Unit " + unit + " was already loaded."})
+	}
+	o.f.units[unit] = o.f.made(values)
+	o.f.mu.Unlock()
+	return o.f.job("start", unit, mode)
+}
+
 func (o *managerObject) ResetFailedUnit(unit string) *dbus.Error {
 	o.f.mu.Lock()
 	defer o.f.mu.Unlock()
-	if u := o.f.units[unit]; u == nil || u.dormant {
+	u := o.f.units[unit]
+	if u == nil || u.dormant {
 		return noSuchUnit(unit)
+	}
+	if u.fleeting {
+		delete(o.f.units, unit)
 	}
 	o.f.calls = append(o.f.calls, "reset "+unit)
 	return nil
@@ -225,11 +246,17 @@ func (f *fakeSystemd) job(kind, unit, mode string) (dbus.ObjectPath, *dbus.Error
 		return "", noSuchUnit(unit)
 	}
 	job := dbus.ObjectPath(fmt.Sprintf("%s/job/%d", managerPath, len(f.calls)))
-	if u.result != "" {
-		if u.started != nil {
-			u.started()
-		}
-		f.emitRemoved(job, unit, u.result)
+	result := u.result
+	if u.fleeting && (kind == "stop" && result != "failed" || result == "done") {
+		delete(f.units, unit)
+	}
+	if kind == "stop" && u.fleeting {
+		result = "done"
+	} else if u.started != nil {
+		u.started()
+	}
+	if result != "" {
+		f.emitRemoved(job, unit, result)
 	}
 	return job, nil
 }

@@ -19,13 +19,20 @@ type JobError struct {
 	Status int32  // ExecMainStatus: exit code or signal number of the unit's main process
 }
 
-// Error reads "job for web.service: failed (exit-code, status 1)".
+// exitNames are the exit codes by which systemd tells why it could not run a
+// program (systemd.exec(5)).
+var exitNames = map[int32]string{200: "/CHDIR", 203: "/EXEC", 216: "/GROUP", 217: "/USER", 226: "/NAMESPACE"}
+
+// Error reads "job for web.service: failed (exit-code, status 217/USER)".
 func (e *JobError) Error() string {
 	text := fmt.Sprintf("job for %s: %s", e.Unit, e.Result)
 	if e.Cause == "" || e.Cause == "success" {
 		return text
 	}
-	return fmt.Sprintf("%s (%s, status %d)", text, e.Cause, e.Status)
+	if e.Cause != "exit-code" {
+		return fmt.Sprintf("%s (%s, status %d)", text, e.Cause, e.Status)
+	}
+	return fmt.Sprintf("%s (%s, status %d%s)", text, e.Cause, e.Status, exitNames[e.Status])
 }
 
 // Restart starts a unit, stopping it first where it runs, and returns when

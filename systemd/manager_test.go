@@ -81,7 +81,7 @@ func TestRestartFails(t *testing.T) {
 			if want := (JobError{"web.service", result, "exit-code", 203}); !ok || *failure != want {
 				t.Fatalf("Restart = %v, want %+v", err, want)
 			}
-			if want := "job for web.service: " + result + " (exit-code, status 203)"; err.Error() != want {
+			if want := "job for web.service: " + result + " (exit-code, status 203/EXEC)"; err.Error() != want {
 				t.Errorf("error %q, want %q", err, want)
 			}
 		})

@@ -30,6 +30,7 @@ func checks() []check {
 		{"unit", unitIsOurs},
 		{"order", unitNeedNotWait},
 		{"boot-unit", bootIsEnabled},
+		{"hook-user", hooksHaveAUser},
 		{"group", groupIsKnown},
 		{"hook", hookOutlastsBoot},
 		{"heartbeat", heartbeatIsAllowed},

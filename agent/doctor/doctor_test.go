@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/user"
 	"slices"
 	"strings"
 	"testing"
@@ -186,6 +187,12 @@ func TestFindings(t *testing.T) {
 		{"order not known", func(w *world) { w.unitErr = errAway }, "order", Warn, "not checked"},
 		{"no boot unit", func(w *world) { w.bootErr = systemd.ErrNoUnit }, "boot-unit", Warn, "does not run by itself"},
 		{"boot unit not enabled", func(w *world) { w.boot.Enabled = "disabled" }, "boot-unit", Warn, "is disabled"},
+
+		{"hooks", func(*world) {}, "hook-user", OK, "the hooks of 1.4.2 run as web"},
+		{"one hook", func(w *world) { w.manifest.Hooks = artifacts.Hooks{PreStop: []string{"bin/drain"}} }, "hook-user", OK, "run as web"},
+		{"hooks of nobody", func(w *world) { w.hookUserErr = user.UnknownUserError("web") }, "hook-user", Warn, "run as web, who is not in /etc/passwd"},
+		{"hooks of whom?", func(w *world) { w.hookUserErr = errors.New("nobody says whom it runs as") }, "hook-user", Fail, "cannot be run: nobody says"},
+		{"hooks without the unit", func(w *world) { w.hookUserErr = systemd.ErrNoUnit }, "hook-user", Warn, "not checked: no such unit"},
 
 		{"group denied", func(w *world) { w.group, w.groupOf = "", errDenied }, "group", Fail, "cannot be asked"},
 		{"group denied, but named", func(w *world) { w.group, w.groupOf, w.settings = "", errDenied, "lifecycle.group = \"web\"\n" }, "group", Warn, "DescribeAutoScalingInstances is refused"},

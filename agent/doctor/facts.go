@@ -43,6 +43,8 @@ type facts struct {
 	before  fact[*Tree]
 	healthy fact[struct{}]
 
+	hookUser fact[string]
+
 	unit    fact[systemd.State]
 	boot    fact[systemd.State]
 	order   fact[string]
@@ -120,6 +122,7 @@ func (m Machine) gather(ctx context.Context) *facts {
 		func() { f.current = local(ctx, m.Disk.Current) },
 		func() { f.before = local(ctx, m.Disk.Previous) },
 		func() { f.healthy = ask0(ctx, m.App.Probe) },
+		func() { f.hookUser = ask(ctx, m.App.HookUser) },
 		func() { f.askSystemd(ctx) },
 		func() { f.askInstance(ctx); f.askCloud(ctx) },
 	)

@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"io/fs"
+	"os/user"
 
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
@@ -113,4 +114,27 @@ func bootIsEnabled(f *facts) []Finding {
 		return warning("systemctl enable "+bootUnit, "%s is %s: koboshi does not run at the next start", bootUnit, f.boot.value.Enabled)
 	}
 	return fine("%s is enabled", bootUnit)
+}
+
+// hooksHaveAUser tells whom the hooks of the release that the channel names
+// will run as. One without hooks needs nobody.
+func hooksHaveAUser(f *facts) []Finding {
+	if f.manifest.err != nil {
+		return nil // the release's own check tells
+	}
+	hooks, version := f.manifest.value.Manifest().Hooks, f.pointer.value.Pointer().Version
+	if len(hooks.PreStart)+len(hooks.PostStart)+len(hooks.PreStop) == 0 {
+		return nil
+	}
+	name, err := f.hookUser.value, f.hookUser.err
+	_, stranger := errors.AsType[user.UnknownUserError](err)
+	switch {
+	case errors.Is(err, systemd.ErrNotBooted), errors.Is(err, systemd.ErrNoUnit):
+		return unknown(err) // the unit's own check tells what to do
+	case stranger:
+		return warning("make the user while the image is made, or correct hooks.user", "the hooks of %s run as %s, who is not in /etc/passwd", version, name)
+	case err != nil:
+		return failure("set hooks.user", "the hooks of %s cannot be run: %v", version, err)
+	}
+	return fine("the hooks of %s run as %s", version, name)
 }

@@ -72,9 +72,11 @@ type disk interface {
 	CheckSpace(artifacts.Artifact) error
 }
 
-// app is asked once whether it is healthy.
+// app is asked once whether it is healthy, and whom its hooks would run as. A
+// user who is not known here is a user.UnknownUserError.
 type app interface {
 	Probe(context.Context) error
+	HookUser(context.Context) (name string, err error)
 }
 
 // units is systemd. OrderedAfter is the unit through which the first one waits

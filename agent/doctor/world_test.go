@@ -43,6 +43,8 @@ type world struct {
 	spaceErr    error
 	sick        error
 
+	hookUser         string
+	hookUserErr      error
 	unit, boot       systemd.State
 	unitErr, bootErr error
 	through          string // with the state of
@@ -81,7 +83,7 @@ func newWorld(t *testing.T) *world {
 		t: t, agent: "0.1.0", arch: "amd64",
 		keys: []artifacts.PrivateKey{key}, signers: []artifacts.PrivateKey{key},
 		pointer: artifacts.Pointer{Schema: 1, App: "web", Channel: "stable", Sequence: 7, Version: "1.4.2", Issued: now.Add(-time.Hour)},
-		manifest: artifacts.Manifest{Schema: 1, App: "web", Version: "1.4.2", Created: now.Add(-2 * time.Hour), Artifacts: []artifacts.Artifact{{
+		manifest: artifacts.Manifest{Schema: 1, App: "web", Version: "1.4.2", Created: now.Add(-2 * time.Hour), Hooks: artifacts.Hooks{PreStart: []string{"bin/migrate"}}, Artifacts: []artifacts.Artifact{{
 			OS: "linux", Arch: "amd64", Format: artifacts.TarZst, Size: 10, SHA256: sum, UnpackedBytes: 1000, Entries: 12,
 			Key: artifacts.ArtifactKey("web", "1.4.2", "linux", "amd64", sum, artifacts.TarZst),
 		}}},
@@ -89,9 +91,10 @@ func newWorld(t *testing.T) *world {
 		tags:        map[string]string{},
 		credentials: Credentials{From: "EC2RoleProvider", Expires: now.Add(6 * time.Hour)},
 		group:       "web", timeout: 5 * time.Minute, beatErr: asg.ErrNoAction,
-		unit: systemd.State{Active: "active", Sub: "running", Enabled: "disabled"},
-		boot: systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
-		lost: map[string]error{},
+		hookUser: "web",
+		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled"},
+		boot:     systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
+		lost:     map[string]error{},
 	}
 	w.previous = &Tree{Version: "1.4.1"}
 	w.current = &Tree{Version: "1.4.2", HealthyOn: func(id string) bool { return id == me }}
@@ -139,8 +142,11 @@ func (w *world) State() (status.State, error)        { return w.state, w.stateEr
 func (w *world) Previous() (*Tree, error)            { return w.previous, w.previousErr }
 func (w *world) CheckSpace(artifacts.Artifact) error { return w.spaceErr }
 func (w *world) Probe(context.Context) error         { return w.sick }
-func (w *world) Ahead() (time.Duration, bool)        { return w.ahead, !w.timeless }
-func (w *world) List(context.Context) error          { return w.lost[""] }
+func (w *world) HookUser(context.Context) (string, error) {
+	return w.hookUser, w.hookUserErr
+}
+func (w *world) Ahead() (time.Duration, bool) { return w.ahead, !w.timeless }
+func (w *world) List(context.Context) error   { return w.lost[""] }
 
 // Current is the release that the channel names, unless a test put another.
 func (w *world) Current() (*Tree, error) {

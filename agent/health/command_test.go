@@ -138,6 +138,33 @@ func TestRunLeavesNothing(t *testing.T) {
 	}
 }
 
+// Output takes it all as it comes, and an error then has none of it.
+func TestRunWithOutput(t *testing.T) {
+	var output strings.Builder
+	c := shell("/", "yes flood | head -c 300000; echo the end >&2; exit 3")
+	c.Output = &output
+	_, err := Run(t.Context(), c)
+	checkError(t, err, "run /bin/sh: exit status 3")
+	if text := output.String(); len(text) != 300000+len("the end\n") || !strings.HasSuffix(text, "flood\nthe end\n") {
+		t.Errorf("output of %d bytes that ends in %q", len(text), text[max(0, len(text)-20):])
+	}
+}
+
+// At the deadline the children of the command's children end, too, although
+// they hold the output open.
+func TestRunWithOutputKillsTheWholeGroup(t *testing.T) {
+	dir := t.TempDir()
+	ended := allEnded(fifo(t, dir, "alive"), func() {})
+	var output strings.Builder
+	c := shell(dir, "exec 3>alive; echo waiting; (sh -c 'sleep 1000 & wait' & wait)")
+	c.Output, c.Timeout = &output, 100*time.Millisecond
+	_, err := Run(t.Context(), c)
+	checkError(t, err, "run /bin/sh: no end within 100ms")
+	if err := <-ended; err != nil || output.String() != "waiting\n" {
+		t.Errorf("output %q, %v", output.String(), err)
+	}
+}
+
 // What a restart command started stays, and so does its output.
 func TestRunWithLogLeavesTheDaemon(t *testing.T) {
 	dir := t.TempDir()

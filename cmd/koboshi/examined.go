@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -96,6 +98,27 @@ func (a appHere) Probe(ctx context.Context) error {
 	gate.Timeout, gate.Bake = 0, 0
 	_, err := gate.WaitSince(ctx, time.Time{})
 	return err
+}
+
+// HookUser is whom a hook would run as, by name. Those of DynamicUser= come and
+// go.
+func (a appHere) HookUser(ctx context.Context) (string, error) {
+	if a.config.Service.Unit == "" {
+		_, _, err := hookUser(a.config)
+		return cmp.Or(a.config.Hooks.User, "koboshi itself"), err
+	}
+	manager, err := systemd.Connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer manager.Close()
+	as, err := hookCredentials(ctx, a.config, manager)
+	if err != nil || as.Dynamic {
+		return as.User, err
+	}
+	name := cmp.Or(as.User, "root")
+	_, err = user.Lookup(name)
+	return name, err
 }
 
 // override is what the current release says of its own health; nothing where

@@ -20,23 +20,16 @@ import (
 // errNoHookUser keeps a hook from running as root where the app may not.
 var errNoHookUser = hinted{errors.New("nobody says whom it runs as"), "set hooks.user in the configuration"}
 
-// RunHook runs a hook in a unit of its own, as hooks.user or as the app's unit
-// does. What the release's own unit file says is not known before it is linked.
+// RunHook runs a hook in a unit of its own.
 func (s unitService) RunHook(ctx context.Context, h agent.Hook) error {
 	manager, err := systemd.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer manager.Close()
-	as := systemd.Credentials{User: s.config.Hooks.User}
-	switch {
-	case as.User != "":
-	case s.config.Service.UnitFile != "":
-		return errNoHookUser
-	default:
-		if as, err = manager.Credentials(ctx, s.config.Service.Unit); err != nil {
-			return err
-		}
+	as, err := hookCredentials(ctx, s.config, manager)
+	if err != nil {
+		return err
 	}
 	out := &hookOutput{tell: s.ui.hookLine(h)}
 	return out.explain(manager.Run(ctx, systemd.Command{
@@ -49,6 +42,18 @@ func (s unitService) RunHook(ctx context.Context, h agent.Hook) error {
 		Timeout:     time.Duration(s.config.Hooks.Timeout),
 		Output:      out,
 	}))
+}
+
+// hookCredentials are those of hooks.user, or of the app's unit. What a unit
+// that comes with the release says is not known before it is linked.
+func hookCredentials(ctx context.Context, cfg *config.Config, manager *systemd.Manager) (systemd.Credentials, error) {
+	switch {
+	case cfg.Hooks.User != "":
+		return systemd.Credentials{User: cfg.Hooks.User}, nil
+	case cfg.Service.UnitFile != "":
+		return systemd.Credentials{}, errNoHookUser
+	}
+	return manager.Credentials(ctx, cfg.Service.Unit)
 }
 
 // RunHook runs a hook in a process group of its own.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"koboshi/agent/status"
 )
 
@@ -20,16 +22,20 @@ echo "AWS at [$AWS_ENDPOINT_URL]"
 touch /etc/hook && echo "wrote to /etc"
 echo "$1 of $KOBOSHI_VERSION in $PWD says '$2'"
 if [ -e "no-$1" ]; then echo "it cannot be"; exit 3; fi
+if [ -e hang ] && mkdir /dev/shm/begun; then sleep 1000 & sleep 1000; fi
 `
 
-// hooked publishes a release whose hooks tell of themselves. fails names the
-// one that does, "" = none.
-func (l *lab) hooked(version, fails string) {
+// hooked publishes a release whose hooks tell of themselves, and as its files
+// say: no-pre_start fails that hook, and hang makes the machine's first hook
+// last.
+func (l *lab) hooked(version string, files ...string) {
 	l.Helper()
 	tree := filepath.Join(l.dir, version)
 	must(l.T, built.tree(tree, version))
 	must(l.T, os.WriteFile(filepath.Join(tree, "hook"), []byte(hookScript), 0o755))
-	must(l.T, os.WriteFile(filepath.Join(tree, "no-"+fails), nil, 0o644))
+	for _, name := range files {
+		must(l.T, os.WriteFile(filepath.Join(tree, name), nil, 0o644))
+	}
 	args := []string{"publish", "--source", "s3://releases/apps", "--app", "web", "--version", version, "--key", built.path("release.key")}
 	for _, name := range []string{"pre_start", "post_start", "pre_stop"} {
 		args = append(args, "--hook", name+"=hook "+name+" $PATH%n")
@@ -53,7 +59,7 @@ func (l *lab) says(lines ...string) {
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	l, _ := scenario{
-		prepare: func(l *lab) { l.hooked("3.0.0", "") },
+		prepare: func(l *lab) { l.hooked("3.0.0") },
 		channel: "3.0.0",
 		want:    inService(status.Fresh, "3.0.0"),
 	}.run(t)
@@ -78,8 +84,8 @@ func TestHooks(t *testing.T) {
 func TestHookFailsOnALiveMachine(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard())
-	l.hooked("3.0.0", "")
-	l.hooked("4.0.0", "post_start")
+	l.hooked("3.0.0")
+	l.hooked("4.0.0", "no-post_start")
 	l.promote("3.0.0")
 	l.launch("")
 	inService(status.Fresh, "3.0.0").check(l, l.start("reboot").wait(rebooted))
@@ -95,10 +101,60 @@ func TestHookFailsOnALiveMachine(t *testing.T) {
 // A hook that fails at launch abandons the instance.
 func TestHookFailsAtLaunch(t *testing.T) {
 	t.Parallel()
-	scenario{
+	l, _ := scenario{
 		image:   files{dropIn: "[hooks]\nuser = \"bin\"\n"},
-		prepare: func(l *lab) { l.hooked("5.0.0", "pre_start") },
+		prepare: func(l *lab) { l.hooked("5.0.0", "no-pre_start") },
 		channel: "5.0.0",
 		want:    abandoned("19", "", "failed hook pre_start of 5.0.0: job for koboshi-web-hook.service: failed (exit-code, status 3): it cannot be"),
 	}.run(t)
+	l.says("pre_start: uid=2(bin) gid=2(bin) groups=2(bin)")
+}
+
+// A user that comes and goes with the app's unit is the hooks' user, too.
+func TestHooksOfADynamicUser(t *testing.T) {
+	t.Parallel()
+	l, _ := scenario{
+		image:   files{webUnit: strings.Replace(webService, "User=daemon", "DynamicUser=yes", 1)},
+		prepare: func(l *lab) { l.hooked("3.0.0") },
+		channel: "3.0.0",
+		want:    inService(status.Fresh, "3.0.0"),
+	}.run(t)
+	if hooks := strings.Count(l.said(), "uid=6"); hooks != 2 { // from 61184 on: systemd.exec(5)
+		t.Errorf("%d hooks ran as the unit's own user, want 2", hooks)
+	}
+}
+
+// An agent that is told to end takes its hook with it.
+func TestHookInterrupted(t *testing.T) {
+	t.Parallel()
+	l := hookOutlived(t, unix.SIGTERM)
+	if stopped := "Stopped koboshi-web-hook.service"; !strings.Contains(l.journal("-u", "koboshi-web-hook.service"), stopped) {
+		t.Errorf("the journal does not say %q", stopped)
+	}
+}
+
+// An agent that is killed cannot; the next one does.
+func TestHookOfAKilledAgent(t *testing.T) {
+	t.Parallel()
+	hookOutlived(t, unix.SIGKILL)
+}
+
+// hookOutlived ends the agent while a hook runs; systemd starts it again, and
+// it runs the hook again.
+func hookOutlived(t *testing.T, signal unix.Signal) *lab {
+	t.Helper()
+	l, got := scenario{
+		prepare: func(l *lab) { l.hooked("3.0.0", "hang") },
+		channel: "3.0.0",
+		meanwhile: func(c *container) {
+			c.until(settleLimit, "the hook runs", func() bool { return strings.Contains(c.said(), "pre_start: pre_start of 3.0.0") })
+			c.kill("koboshi-boot.service", signal)
+		},
+		want: inService(status.Current, "3.0.0"), // the first agent has installed it
+	}.run(t)
+	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
+	if ran := strings.Count(l.said(), "pre_start: pre_start of 3.0.0"); ran != 2 {
+		t.Errorf("the hook ran %d times, want 2", ran)
+	}
+	return l
 }
