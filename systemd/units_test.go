@@ -36,6 +36,15 @@ func TestBootRestartsOnlyWhatWasNotReported(t *testing.T) {
 	}
 }
 
+// Proxies and endpoints reach the agent by a file that need not be there.
+func TestEnvironment(t *testing.T) {
+	for _, name := range []string{"koboshi-boot.service", "koboshi-watch.service"} {
+		if got := settings(t, name)["EnvironmentFile"]; !slices.Equal(got, []string{"-/etc/koboshi/environment"}) {
+			t.Errorf("%s: EnvironmentFile=%v", name, got)
+		}
+	}
+}
+
 // cloud-final.service and multi-user.target would close an ordering cycle.
 func TestBootOrder(t *testing.T) {
 	unit := settings(t, "koboshi-boot.service")

@@ -20,18 +20,21 @@ func sourcesAnswer(f *facts) []Finding {
 	key := artifacts.PointerKey(f.config.Channel)
 	var out []Finding
 	for _, s := range f.sources {
-		err := s.pointer.err
+		err, where := s.pointer.err, s.name
+		if s.way != "" {
+			where += " (" + s.way + ")"
+		}
 		switch {
 		case err == nil:
-			out = append(out, fine("%s: %s is readable", s.name, key)...)
+			out = append(out, fine("%s: %s is readable", where, key)...)
 		case errors.Is(err, artifacts.ErrNotFound):
-			out = append(out, failure("koboshi promote makes it; koboshi releases lists what is published", "%s: there is no %s", s.name, key)...)
+			out = append(out, failure("koboshi promote makes it; koboshi releases lists what is published", "%s: there is no %s", where, key)...)
 		case errors.Is(err, artifacts.ErrDenied):
-			out = append(out, failure("allow s3:GetObject on the app's prefix; koboshi iam-policy prints what is needed", "%s: %v", s.name, err)...)
+			out = append(out, failure("allow s3:GetObject on the app's prefix; koboshi iam-policy prints what is needed", "%s: %v", where, err)...)
 		case errors.Is(err, instance.ErrNoCredentials):
 			out = append(out, unknown(err)...)
 		default:
-			out = append(out, failure("look at what lies between: route, VPC endpoint, proxy, DNS", "%s: %v", s.name, err)...)
+			out = append(out, failure("look at what lies between: route, VPC endpoint, proxy, DNS", "%s: %v", where, err)...)
 		}
 	}
 	return out

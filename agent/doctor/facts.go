@@ -67,6 +67,7 @@ type facts struct {
 
 type sourceFacts struct {
 	name    string
+	way     string
 	pointer fact[[]byte]
 	list    fact[struct{}]
 }
@@ -198,7 +199,7 @@ func (f *facts) askSources(ctx context.Context, sources []Source) {
 	var asking []func()
 	for i, s := range sources {
 		found := &f.sources[i]
-		found.name = s.Name
+		found.name, found.way = s.Name, s.Way
 		asking = append(asking,
 			func() {
 				found.pointer = read(ctx, s, artifacts.PointerKey(f.config.Channel), artifacts.MaxPointerBytes)

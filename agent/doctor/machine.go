@@ -42,6 +42,7 @@ type Cloud struct {
 // Source is one of the places that releases come from.
 type Source struct {
 	Name      string // as it is configured
+	Way       string // how it is asked, such as "at https://…, by the proxy …"; "" = as usual
 	Documents documents
 }
 

@@ -183,7 +183,7 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		if err != nil {
 			return cloud, fmt.Errorf("source: %w", err)
 		}
-		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Documents: documents{source}})
+		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Documents: documents{source}})
 	}
 	cloud.Account, cloud.Clock = account{settings.Credentials}, watched
 	cloud.Hooks = refusals{asg.New(settings)}

@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 			"calls":     calls,
 			"flip":      flip,
 			"replicate": replicate,
+			"proxy":     proxy,
+			"proxied":   proxied,
 			"serves":    serves,
 			"configure": configure,
 			"masked":    masked,
@@ -59,7 +61,8 @@ type world struct {
 	aws      *awstest.Server
 	instance *awstest.Instance
 	dir      string
-	addr     string // of the app
+	addr     string     // of the app
+	proxy    *forwarder // where the script has one
 }
 
 func setUp(env *testscript.Env) error {

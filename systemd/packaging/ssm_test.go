@@ -67,6 +67,24 @@ func TestSyncDocumentRuns(t *testing.T) {
 }
 
 // What SSM lets through for a version is what is one.
+// Proxies and endpoints are where the unit has them from.
+func TestSyncDocumentReadsTheEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"koboshi":     "#!/bin/sh\nprintf '[%s]' \"$HTTPS_PROXY\" \"$AWS_USE_FIPS_ENDPOINT\"\n",
+		"environment": "# a comment\nHTTPS_PROXY=http://proxy.internal:3128\nAWS_USE_FIPS_ENDPOINT=true\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script(t, map[string]string{"config": filepath.Join(dir, "koboshi.toml")}))
+	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin"}
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "[http://proxy.internal:3128][true]" {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
 func TestSyncDocumentRefuses(t *testing.T) {
 	version := regexp.MustCompile(parameter(t, "version", "allowedPattern"))
 	for _, v := range []string{"1.4.2", "a", "A+b-c_d.e", "-1", ".1", "1 2", "1;id", "1'", "$(id)", "1\n2", strings.Repeat("1", 64), strings.Repeat("1", 65)} {
