@@ -264,13 +264,35 @@ func listing(findings []Finding, check string) string {
 	return strings.Join(lines, "\n")
 }
 
+// How a source is asked is said where that is not the usual way, be it well or
+// not.
+func TestWayToASource(t *testing.T) {
+	for name, lost := range map[string]error{"ok": nil, "away": errAway, "denied": errDenied, "missing": artifacts.ErrNotFound} {
+		w := newWorld(t)
+		if lost != nil {
+			w.lost["channels/stable.json"] = lost
+		}
+		m := w.machine()
+		m.Connect = func(ctx context.Context, who instance.Identity) (Cloud, error) {
+			cloud, err := w.connect(ctx, who)
+			cloud.Sources[0].Way = "by the proxy p:1"
+			return cloud, err
+		}
+		for _, f := range m.Examine(t.Context()) {
+			if f.Check == "source" && !strings.HasPrefix(f.Text, "s3://acme/apps (by the proxy p:1): ") {
+				t.Errorf("%s: %s", name, f.Text)
+			}
+		}
+	}
+}
+
 // The second source counts where the first one has nothing to believe.
 func TestFirstSourceThatIsBelieved(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	m := w.machine()
 	m.Connect = func(ctx context.Context, who instance.Identity) (Cloud, error) {
 		cloud, err := w.connect(ctx, who)
-		cloud.Sources = []Source{{"s3://away/apps", other}, cloud.Sources[0]}
+		cloud.Sources = []Source{{Name: "s3://away/apps", Documents: other}, cloud.Sources[0]}
 		return cloud, err
 	}
 	findings := m.Examine(t.Context())
@@ -321,7 +343,7 @@ func TestEndsWhateverHangs(t *testing.T) {
 		m := w.machine()
 		m.Disk, m.App, m.Metadata = s, s, s
 		m.Connect = func(context.Context, instance.Identity) (Cloud, error) {
-			return Cloud{Sources: []Source{{"s3://acme/apps", s}}, Account: w, Hooks: w, Clock: w}, nil
+			return Cloud{Sources: []Source{{Name: "s3://acme/apps", Documents: s}}, Account: w, Hooks: w, Clock: w}, nil
 		}
 		began := time.Now()
 		findings := m.Examine(t.Context())

@@ -134,7 +134,7 @@ tcp = "127.0.0.1:8080"
 }
 
 func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
-	return Cloud{Sources: []Source{{"s3://acme/apps", w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
+	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Documents: w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
 }
 
 func (w *world) Report() (status.Report, error)      { return w.report, w.reportErr }
