@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/smithy-go"
 )
@@ -57,19 +56,12 @@ func New(cfg aws.Config) *Client {
 	return &Client{api: autoscaling.NewFromConfig(cfg)}
 }
 
-// persistent returns a client with the same retryer, its pace and its budget,
-// but no limit of attempts other than the context's end.
-func (c *Client) persistent() *Client {
-	return &Client{api: c.api, options: []func(*autoscaling.Options){func(o *autoscaling.Options) {
-		o.Retryer = retry.AddWithMaxAttempts(o.Retryer, 0)
-	}}}
-}
-
 // Group returns the Auto Scaling group of an instance and its current lifecycle
 // state (Pending:Wait, InService, Warmed:Stopped…). Both are "" where it is in none.
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html
 func (c *Client) Group(ctx context.Context, instance string) (group, state string, err error) {
+	c = c.paced(instance)
 	out, err := c.api.DescribeAutoScalingInstances(ctx, &autoscaling.DescribeAutoScalingInstancesInput{
 		InstanceIds: []string{instance},
 	}, c.options...)

@@ -31,8 +31,9 @@ type Outcome struct {
 // Complete tells the hook the result. While the action has not begun (the
 // instance is on its way into the hook) it tries again, after 2 s and then
 // ever less often, until ctx ends; so it does, within the retryer's budget,
-// while the service throttles or fails. An action that is over, and a hook that
-// does not exist, are no errors.
+// while the service throttles or fails: after 5 s, 20 s, 80 s and then every two
+// minutes at most, or after a fraction of a second first where it only failed.
+// An action that is over, and a hook that does not exist, are no errors.
 //
 // It is the last call of a sequence and must outlive what stopped that: give it
 // context.WithTimeout(context.WithoutCancel(ctx), …).
@@ -42,7 +43,7 @@ func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcom
 	if err := hook.check(); err != nil {
 		return Outcome{}, fmt.Errorf("complete lifecycle action: %w", err)
 	}
-	c = c.persistent()
+	c = c.paced(hook.Instance).attempts(0)
 	look := look{client: c, hook: hook}
 	for round := 0; ; round++ {
 		err := c.complete(ctx, hook, result)
@@ -130,5 +131,5 @@ func entering(state, transition string) bool {
 // up to a quarter more.
 func againAfter(instance string, round int) time.Duration {
 	pause := 2 * time.Second << min(round, 3)
-	return pause + time.Duration(spread(instance, round)*float64(pause/4))
+	return pause + time.Duration(Share(instance, round)*float64(pause/4))
 }

@@ -7,11 +7,12 @@ import (
 )
 
 // KeepAlive keeps the hook waiting until ctx ends. After the time given (a
-// boot that is over by then costs no call) it looks up the hook's timeout,
-// sends a heartbeat, and goes on at a little less than half the timeout. A
-// heartbeat that failed is sent again well before the hook runs out. report is
-// told the number of heartbeats so far, and what went wrong, after each call
-// that mattered.
+// boot that is over by then costs no call) it looks up the hook's timeout. The
+// first heartbeat comes when a third of that has passed since KeepAlive began,
+// the others at a little less than half of it. One that failed is sent again
+// well before the hook runs out, one that was throttled less and less soon.
+// report is told the number of heartbeats so far, and what went wrong, after
+// each round.
 //
 // It returns early where there is nothing to keep: no such hook, a foreign one,
 // two refusals in a row, or AWS's limit for a wait, the lesser of 48 h and 100
@@ -21,7 +22,7 @@ func (c *Client) KeepAlive(ctx context.Context, hook Hook, after time.Duration, 
 		report(0, err)
 		return
 	}
-	pulse := pulse{client: c, hook: hook, begun: time.Now()}
+	pulse := pulse{client: c.attempts(1), hook: hook, begun: time.Now()}
 	for wait := after; sleep(ctx, wait) == nil; wait = pulse.next() {
 		err := pulse.beat(ctx)
 		if ctx.Err() != nil {
@@ -34,7 +35,8 @@ func (c *Client) KeepAlive(ctx context.Context, hook Hook, after time.Duration, 
 	}
 }
 
-// pulse is the state of one KeepAlive.
+// pulse is the state of one KeepAlive. It is the retry layer of its calls: when
+// one is worth repeating depends on the hook's timeout.
 type pulse struct {
 	client  *Client
 	hook    Hook
@@ -42,31 +44,51 @@ type pulse struct {
 	timeout time.Duration // 0 until it is known
 	sent    int           // heartbeats that were taken
 	tries   int
-	missed  int  // refusals in a row
-	failed  bool // the last try, other than by a refusal
+	missed  int   // refusals in a row
+	held    int   // throttled rounds in a row
+	failed  error // the last round, other than by a refusal
 }
 
-// beat sends one heartbeat. It asks for the timeout first where that is not
-// known, and does without where it cannot be had.
+// beat is one round. It asks for the timeout first where that is not known, and
+// does without where it cannot be had; but what is throttled ends the round: the
+// heartbeat would be as well.
 func (p *pulse) beat(ctx context.Context) error {
-	var unknown error
-	if p.timeout == 0 {
-		p.timeout, unknown = p.client.HeartbeatTimeout(ctx, p.hook.Group, p.hook.Name)
+	unknown := p.learn(ctx)
+	if errors.Is(unknown, ErrNoHook) || throttled(unknown) {
+		return p.judge(unknown)
 	}
-	if errors.Is(unknown, ErrNoHook) {
-		return unknown
+	if unknown == nil && p.sent+p.missed == 0 && time.Since(p.begun) < p.first() {
+		return p.judge(nil)
 	}
 	p.tries++
 	err := p.client.Heartbeat(ctx, p.hook)
-	p.failed = err != nil && !errors.Is(err, ErrNoAction)
+	if err == nil {
+		p.sent++
+	}
+	return errors.Join(unknown, p.judge(err))
+}
+
+func (p *pulse) learn(ctx context.Context) (err error) {
+	if p.timeout == 0 {
+		p.timeout, err = p.client.HeartbeatTimeout(ctx, p.hook.Group, p.hook.Name)
+	}
+	return err
+}
+
+// judge counts how a round ended.
+func (p *pulse) judge(err error) error {
+	p.failed = err
 	switch {
 	case err == nil:
-		p.sent++
 		p.missed = 0
 	case errors.Is(err, ErrNoAction):
 		p.missed++
+		p.failed = nil
 	}
-	return errors.Join(unknown, err)
+	if p.held++; !throttled(err) {
+		p.held = 0
+	}
+	return err
 }
 
 // over reports whether further heartbeats are of no use.
@@ -81,12 +103,25 @@ func (p *pulse) over(err error) bool {
 // window is the hook's timeout, or the least there is while that is not known.
 func (p *pulse) window() time.Duration { return max(p.timeout, minTimeout) }
 
-// next is the time to the next try: 40 to 50 % of the timeout, or 8 to 10 %
+// first is when the first heartbeat is due, since the beginning: the wait began
+// earlier, with the instance.
+func (p *pulse) first() time.Duration {
+	return p.window()*3/10 + time.Duration(Share(p.hook.Instance, 0)*float64(p.window()/10))
+}
+
+// next is the time to the next round: 40 to 50 % of the timeout, or 8 to 10 %
 // after a failure, so that several more fit into what is left.
 func (p *pulse) next() time.Duration {
 	share := p.window() / 2
-	if p.failed {
+	switch {
+	case p.held > 0 && p.timeout == 0:
+		return pauseAfter(p.hook.Instance, p.held, p.failed)
+	case p.held > 0:
+		return min(pauseAfter(p.hook.Instance, p.held, p.failed), p.timeout/10)
+	case p.failed != nil:
 		share = p.window() / 10
+	case p.sent+p.missed == 0:
+		return p.first() - time.Since(p.begun)
 	}
-	return share - time.Duration(spread(p.hook.Instance, p.tries)*float64(share/5))
+	return share - time.Duration(Share(p.hook.Instance, p.tries)*float64(share/5))
 }

@@ -44,8 +44,8 @@ func TestKeepAliveBeatsAtAboutHalfTheTimeout(t *testing.T) {
 			s := newService(timeout)
 			r := keep(t, s, 12*timeout)
 			beats := s.times("Heartbeat")
-			if beats[0] != 12*time.Second {
-				t.Errorf("%v: first heartbeat after %v, want 12s", timeout, beats[0])
+			if due := timeout * 3 / 10; beats[0] < due || beats[0] > max(12*time.Second, timeout*4/10) {
+				t.Errorf("%v: first heartbeat after %v, want 30 to 40 %%, and 12s at least", timeout, beats[0])
 			}
 			for i, at := range beats[1:] {
 				if gap := at - beats[i]; gap <= timeout*2/5 || gap > timeout/2 {
@@ -215,9 +215,9 @@ func TestSpreadDiffersByInstanceAndRound(t *testing.T) {
 	seen := map[float64]bool{}
 	for _, instance := range []string{"i-00000001", "i-00000002", "i-00000003"} {
 		for round := range 100 {
-			f := spread(instance, round)
-			if f < 0 || f >= 1 || seen[f] || f != spread(instance, round) {
-				t.Fatalf("spread(%s, %d) = %v", instance, round, f)
+			f := Share(instance, round)
+			if f < 0 || f >= 1 || seen[f] || f != Share(instance, round) {
+				t.Fatalf("Share(%s, %d) = %v", instance, round, f)
 			}
 			seen[f] = true
 		}
