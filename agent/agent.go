@@ -36,7 +36,8 @@ type Agent struct {
 
 	Now     func() time.Time
 	Observe func(status.Event)
-	Explain func(error) *status.Error // an error as people and reports shall see it
+	Waits   func(step string, d time.Duration) // told before a step in which nothing is done for a while
+	Explain func(error) *status.Error          // an error as people and reports shall see it
 }
 
 // Cloud is what only an identified and configured machine can talk to.

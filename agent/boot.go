@@ -41,14 +41,15 @@ func (r *run) launch(ctx context.Context) outcome {
 	if _, held := r.held(); held {
 		r.warn("a hold does not count at launch")
 	}
-	hook := sync.OnceValues(func() (asg.Hook, error) { return r.awaitedHook(ctx) })
-	stopHeartbeats := r.keepAlive(ctx, hook) // which looks for the hook while the release comes
+	r.hook = sync.OnceValues(func() (asg.Hook, error) { return r.awaitedHook(ctx) })
+	stopHeartbeats := r.keepAlive(ctx) // which looks for the hook while the release comes
 	out := r.converge(ctx)
 	if out.err != nil {
 		out = r.settleLaunch(ctx, out)
 	}
+	r.takeTurn(ctx, out)
 	stopHeartbeats()
-	out = r.signal(ctx, hook, out)
+	out = r.signal(ctx, out)
 	r.prune(ctx)
 	return out
 }

@@ -23,6 +23,7 @@ func (r *run) converge(ctx context.Context) outcome {
 			break
 		}
 		r.force = false // once is enough
+		r.spread(ctx)
 		next, moved := r.moved(ctx, t)
 		if !moved || round == maxRounds {
 			return outcome{verdict: r.verdict()}

@@ -35,6 +35,9 @@ type run struct {
 
 	up        string // the ID of the release that is known to be up and healthy, "" = none
 	installed bool   // this run has installed a release
+
+	hook      launchHook // nil = this run has no hook to tell
+	spreadOut bool       // it has waited for its turn
 }
 
 // outcome is how a run ends. err is nil where the exit code is 0; cause is why

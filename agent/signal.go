@@ -14,14 +14,9 @@ import (
 	"koboshi/artifacts/store"
 )
 
-const (
-	// patience is how long a boot lasts before it asks what the hook's timeout
-	// is: most are over by then, and Auto Scaling's API is shared by the fleet.
-	patience = 12 * time.Second
-	// lastCall bounds the completion of the hook, which goes on when the run's
-	// own context has ended.
-	lastCall = 2 * time.Minute
-)
+// lastCall is how long the completion of the hook goes on when the run's own
+// context has ended.
+const lastCall = 2 * time.Minute
 
 // ErrLifecycle is a hook that could not be told how the launch ended.
 var ErrLifecycle = errors.New("the lifecycle hook could not be told")
@@ -62,16 +57,19 @@ func (r *run) group(ctx context.Context) (string, error) {
 }
 
 // keepAlive sends heartbeats to the hook, if there is one, for as long as the
-// launch takes. stop ends them and waits for the last one.
-func (r *run) keepAlive(ctx context.Context, hook launchHook) (stop func()) {
+// launch takes. stop ends them and waits for the last one. Before
+// lifecycle.heartbeat_after, and what the fleet spreads, nothing is asked: most
+// launches are over by then, and Auto Scaling's rate is shared.
+func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		waits, _ := hook() // who signals tells of the error
+		waits, _ := r.hook() // who signals tells of the error
 		if waits == (asg.Hook{}) {
 			return
 		}
-		r.cloud.Hooks.KeepAlive(ctx, waits, patience, func(n int, err error) {
+		after := time.Duration(r.config.Lifecycle.HeartbeatAfter + r.config.Lifecycle.Spread)
+		r.cloud.Hooks.KeepAlive(ctx, waits, after, func(n int, err error) {
 			if err == nil {
 				r.report.Lifecycle.Heartbeats = n
 			}
@@ -83,11 +81,11 @@ func (r *run) keepAlive(ctx context.Context, hook launchHook) (stop func()) {
 // signal tells systemd and the hook how the launch ended. CONTINUE lets the
 // group send requests here, ABANDON replaces the instance. An interrupted
 // launch says neither: the next boot goes on with it.
-func (r *run) signal(ctx context.Context, awaited launchHook, out outcome) outcome {
+func (r *run) signal(ctx context.Context, out outcome) outcome {
 	if out.err == nil {
 		r.ready()
 	}
-	hook, doubt := awaited()
+	hook, doubt := r.hook()
 	if doubt != nil {
 		r.warn("%v", doubt)
 	}
@@ -132,10 +130,11 @@ func (r *run) launched(out outcome, result string) outcome {
 	return out
 }
 
-// tell completes the hook. That nobody waits any more, or never did, is no
-// error: what counts is that the launch can go on.
+// tell completes the hook, for as long as the run has time and a little longer.
+// That nobody waits any more, or never did, is no error: what counts is that the
+// launch can go on.
 func (r *run) tell(ctx context.Context, hook asg.Hook, result asg.Result) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
+	ctx, cancel := outlive(ctx, lastCall)
 	defer cancel()
 	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *status.Span) error {
 		found, err := r.cloud.Hooks.Complete(ctx, hook, result)
@@ -151,6 +150,19 @@ func (r *run) tell(ctx context.Context, hook asg.Hook, result asg.Result) error 
 		}
 		return nil
 	})
+}
+
+// outlive returns a context that ends some time after ctx does.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		defer cancel()
+		select {
+		case <-time.After(by):
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // ready lets systemd start what is ordered after the boot.

@@ -85,6 +85,10 @@ type world struct {
 	wait  bool // on_failure = "wait"
 	floor int64
 
+	waits               []string
+	onWait              func()
+	spreadOver, holdFor time.Duration // lifecycle.spread and lifecycle.abandon_hold
+
 	maxRate config.Rate
 }
 
@@ -175,12 +179,20 @@ func (w *world) agent() (*agent.Agent, func()) {
 			Store: s, State: state, Run: run, Trust: trust,
 			Service: service{w}, Ready: func() error { w.ready++; return nil },
 			Now:     func() time.Time { return w.now },
+			Waits:   w.waitsFor,
 			Explain: func(err error) *status.Error { return &status.Error{Code: 99, Message: err.Error()} },
 		}, func() {
 			_ = s.Close()
 			_ = state.Close()
 			_ = run.Close()
 		}
+}
+
+func (w *world) waitsFor(step string, d time.Duration) {
+	w.waits = append(w.waits, step+" "+d.String())
+	if w.onWait != nil {
+		w.onWait()
+	}
 }
 
 func (w *world) open(name string) *os.Root {
@@ -217,10 +229,12 @@ unit = "web.service"
 tcp = "127.0.0.1:1"
 [lifecycle]
 on_failure = %q
+spread = %q
+abandon_hold = %q
 [fallback]
 when = [%s]
 max_age = %q
-`, w.floor, w.maxRate, onFailure, quoted(w.when), w.age)
+`, w.floor, w.maxRate, onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age)
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)

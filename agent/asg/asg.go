@@ -58,10 +58,11 @@ func New(cfg aws.Config) *Client {
 
 // Group returns the Auto Scaling group of an instance and its current lifecycle
 // state (Pending:Wait, InService, Warmed:Stopped…). Both are "" where it is in none.
+// What is throttled or fails is asked again, as by [Client.Complete].
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html
 func (c *Client) Group(ctx context.Context, instance string) (group, state string, err error) {
-	c = c.paced(instance)
+	c = c.paced(instance).attempts(0)
 	out, err := c.api.DescribeAutoScalingInstances(ctx, &autoscaling.DescribeAutoScalingInstancesInput{
 		InstanceIds: []string{instance},
 	}, c.options...)

@@ -71,11 +71,14 @@ type Hooks struct {
 
 // Lifecycle names the hooks of the Auto Scaling group.
 type Lifecycle struct {
-	Group         string   `toml:"group"` // "" = found out
-	LaunchHook    string   `toml:"launch_hook"`
-	TerminateHook string   `toml:"terminate_hook"`
-	Deadline      Duration `toml:"deadline"`   // of a whole boot
-	OnFailure     string   `toml:"on_failure"` // Abandon or Wait
+	Group          string   `toml:"group"` // "" = found out
+	LaunchHook     string   `toml:"launch_hook"`
+	TerminateHook  string   `toml:"terminate_hook"`
+	Deadline       Duration `toml:"deadline"`        // of a whole boot
+	HeartbeatAfter Duration `toml:"heartbeat_after"` // how long a launch lasts before it asks for the hook's timeout
+	Spread         Duration `toml:"spread"`          // CONTINUE is told after a part of this, which follows from the instance id
+	OnFailure      string   `toml:"on_failure"`      // Abandon or Wait
+	AbandonHold    Duration `toml:"abandon_hold"`    // ABANDON is told after such a part of this
 }
 
 // What Lifecycle.OnFailure may be.
@@ -111,14 +114,15 @@ type Sources []string
 
 func defaults() Config {
 	return Config{
-		Channel:   "stable",
-		Trust:     Trust{Threshold: 1},
-		Install:   Install{Keep: 3},
-		Health:    Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
-		Hooks:     Hooks{Timeout: Duration(time.Minute)},
-		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute), OnFailure: Abandon},
-		Fallback:  Fallback{When: []string{Unavailable}, MaxAge: Duration(24 * time.Hour)},
-		origins:   map[string]Origin{},
+		Channel: "stable",
+		Trust:   Trust{Threshold: 1},
+		Install: Install{Keep: 3},
+		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
+		Hooks:   Hooks{Timeout: Duration(time.Minute)},
+		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),
+			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonHold: Duration(30 * time.Second)},
+		Fallback: Fallback{When: []string{Unavailable}, MaxAge: Duration(24 * time.Hour)},
+		origins:  map[string]Origin{},
 	}
 }
 

@@ -151,8 +151,8 @@ func notInUser(r rune) bool {
 
 func (c *Config) validateLifecycle() error {
 	l := c.Lifecycle
-	if need := c.Health.Timeout + c.Health.Bake; l.Deadline <= need {
-		return c.at("lifecycle.deadline", "%s, want more than health.timeout + health.bake = %s", time.Duration(l.Deadline), time.Duration(need))
+	if need := c.Health.Timeout + c.Health.Bake + l.Spread; l.Deadline <= need {
+		return c.at("lifecycle.deadline", "%s, want more than health.timeout + health.bake + lifecycle.spread = %s", time.Duration(l.Deadline), time.Duration(need))
 	}
 	if l.OnFailure != Abandon && l.OnFailure != Wait {
 		return c.at("lifecycle.on_failure", "%q, want %q or %q", l.OnFailure, Abandon, Wait)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 
+	"koboshi/agent/asg"
 	"koboshi/agent/instance"
 	"koboshi/artifacts/s3"
 )
@@ -90,7 +90,7 @@ func newRetryer(seed string) aws.Retryer {
 // that a fleet that fails together does not come back together.
 type jitter struct {
 	seed  string
-	calls atomic.Uint64
+	calls atomic.Int64
 }
 
 // BackoffDelay is between half and the whole of 100 ms, 200 ms, 400 ms and so
@@ -100,12 +100,5 @@ func (j *jitter) BackoffDelay(attempt int, _ error) (time.Duration, error) {
 	if attempt < 6 {
 		whole = 100 * time.Millisecond << attempt
 	}
-	return whole/2 + time.Duration(float64(whole/2)*j.fraction()), nil
-}
-
-// fraction is a number from 0 to 1 that differs from call to call.
-func (j *jitter) fraction() float64 {
-	h := fnv.New64a()
-	_, _ = fmt.Fprint(h, j.seed, j.calls.Add(1)) // a hash does not fail
-	return float64(h.Sum64()>>11) / (1 << 53)
+	return whole/2 + time.Duration(float64(whole/2)*asg.Share(j.seed, int(j.calls.Add(1)))), nil
 }

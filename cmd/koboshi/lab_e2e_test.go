@@ -140,7 +140,7 @@ func (l *lab) bare(dir string) *box {
 	key, err := os.ReadFile(filepath.Join(l.dir, "release.pub"))
 	must(l.T, err)
 	must(l.T, os.WriteFile(b.path("release.pub"), key, 0o644))
-	must(l.T, b.configure(""))
+	must(l.T, errors.Join(b.hurry(), b.configure("")))
 	// The race detector, with which testapp is built, else waits 1 s at its exit.
 	b.override("10-quick", fmt.Sprintf("[service]\nrestart = [\"env\", \"GORACE=atexit_sleep_ms=0\", \"testapp\", \"restart\", %q, %q]\n"+
 		"[health]\nbake = \"10ms\"\n", addr, b.path("app.pid")))
@@ -324,13 +324,6 @@ func needs(t *testing.T, tool, debian string) string {
 		t.Fatalf("this test needs %s: apt-get install -y %s (%v)", tool, debian, err)
 	}
 	return path
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func sum(data []byte) []byte {

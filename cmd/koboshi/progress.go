@@ -52,6 +52,15 @@ func (u *ui) observe(e status.Event) {
 	}
 }
 
+// waits tells how long a step is that does nothing for a while.
+func (u *ui) waits(step string, d time.Duration) {
+	if u.log != nil {
+		u.log.Info("waiting", zap.String("step", step), zap.Int64("ms", d.Milliseconds()))
+		return
+	}
+	u.say("%s: waiting %s, this instance's part", step, status.Duration(d))
+}
+
 func (u *ui) logStep(e status.Event) {
 	if e.Kind != status.Finished {
 		return

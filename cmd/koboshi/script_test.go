@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -94,6 +95,9 @@ func setUp(env *testscript.Env) error {
 	if err := writeKeys(w.dir); err != nil {
 		return err
 	}
+	if err := w.hurry(); err != nil {
+		return err
+	}
 	return w.configure("")
 }
 
@@ -144,6 +148,12 @@ dir      = "%[1]s/state"
 run      = "%[1]s/run"
 `, w.dir, w.addr)
 	return os.WriteFile(filepath.Join(w.dir, "koboshi.toml"), []byte(text+more), 0o644)
+}
+
+// hurry spares what fails the hold before its ABANDON.
+func (w *world) hurry() error {
+	dir := filepath.Join(w.dir, "koboshi.d")
+	return errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "00-hurry.toml"), []byte("[lifecycle]\nabandon_hold = \"0s\"\n"), 0o644))
 }
 
 func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
@@ -295,4 +305,11 @@ func masked(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text := mask(of(ts), ts.ReadFile(args[0]))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"koboshi/agent"
 	"koboshi/agent/asg"
 	"koboshi/agent/config"
@@ -50,6 +52,7 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		Ready:   systemd.Notifier{}.Ready,
 		Now:     time.Now,
 		Observe: c.ui.observe,
+		Waits:   c.ui.waits,
 		Explain: explain,
 	}, d.close, nil
 }
@@ -69,6 +72,11 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 	if slices.ContainsFunc(cfg.Source, func(s string) bool { return strings.HasPrefix(s, "s3:") }) {
 		go func() { _, _ = settings.Credentials.Retrieve(ctx) }() // whoever needs them first joins this wait, or asks again
 	}
+	return newCloud(settings, cfg, trust)
+}
+
+// newCloud makes what talks to the sources and to Auto Scaling.
+func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust) (agent.Cloud, error) {
 	o := &origin{trust: trust, app: cfg.App, download: limitMemory(), here: func() []string { return versionsHere(cfg) }}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)

@@ -46,6 +46,8 @@ restart  = ["./web", "restart", "$2:8080", "$work/$1/run/web.pid"]
 url      = "http://$2:8080/healthz"
 timeout  = "20s"
 bake     = "1s"
+[lifecycle]
+abandon_hold = "0s"
 [state]
 dir      = "$work/$1/state"
 run      = "$work/$1/run"

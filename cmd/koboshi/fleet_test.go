@@ -1,0 +1,337 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"koboshi/agent"
+	"koboshi/agent/asg"
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// fleet is a simulation: so many instances are launched within a minute, each
+// an agent as cmd builds it, with its own store, the clients and the retryer of
+// the product. Only the network, the machine and the app are not real.
+type fleet struct {
+	name     string
+	launches int
+	share    float64 // of AWS's rates; 0 = all
+	settings string  // of koboshi.toml
+	baked    bool    // the release is on every image
+	outage   string  // a service that fails for ten minutes, half-way through
+}
+
+// The simulation's own times.
+const (
+	launchWindow = time.Minute
+	osBoot       = 15 * time.Second // from the launch to the agent
+	replaceAfter = 30 * time.Second // from an ABANDON to the next launch
+	outageBegins = 30 * time.Second
+	outageLasts  = 10 * time.Minute
+	giveUpAfter  = 3 * time.Hour
+)
+
+// TestFleet is one of ten cells of a launch of 1,000.
+func TestFleet(t *testing.T) {
+	f := fleet{name: "100 of 1,000 launches", launches: 100, share: 0.1, settings: patient}
+	f.run(t).modest(t)
+}
+
+// patient is for a hook that waits for longer than AWS's least, 30 s.
+const patient = "[lifecycle]\nheartbeat_after = \"2m\"\n"
+
+// outcomes is what became of a fleet.
+type outcomes struct {
+	fleet
+	boots   int
+	codes   map[int]int
+	tallies map[string]*tally
+	ready   []time.Duration // since the launch of each instance that came into service
+	all     time.Duration   // since the first launch: everything is in service
+	abandon int             // hooks that were told ABANDON
+	expired int             // hooks that nobody told in time
+	missing int             // places in the group that nothing serves in
+}
+
+// run simulates the fleet in as many cells as the limit of open files asks for,
+// each with its share of the rates.
+func (f fleet) run(t *testing.T) *outcomes {
+	t.Helper()
+	world := newFleetWorld(t, f)
+	total := &outcomes{fleet: f, codes: map[int]int{}, tallies: map[string]*tally{}}
+	cells := 1 + f.launches*filesEach/openFiles(t)
+	for cell := range cells {
+		synctest.Test(t, func(t *testing.T) {
+			world.cell(t, total, cell, f.launches/cells, cmp.Or(f.share, 1)/float64(cells))
+		})
+	}
+	slices.Sort(total.ready)
+	t.Log(total.table(cells))
+	return total
+}
+
+const filesEach = 4 // store, state and run, lock, and one that is being read
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	var limit syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	return int(min(limit.Cur, 1<<20))
+}
+
+// fleetWorld is what all instances share.
+type fleetWorld struct {
+	fleet
+	dir     string
+	base    *config.Config
+	trust   artifacts.Trust
+	objects map[string][]byte
+}
+
+func newFleetWorld(t *testing.T, f fleet) *fleetWorld {
+	t.Helper()
+	dir, err := os.MkdirTemp(inMemory(), "koboshi-fleet")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	must(t, writeKeys(dir))
+	must(t, os.Mkdir(filepath.Join(dir, "bucket"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "web"), []byte("#!/bin/sh\nexec sleep 1d\n"), 0o755))
+	source := []string{"--source", "file://" + dir + "/bucket", "--app", "web", "--version", "1.4.2", "--key", dir + "/release.key"}
+	for _, command := range [][]string{{"publish", filepath.Join(dir, "web")}, {"promote", "--channel", "stable"}} {
+		if code := run(t.Context(), append(command, source...), nil, io.Discard, os.Stderr); code != ok {
+			t.Fatalf("%s: exit code %d", command[0], code)
+		}
+	}
+	text := fmt.Sprintf("app = \"web\"\nsource = \"s3://releases/apps\"\n[trust]\nkeys = [%q]\n[service]\nrestart = [\"true\"]\n[health]\ntcp = \"127.0.0.1:1\"\n%s",
+		dir+"/release.pub", f.settings)
+	base, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
+	must(t, err)
+	trust, err := loadTrust(base)
+	must(t, err)
+	return &fleetWorld{fleet: f, dir: dir, base: base, trust: trust, objects: objectsOf(t, dir+"/bucket")}
+}
+
+// inMemory is a directory in which durable costs nothing, where there is one.
+func inMemory() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// objectsOf are the files below a directory as S3 would have them.
+func objectsOf(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	objects := map[string][]byte{}
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		objects["/releases/apps"+strings.TrimPrefix(path, dir)] = data
+		return err
+	}))
+	return objects
+}
+
+// cell is a fleet, or a part of one, from its first launch to its end.
+func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, share float64) {
+	cloud := newFleetCloud(w.objects, share)
+	cloud.outage = func(service string, at time.Duration) bool {
+		return service == w.outage && at >= outageBegins && at < outageBegins+outageLasts
+	}
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for n := range launches {
+		group.Go(func() {
+			place := fmt.Sprintf("i-%02x%05x", cell, n)
+			pass(time.Duration(asg.Share(place, 1) * float64(launchWindow)))
+			for try := 0; time.Since(cloud.begun) < giveUpAfter; try++ {
+				id := fmt.Sprintf("%s%010x", place, try)
+				cloud.launch(id)
+				pass(osBoot)
+				code := exitCode(w.boot(t, cloud, id))
+				mu.Lock()
+				total.boots++
+				total.codes[code]++
+				mu.Unlock()
+				if cloud.settle(id) == "CONTINUE" {
+					break
+				}
+				pass(replaceAfter)
+			}
+		})
+	}
+	group.Wait()
+	total.add(cloud, launches)
+}
+
+// pass lets the simulation's time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
+// settle waits for what the hook was told, or for its timeout.
+func (c *fleetCloud) settle(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[id]
+	if m.result == "" {
+		wait := time.Until(m.deadline) + time.Second
+		c.mu.Unlock()
+		pass(wait)
+		c.mu.Lock()
+		c.state(id)
+	}
+	return m.result
+}
+
+func (o *outcomes) add(c *fleetCloud, launches int) {
+	for name, t := range c.tallies {
+		sum := o.tallies[name]
+		if sum == nil {
+			sum = &tally{}
+			o.tallies[name] = sum
+		}
+		sum.calls, sum.throttled, sum.failed = sum.calls+t.calls, sum.throttled+t.throttled, sum.failed+t.failed
+	}
+	o.missing += launches
+	for _, m := range c.members {
+		switch {
+		case m.result == "CONTINUE":
+			o.missing--
+			o.ready = append(o.ready, m.ready.Sub(m.launched))
+			o.all = max(o.all, m.ready.Sub(c.begun))
+		case m.timedOut:
+			o.expired++
+		default:
+			o.abandon++
+		}
+	}
+}
+
+// boot is one koboshi boot on an empty disk, or on one with the release.
+func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) error {
+	cfg := *w.base
+	dir := filepath.Join(w.dir, id)
+	cfg.Install.Root = filepath.Join(dir, "opt")
+	defer func() { _ = os.RemoveAll(dir) }()
+	releases, err := store.Open(cfg.Install.Root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = releases.Close() }()
+	state, err := openDir(filepath.Join(dir, "state"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = state.Close() }()
+	a := &agent.Agent{
+		Files: &cfg, Version: version, Trust: w.trust,
+		Machine: simulated(id), LocalID: func() (string, bool) { return "", false },
+		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
+			retryer := newRetryer(who.ID)
+			return newCloud(aws.Config{
+				Region: who.Region, HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
+				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+				Retryer:     func() aws.Retryer { return retryer },
+			}, cfg, w.trust)
+		},
+		Store: releases, State: state, Run: state,
+		Service: simulated(id), Ready: func() error { return nil },
+		Now: time.Now, Observe: func(status.Event) {}, Waits: func(string, time.Duration) {}, Explain: explain,
+	}
+	_, err = a.Boot(t.Context())
+	return err
+}
+
+// simulated is the machine and the app of an instance.
+type simulated string
+
+func (s simulated) Identity(context.Context) (instance.Identity, error) {
+	return instance.Identity{ID: string(s), Region: "us-east-1", AZ: "us-east-1a"}, nil
+}
+
+func (simulated) Tags(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{config.TagGroup: "web"}, nil
+}
+
+func (simulated) TargetState(context.Context) (string, error) { return "InService", nil }
+
+// Restart starts an app that is up after one to ten seconds, and bakes it for
+// ten more.
+func (s simulated) Restart(context.Context, []string) (agent.Gate, error) {
+	up := time.Second + time.Duration(asg.Share(string(s), 2)*float64(9*time.Second))
+	return func(ctx context.Context, _ artifacts.Health) (health.Report, error) {
+		select {
+		case <-time.After(up + 10*time.Second):
+			return health.Report{Attempts: 1}, nil
+		case <-ctx.Done():
+			return health.Report{}, context.Cause(ctx)
+		}
+	}, nil
+}
+
+// modest asserts what a fleet may cost, and that nothing is lost for it.
+func (o *outcomes) modest(t *testing.T) {
+	t.Helper()
+	o.whole(t)
+	for name, tally := range o.tallies {
+		each := float64(tally.calls) / float64(o.launches)
+		if name == "GetObject pointer" {
+			each /= 2 // it is read once more before the signal
+		}
+		if each > 1.1 {
+			t.Errorf("%s was called %.2f times by each instance, want at most 1.1", name, each)
+		}
+	}
+}
+
+// whole asserts that every instance came into service at its first launch.
+func (o *outcomes) whole(t *testing.T) {
+	t.Helper()
+	if o.boots != o.launches || o.codes[ok] != o.launches || len(o.ready) != o.launches || o.abandon+o.expired+o.missing > 0 {
+		t.Errorf("%d of %d in service after %d boots, %d ABANDON, %d hooks ran out, exits %v", len(o.ready), o.launches, o.boots, o.abandon, o.expired, o.codes)
+	}
+}
+
+// table is what a person reads of it.
+func (o *outcomes) table(cells int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, in %s\n", o.name, count(cells, "cell", "cells"))
+	for _, name := range slices.Sorted(maps.Keys(o.tallies)) {
+		t := o.tallies[name]
+		fmt.Fprintf(&b, "  %-32s %6.2f a launch, %5.1f %% throttled, %5.1f %% failed\n", name, float64(t.calls)/float64(o.launches),
+			100*float64(t.throttled)/float64(t.calls), 100*float64(t.failed)/float64(t.calls))
+	}
+	fmt.Fprintf(&b, "  in service after p50 %s, p99 %s, max %s; all of them after %s\n",
+		status.Duration(o.percentile(50)), status.Duration(o.percentile(99)), status.Duration(o.percentile(100)), status.Duration(o.all))
+	fmt.Fprintf(&b, "  %d boots, exits %v, %d ABANDON, %d hooks ran out, %d not in service", o.boots, o.codes, o.abandon, o.expired, o.missing)
+	return b.String()
+}
+
+func (o *outcomes) percentile(p int) time.Duration {
+	if len(o.ready) == 0 {
+		return 0
+	}
+	return o.ready[max(0, len(o.ready)*p/100-1)]
+}
