@@ -36,7 +36,7 @@ type run struct {
 	up        string // the ID of the release that is known to be up and healthy, "" = none
 	installed bool   // this run has installed a release
 
-	hook      launchHook // nil = this run has no hook to tell
+	waiting   launchHook // nil = no hook waits for this run
 	spreadOut bool       // it has waited for its turn
 }
 

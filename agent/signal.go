@@ -64,7 +64,7 @@ func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		waits, _ := r.hook() // who signals tells of the error
+		waits, _ := r.waiting() // who signals tells of the error
 		if waits == (asg.Hook{}) {
 			return
 		}
@@ -85,7 +85,7 @@ func (r *run) signal(ctx context.Context, out outcome) outcome {
 	if out.err == nil {
 		r.ready()
 	}
-	hook, doubt := r.hook()
+	hook, doubt := r.waiting()
 	if doubt != nil {
 		r.warn("%v", doubt)
 	}

@@ -66,9 +66,9 @@ func (r *run) takeTurn(ctx context.Context, out outcome) {
 
 // awaited tells whether a launch hook waits for this machine.
 func (r *run) awaited() bool {
-	if r.hook == nil {
+	if r.waiting == nil {
 		return false
 	}
-	hook, _ := r.hook() // who signals tells of the error
+	hook, _ := r.waiting() // who signals tells of the error
 	return hook != (asg.Hook{})
 }

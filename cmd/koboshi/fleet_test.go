@@ -27,6 +27,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 )
 
@@ -254,7 +255,7 @@ func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) error {
 				Region: who.Region, HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
 				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 				Retryer:     func() aws.Retryer { return retryer },
-			}, cfg, w.trust)
+			}, cfg, w.trust, fetch.Options{})
 		},
 		Store: releases, State: state, Run: state,
 		Service: simulated(id), Ready: func() error { return nil },
@@ -290,6 +291,9 @@ func (s simulated) Restart(context.Context, []string) (agent.Gate, error) {
 		}
 	}, nil
 }
+
+// RunHook runs nothing: the release has no hooks.
+func (simulated) RunHook(context.Context, agent.Hook) error { return nil }
 
 // modest asserts what a fleet may cost, and that nothing is lost for it.
 func (o *outcomes) modest(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -72,12 +73,12 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 	if slices.ContainsFunc(cfg.Source, func(s string) bool { return strings.HasPrefix(s, "s3:") }) {
 		go func() { _, _ = settings.Credentials.Retrieve(ctx) }() // whoever needs them first joins this wait, or asks again
 	}
-	return newCloud(settings, cfg, trust)
+	return newCloud(settings, cfg, trust, limitMemory())
 }
 
 // newCloud makes what talks to the sources and to Auto Scaling.
-func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust) (agent.Cloud, error) {
-	o := &origin{trust: trust, app: cfg.App, download: limitMemory(), here: func() []string { return versionsHere(cfg) }}
+func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, download fetch.Options) (agent.Cloud, error) {
+	o := &origin{trust: trust, app: cfg.App, download: download, here: func() []string { return versionsHere(cfg) }}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
 		if err != nil {
