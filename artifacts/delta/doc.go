@@ -1,0 +1,75 @@
+// Package delta is what changed from one set of files to another, in one
+// object, and how it is made and read.
+//
+// The object knows contents, not paths: a [Piece] makes the file with one
+// SHA-256, whole or from a file of the base with another, and who reads it
+// knows from an index what is called how. So a file that was only renamed costs
+// nothing, and there is no path in a delta that could be hostile.
+//
+// A file is cut into segments of 2 MiB. Each is one zstd frame (RFC 8878),
+// made with a window of the base's file around the same place as its
+// dictionary where that is smaller. So memory is bounded whatever a file's
+// size, segments are encoded in parallel, and the same files give the same
+// bytes. The layout:
+//
+//	frames        of all segments of all pieces, in order
+//	directory     the pieces: JSON lines in one zstd stream
+//	trailer       24 bytes: the directory's length (big-endian), "koboshi delta 1\n"
+//
+// An object is read only once its hash was found to be the signed one, and is
+// bounded and checked all the same. What a piece makes is not checked here:
+// whoever writes it hashes it.
+//
+// The package opens no file and keeps nothing.
+package delta
+
+import "errors"
+
+// What a delta may hold.
+const (
+	SegmentBytes = 2 << 20 // of a file, plain; the last one of it may have fewer
+	MaxWindow    = 8 << 20 // of the base's file, for one segment
+	MaxPieces    = 1 << 20
+	MaxSegments  = 1 << 21 // of all pieces together
+	MaxDirectory = 64 << 20
+
+	maxFrame = SegmentBytes + SegmentBytes/8 // packed bytes of a segment
+	maxLine  = 32 << 20                      // one piece of a file of 1 TiB
+)
+
+var (
+	// ErrMalformed tells that the object is no delta.
+	ErrMalformed = errors.New("malformed delta")
+	// ErrBase tells that a file of the base is not what the delta was made from.
+	ErrBase = errors.New("not what the delta was made from")
+)
+
+const (
+	magic       = "koboshi delta 1\n"
+	trailerSize = 8 + len(magic)
+)
+
+// Piece makes one file.
+type Piece struct {
+	SHA256   string    `json:"sha256"`        // of the file: lower-case hex
+	Size     int64     `json:"size"`          // bytes of the file, at least 1
+	From     string    `json:"from,omitzero"` // SHA-256 of the base's file that it takes; "" = none
+	Segments []Segment `json:"segments"`
+}
+
+// Segment is one frame.
+type Segment struct {
+	Packed int64 `json:"packed"`          // bytes of the frame
+	Start  int64 `json:"start,omitzero"`  // of the window in the base's file
+	Window int64 `json:"window,omitzero"` // bytes; 0 = the frame stands for itself
+
+	offset int64 // of the frame in the object
+}
+
+// plain is how many bytes segment i of a file decodes to.
+func plain(size int64, i int) int64 {
+	return min(SegmentBytes, size-int64(i)*SegmentBytes)
+}
+
+// segments is how many segments a file of so many bytes has.
+func segments(size int64) int64 { return (size + SegmentBytes - 1) / SegmentBytes }

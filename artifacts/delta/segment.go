@@ -1,0 +1,100 @@
+package delta
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// segment is one frame on its way.
+type segment struct {
+	Segment
+	file   *File
+	number int
+	frame  []byte
+	ready  chan struct{} // closed once the frame is there
+}
+
+func (s *segment) plain() int64 { return plain(s.file.Size, s.number) }
+
+// encode makes the smaller of the two frames: from the base, or for itself.
+func (s *segment) encode() error {
+	data, err := load(s.file.Open, int64(s.number)*SegmentBytes, s.plain())
+	if err != nil {
+		return fmt.Errorf("a changed file: %w", err)
+	}
+	if err := s.patch(data); err != nil {
+		return fmt.Errorf("a file of the base: %w", err)
+	}
+	whole, err := pack(data, nil)
+	if err != nil {
+		return err
+	}
+	if s.frame == nil || len(whole) <= len(s.frame) {
+		s.frame, s.Start, s.Window = whole, 0, 0
+	}
+	s.Packed = int64(len(s.frame))
+	close(s.ready)
+	return nil
+}
+
+// patch makes the frame from the base, where there is one. It is taken apart
+// again at once: what no instance could use is not published.
+func (s *segment) patch(data []byte) error {
+	start, length := s.around()
+	if length == 0 {
+		return nil
+	}
+	window, err := load(s.file.OpenFrom, start, length)
+	if err != nil {
+		return err
+	}
+	frame, err := pack(data, window)
+	if err != nil {
+		return err
+	}
+	if again, err := decode(frame, window, int64(len(data))); err == nil && bytes.Equal(again, data) {
+		s.frame, s.Start, s.Window = frame, start, length
+	}
+	return nil
+}
+
+// around is the part of the base's file that is about as far into it as the
+// segment is into its own: what was added and removed before is spread evenly.
+func (s *segment) around() (start, length int64) {
+	if s.file.From == "" {
+		return 0, 0
+	}
+	size, length := s.file.FromSize, min(windowBytes, s.file.FromSize)
+	middle := uint64(int64(s.number)*SegmentBytes + s.plain()/2) //nolint:gosec // within the file
+	hi, lo := bits.Mul64(middle, uint64(size))                   //nolint:gosec // a size
+	quotient, _ := bits.Div64(hi, lo, uint64(s.file.Size))       //nolint:gosec // likewise
+	start = int64(quotient) - length/2                           //nolint:gosec // within the base's file
+	return min(max(start, 0), size-length), length
+}
+
+func load(open func() (Reader, error), offset, length int64) (data []byte, err error) {
+	f, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data = make([]byte, length)
+	return data, readAt(f, data, offset)
+}
+
+func pack(data, window []byte) ([]byte, error) {
+	options := []zstd.EOption{zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(encoderWindow), zstd.WithEncoderCRC(false)} // what a piece makes is hashed
+	if window != nil {
+		options = append(options, zstd.WithEncoderDictRaw(0, window))
+	}
+	z, err := zstd.NewWriter(nil, options...)
+	if err != nil {
+		return nil, err
+	}
+	return z.EncodeAll(data, nil), nil
+}
