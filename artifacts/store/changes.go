@@ -24,13 +24,27 @@ func (s *Store) Changes(from Release, trust artifacts.Trust, target *artifacts.V
 	if err != nil {
 		return Diff{}, err
 	}
-	after := []unpack.Entry{executable(m.App, a)}
-	if a.Format != artifacts.File {
-		if after, err = unpack.ReadIndex(bytes.NewReader(index), unpack.MaxEntries); err != nil {
-			return Diff{}, fmt.Errorf("index of %s: %w", m.Version, err)
-		}
+	after, err := listed(m, a, index)
+	if err != nil {
+		return Diff{}, err
 	}
 	return difference(before, after), nil
+}
+
+// listed is what the tree of an artifact will be.
+func listed(m artifacts.Manifest, a artifacts.Artifact, index []byte) ([]unpack.Entry, error) {
+	if a.Format == artifacts.File {
+		return []unpack.Entry{executable(m.App, a)}, nil
+	}
+	return readIndex(m.Version, index)
+}
+
+func readIndex(version string, index []byte) ([]unpack.Entry, error) {
+	entries, err := unpack.ReadIndex(bytes.NewReader(index), unpack.MaxEntries)
+	if err != nil {
+		return nil, fmt.Errorf("index of %s: %w", version, err)
+	}
+	return entries, nil
 }
 
 // entriesOf is what a release's tree must be, by its index.

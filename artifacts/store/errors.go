@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"koboshi/artifacts"
+	"koboshi/artifacts/delta"
 	"koboshi/artifacts/unpack"
 )
 
@@ -69,14 +71,23 @@ func (e *contentError) Error() string { return e.err.Error() }
 func (e *contentError) Unwrap() error { return e.err }
 
 // blame says whose fault it is that a tree could not be made: the content's,
-// the archive's, the caller's who has stopped it, or else the disk's.
+// the archive's or delta's, the base's, the caller's who has stopped it, or else
+// the disk's.
 func blame(ctx context.Context, err error) error {
 	if content, ok := errors.AsType[*contentError](err); ok {
 		return content.err
 	}
+	if altered, ok := errors.AsType[*BaseError](err); ok {
+		return altered
+	}
+	for _, whose := range []error{unpack.ErrRefused, delta.ErrMalformed, delta.ErrBase, artifacts.ErrIntegrity} {
+		if errors.Is(err, whose) {
+			return err
+		}
+	}
 	switch {
-	case err == nil, errors.Is(err, unpack.ErrRefused):
-		return err
+	case err == nil:
+		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"koboshi/artifacts"
@@ -25,6 +26,7 @@ type Input struct {
 	Seen     time.Time                  // when the pointer was read
 	Index    []byte                     // what Artifact.Index names; without one it is made while unpacking
 	Content  Content
+	TopUp    *TopUp // then Content is its delta, and Artifact has an index or is a single file
 }
 
 // Stage unpacks an artifact and makes it a release, complete and on the disk,
@@ -32,7 +34,8 @@ type Input struct {
 // look for it with [Store.Find] before.
 //
 // Any failure leaves all releases as they were. Errors are those of Content,
-// as they are; unpack.ErrRefused for an archive that is not allowed;
+// as they are; for a top-up [*BaseError], delta.ErrBase and delta.ErrMalformed;
+// unpack.ErrRefused for an archive that is not allowed;
 // artifacts.ErrIntegrity for an index that is not the signed one; the cause of
 // a context that has ended; and [ErrDisk].
 func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
@@ -41,7 +44,7 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	if err := in.checkIndex(); err != nil {
 		return Release{}, err
 	}
-	if err := s.makeRoom(ctx, in.Artifact); err != nil {
+	if err := s.makeRoom(ctx, in.needs()); err != nil {
 		return Release{}, err
 	}
 	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
@@ -58,9 +61,21 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 func (in Input) checkIndex() error {
 	signed := in.Artifact.Index
 	if signed == nil {
+		if in.TopUp != nil && in.Artifact.Format != artifacts.File {
+			return errors.New("a top-up without an index")
+		}
 		return nil
 	}
 	return artifacts.CheckSum(signed.Key, in.Index, signed.Size, signed.SHA256)
+}
+
+// needs is the artifact with what else will lie beside its tree for a while.
+func (in Input) needs() artifacts.Artifact {
+	a := in.Artifact
+	if in.TopUp != nil {
+		a.UnpackedBytes += in.TopUp.Delta.Size
+	}
+	return a
 }
 
 // makeRoom deletes before an install only where it cannot be helped: what a
@@ -87,7 +102,7 @@ func (s *Store) build(ctx context.Context, staged string, in Input) error {
 		return onDisk("stage", err)
 	}
 	defer func() { _ = tree.Close() }() // a directory descriptor
-	entries, err := unpackTree(ctx, tree, in)
+	entries, err := s.fill(ctx, tree, in)
 	if err != nil {
 		return blame(ctx, err)
 	}
@@ -106,6 +121,14 @@ func (s *Store) build(ctx context.Context, staged string, in Input) error {
 		App: m.App, Version: m.Version, ManifestSHA256: in.Manifest.SHA256(),
 		OS: in.Artifact.OS, Arch: in.Artifact.Arch, IndexSHA256: artifacts.Sum(index),
 	})
+}
+
+// fill makes the tree itself.
+func (s *Store) fill(ctx context.Context, tree *os.Root, in Input) ([]unpack.Entry, error) {
+	if in.TopUp != nil {
+		return s.topUpTree(ctx, tree, in)
+	}
+	return unpackTree(ctx, tree, in)
 }
 
 // index is the signed one, or else what has been unpacked.

@@ -243,3 +243,5 @@ func ids(releases []Release) (ids []string) {
 	}
 	return ids
 }
+
+func gzipTo(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }

@@ -100,7 +100,7 @@ func (p *place) create(e *Entry) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := again(func() (int, error) { return unix.Openat(dir, base, flags, uint32(e.Mode)) })
 	if err != nil {
 		return -1, &fs.PathError{Op: "create", Path: e.Path, Err: err}

@@ -68,10 +68,16 @@ func (t *tree) addLine(line []byte) error {
 	if err := json.Unmarshal(line, &e, json.RejectUnknownMembers(true)); err != nil {
 		return refuse("", "index: %v", err)
 	}
+	return t.addListed(&e)
+}
+
+// addListed puts an entry into the tree that comes from an index and not from
+// an archive.
+func (t *tree) addListed(e *Entry) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	added, err := t.add(&e)
+	added, err := t.add(e)
 	if err == nil && len(added) != 1 {
 		return refuse(e.Path, "index: comes twice, or before its directory")
 	}
