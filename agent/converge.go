@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"koboshi/agent/status"
 	"koboshi/artifacts"
@@ -69,10 +68,10 @@ func (r *run) install(ctx context.Context, t target) (store.Release, error) {
 	if found && r.believed(rel) && (!r.force || r.intact(ctx, rel)) {
 		return rel, r.seen(rel, t)
 	}
-	err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
-		rel, err = r.stage(ctx, t, s)
-		return err
-	})
+	rel, done, err := r.topUp(ctx, t)
+	if !done {
+		rel, err = r.fetch(ctx, t)
+	}
 	r.installed = r.installed || err == nil
 	return rel, err
 }
@@ -114,23 +113,37 @@ func (r *run) intact(ctx context.Context, rel store.Release) bool {
 	return diff.Clean()
 }
 
-func (r *run) stage(ctx context.Context, t target, s *status.Span) (rel store.Release, err error) {
-	a, err := t.manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
-	if err != nil {
-		return rel, err
-	}
+// fetch installs the whole artifact.
+func (r *run) fetch(ctx context.Context, t target) (rel store.Release, err error) {
+	err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
+		a, err := t.artifact()
+		if err != nil {
+			return err
+		}
+		rel, err = r.stage(ctx, t, a, nil, s)
+		return err
+	})
+	return rel, err
+}
+
+// stage brings the artifact, or with a top-up the delta, and makes the release.
+func (r *run) stage(ctx context.Context, t target, a artifacts.Artifact, u *store.TopUp, s *status.Span) (rel store.Release, err error) {
 	if err := r.Store.CheckSpace(a); err != nil {
 		return rel, err
 	}
-	s.SetTotal(a.Size)
-	content := r.cloud.Artifacts.Open(ctx, a, r.rate, s) // on its way while the index is read
+	object := a
+	if u != nil {
+		object = u.Delta.Object()
+	}
+	s.SetTotal(object.Size)
+	content := r.cloud.Artifacts.Open(ctx, object, r.rate, s) // on its way while the index is read
 	defer func() { err = errors.Join(err, content.Close()) }()
 	index, err := r.index(ctx, a)
 	if err != nil {
 		return rel, err
 	}
 	return r.Store.Stage(ctx, store.Input{
-		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(), Index: index, Content: content,
+		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(), Index: index, Content: content, TopUp: u,
 	})
 }
 

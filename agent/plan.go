@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"koboshi/agent/status"
@@ -16,6 +15,7 @@ type Plan struct {
 	Target  *status.Release
 	Held    string     // why the machine would stay where it is, "" = it would not
 	Fetch   int64      // bytes; 0 where the target is installed
+	TopUp   string     // version from which a delta makes the target; "" = the whole artifact is fetched
 	Files   store.Diff // from what serves to the target
 	Unknown bool       // the target has no index: Files cannot be told
 }
@@ -47,7 +47,7 @@ func (r *run) plan(ctx context.Context, t target) (Plan, error) {
 	if reason, held := r.held(); held && r.pin == "" {
 		p.Held = reason
 	}
-	a, err := t.manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
+	a, err := t.artifact()
 	if err != nil {
 		return p, err
 	}
@@ -57,6 +57,9 @@ func (r *run) plan(ctx context.Context, t target) (Plan, error) {
 	}
 	if !found {
 		p.Fetch = a.Size + sizeOf(a.Index)
+		if u := r.topUpFrom(a); u != nil {
+			p.Fetch, p.TopUp = u.Delta.Size+sizeOf(a.Index), u.Base.Version()
+		}
 	}
 	current, serves := r.current()
 	if serves {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"koboshi/agent/status"
@@ -14,6 +15,11 @@ import (
 type target struct {
 	pointer  *artifacts.VerifiedPointer // nil where it was asked for by version
 	manifest *artifacts.VerifiedManifest
+}
+
+// artifact is the target's for this machine.
+func (t target) artifact() (artifacts.Artifact, error) {
+	return t.manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
 }
 
 // resolve asks the channel for its release, or the source for the one that was

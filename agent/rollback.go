@@ -60,11 +60,7 @@ func (r *run) stepBack(ctx context.Context, rel store.Release) error {
 	t := target{pointer, manifest}
 	r.report.Target = t.describe()
 	if !r.intact(ctx, rel) {
-		err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
-			rel, err = r.stage(ctx, t, s)
-			return err
-		})
-		if err != nil {
+		if rel, err = r.fetch(ctx, t); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,9 @@ type world struct {
 	onPointer   func(n int)
 	onFetch     func()
 	manifestErr error
-	contentErr  error // after half of the bytes
+	contentErr  error            // after half of the bytes
+	failing     map[string]error // likewise, of one key
+	asked       []string         // the keys of artifacts and deltas, in order
 
 	// the group
 	signals     []asg.Result
@@ -90,6 +93,7 @@ type world struct {
 	spreadOver, holdFor time.Duration // lifecycle.spread and lifecycle.abandon_hold
 
 	maxRate config.Rate
+	topUp   string // install.top_up, "" = not set
 }
 
 const self = "i-0123456789abcdef0"
@@ -223,6 +227,7 @@ keys = ["/key.pub"]
 floor = { stable = %d }
 [install]
 max_rate = "%d"
+top_up = %q
 [service]
 unit = "web.service"
 [health]
@@ -234,7 +239,7 @@ abandon_hold = %q
 [fallback]
 when = [%s]
 max_age = %q
-`, w.floor, w.maxRate, onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age)
+`, w.floor, w.maxRate, cmp.Or(w.topUp, config.TopUpSync), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age)
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -327,8 +332,9 @@ func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate,
 		c.onFetch()
 	}
 	c.rates = append(c.rates, rate)
+	c.asked = append(c.asked, a.Key)
 	s.AddBytes(a.Size)
-	return &content{data: c.contents[a.Key], fail: c.contentErr}
+	return &content{data: c.contents[a.Key], fail: cmp.Or(c.failing[a.Key], c.contentErr)}
 }
 
 // content brings an artifact in two pieces, or one and an error.

@@ -15,7 +15,7 @@ const (
 	MaxChunkPlain    = 4 << 20 // of one chunk, decoded
 	MaxIndexBytes    = 256 << 20
 	maxPlatforms     = 64
-	maxDeltas        = 64
+	MaxDeltas        = 64 // of one artifact
 	maxArguments     = 64
 )
 
@@ -71,8 +71,8 @@ type Blob struct {
 	SHA256 Digest `json:"sha256"`
 }
 
-// Delta makes the release from an installed base. Reserved: validated, not yet
-// acted on.
+// Delta makes the release from an installed base: see package delta for what is
+// in it.
 type Delta struct {
 	Base   string `json:"base"` // a version
 	Key    string `json:"key"`
@@ -128,8 +128,8 @@ func (a Artifact) validate(version string) error {
 		return fmt.Errorf("unpacked_bytes %d, want 0 to %d", a.UnpackedBytes, int64(MaxArtifactBytes))
 	case a.Entries < 0 || a.Entries > MaxEntries:
 		return fmt.Errorf("entries %d, want 0 to %d", a.Entries, MaxEntries)
-	case len(a.Deltas) > maxDeltas:
-		return fmt.Errorf("%d deltas, want at most %d", len(a.Deltas), maxDeltas)
+	case len(a.Deltas) > MaxDeltas:
+		return fmt.Errorf("%d deltas, want at most %d", len(a.Deltas), MaxDeltas)
 	}
 	if err := (Blob{a.Key, a.Size, a.SHA256}).validate(version, MaxArtifactBytes); err != nil {
 		return err
@@ -142,10 +142,15 @@ func (a Artifact) validate(version string) error {
 			return fmt.Errorf("index: %w", err)
 		}
 	}
+	bases := map[string]bool{}
 	for _, d := range a.Deltas {
 		if err := d.validate(version); err != nil {
 			return fmt.Errorf("delta: %w", err)
 		}
+		if bases[d.Base] {
+			return fmt.Errorf("two deltas from %s", d.Base)
+		}
+		bases[d.Base] = true
 	}
 	return nil
 }
@@ -190,6 +195,9 @@ func (b Blob) validate(version string, limit int64) error {
 	}
 	return nil
 }
+
+// Object is the delta as something to be downloaded whole.
+func (d Delta) Object() Artifact { return Artifact{Key: d.Key, Size: d.Size, SHA256: d.SHA256} }
 
 func (d Delta) validate(version string) error {
 	if err := CheckVersion(d.Base); err != nil {

@@ -60,6 +60,11 @@ func ArtifactKey(app, version, os, arch string, sum Digest, format Format) strin
 	return releasePrefix(version) + name
 }
 
+// DeltaKey is where a delta lies, relative to an app's prefix.
+func DeltaKey(app, version, os, arch, base string, sum Digest) string {
+	return fmt.Sprintf("%s%s-%s-%s-from-%s-%s.delta", releasePrefix(version), app, os, arch, base, sum.Short())
+}
+
 func releasePrefix(version string) string { return "releases/" + version + "/" }
 
 // checkKey holds a key of a manifest inside its own release: a signed document

@@ -44,7 +44,16 @@ type Install struct {
 	// MaxRate is what re-syncs of a live machine may take of the network; a
 	// launch is never held up.
 	MaxRate Rate `toml:"max_rate"`
+
+	TopUp string `toml:"top_up"` // when deltas are used: TopUpSync, TopUpAlways, TopUpNever
 }
+
+// What Install.TopUp may be.
+const (
+	TopUpSync   = "sync"   // by koboshi sync
+	TopUpAlways = "always" // at boots and while an image is made, too
+	TopUpNever  = "never"
+)
 
 // Service says how the app is started: exactly one of the two is set.
 type Service struct {
@@ -116,7 +125,7 @@ func defaults() Config {
 	return Config{
 		Channel: "stable",
 		Trust:   Trust{Threshold: 1},
-		Install: Install{Keep: 3},
+		Install: Install{Keep: 3, TopUp: TopUpSync},
 		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),

@@ -19,7 +19,7 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validatePaths,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateTopUp, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -170,6 +170,13 @@ func (c *Config) validateFallback() error {
 		if !slices.Contains([]string{Unavailable, Unhealthy, Untrusted}, when) {
 			return c.at("fallback.when", "%q, want %q, %q or %q", when, Unavailable, Unhealthy, Untrusted)
 		}
+	}
+	return nil
+}
+
+func (c *Config) validateTopUp() error {
+	if when := c.Install.TopUp; !slices.Contains([]string{TopUpSync, TopUpAlways, TopUpNever}, when) {
+		return c.at("install.top_up", "%q, want %q, %q or %q", when, TopUpSync, TopUpAlways, TopUpNever)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"koboshi/artifacts"
 )
@@ -14,11 +16,14 @@ var ErrConflict = errors.New("published before with other content")
 // ConflictError tells that a version is taken: a release never changes.
 type ConflictError struct {
 	App, Version    string
-	What            string // a platform, or "settings": hooks, health, min_agent
-	Published, Mine string // digests of artifacts, or "none"
+	What            string // a platform, "deltas", or "settings": hooks, health, min_agent
+	Published, Mine string // digests of artifacts, or "none"; for deltas their bases
 }
 
 func (e *ConflictError) Error() string {
+	if e.What == deltas {
+		return fmt.Sprintf("%s %s was %v: deltas from %s, this one from %s", e.App, e.Version, ErrConflict, e.Published, e.Mine)
+	}
 	if e.What == settings {
 		return fmt.Sprintf("%s %s was %v: other hooks, health or min_agent", e.App, e.Version, ErrConflict)
 	}
@@ -28,7 +33,10 @@ func (e *ConflictError) Error() string {
 // Is makes every conflict an [ErrConflict].
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-const settings = "settings"
+const (
+	settings = "settings"
+	deltas   = "deltas"
+)
 
 // compare finds the first difference that an instance would see. When it was
 // created, by whom signed, and how chunks and index were cut, is none.
@@ -40,15 +48,32 @@ func compare(published, mine artifacts.Manifest) error {
 	for _, pair := range [][2]artifacts.Manifest{{published, mine}, {mine, published}} {
 		for _, a := range pair[0].Artifacts {
 			other, _ := pair[1].Artifact(a.OS, a.Arch)
-			if other.SHA256 == a.SHA256 && other.Format == a.Format {
-				continue
+			if other.SHA256 != a.SHA256 || other.Format != a.Format {
+				conflict.What = a.OS + "/" + a.Arch
+				conflict.Published, conflict.Mine = digest(published, a), digest(mine, a)
+				return conflict
 			}
-			conflict.What = a.OS + "/" + a.Arch
-			conflict.Published, conflict.Mine = digest(published, a), digest(mine, a)
-			return conflict
+			if !slices.Equal(other.Deltas, a.Deltas) {
+				conflict.What, conflict.Published, conflict.Mine = deltas, bases(published), bases(mine)
+				return conflict
+			}
 		}
 	}
 	return nil
+}
+
+// bases tells what a release's deltas start from.
+func bases(m artifacts.Manifest) string {
+	var all []string
+	for _, a := range m.Artifacts {
+		for _, d := range a.Deltas {
+			all = append(all, fmt.Sprintf("%s (%s/%s, sha256 %s)", d.Base, a.OS, a.Arch, d.SHA256.Short()))
+		}
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
 }
 
 func digest(m artifacts.Manifest, platform artifacts.Artifact) string {

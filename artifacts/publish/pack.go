@@ -26,6 +26,8 @@ type Packed struct {
 	artifact artifacts.Artifact // without keys: they come with app and version
 	index    []byte             // nil for a single file
 	file     *os.File           // has no name, so nothing is left behind
+	deltas   []*packedDelta
+	laid     *laid // for deltas; nil until one is made
 }
 
 // Artifact is what the manifest will say, but for the keys.
@@ -38,7 +40,16 @@ func (p *Packed) Index() []byte { return p.index }
 func (p *Packed) ReadAt(b []byte, offset int64) (int, error) { return p.file.ReadAt(b, offset) }
 
 // Close gives the disk space back.
-func (p *Packed) Close() error { return p.file.Close() }
+func (p *Packed) Close() error {
+	err := p.file.Close()
+	for _, d := range p.deltas {
+		err = errors.Join(err, d.file.Close())
+	}
+	if p.laid != nil {
+		err = errors.Join(err, p.laid.Close())
+	}
+	return err
+}
 
 // Pack makes the artifact for platform ("linux/amd64") of what lies at path: a
 // directory, a ready .tar.gz, .tgz or .tar.zst, or any other regular file,

@@ -118,6 +118,9 @@ func (p Promotion) release(ctx context.Context, b Bucket) (*artifacts.VerifiedMa
 		if a.Index != nil {
 			blobs = append(blobs, *a.Index)
 		}
+		for _, d := range a.Deltas {
+			blobs = append(blobs, artifacts.Blob{Key: d.Key, Size: d.Size, SHA256: d.SHA256})
+		}
 		for _, blob := range blobs {
 			if err := exists(ctx, b, blob); err != nil {
 				return nil, err

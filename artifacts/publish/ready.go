@@ -62,27 +62,13 @@ func cut(ctx context.Context, f *os.File, info fs.FileInfo, seal *sealer, progre
 // try unpacks an archive as an instance would, into a directory that is thrown
 // away: it is refused here or nowhere, and its limits and index become known.
 func try(ctx context.Context, r io.Reader, format artifacts.Format, temp string) (tree contents, err error) {
-	plain, err := decompress(r, format)
-	if err != nil {
-		return contents{}, err
-	}
-	defer func() { err = errors.Join(err, plain.Close()) }()
-	path, err := os.MkdirTemp(temp, "koboshi-try-*")
-	if err != nil {
-		return contents{}, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(path)) }()
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return contents{}, err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
 	limits := unpack.Limits{Bytes: maxTried, Entries: unpack.MaxEntries}
-	entries, err := unpack.Tar(ctx, plain, root, unpack.Options{Limits: limits, Hash: true})
+	l, err := lay(ctx, r, format, limits, temp)
 	if err != nil {
 		return contents{}, refused(err)
 	}
-	return weigh(entries)
+	defer func() { err = errors.Join(err, l.Close()) }()
+	return weigh(l.entries)
 }
 
 func decompress(r io.Reader, format artifacts.Format) (io.ReadCloser, error) {

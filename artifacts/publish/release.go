@@ -107,6 +107,10 @@ func (d Draft) manifest() artifacts.Manifest {
 			key := artifacts.ArtifactKey(d.App, d.Version, a.OS, a.Arch, sum, artifacts.File) + ".index.zst"
 			a.Index = &artifacts.Blob{Key: key, Size: int64(len(p.index)), SHA256: sum}
 		}
+		for _, from := range p.deltas {
+			from.delta.Key = artifacts.DeltaKey(d.App, d.Version, a.OS, a.Arch, from.delta.Base, from.delta.SHA256)
+			a.Deltas = append(a.Deltas, from.delta)
+		}
 		m.Artifacts = append(m.Artifacts, a)
 	}
 	return m

@@ -45,6 +45,14 @@ func (s *sealer) add(data []byte, plain int) error {
 	return nil
 }
 
+// Write stores bytes that are no chunks.
+func (s *sealer) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	_, _ = s.whole.Write(p[:n]) // never fails
+	s.size += int64(n)
+	return n, err
+}
+
 // seal says what was stored, or gives it up where err is not nil.
 func (s *sealer) seal(format artifacts.Format, tree contents, err error) (*Packed, error) {
 	if err != nil {
@@ -68,8 +76,12 @@ type meter struct {
 }
 
 func (m *meter) Write(p []byte) (int, error) {
-	if m.done += int64(len(p)); m.report != nil {
+	m.add(int64(len(p)))
+	return len(p), nil
+}
+
+func (m *meter) add(n int64) {
+	if m.done += n; m.report != nil {
 		m.report(m.done, m.total)
 	}
-	return len(p), nil
 }

@@ -17,11 +17,15 @@ func (d Draft) storeArtifacts(ctx context.Context, b Bucket, m artifacts.Manifes
 		if err := store(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, d.Packed[i]); err != nil {
 			return err
 		}
-		if a.Index == nil {
-			continue
+		if a.Index != nil {
+			if err := store(ctx, b, *a.Index, bytes.NewReader(d.Packed[i].index)); err != nil {
+				return err
+			}
 		}
-		if err := store(ctx, b, *a.Index, bytes.NewReader(d.Packed[i].index)); err != nil {
-			return err
+		for j, from := range a.Deltas {
+			if err := store(ctx, b, artifacts.Blob{Key: from.Key, Size: from.Size, SHA256: from.SHA256}, d.Packed[i].deltas[j].file); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -45,13 +49,19 @@ func store(ctx context.Context, b Bucket, blob artifacts.Blob, body io.ReaderAt)
 // rereads is how often in a row a body may break off without a single byte.
 const rereads = 4
 
-// prove reads an object back and compares it with what it should be. A body
-// that breaks off is resumed, pinned to the object that was begun with.
+// prove reads an object back and compares it with what it should be.
 func prove(ctx context.Context, b Bucket, blob artifacts.Blob) error {
+	return bring(ctx, b, blob, io.Discard)
+}
+
+// bring writes an object to w, which is worth something once there is no error:
+// then it is what it should be. A body that breaks off is resumed, pinned to the
+// object that was begun with.
+func bring(ctx context.Context, b Bucket, blob artifacts.Blob, w io.Writer) error {
 	hash := sha256.New()
 	r := artifacts.Range{}
 	for idle := 0; r.Offset < blob.Size; idle++ {
-		n, etag, err := read(ctx, b, blob, r, hash)
+		n, etag, err := read(ctx, b, blob, r, io.MultiWriter(hash, w))
 		if err == nil {
 			break
 		}

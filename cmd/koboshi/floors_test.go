@@ -18,7 +18,7 @@ import (
 var floors = map[string]int{
 	"artifacts/durable": 0,
 
-	"artifacts": 1, "artifacts/unpack": 1, "agent/instance": 1, "agent/asg": 1,
+	"artifacts": 1, "artifacts/unpack": 1, "artifacts/delta": 1, "agent/instance": 1, "agent/asg": 1,
 	"agent/lease": 1, "agent/health": 1, "agent/status": 1, "systemd": 1,
 
 	"artifacts/fetch": 2, "artifacts/store": 2, "artifacts/publish": 2,
@@ -44,7 +44,7 @@ var reserved = map[string][]string{
 	"html/template":                   {},
 	"os/exec":                         {"agent/health", "cmd/koboshi-mock/demo/web"},
 	"github.com/BurntSushi/toml":      {"agent/config"},
-	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/publish"},
+	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/delta", "artifacts/publish"},
 	"github.com/hashicorp/":           {"artifacts/fetch", "agent/health"},
 	"github.com/secure-systems-lab/":  {"artifacts"},
 }

@@ -22,6 +22,7 @@ type publishOptions struct {
 	version, minAgent string
 	platforms         []string // os/arch=PATH
 	behaviour         behaviour
+	bases, trust      []string
 }
 
 func (c *cli) publish() *cobra.Command {
@@ -32,7 +33,8 @@ func (c *cli) publish() *cobra.Command {
 		Long: "Publish a release. PATH is a directory, a ready tar.gz or tar.zst, or one executable; a bare\n" +
 			"PATH is for " + defaultPlatform + ". A release never changes: the same version with the same bytes is a\n" +
 			"success, with other bytes an error. What broke off half-way can be repeated. Hooks and the\n" +
-			"health command are programs in the tree of every platform; a hook runs as the app's user." +
+			"health command are programs in the tree of every platform; a hook runs as the app's user.\n" +
+			"With --base a delta from that release is published, too, which sync uses where it is installed." +
 			releaseExits(badArchive, diskFailed, interrupted),
 		Example: "  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key ./dist\n" +
 			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +
@@ -51,12 +53,16 @@ func (c *cli) publish() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.platforms, "platform", nil, "`os/arch=PATH`; repeat it for every platform")
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
 	o.behaviour.add(cmd)
+	o.addBases(cmd)
 	return required(o.addSigning(cmd), "version")
 }
 
 func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err := artifacts.CheckVersion(o.version); err != nil {
 		return usage(fmt.Errorf("--version: %w", err))
+	}
+	if err := o.checkBases(); err != nil {
+		return err
 	}
 	if len(o.platforms) == 0 {
 		return usage(errors.New("nothing to publish: want PATH or --platform os/arch=PATH"))
@@ -82,6 +88,10 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 		}
 		draft.Packed = append(draft.Packed, packed)
 	}
+	left, err := c.addDeltas(ctx, o, b, draft)
+	if err != nil {
+		return err
+	}
 	released, err := publish.Release(ctx, b, draft)
 	if errors.Is(err, publish.ErrCommand) {
 		err = usage(err)
@@ -89,7 +99,7 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.tellReleased(o, released)
+	return c.tellReleased(o, released, left)
 }
 
 func (c *cli) pack(ctx context.Context, platform string) (*publish.Packed, error) {
@@ -116,19 +126,22 @@ type releasedJSON struct {
 }
 
 type publishedArtifact struct {
-	Platform string           `json:"platform"`
-	Key      string           `json:"key"`
-	Size     int64            `json:"size"`
-	SHA256   artifacts.Digest `json:"sha256"`
+	Platform string            `json:"platform"`
+	Key      string            `json:"key"`
+	Size     int64             `json:"size"`
+	SHA256   artifacts.Digest  `json:"sha256"`
+	Deltas   []artifacts.Delta `json:"deltas,omitzero"`
 }
 
-func (c *cli) tellReleased(o publishOptions, r publish.Released) error {
+func (c *cli) tellReleased(o publishOptions, r publish.Released, left []publish.Outcome) error {
 	if o.json {
 		return c.ui.printJSON(released(r))
 	}
 	for _, a := range r.Manifest.Artifacts {
 		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, status.Bytes(a.Size), status.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))
+		c.ui.deltas(a)
 	}
+	c.ui.leftOut(left)
 	word := "published"
 	if r.Already {
 		word = "had been published before, with the same bytes"
@@ -140,7 +153,7 @@ func (c *cli) tellReleased(o publishOptions, r publish.Released) error {
 func released(r publish.Released) releasedJSON {
 	out := releasedJSON{App: r.Manifest.App, Version: r.Manifest.Version, ManifestSHA256: r.SHA256, Already: r.Already}
 	for _, a := range r.Manifest.Artifacts {
-		out.Artifacts = append(out.Artifacts, publishedArtifact{a.OS + "/" + a.Arch, a.Key, a.Size, a.SHA256})
+		out.Artifacts = append(out.Artifacts, publishedArtifact{a.OS + "/" + a.Arch, a.Key, a.Size, a.SHA256, a.Deltas})
 	}
 	return out
 }

@@ -67,6 +67,7 @@ type planJSON struct {
 	Target  *status.Release `json:"target"`
 	Held    string          `json:"held,omitzero"`
 	Fetch   int64           `json:"fetch_bytes"`
+	TopUp   string          `json:"top_up_from,omitzero"`
 	Added   []string        `json:"added"`
 	Altered []string        `json:"altered"`
 	Removed []string        `json:"removed"`
@@ -84,7 +85,7 @@ func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
 		return err
 	}
 	if o.json {
-		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Held, p.Fetch, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
+		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Held, p.Fetch, p.TopUp, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
 	}
 	c.ui.plan(a.Files.App, p)
 	return nil
@@ -104,7 +105,11 @@ func (u *ui) plan(app string, p agent.Plan) {
 	if p.Release != nil {
 		from = p.Release.Version
 	}
-	u.printf("%s %s -> %s, %s to fetch\n", app, from, p.Target.Version, status.Bytes(p.Fetch))
+	how := ""
+	if p.TopUp != "" {
+		how = ", a top-up from " + p.TopUp
+	}
+	u.printf("%s %s -> %s, %s to fetch%s\n", app, from, p.Target.Version, status.Bytes(p.Fetch), how)
 	if p.Unknown {
 		u.printf("the release has no index: which files differ cannot be told\n")
 		return
