@@ -19,6 +19,9 @@ const (
 	discardLimit = killAfter + 10*time.Second
 	// outputGrace is how long the output of what has ended is waited for.
 	outputGrace = time.Second
+
+	// Priorities of syslog(3). That a unit starts is info, between the two.
+	logNotice, logDebug = 5, 7
 )
 
 // Command is a command to run in a unit of its own, which is made for it
@@ -33,6 +36,7 @@ type Command struct {
 	As          Credentials
 	Timeout     time.Duration
 	Output      io.Writer // standard output and error; written to by one goroutine
+	Quiet       bool      // no word of its start and end in the journal
 }
 
 // Run runs a command to its end. However it ends, nothing of it is left: when
@@ -89,6 +93,10 @@ func (c Command) properties(output *os.File) []sdbus.Property {
 		Args, Flags []string
 	}
 	pipe := dbus.UnixFD(output.Fd()) //nolint:gosec // a descriptor fits
+	told := int32(logDebug)
+	if c.Quiet {
+		told = logNotice
+	}
 	var all []sdbus.Property
 	for _, p := range []struct {
 		name  string
@@ -104,7 +112,8 @@ func (c Command) properties(output *os.File) []sdbus.Property {
 		{"TimeoutStartUSec", usec(c.Timeout + discardLimit)}, // should we be gone by then
 		{"TimeoutStopUSec", usec(killAfter)},
 		{"KillMode", "control-group"},
-		{"User", c.As.User}, // empty is systemd's default, and so with the next
+		{"LogLevelMax", told}, // of what PID 1 says of the unit, too
+		{"User", c.As.User},   // empty is systemd's default, and so with the next
 		{"Group", c.As.Group},
 		{"SupplementaryGroups", c.As.Groups},
 		{"DynamicUser", c.As.Dynamic},

@@ -64,7 +64,7 @@ func TestRun(t *testing.T) {
 	}
 	for name, want := range map[string]any{
 		"Description": "pre_start of web 2", "Type": "oneshot", "WorkingDirectory": "/opt/web", "Environment": []string{"A=1"},
-		"User": "web", "Group": "www", "SupplementaryGroups": []string{"adm"}, "DynamicUser": false, "KillMode": "control-group",
+		"User": "web", "Group": "www", "SupplementaryGroups": []string{"adm"}, "DynamicUser": false, "KillMode": "control-group", "LogLevelMax": int32(7),
 		"TimeoutStartUSec": uint64(75_000_000), "TimeoutStopUSec": uint64(5_000_000),
 		"NoNewPrivileges": true, "PrivateTmp": true, "ProtectSystem": "full",
 		"ExecStartEx": [][]any{{"/opt/web/bin/migrate", []string{"/opt/web/bin/migrate", "$HOME", "100%n"}, []string{"no-env-expand"}}},

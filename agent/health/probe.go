@@ -22,7 +22,7 @@ const (
 	maxHeader = 64 << 10
 )
 
-// Probe is one question to the app: exactly one of URL, TCP and Command.
+// Probe is one question to the app: exactly one of URL, TCP, Command and Ask.
 type Probe struct {
 	// URL is green when a GET is answered with a 2xx. Redirects are red, no
 	// proxy is used, https certificates must verify, and every try has a
@@ -35,6 +35,8 @@ type Probe struct {
 	Command []string
 	Dir     string
 	Env     []string
+	// Ask is green when it returns nil.
+	Ask func(context.Context) error
 	// Timeout is for one try; 0 is DefaultProbeTimeout.
 	Timeout time.Duration
 }
@@ -49,7 +51,7 @@ func (p Probe) timeout() time.Duration {
 // compile makes one try of the probe.
 func (p Probe) compile() (func(context.Context) error, error) {
 	kinds := 0
-	for _, given := range []bool{p.URL != "", p.TCP != "", len(p.Command) > 0} {
+	for _, given := range []bool{p.URL != "", p.TCP != "", len(p.Command) > 0, p.Ask != nil} {
 		if given {
 			kinds++
 		}
@@ -57,6 +59,8 @@ func (p Probe) compile() (func(context.Context) error, error) {
 	switch {
 	case kinds != 1:
 		return nil, errors.New("health probe: exactly one of url, tcp and command is needed")
+	case p.Ask != nil:
+		return p.Ask, nil
 	case p.URL != "":
 		return probeURL(p.URL)
 	case p.TCP != "":

@@ -184,11 +184,25 @@ func TestCommandProbe(t *testing.T) {
 		"run /bin/sh: no answer within 50ms")
 }
 
+func TestAskingProbe(t *testing.T) {
+	answer := errors.New("not yet")
+	p := Probe{Ask: func(ctx context.Context) error {
+		if _, limited := ctx.Deadline(); !limited {
+			return errors.New("asked without a limit")
+		}
+		return answer
+	}, Timeout: time.Minute}
+	checkError(t, ask(t, p), "not yet")
+	answer = nil
+	checkError(t, ask(t, p), "")
+}
+
 func TestProbeMustBeOne(t *testing.T) {
 	tests := []Probe{
 		{},
 		{URL: "http://127.0.0.1", TCP: "127.0.0.1:80"},
 		{TCP: "127.0.0.1:80", Command: []string{"true"}},
+		{Command: []string{"true"}, Ask: func(context.Context) error { return nil }},
 		{URL: "127.0.0.1:80/healthz"},
 		{URL: "file:///etc/passwd"},
 		{URL: "http://"},

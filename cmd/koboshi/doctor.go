@@ -74,7 +74,7 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 		Config: cfg, Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
 		Past:     earlierRuns{cfg},
 		Disk:     releasesHere{cfg},
-		App:      appHere{cfg, trust},
+		App:      appHere{newPrograms(cfg, c.ui), trust},
 		Units:    unitsHere{},
 		Metadata: metadata,
 		Connect: func(ctx context.Context, who instance.Identity) (doctor.Cloud, error) {

@@ -88,13 +88,13 @@ func openExisting(root string) (*store.Store, error) {
 
 // appHere is the app that serves now.
 type appHere struct {
-	config *config.Config
-	trust  artifacts.Trust
+	programs
+	trust artifacts.Trust
 }
 
 // Probe asks once. Who listens is not judged: no start was seen.
 func (a appHere) Probe(ctx context.Context) error {
-	gate := gateOf(a.config, a.override())
+	gate := a.gate(a.override())
 	gate.Timeout, gate.Bake = 0, 0
 	_, err := gate.WaitSince(ctx, time.Time{})
 	return err
@@ -104,7 +104,7 @@ func (a appHere) Probe(ctx context.Context) error {
 // go.
 func (a appHere) HookUser(ctx context.Context) (string, error) {
 	if a.config.Service.Unit == "" {
-		_, _, err := hookUser(a.config)
+		_, _, err := groupUser(a.config)
 		return cmp.Or(a.config.Hooks.User, "koboshi itself"), err
 	}
 	manager, err := systemd.Connect(ctx)
@@ -112,7 +112,7 @@ func (a appHere) HookUser(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer manager.Close()
-	as, err := hookCredentials(ctx, a.config, manager)
+	as, err := unitUser(ctx, a.config, manager)
 	if err != nil || as.Dynamic {
 		return as.User, err
 	}

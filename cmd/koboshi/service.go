@@ -15,10 +15,7 @@ import (
 )
 
 // unitService starts the app as a systemd unit.
-type unitService struct {
-	config *config.Config
-	ui     *ui
-}
+type unitService struct{ programs }
 
 // Restart runs the unit's job. Where the release brings the unit itself, it is
 // linked first; the link goes by way of current, so that whatever is put back
@@ -36,7 +33,7 @@ func (s unitService) Restart(ctx context.Context, _ []string) (agent.Gate, error
 	}
 	return func(ctx context.Context, override artifacts.Health) (health.Report, error) {
 		defer manager.Close()
-		return gateOf(s.config, override).Wait(ctx, invocation)
+		return s.gate(override).Wait(ctx, invocation)
 	}, nil
 }
 
@@ -50,10 +47,7 @@ func (s unitService) restart(ctx context.Context, manager *systemd.Manager) (sys
 }
 
 // commandService starts the app by a command, where there is no systemd.
-type commandService struct {
-	config *config.Config
-	ui     *ui
-}
+type commandService struct{ programs }
 
 func (s commandService) Restart(ctx context.Context, env []string) (agent.Gate, error) {
 	since := time.Now()
@@ -68,39 +62,29 @@ func (s commandService) Restart(ctx context.Context, env []string) (agent.Gate, 
 		return nil, err
 	}
 	return func(ctx context.Context, override artifacts.Health) (health.Report, error) {
-		return gateOf(s.config, override).WaitSince(ctx, since)
+		return s.gate(override).WaitSince(ctx, since)
 	}, nil
 }
 
-// gateOf is the configuration's gate with what the release overrides.
-func gateOf(cfg *config.Config, override artifacts.Health) health.Gate {
-	h := cfg.Health
-	if override.URL != "" || override.TCP != "" || len(override.Command) > 0 {
-		h.URL, h.TCP, h.Command = override.URL, override.TCP, override.Command
-	}
+// gate is the configuration's gate with what the release overrides. A command
+// of the configuration is taken as it stands and runs as we do, one of the
+// release is a path inside its tree.
+func (p programs) gate(override artifacts.Health) health.Gate {
+	h := p.config.Health
 	if override.Timeout > 0 {
 		h.Timeout = override.Timeout
 	}
 	if override.Bake > 0 {
 		h.Bake = override.Bake
 	}
-	return health.Gate{
-		Probe: health.Probe{
-			URL: h.URL, TCP: h.TCP, Command: inTree(cfg, override.Command, h.Command),
-			Dir: current(cfg), Env: systemEnv(),
-		},
-		Timeout: time.Duration(h.Timeout),
-		Bake:    time.Duration(h.Bake),
+	probe := health.Probe{URL: h.URL, TCP: h.TCP, Command: h.Command, Dir: current(p.config), Env: systemEnv()}
+	switch {
+	case len(override.Command) > 0:
+		probe = health.Probe{Ask: func(ctx context.Context) error { return p.ask(ctx, override.Command) }}
+	case override.URL != "" || override.TCP != "":
+		probe = health.Probe{URL: override.URL, TCP: override.TCP}
 	}
-}
-
-// inTree resolves a release's own command, which is a path inside its tree; a
-// command of the configuration is taken as it stands.
-func inTree(cfg *config.Config, own, command []string) []string {
-	if len(own) == 0 {
-		return command
-	}
-	return append([]string{filepath.Join(current(cfg), own[0])}, own[1:]...)
+	return health.Gate{Probe: probe, Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake)}
 }
 
 func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, "current") }

@@ -106,9 +106,9 @@ type service interface {
 
 func newService(cfg *config.Config, u *ui) service {
 	if cfg.Service.Unit != "" {
-		return unitService{cfg, u}
+		return unitService{newPrograms(cfg, u)}
 	}
-	return commandService{cfg, u}
+	return commandService{newPrograms(cfg, u)}
 }
 
 // dirs are the three places where an app keeps anything on the machine.
