@@ -94,15 +94,15 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 // listFindings prints a line for each finding, and its hint beneath it.
 func (u *ui) listFindings(findings []doctor.Finding) {
 	paints := map[doctor.Level]paint{doctor.OK: green, doctor.Warn: yellow, doctor.Fail: red}
-	inColour := u.colour && isTerminal(u.out)
+	inColour, width := u.colour && isTerminal(u.out), columns(u.out)
 	for _, f := range findings {
 		level := fmt.Sprintf("%-4s", f.Level)
 		if inColour {
 			level = u.paint(paints[f.Level], level)
 		}
-		u.printf("%s  %-11s  %s\n", level, f.Check, f.Text)
+		u.printf("%s  %-11s  %s\n", level, f.Check, wrap(f.Text, 19, width))
 		if f.Hint != "" {
-			u.printf("%19s%s\n", "", "hint: "+f.Hint)
+			u.printf("%19s%s\n", "", wrap("hint: "+f.Hint, 19, width))
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (u *ui) drawStep(e status.Event) {
 	u.clear()
 	switch {
 	case e.Kind != status.Finished:
-		_, _ = fmt.Fprintf(u.err, "  %-10s %s", e.Step.Name, remaining(e, took))
+		_, _ = fmt.Fprint(u.err, cut(fmt.Sprintf("  %-10s %s", e.Step.Name, remaining(e, took)), columns(u.err)))
 		u.line = true
 	case e.Step.Error != "":
 		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
@@ -127,13 +127,6 @@ func moved(s status.Step, took time.Duration) string {
 		return ""
 	}
 	return status.Bytes(s.Bytes) + " at " + status.Rate(s.Bytes, took)
-}
-
-// home begins the screen anew, where results go to a terminal.
-func (u *ui) home() {
-	if isTerminal(u.out) {
-		u.printf("\x1b[H\x1b[2J")
-	}
 }
 
 // clear takes the line of progress away before something else is written.

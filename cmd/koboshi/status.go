@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"koboshi/agent/config"
 	"koboshi/agent/status"
@@ -50,17 +48,14 @@ func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 	if !o.watch {
 		return c.showStatus(ctx, o)
 	}
-	for {
-		c.ui.home()
-		if err := c.showStatus(ctx, o); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
+	return c.ui.again(ctx, func() error {
+		err := c.showStatus(ctx, o)
+		if errors.Is(err, artifacts.ErrNotFound) { // the first run may be under way
+			c.ui.printf("%v\n", err)
 			return nil
-		case <-time.After(2 * time.Second):
 		}
-	}
+		return err
+	})
 }
 
 func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
@@ -87,7 +82,8 @@ func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 		c.ui.printf("%s", status.Picture(rows, c.ui.width(), glyphs(o.ascii)))
 		return nil
 	}
-	return c.ui.screen(report)
+	c.ui.screen(report)
+	return nil
 }
 
 // machineRows are the machine's own start, where the report is of a boot that
@@ -146,10 +142,9 @@ func writeSVG(name string, r status.Report, rows []status.Row) error {
 }
 
 // screen answers the questions of somebody who has just logged in.
-func (u *ui) screen(r status.Report) error {
-	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+func (u *ui) screen(r status.Report) {
 	row := func(key, format string, args ...any) {
-		_, _ = fmt.Fprintf(w, "%s\t%s\n", key, fmt.Sprintf(format, args...)) // Flush reports it
+		u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))
 	}
 	row("app", "%s", r.App)
 	row("release", "%s", releaseText(r.Release))
@@ -177,7 +172,6 @@ func (u *ui) screen(r status.Report) error {
 	for _, warning := range r.Warnings {
 		row("warning", "%s", warning)
 	}
-	return w.Flush()
 }
 
 func releaseText(r *status.Release) string {
@@ -204,16 +198,6 @@ func instanceText(i status.Instance) string {
 		text += ", group " + i.Group
 	}
 	return text
-}
-
-// width is how many columns a picture may have.
-func (u *ui) width() int {
-	if f, ok := u.out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			return w
-		}
-	}
-	return 80
 }
 
 func glyphs(ascii bool) status.Glyphs {

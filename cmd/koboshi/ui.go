@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
-	"golang.org/x/term"
 
 	"koboshi/agent/status"
 )
@@ -35,13 +34,8 @@ func newUI(out, err io.Writer) *ui {
 	return &ui{
 		out: out, err: err, terminal: terminal,
 		colour:  terminal && os.Getenv("NO_COLOR") == "",
-		journal: os.Getenv("JOURNAL_STREAM") != "" && !terminal,
+		journal: os.Getenv("JOURNAL_STREAM") != "" && columns(err) == 0,
 	}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // printf writes a result.
