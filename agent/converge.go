@@ -107,7 +107,7 @@ func (r *run) intact(ctx context.Context, rel store.Release) bool {
 		return false
 	}
 	if !diff.Clean() {
-		r.warn("%s was changed here and is installed again: %d files altered, %d added, %d removed",
+		r.warn("%s was changed here and is installed again: %d altered, %d added, %d removed",
 			rel.Version(), len(diff.Altered), len(diff.Added), len(diff.Removed))
 	}
 	return diff.Clean()

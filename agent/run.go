@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"koboshi/agent/config"
@@ -130,7 +131,10 @@ func (r *run) configure(tags map[string]string) {
 }
 
 func (r *run) warn(format string, args ...any) {
-	r.report.Warnings = append(r.report.Warnings, status.Clean(fmt.Sprintf(format, args...), 500))
+	text := status.Clean(fmt.Sprintf(format, args...), 500)
+	if !slices.Contains(r.report.Warnings, text) { // once is enough
+		r.report.Warnings = append(r.report.Warnings, text)
+	}
 }
 
 // refuse ends a run that never had the lock: the report of the one that has it

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -38,6 +39,9 @@ func (e *Error) reason() string {
 	var api smithy.APIError
 	if errors.As(e.cause, &api) && e.Status != 0 {
 		return fmt.Sprintf("%s (%s, status %d)", api.ErrorMessage(), api.ErrorCode(), e.Status)
+	}
+	if errors.Is(e.cause, context.Canceled) {
+		return context.Canceled.Error()
 	}
 	var sent *url.Error
 	if errors.As(e.cause, &sent) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -52,7 +53,8 @@ var hints = []struct {
 }{
 	{errUsage, "see koboshi --help, or --help of the command"},
 	{agent.ErrDeadline, "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
-	{agent.ErrInterrupted, "the hook was not told; the next boot goes on where this one ended"},
+	{agent.ErrInterrupted, "the next run goes on where this one ended; a launch hook has not been told"},
+	{context.Canceled, "nothing that was begun counts before it is whole: run it again"},
 	{store.ErrLocked, "another koboshi is at work on this app; wait for it, or use --wait"},
 	{instance.ErrDisabled, "instance metadata is switched off for this instance: set HttpEndpoint=enabled; the hook cannot be told, its own timeout decides"},
 	{instance.ErrHopLimit, "raise HttpPutResponseHopLimit to 2 where koboshi runs in a container; the hook cannot be told, its own timeout decides"},

@@ -34,6 +34,7 @@ func (f *releaseFlags) open(ctx context.Context) (bucket, []artifacts.PrivateKey
 	if err != nil {
 		return nil, nil, err
 	}
+	outliveReaders()
 	b, err := openBucket(ctx, f.source, f.app)
 	return b, keys, err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"koboshi/agent/awstest"
+	"koboshi/artifacts"
 )
 
 func TestMain(m *testing.M) {
@@ -48,6 +49,10 @@ func TestScripts(t *testing.T) {
 			"replicate": replicate,
 			"proxy":     proxy,
 			"proxied":   proxied,
+			"interrupt": interrupt,
+			"await":     await,
+			"inflate":   inflate,
+			"unheard":   unheard,
 			"serves":    serves,
 			"configure": configure,
 			"masked":    masked,
@@ -284,6 +289,26 @@ func replicate(ts *testscript.TestScript, _ bool, _ []string) {
 		data, _ := s.Object("releases", key)
 		s.Put("mirror", key, data)
 	}
+}
+
+// inflate VERSION signs a manifest anew, with the largest tree that
+// there may be: 1 TiB, which a machine that tests has not got to spare.
+func inflate(ts *testscript.TestScript, _ bool, args []string) {
+	s, at := of(ts).aws.S3(), "apps/web/"+artifacts.ManifestKey(args[0])
+	key, err := readKey(ts.MkAbs("release.key"), artifacts.ParsePrivateKey)
+	ts.Check(err)
+	trust, err := artifacts.NewTrust(version, 1, key.Public())
+	ts.Check(err)
+	envelope, _ := s.Object("releases", at)
+	verified, err := trust.Manifest(envelope, artifacts.Reference{App: "web", Version: args[0]})
+	ts.Check(err)
+	m := verified.Manifest()
+	for i := range m.Artifacts {
+		m.Artifacts[i].UnpackedBytes = 1 << 40
+	}
+	envelope, err = m.Sign(key)
+	ts.Check(err)
+	s.Put("releases", at, envelope)
 }
 
 // serves VERSION asserts what the app answers; serves nothing that it does not.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -40,17 +43,25 @@ func newUI(out, err io.Writer) *ui {
 
 // printf writes a result.
 func (u *ui) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(u.out, format, args...) // a closed pipe ends the process by SIGPIPE
+	_, _ = fmt.Fprintf(u.out, format, args...) // see outliveReaders
 }
 
-// printJSON writes a result for machines.
+// printJSON writes a result for machines. That nobody wants it is no error.
 func (u *ui) printJSON(v any) error {
-	if err := json.MarshalWrite(u.out, v, jsontext.WithIndent("  ")); err != nil {
-		return err
+	err := json.MarshalWrite(u.out, v, jsontext.WithIndent("  "))
+	if err == nil {
+		_, err = fmt.Fprintln(u.out)
 	}
-	_, err := fmt.Fprintln(u.out)
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
 	return err
 }
+
+// outliveReaders is for commands that change something: they go through with it
+// when nobody reads any more what they say. All others end by SIGPIPE then. The
+// signal is taken and not ignored, which what is started here would inherit.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // say writes a line that is no result.
 func (u *ui) say(format string, args ...any) { u.tell("", format, args...) }

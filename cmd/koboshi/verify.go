@@ -78,7 +78,7 @@ func (c *cli) tellVerified(rel store.Release, diff store.Diff, asJSON bool) erro
 		return nil
 	}
 	return hinted{marked{fmt.Errorf("%s: %s altered, %d added, %d removed", v.Version, count(len(v.Altered), "file", "files"), len(v.Added), len(v.Removed)), errAltered},
-		"publish and promote what should run here; a tree is never edited in place"}
+		"koboshi sync --force installs it again; what shall run here is published and promoted, never edited in place"}
 }
 
 func (u *ui) listChanges(v verification) {

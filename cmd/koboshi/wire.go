@@ -36,6 +36,7 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 	if err != nil {
 		return nil, nil, err
 	}
+	outliveReaders()
 	metadata := instance.New(instance.Options{})
 	return &agent.Agent{
 		Files:   cfg,

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"koboshi/agent/awstest"
+)
+
+// interrupt MOMENT WHAT COMMAND ARG… runs a command and presses Ctrl-C at a
+// moment; the command must exit with 130, soon. What it said is in said.txt.
+// Moments are:
+//
+//	asked PART      the loopback AWS has been asked for a path with PART in it, since calls reset
+//	serves VERSION  the app answers that
+//	opens FILE      the command has a file of that name open
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	said, err := os.Create(ts.MkAbs("said.txt"))
+	ts.Check(err)
+	defer func() { _ = said.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[2], args[3:]...)
+	cmd.Dir, cmd.Env, cmd.Stderr = ts.Getenv("WORK"), environment(ts), said
+	ts.Check(cmd.Start())
+	moment(ctx, ts, args[0], args[1], cmd.Process.Pid)
+	ts.Check(cmd.Process.Signal(os.Interrupt))
+	exit, _ := errors.AsType[*exec.ExitError](cmd.Wait())
+	if exit == nil || exit.ExitCode() != interrupted {
+		ts.Fatalf("%s: %v, want exit code %d\n%s", args[2:], exit, interrupted, ts.ReadFile("said.txt"))
+	}
+}
+
+// unheard CODE COMMAND ARG… runs a command whose output goes into a pipe that
+// nobody reads any more, and that must exit with the code; -1 is by SIGPIPE.
+func unheard(ts *testscript.TestScript, _ bool, args []string) {
+	r, w, err := os.Pipe()
+	ts.Check(err)
+	ts.Check(r.Close())
+	defer func() { _ = w.Close() }()
+	cmd := exec.Command(args[1], args[2:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = ts.Getenv("WORK"), environment(ts), w, w
+	if _, ended := errors.AsType[*exec.ExitError](cmd.Run()); cmd.ProcessState == nil || strconv.Itoa(cmd.ProcessState.ExitCode()) != args[0] {
+		ts.Fatalf("%s: %v (%v), want exit code %s", args[1:], cmd.ProcessState, ended, args[0])
+	}
+}
+
+// await MOMENT WHAT waits for a moment of the world.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	moment(ctx, ts, args[0], args[1], os.Getpid())
+}
+
+// moment returns once something has come about.
+func moment(ctx context.Context, ts *testscript.TestScript, kind, what string, pid int) {
+	come := map[string]func() bool{
+		"asked":  func() bool { return asked(of(ts), what) },
+		"serves": func() bool { got, _ := ask(of(ts).addr); return got == what },
+		"opens":  func() bool { return hasOpen(pid, what) },
+	}[kind]
+	for !come() {
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%s %s: that never came about", kind, what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func asked(w *world, part string) bool {
+	return len(w.aws.Calls().Filter(func(c awstest.Call) bool { return strings.Contains(c.Path, part) })) > 0
+}
+
+func hasOpen(pid int, name string) bool {
+	links, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && filepath.Base(target) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// environment is the script's, as far as it concerns koboshi.
+func environment(ts *testscript.TestScript) (env []string) {
+	for _, name := range []string{"PATH", "HOME", "WORK", "GORACE", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWS_EC2_METADATA_SERVICE_ENDPOINT"} {
+		if value := ts.Getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
