@@ -7,7 +7,6 @@ import (
 	"path"
 
 	"github.com/go-json-experiment/json"
-	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts/durable"
 )
@@ -44,18 +43,6 @@ func writePlain(tree *os.Root, name string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Chmod(0o644), f.Close())
-}
-
-// syncTree brings a tree to the disk in one call: an fsync a file is seven
-// times slower. syncfs reports writes that were lost (Linux 5.8), once; a
-// second call would not, so it is never repeated.
-func syncTree(tree *os.Root) error {
-	dir, err := tree.Open(".")
-	if err != nil {
-		return err
-	}
-	err = os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd()))) //nolint:gosec // a descriptor fits
-	return errors.Join(err, dir.Close())
 }
 
 // publish moves a finished tree to where releases are.

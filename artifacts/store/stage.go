@@ -102,6 +102,12 @@ func (s *Store) build(ctx context.Context, staged string, in Input) error {
 		return onDisk("stage", err)
 	}
 	defer func() { _ = tree.Close() }() // a directory descriptor
+	disk, err := startWriteBack(tree)
+	if err != nil {
+		return onDisk("stage", err)
+	}
+	defer disk.close()
+	in.Content = counted{in.Content, disk}
 	entries, err := s.fill(ctx, tree, in)
 	if err != nil {
 		return blame(ctx, err)
@@ -113,7 +119,7 @@ func (s *Store) build(ctx context.Context, staged string, in Input) error {
 	if err := s.change("write documents", func() error { return writeDocuments(tree, in, index) }); err != nil {
 		return err
 	}
-	if err := s.change("sync the tree", func() error { return syncTree(tree) }); err != nil {
+	if err := s.change("sync the tree", disk.sync); err != nil {
 		return err
 	}
 	m := in.Manifest.Manifest()
