@@ -89,7 +89,7 @@ var ailments = []ailment{
 		name: "the bucket is closed",
 		get:  fault(awstest.Fault{Service: "s3", Status: 403, Code: "AccessDenied"}), end: noFault,
 		code: 1,
-		says: map[string]string{"source": "fail s3://releases/apps: ", "listing": "warn s3://releases/apps: a missing object looks like a forbidden one"},
+		says: map[string]string{"source": "fail s3://releases/apps (at http://" + endpoint + "/releases): ", "listing": "warn s3://releases/apps: a missing object looks like a forbidden one"},
 	}, {
 		name: "no heartbeat is allowed",
 		get:  fault(awstest.Fault{Service: "autoscaling", Operation: "RecordLifecycleActionHeartbeat", Status: 403, Code: "AccessDenied"}), end: noFault,
