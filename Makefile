@@ -32,6 +32,10 @@ demo: build ## publish, boot, promote, refuse: the main job on a loopback AWS
 test: ## the tests, with the race detector
 	go test -race ./...
 
+.PHONY: fleet
+fleet: ## 1,000 and 10,000 launches at once, in simulation: what they cost and how they end
+	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets$$' ./cmd/koboshi
+
 .PHONY: e2e
 e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI, root or minutes
 	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./artifacts/s3 ./cmd/koboshi
@@ -80,8 +84,8 @@ comma := ,
 lint: ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
-	go vet -tags e2e,boottest,vm,bench ./...
-	go run $(GOLANGCI_LINT) run --build-tags e2e,boottest,vm,bench ./...
+	go vet -tags e2e,boottest,vm,bench,fleet ./...
+	go run $(GOLANGCI_LINT) run --build-tags e2e,boottest,vm,bench,fleet ./...
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is used (needs vuln.go.dev)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -83,8 +84,12 @@ func (f fleet) run(t *testing.T) *outcomes {
 	total := &outcomes{fleet: f, codes: map[int]int{}, tallies: map[string]*tally{}}
 	cells := 1 + f.launches*filesEach/openFiles(t)
 	for cell := range cells {
+		launches := (f.launches + cell) / cells
 		synctest.Test(t, func(t *testing.T) {
-			world.cell(t, total, cell, f.launches/cells, cmp.Or(f.share, 1)/float64(cells))
+			if f.baked && cell == 0 {
+				world.bake(t)
+			}
+			world.cell(t, total, cell, launches, cmp.Or(f.share, 1)*float64(launches)/float64(f.launches))
 		})
 	}
 	slices.Sort(total.ready)
@@ -92,13 +97,14 @@ func (f fleet) run(t *testing.T) *outcomes {
 	return total
 }
 
-const filesEach = 4 // store, state and run, lock, and one that is being read
+const filesEach = 3 // store, state and run, lock
 
+// openFiles leaves some for what is just being read.
 func openFiles(t *testing.T) int {
 	t.Helper()
 	var limit syscall.Rlimit
 	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
-	return int(min(limit.Cur, 1<<20))
+	return int(min(limit.Cur, 1<<20)) * 9 / 10
 }
 
 // fleetWorld is what all instances share.
@@ -232,27 +238,51 @@ func (o *outcomes) add(c *fleetCloud, launches int) {
 
 // boot is one koboshi boot on an empty disk, or on one with the release.
 func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) error {
-	cfg := *w.base
 	dir := filepath.Join(w.dir, id)
-	cfg.Install.Root = filepath.Join(dir, "opt")
 	defer func() { _ = os.RemoveAll(dir) }()
+	if w.baked {
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(w.dir, "image"))); err != nil {
+			return err
+		}
+	}
+	cfg, releases, state, err := w.disk(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = errors.Join(releases.Close(), state.Close()) }()
+	_, err = w.agent(cloud, id, cfg, releases, state).Boot(t.Context())
+	return err
+}
+
+// disk opens what an instance keeps in dir.
+func (w *fleetWorld) disk(dir string) (*config.Config, *store.Store, *os.Root, error) {
+	cfg := *w.base
+	cfg.Install.Root = filepath.Join(dir, "opt")
 	releases, err := store.Open(cfg.Install.Root)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	defer func() { _ = releases.Close() }()
 	state, err := openDir(filepath.Join(dir, "state"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = state.Close() }()
-	a := &agent.Agent{
-		Files: &cfg, Version: version, Trust: w.trust,
+	return &cfg, releases, state, err
+}
+
+// bake makes the image that the instances are launched from.
+func (w *fleetWorld) bake(t *testing.T) {
+	cfg, releases, state, err := w.disk(filepath.Join(w.dir, "image"))
+	must(t, err)
+	_, err = w.agent(newFleetCloud(w.objects, 1), "", cfg, releases, state).Prebake(t.Context(), agent.PrebakeOptions{})
+	must(t, errors.Join(err, releases.Close(), state.Close()))
+}
+
+// agent is what cmd would build, but for the machine and the way to AWS.
+func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, releases *store.Store, state *os.Root) *agent.Agent {
+	return &agent.Agent{
+		Files: cfg, Version: version, Trust: w.trust,
 		Machine: simulated(id), LocalID: func() (string, bool) { return "", false },
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
 			retryer := newRetryer(who.ID)
 			return newCloud(aws.Config{
-				Region: who.Region, HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
+				Region: "us-east-1", HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
 				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 				Retryer:     func() aws.Retryer { return retryer },
 			}, cfg, w.trust, fetch.Options{})
@@ -261,8 +291,6 @@ func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) error {
 		Service: simulated(id), Ready: func() error { return nil },
 		Now: time.Now, Observe: func(status.Event) {}, Waits: func(string, time.Duration) {}, Explain: explain,
 	}
-	_, err = a.Boot(t.Context())
-	return err
 }
 
 // simulated is the machine and the app of an instance.
@@ -315,6 +343,14 @@ func (o *outcomes) whole(t *testing.T) {
 	t.Helper()
 	if o.boots != o.launches || o.codes[ok] != o.launches || len(o.ready) != o.launches || o.abandon+o.expired+o.missing > 0 {
 		t.Errorf("%d of %d in service after %d boots, %d ABANDON, %d hooks ran out, exits %v", len(o.ready), o.launches, o.boots, o.abandon, o.expired, o.codes)
+	}
+}
+
+// served asserts that in the end everything is in service, however long it took.
+func (o *outcomes) served(t *testing.T) {
+	t.Helper()
+	if o.missing+o.expired > 0 || o.codes[hookUntold] > 0 || len(o.ready) != o.launches {
+		t.Errorf("%d of %d in service, %d hooks ran out, exits %v", len(o.ready), o.launches, o.expired, o.codes)
 	}
 }
 
