@@ -17,23 +17,28 @@ import (
 // served before is started first, before anything is asked of the network, and
 // the channel is looked at afterwards.
 func (a *Agent) Boot(ctx context.Context) (status.Report, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	limited, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("boot")
-	unlock, err := r.lock(ctx, true)
+	unlock, err := r.lock(limited, true)
 	if err != nil {
 		return r.refuse(err)
 	}
 	defer unlock()
 
-	r.startWithoutNetwork(ctx)
-	if err := r.discover(ctx); err != nil {
-		return r.end(ctx, failed(err))
+	r.startWithoutNetwork(limited)
+	if err := r.discover(limited); err != nil {
+		return r.end(limited, failed(err))
 	}
-	if r.servedHere() {
-		return r.end(ctx, r.reboot(ctx))
+	if !r.servedHere() {
+		return r.end(limited, r.launch(limited))
 	}
-	return r.end(ctx, r.launch(ctx))
+	r.rise(limited)
+	if turn := r.turn(limited); turn > 0 {
+		unlock()
+		return r.catchUp(ctx, turn)
+	}
+	return r.end(limited, r.reboot(limited))
 }
 
 // launch is the first boot of an instance, or what is left of it after a crash.
@@ -54,13 +59,34 @@ func (r *run) launch(ctx context.Context) outcome {
 	return out
 }
 
-// reboot converges a machine that has served before. The app is started first,
-// unless that has been done already.
-func (r *run) reboot(ctx context.Context) outcome {
+// rise starts what served before the reboot, unless that has been done already.
+func (r *run) rise(ctx context.Context) {
 	if r.up == "" {
 		r.startCurrent(ctx)
 	}
 	r.ready()
+}
+
+// catchUp is a reboot that follows its channel later. Others may work on the
+// machine meanwhile.
+func (r *run) catchUp(ctx context.Context, turn time.Duration) (status.Report, error) {
+	if err := r.pause(ctx, "spread", turn); err != nil {
+		return r.end(ctx, failed(err))
+	}
+	ctx, cancel := r.limit(ctx)
+	defer cancel()
+	unlock, err := r.lock(ctx, true)
+	if err != nil {
+		return r.refuse(err)
+	}
+	defer unlock()
+	r.state = r.state.For(r.who.ID)
+	r.assumeCurrentIsUp()
+	return r.end(ctx, r.reboot(ctx))
+}
+
+// reboot converges a machine that serves what it served before.
+func (r *run) reboot(ctx context.Context) outcome {
 	out := r.follow(ctx, nil)
 	if out.verdict == status.Stale {
 		out.cause, out.err = out.err, nil // a boot is no check: what serves goes on serving

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"time"
 
 	"koboshi/agent/status"
 	"koboshi/artifacts"
@@ -23,7 +22,7 @@ type Plan struct {
 // Plan asks what a [Agent.Sync] with the same options would change, and changes
 // nothing but the sequence that is believed.
 func (a *Agent) Plan(ctx context.Context, o SyncOptions) (Plan, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("plan")
 	unlock, err := r.lock(ctx, o.Wait)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
@@ -24,7 +23,7 @@ type PrebakeOptions struct {
 // earlier run left of it is forgotten, and of the state only the sequences
 // stay. [Agent.Connect] is given no identity.
 func (a *Agent) Prebake(ctx context.Context, o PrebakeOptions) (status.Report, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("prebake")
 	unlock, err := r.lock(ctx, false)

@@ -28,7 +28,11 @@ func (r *run) resolve(ctx context.Context, s *status.Span) (target, error) {
 	if r.pin != "" {
 		return r.release(ctx, nil, artifacts.Reference{App: r.config.App, Version: r.pin})
 	}
-	pointer, err := r.pointer(ctx, s)
+	ask := func() (*artifacts.VerifiedPointer, error) { return r.pointer(ctx, s) }
+	if r.known != nil {
+		ask, r.known = r.known, nil
+	}
+	pointer, err := ask()
 	if err != nil {
 		return target{}, err
 	}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"time"
 
 	"koboshi/agent/status"
 	"koboshi/artifacts/store"
@@ -18,7 +17,7 @@ var ErrNoPrevious = errors.New("no release served here before this one")
 // Where it does not pass the gate, what served goes on serving, and nothing is
 // held.
 func (a *Agent) Rollback(ctx context.Context, hold status.Hold) (status.Report, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("rollback")
 	unlock, err := r.lock(ctx, false)

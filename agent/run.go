@@ -10,6 +10,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
+	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
 
@@ -37,8 +38,9 @@ type run struct {
 	up        string // the ID of the release that is known to be up and healthy, "" = none
 	installed bool   // this run has installed a release
 
-	waiting   launchHook // nil = no hook waits for this run
-	spreadOut bool       // it has waited for its turn
+	known     func() (*artifacts.VerifiedPointer, error) // what was read of the channel just now; nil = nothing
+	waiting   launchHook                                 // nil = no hook waits for this run
+	spreadOut bool                                       // it has waited for its turn
 }
 
 // outcome is how a run ends. err is nil where the exit code is 0; cause is why
@@ -58,6 +60,11 @@ func (a *Agent) begin(command string) *run {
 		steps:  status.NewTimeline(a.Observe),
 		report: status.Report{Agent: a.Version, Command: command, App: a.Files.App},
 	}
+}
+
+// limit gives a run its time.
+func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
 }
 
 // lock makes this the only run of the app on the machine, and reads what the

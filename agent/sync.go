@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/status"
@@ -13,15 +12,21 @@ type SyncOptions struct {
 	Wait    bool         // for another run to end, instead of giving up at once
 	Version string       // install this version in place of the channel's, for this run
 	Force   bool         // verify what serves already, repair it, and start the app anew
+	Spread  bool         // wait first for this machine's part of what the channel's signer spreads re-syncs over
 	MaxRate *config.Rate // of the download, in place of install.max_rate
 }
 
 // Sync converges a live machine to its channel. It never signals a hook, and
 // whatever happens leaves a release serving: the new one, or the one before.
 func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
-	defer cancel()
 	r := a.begin("sync")
+	if o.Spread {
+		if err := r.awaitTurn(ctx, o.Wait); err != nil {
+			return r.refuse(err)
+		}
+	}
+	ctx, cancel := a.limit(ctx)
+	defer cancel()
 	unlock, err := r.lock(ctx, o.Wait)
 	if err != nil {
 		return r.refuse(err)

@@ -9,6 +9,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
+	"koboshi/artifacts"
 )
 
 // part is this machine's part of a time over which a fleet spreads something.
@@ -62,6 +63,52 @@ func (r *run) takeTurn(ctx context.Context, out outcome) {
 	} else {
 		r.hold(ctx, out)
 	}
+}
+
+// awaitTurn waits for this machine's part of the time that its channel's signer
+// spreads re-syncs over. Nothing is locked meanwhile, and the channel is read
+// anew afterwards.
+func (r *run) awaitTurn(ctx context.Context, wait bool) error {
+	limited, cancel := r.limit(ctx)
+	defer cancel()
+	unlock, err := r.lock(limited, wait)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := r.discover(limited); err != nil {
+		return nil //nolint:nilerr // the run itself will find the same, and report it
+	}
+	r.assumeCurrentIsUp()
+	turn := r.turn(limited)
+	unlock()
+	r.known, r.report.Warnings = nil, nil // the run itself will find the same
+	if err := r.pause(ctx, "spread", turn); err != nil {
+		return because(endedBy(ctx), err)
+	}
+	return nil
+}
+
+// turn is how long this machine waits before it follows its channel. It does not
+// where there is nothing to follow: the channel cannot be read, it names what
+// serves, or the machine is held. What has been read then counts.
+func (r *run) turn(ctx context.Context) time.Duration {
+	if _, held := r.held(); held {
+		return 0
+	}
+	var pointer *artifacts.VerifiedPointer
+	err := r.steps.Do(ctx, "resolve", func(ctx context.Context, s *status.Span) (err error) {
+		pointer, err = r.pointer(ctx, s)
+		return err
+	})
+	current, serves := r.current()
+	if err == nil && !(serves && r.up == current.ID() && current.ManifestSHA256() == pointer.Reference().ManifestSHA256) {
+		if turn := r.part(time.Duration(pointer.Pointer().SpreadSeconds) * time.Second); turn > 0 {
+			return turn
+		}
+	}
+	r.known = func() (*artifacts.VerifiedPointer, error) { return pointer, err }
+	return 0
 }
 
 // awaited tells whether a launch hook waits for this machine.

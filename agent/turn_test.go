@@ -10,8 +10,11 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/asg"
+	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
 )
 
 // A fleet that fails together is not to be launched again in step, and one that
@@ -85,4 +88,96 @@ func TestAnInterruptionEndsTheWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A live machine follows its channel at its turn, which is over the time that the
+// channel's signer says; what the channel names by then is what counts. Nobody
+// waits for what serves already, and no launch waits at all.
+func TestTurns(t *testing.T) {
+	turn := time.Duration(asg.Share(self, 0) * float64(time.Hour)).Round(time.Millisecond)
+	spread := func(w *world) { w.spreadSeconds = 3600; w.promote("2", time.Time{}) }
+	sync := func(o agent.SyncOptions) func(*agent.Agent, context.Context) (status.Report, error) {
+		return func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, o) }
+	}
+	tests := []struct {
+		name  string
+		given func(*world)
+		do    func(*agent.Agent, context.Context) (status.Report, error)
+		want  result
+		waits time.Duration
+	}{
+		{"sync", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{}), result{status.Fresh, nil, "2", "2", nil}, 0},
+		{"sync --spread", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{Spread: true}), result{status.Fresh, nil, "2", "2", nil}, turn},
+		{"sync --spread, nothing signed", live, sync(agent.SyncOptions{Spread: true}), result{status.Fresh, nil, "2", "2", nil}, 0},
+		{"sync --spread, serves already", func(w *world) { live(w); w.spreadSeconds = 3600; w.promote("1", time.Time{}) }, sync(agent.SyncOptions{Spread: true}), result{status.Current, nil, "1", "1", nil}, 0},
+		{"sync --spread, held", func(w *world) { live(w); spread(w); w.tags[config.TagHold] = "x" }, sync(agent.SyncOptions{Spread: true}), result{status.Held, nil, "1", "1", nil}, 0},
+		{"sync --spread, no channel", func(w *world) { live(w); spread(w); w.pointerErr = noChannel }, sync(agent.SyncOptions{Spread: true}), result{status.Stale, noChannel, "1", "1", nil}, 0},
+		{"sync --spread, moves meanwhile", func(w *world) { live(w); spread(w); w.onWait = func() { w.release("3") } }, sync(agent.SyncOptions{Spread: true}), result{status.Fresh, nil, "3", "3", nil}, turn},
+		{"reboot", func(w *world) { live(w); spread(w) }, (*agent.Agent).Boot, result{status.Fresh, nil, "2", "2", nil}, turn},
+		{"reboot, nothing signed", live, (*agent.Agent).Boot, result{status.Fresh, nil, "2", "2", nil}, 0},
+		{"launch", spread, (*agent.Agent).Boot, result{status.Fresh, nil, "2", "2", goOn}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.publish("2")
+				tt.given(w)
+				w.onWaiting(func() { // others may work meanwhile
+					unlock, err := store.Lock(t.Context(), w.open("run"), false)
+					if err != nil {
+						t.Fatal(err)
+					}
+					unlock()
+				})
+				begun := time.Now()
+				report, err := w.run(t.Context(), tt.do)
+				w.check(t, report, err, tt.want)
+				if took := time.Since(begun); took != tt.waits {
+					t.Errorf("it took %v, want %v", took, tt.waits)
+				}
+			})
+		})
+	}
+}
+
+// onWaiting does something more when a run begins to wait.
+func (w *world) onWaiting(do func()) {
+	before := w.onWait
+	w.onWait = func() {
+		if before != nil {
+			before()
+		}
+		do()
+	}
+}
+
+func TestASyncThatIsInterruptedInItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		live(w)
+		w.spreadSeconds = 3600
+		w.promote("2", time.Time{})
+		before := w.report(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		w.onWait = cancel
+		_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+			return a.Sync(ctx, agent.SyncOptions{Spread: true})
+		})
+		if !errors.Is(err, agent.ErrInterrupted) || w.current() != "1" || w.report(t).Started != before.Started {
+			t.Errorf("error %v, current %s", err, w.current())
+		}
+	})
+}
+
+// A turn may be longer than the deadline of a run.
+func TestTheDeadlineDoesNotCountTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		live(w)
+		w.spreadSeconds = int64(artifacts.MaxSpread / time.Second)
+		w.promote("2", time.Time{})
+		report, err := w.boot()
+		w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	})
 }

@@ -46,21 +46,23 @@ type world struct {
 	onTarget    func(context.Context)
 
 	// the channel
-	pointer     []byte
-	sequence    int64
-	manifests   map[string][]byte
-	contents    map[string][]byte
-	pointers    int           // how often the channel was read
-	manifested  int           // how often a manifest was asked for
-	fetches     int           // how often an artifact was asked for
-	rates       []config.Rate // of these
-	pointerErr  error         // for every read of the channel
-	onPointer   func(n int)
-	onFetch     func()
-	manifestErr error
-	contentErr  error            // after half of the bytes
-	failing     map[string]error // likewise, of one key
-	asked       []string         // the keys of artifacts and deltas, in order
+	pointer  []byte
+	sequence int64
+
+	spreadSeconds int64 // of what is promoted
+	manifests     map[string][]byte
+	contents      map[string][]byte
+	pointers      int           // how often the channel was read
+	manifested    int           // how often a manifest was asked for
+	fetches       int           // how often an artifact was asked for
+	rates         []config.Rate // of these
+	pointerErr    error         // for every read of the channel
+	onPointer     func(n int)
+	onFetch       func()
+	manifestErr   error
+	contentErr    error            // after half of the bytes
+	failing       map[string]error // likewise, of one key
+	asked         []string         // the keys of artifacts and deltas, in order
 
 	// the group
 	signals     []asg.Result
@@ -142,6 +144,7 @@ func (w *world) promote(version string, expires time.Time) {
 	w.pointer = w.must(artifacts.Pointer{
 		Schema: 1, App: "web", Channel: "stable", Sequence: w.sequence, Version: version,
 		ManifestSHA256: artifacts.Sum(w.manifests[version]), Issued: w.now.Add(-time.Minute), Expires: expires,
+		SpreadSeconds: w.spreadSeconds,
 	}.Sign(w.key))
 }
 

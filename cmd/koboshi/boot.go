@@ -25,7 +25,10 @@ func (c *cli) boot() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
-				defer keepSystemdWaiting(ctx, time.Duration(a.Files.Lifecycle.Deadline)+grace)()
+				longer, stop := keepSystemdWaiting(time.Duration(a.Files.Lifecycle.Deadline) + grace)
+				defer stop()
+				tell := a.Waits
+				a.Waits = func(step string, d time.Duration) { longer(d); tell(step, d) }
 				return a.Boot(ctx)
 			})
 		},
@@ -42,9 +45,10 @@ const (
 )
 
 // keepSystemdWaiting extends the start timeout and feeds the watchdog until
-// stop is called, or for the limit.
-func keepSystemdWaiting(ctx context.Context, limit time.Duration) (stop func()) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+// stop is called, or for the limit. longer begins the limit anew, after so much.
+func keepSystemdWaiting(limit time.Duration) (longer func(time.Duration), stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	end := time.AfterFunc(limit, cancel)
 	go func() {
 		tick := time.NewTicker(proofOfLife)
 		defer tick.Stop()
@@ -58,5 +62,5 @@ func keepSystemdWaiting(ctx context.Context, limit time.Duration) (stop func()) 
 			}
 		}
 	}()
-	return cancel
+	return func(d time.Duration) { end.Reset(d + limit) }, func() { end.Stop(); cancel() }
 }

@@ -39,6 +39,7 @@ func (c *cli) sync() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait for another run to end instead of exiting with 23")
+	cmd.Flags().BoolVar(&o.Spread, "spread", false, "wait first for this instance's part of what promote --spread asks for")
 	cmd.Flags().StringVar(&o.Version, "version", "", "install this `version` in place of the channel's, for this run")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "hash what serves already, repair it, and start the app anew")
 	cmd.Flags().TextVar(&rate, "max-rate", rate, "download at most so many `bytes` a second, such as 20MiB; 0 = no limit, whatever install.max_rate says")

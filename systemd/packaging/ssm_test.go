@@ -33,7 +33,7 @@ func script(t *testing.T, given map[string]string) string {
 	if !ok {
 		t.Fatalf("%s has no script", document)
 	}
-	for _, name := range []string{"version", "dryRun", "config"} {
+	for _, name := range []string{"version", "dryRun", "spread", "config"} {
 		value, ok := given[name]
 		if !ok {
 			value = parameter(t, name, "default")
@@ -55,6 +55,7 @@ func TestSyncDocumentRuns(t *testing.T) {
 	}{
 		{nil, "[sync][--wait][--json][--config][/etc/koboshi/koboshi.toml]"},
 		{map[string]string{"version": "1.4.1"}, "[sync][--wait][--json][--config][/etc/koboshi/koboshi.toml][--version][1.4.1]"},
+		{map[string]string{"spread": "true"}, "[sync][--wait][--json][--config][/etc/koboshi/koboshi.toml][--spread]"},
 		{map[string]string{"dryRun": "true", "config": "/etc/koboshi/api.toml"}, "[sync][--wait][--json][--config][/etc/koboshi/api.toml][--dry-run]"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", script(t, test.given))
