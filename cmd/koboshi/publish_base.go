@@ -45,7 +45,7 @@ func (c *cli) addDeltas(ctx context.Context, o publishOptions, b bucket, draft p
 		outcomes, err := publish.AddDeltas(ctx, from, draft.Packed, publish.Options{Progress: c.ui.transfer("delta " + from.Version)})
 		c.ui.clear()
 		if err != nil {
-			return nil, err
+			return nil, unknownVersion(ctx, err, from.Version, b)
 		}
 		for _, one := range outcomes {
 			if one.Left != "" {
