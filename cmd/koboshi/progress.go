@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -100,8 +103,11 @@ func (u *ui) drawStep(e status.Event) {
 	u.clear()
 	switch {
 	case e.Kind != status.Finished:
-		_, _ = fmt.Fprint(u.err, cut(fmt.Sprintf("  %-10s %s", e.Step.Name, remaining(e, took)), columns(u.err)))
-		u.line = true
+		name, width := fmt.Sprintf("  %-10s ", e.Step.Name), columns(u.err)
+		room := width - len("^C") // which a terminal writes behind it
+		line := cut(name+remaining(e, took, room-utf8.RuneCountInString(name)), room)
+		_, _ = fmt.Fprint(u.err, line)
+		u.drawn = utf8.RuneCountInString(line)
 	case e.Step.Error != "":
 		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
 	default:
@@ -109,17 +115,33 @@ func (u *ui) drawStep(e status.Event) {
 	}
 }
 
-// remaining is how far a step has come: bytes, rate and time left.
-func remaining(e status.Event, took time.Duration) string {
+// remaining is how far a step has come: bytes, rate and time left, as much of it
+// as there is room for. The time left is what a narrow terminal is the last to
+// lose.
+func remaining(e status.Event, took time.Duration, room int) string {
 	if e.Step.Bytes == 0 || took <= 0 {
 		return "…"
 	}
-	text := fmt.Sprintf("%8s  %s", status.Bytes(e.Step.Bytes), status.Rate(e.Step.Bytes, took))
-	if e.Total > e.Step.Bytes {
-		left := time.Duration(float64(took) * float64(e.Total-e.Step.Bytes) / float64(e.Step.Bytes))
-		text = fmt.Sprintf("%8s of %s  %s  %s left", status.Bytes(e.Step.Bytes), status.Bytes(e.Total), status.Rate(e.Step.Bytes, took), status.Duration(left))
+	done, rate := fmt.Sprintf("%8s", status.Bytes(e.Step.Bytes)), "  "+status.Rate(e.Step.Bytes, took)
+	if e.Total <= e.Step.Bytes {
+		return done + rate
 	}
-	return text
+	whole, left := " of "+status.Bytes(e.Total), "  "+timeLeft(e, took)+" left"
+	for _, text := range []string{done + whole + rate + left, done + whole + left, done + left} {
+		if room <= 0 || utf8.RuneCountInString(text) < room {
+			return text
+		}
+	}
+	return strings.TrimSpace(left)
+}
+
+// timeLeft is a guess, and spelled like one: in whole seconds.
+func timeLeft(e status.Event, took time.Duration) string {
+	left := time.Duration(float64(took) * float64(e.Total-e.Step.Bytes) / float64(e.Step.Bytes))
+	if seconds := int(left.Seconds()) + 1; seconds < 60 {
+		return strconv.Itoa(seconds) + " s"
+	}
+	return status.Duration(left)
 }
 
 func moved(s status.Step, took time.Duration) string {
@@ -129,12 +151,17 @@ func moved(s status.Step, took time.Duration) string {
 	return status.Bytes(s.Bytes) + " at " + status.Rate(s.Bytes, took)
 }
 
-// clear takes the line of progress away before something else is written.
+// clear takes the line of progress away before something else is written. A
+// terminal that has become narrower has broken it.
 func (u *ui) clear() {
-	if u.line {
-		_, _ = fmt.Fprint(u.err, "\r\x1b[K")
-		u.line = false
+	if u.drawn == 0 {
+		return
 	}
+	if width := columns(u.err); width > 0 && u.drawn > width {
+		_, _ = fmt.Fprintf(u.err, "\x1b[%dA\r\x1b[J", (u.drawn-1)/width)
+	}
+	_, _ = fmt.Fprint(u.err, "\r\x1b[K")
+	u.drawn = 0
 }
 
 // transfer is the progress of something that is not a step of a run.

@@ -130,7 +130,7 @@ func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, c
 	for _, w := range report.Warnings {
 		c.ui.warn(w)
 	}
-	if report.Verdict == status.Stale && report.Error != nil {
+	if err == nil && report.Verdict == status.Stale && report.Error != nil { // else it is told as the error
 		c.ui.warn(report.Error.Message)
 	}
 	c.ui.summary(report)

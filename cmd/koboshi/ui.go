@@ -29,7 +29,7 @@ type ui struct {
 	colour   bool
 	journal  bool        // standard error goes to the journal
 	log      *zap.Logger // for --log-format json, else nil
-	line     bool        // a line of progress stands on the terminal
+	drawn    int         // columns of the line of progress that stands on the terminal, 0 = none does
 }
 
 func newUI(out, err io.Writer) *ui {

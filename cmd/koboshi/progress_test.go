@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/agent/status"
+)
+
+func TestRemaining(t *testing.T) {
+	half := status.Event{Total: 200e6, Step: status.Step{Bytes: 100e6}}
+	for _, c := range []struct {
+		e    status.Event
+		took time.Duration
+		room int
+		want string
+	}{
+		{half, 5 * time.Second, 0, "  100 MB of 200 MB  20.0 MB/s  6 s left"}, // not on a terminal
+		{half, 5 * time.Second, 80, "  100 MB of 200 MB  20.0 MB/s  6 s left"},
+		{half, 5 * time.Second, 40, "  100 MB of 200 MB  20.0 MB/s  6 s left"},
+		{half, 5 * time.Second, 39, "  100 MB of 200 MB  6 s left"},
+		{half, 5 * time.Second, 27, "  100 MB  6 s left"},
+		{half, 5 * time.Second, 15, "6 s left"},
+		{half, 90 * time.Second, 0, "  100 MB of 200 MB  1.11 MB/s  1 min 30 s left"},
+		{status.Event{Step: status.Step{Bytes: 100e6}}, 5 * time.Second, 20, "  100 MB  20.0 MB/s"},
+		{status.Event{Total: 1, Step: status.Step{Bytes: 100e6}}, 5 * time.Second, 0, "  100 MB  20.0 MB/s"}, // more than it should be
+		{status.Event{Total: 200e6}, 5 * time.Second, 0, "…"},
+		{half, 0, 0, "…"},
+	} {
+		if got := remaining(c.e, c.took, c.room); got != c.want {
+			t.Errorf("%d of %d bytes in %s, %d columns: %q, want %q", c.e.Step.Bytes, c.e.Total, c.took, c.room, got, c.want)
+		}
+	}
+}
+
+// aTerminal is one of so many columns, and what is written to it so far.
+func aTerminal(t *testing.T, width uint16) (terminal *os.File, resize func(uint16), written func() string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	must(t, err)
+	t.Cleanup(func() { _ = master.Close() })
+	must(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	must(t, err)
+	terminal, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	must(t, err)
+	t.Cleanup(func() { _ = terminal.Close() })
+	resize = func(width uint16) {
+		must(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: 24}))
+	}
+	resize(width)
+	return terminal, resize, func() string {
+		_, err := terminal.WriteString("\x00") // what was written before it is there before it
+		must(t, err)
+		text, err := bufio.NewReader(master).ReadString(0)
+		must(t, err)
+		return strings.TrimSuffix(text, "\x00")
+	}
+}
+
+func TestProgressOnATerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	terminal, resize, written := aTerminal(t, 80)
+	u := newUI(terminal, terminal)
+	half := status.Event{Kind: status.Progress, Total: 200e6, Step: status.Step{Name: "install", Bytes: 100e6, MS: 5000}}
+	u.observe(half)
+	if got, want := written(), "  install      100 MB of 200 MB  20.0 MB/s  6 s left"; got != want {
+		t.Errorf("80 columns: %q, want %q", got, want)
+	}
+	resize(30) // the 53 columns stand in two rows now
+	u.observe(half)
+	if got, want := written(), "\x1b[1A\r\x1b[J\r\x1b[K  install    6 s left"; got != want {
+		t.Errorf("30 columns: %q, want %q", got, want)
+	}
+	u.say("web 1.0.0 serves")
+	if got, want := written(), "\r\x1b[Kkoboshi: web 1.0.0 serves\r\n"; got != want {
+		t.Errorf("after it: %q, want %q", got, want)
+	}
+	half.Kind = status.Finished
+	u.observe(half)
+	if got, want := written(), "\x1b[32m✓\x1b[0m install      5.00 s  \x1b[2m100 MB at 20.0 MB/s\x1b[0m\r\n"; got != want {
+		t.Errorf("at its end: %q, want %q", got, want)
+	}
+}
+
+func TestNoColourAndADumbTerminal(t *testing.T) {
+	step := status.Event{Kind: status.Finished, Step: status.Step{Name: "gate", MS: 10}}
+	for name, c := range map[string]struct{ term, noColour, want string }{
+		"no colour":       {"xterm", "1", "✓ gate          10 ms  \r\n"},
+		"a dumb terminal": {"dumb", "", "koboshi: gate: 10 ms\r\n"},
+	} {
+		t.Setenv("TERM", c.term)
+		t.Setenv("NO_COLOR", c.noColour)
+		terminal, _, written := aTerminal(t, 80)
+		u := newUI(terminal, terminal)
+		u.observe(status.Event{Kind: status.Started, Step: step.Step})
+		u.observe(step)
+		got := written()
+		if !strings.HasSuffix(got, c.want) || strings.Contains(got, "\x1b[3") {
+			t.Errorf("%s: %q, want %q and no colour", name, got, c.want)
+		}
+	}
+}
