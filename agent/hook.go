@@ -47,7 +47,7 @@ func (r *run) hook(ctx context.Context, rel store.Release, name string, args []s
 // stopped. It is on its way out: whatever is wrong with its hook is a warning.
 func (r *run) makeWay(ctx context.Context) {
 	leaving, found := r.current()
-	if r.up == "" || !found || r.up != leaving.ID() {
+	if !found || r.up != leaving.ID() {
 		return
 	}
 	manifest, err := r.Store.Manifest(leaving, r.Trust)

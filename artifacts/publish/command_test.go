@@ -20,7 +20,7 @@ func (w *world) programs(platform string) *Packed {
 		must(w.T, os.WriteFile(filepath.Join(top, name), []byte("#!/bin/sh\n"), mode))
 	}
 	must(w.T, os.Link(filepath.Join(top, "usr/bin/migrate"), filepath.Join(top, "usr/bin/again")))
-	for name, target := range map[string]string{"bin": "usr/bin", "usr/first": "bin/migrate", "second": "usr/first"} {
+	for name, target := range map[string]string{"bin": "usr/bin", "usr/first": "bin/migrate", "second": "usr/first", "usr/bin/beside": "migrate"} {
 		must(w.T, os.Symlink(target, filepath.Join(top, name)))
 	}
 	return w.pack(platform, top)
@@ -34,6 +34,7 @@ func TestCommands(t *testing.T) {
 		"usr/bin/again":   "", // a second name
 		"bin/migrate":     "", // by way of a link
 		"second":          "", // by way of two
+		"bin/beside":      "", // to its neighbour
 		"usr/bin/mine":    "mode 0700",
 		"usr/bin/notes":   "mode 0644",
 		"usr/bin":         "no file",
