@@ -189,4 +189,11 @@ func TestCredentials(t *testing.T) {
 	if _, err := m.Credentials(t.Context(), "web.service"); err == nil || !strings.Contains(err.Error(), "User") {
 		t.Errorf("Credentials of a wrong type = %v", err)
 	}
+	for _, state := range []string{"error", "bad-setting", "masked"} { // whose user is not to be taken for root
+		f.units["web.service"].service["User"] = ""
+		f.set("web.service", "LoadState", state)
+		if c, err := m.Credentials(t.Context(), "web.service"); err == nil || !strings.Contains(err.Error(), "is not loaded: \""+state) {
+			t.Errorf("Credentials of a unit that is %s = %+v, %v", state, c, err)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Credentials say as whom a service runs. The zero value is root.
@@ -14,10 +15,17 @@ type Credentials struct {
 
 // Credentials returns as whom a service runs, as PID 1 has it: from the unit
 // file, or by itself for DynamicUser=. The error is ErrNoUnit where there is no
-// such unit.
+// such unit. One that systemd could not load tells nothing, which must not be
+// taken for root.
 func (m *Manager) Credentials(ctx context.Context, unit string) (c Credentials, err error) {
-	if _, err := m.State(ctx, unit); err != nil {
-		return c, err
+	loaded, err := m.conn.GetUnitPropertyContext(ctx, unit, "LoadState")
+	switch {
+	case err != nil:
+		return c, unitError("ask for", unit, err)
+	case loaded.Value.Value() == "not-found":
+		return c, unitError("ask for", unit, ErrNoUnit)
+	case loaded.Value.Value() != "loaded":
+		return c, fmt.Errorf("ask for the user of %s: the unit is not loaded: %s", unit, loaded.Value)
 	}
 	var errs [4]error
 	c.User, errs[0] = serviceProperty[string](ctx, m, unit, "User")

@@ -30,7 +30,7 @@ func checks() []check {
 		{"unit", unitIsOurs},
 		{"order", unitNeedNotWait},
 		{"boot-unit", bootIsEnabled},
-		{"hook-user", hooksHaveAUser},
+		{"hook-user", programsHaveAUser},
 		{"group", groupIsKnown},
 		{"hook", hookOutlastsBoot},
 		{"heartbeat", heartbeatIsAllowed},

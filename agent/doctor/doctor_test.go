@@ -188,8 +188,11 @@ func TestFindings(t *testing.T) {
 		{"no boot unit", func(w *world) { w.bootErr = systemd.ErrNoUnit }, "boot-unit", Warn, "does not run by itself"},
 		{"boot unit not enabled", func(w *world) { w.boot.Enabled = "disabled" }, "boot-unit", Warn, "is disabled"},
 
-		{"hooks", func(*world) {}, "hook-user", OK, "the hooks of 1.4.2 run as web"},
+		{"hooks", func(*world) {}, "hook-user", OK, "the programs of 1.4.2 (hooks, health command) run as web"},
 		{"one hook", func(w *world) { w.manifest.Hooks = artifacts.Hooks{PreStop: []string{"bin/drain"}} }, "hook-user", OK, "run as web"},
+		{"only a health command", func(w *world) {
+			w.manifest.Hooks, w.manifest.Health = artifacts.Hooks{}, artifacts.Health{Command: []string{"bin/check"}}
+		}, "hook-user", OK, "run as web"},
 		{"hooks of nobody", func(w *world) { w.hookUserErr = user.UnknownUserError("web") }, "hook-user", Warn, "run as web, who is not in /etc/passwd"},
 		{"hooks of whom?", func(w *world) { w.hookUserErr = errors.New("nobody says whom it runs as") }, "hook-user", Fail, "cannot be run: nobody says"},
 		{"hooks without the unit", func(w *world) { w.hookUserErr = systemd.ErrNoUnit }, "hook-user", Warn, "not checked: no such unit"},

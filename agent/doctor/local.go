@@ -116,14 +116,14 @@ func bootIsEnabled(f *facts) []Finding {
 	return fine("%s is enabled", bootUnit)
 }
 
-// hooksHaveAUser tells whom the hooks of the release that the channel names
-// will run as. One without hooks needs nobody.
-func hooksHaveAUser(f *facts) []Finding {
+// programsHaveAUser tells whom the hooks and the health command will run as of
+// the release that the channel names. One without any needs nobody.
+func programsHaveAUser(f *facts) []Finding {
 	if f.manifest.err != nil {
 		return nil // the release's own check tells
 	}
-	hooks, version := f.manifest.value.Manifest().Hooks, f.pointer.value.Pointer().Version
-	if len(hooks.PreStart)+len(hooks.PostStart)+len(hooks.PreStop) == 0 {
+	m := f.manifest.value.Manifest()
+	if len(m.Hooks.PreStart)+len(m.Hooks.PostStart)+len(m.Hooks.PreStop)+len(m.Health.Command) == 0 {
 		return nil
 	}
 	name, err := f.hookUser.value, f.hookUser.err
@@ -132,9 +132,9 @@ func hooksHaveAUser(f *facts) []Finding {
 	case errors.Is(err, systemd.ErrNotBooted), errors.Is(err, systemd.ErrNoUnit):
 		return unknown(err) // the unit's own check tells what to do
 	case stranger:
-		return warning("make the user while the image is made, or correct hooks.user", "the hooks of %s run as %s, who is not in /etc/passwd", version, name)
+		return warning("make the user while the image is made, or correct hooks.user", "the programs of %s run as %s, who is not in /etc/passwd", m.Version, name)
 	case err != nil:
-		return failure("set hooks.user", "the hooks of %s cannot be run: %v", version, err)
+		return failure("set hooks.user", "the programs of %s cannot be run: %v", m.Version, err)
 	}
-	return fine("the hooks of %s run as %s", version, name)
+	return fine("the programs of %s (hooks, health command) run as %s", m.Version, name)
 }

@@ -51,6 +51,10 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions([]string{"json", "console"}, cobra.ShellCompDirectiveNoFileComp)
 	case "platform":
 		return cobra.FixedCompletions([]string{"linux/amd64=", "linux/arm64="}, cobra.ShellCompDirectiveNoSpace)
+	case "hook":
+		return cobra.FixedCompletions([]string{"pre_start=", "post_start=", "pre_stop="}, cobra.ShellCompDirectiveNoSpace)
+	case "health":
+		return cobra.FixedCompletions([]string{"url=", "tcp=", "command=", "timeout=", "bake="}, cobra.ShellCompDirectiveNoSpace)
 	case "partition":
 		return cobra.FixedCompletions(partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":
