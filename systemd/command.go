@@ -20,8 +20,8 @@ const (
 	// outputGrace is how long the output of what has ended is waited for.
 	outputGrace = time.Second
 
-	// Priorities of syslog(3). That a unit starts is info, between the two.
-	logNotice, logDebug = 5, 7
+	// The priorities of syslog(3) up to which something is told.
+	logEmergency, logDebug = 0, 7
 )
 
 // Command is a command to run in a unit of its own, which is made for it
@@ -36,7 +36,7 @@ type Command struct {
 	As          Credentials
 	Timeout     time.Duration
 	Output      io.Writer // standard output and error; written to by one goroutine
-	Quiet       bool      // no word of its start and end in the journal
+	Quiet       bool      // no word of it in the journal, even where it fails
 }
 
 // Run runs a command to its end. However it ends, nothing of it is left: when
@@ -62,9 +62,16 @@ func (m *Manager) Run(ctx context.Context, c Command) (err error) {
 	return errors.Join(err, m.discard(ctx, c.Unit), out.close())
 }
 
+// runUnit waits for the answer to a start that it has sent, even if ctx ends
+// meanwhile: only what has started can be stopped.
 func (m *Manager) runUnit(ctx context.Context, c Command, output *os.File) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardLimit)
+	defer cancel()
 	done := make(chan string, 1)
-	if _, err := m.conn.StartTransientUnitContext(ctx, c.Unit, "fail", c.properties(output), done); err != nil {
+	if _, err := m.conn.StartTransientUnitContext(call, c.Unit, "fail", c.properties(output), done); err != nil {
 		return unitError("start", c.Unit, err)
 	}
 	return m.await(ctx, c.Unit, done)
@@ -95,7 +102,7 @@ func (c Command) properties(output *os.File) []sdbus.Property {
 	pipe := dbus.UnixFD(output.Fd()) //nolint:gosec // a descriptor fits
 	told := int32(logDebug)
 	if c.Quiet {
-		told = logNotice
+		told = logEmergency
 	}
 	var all []sdbus.Property
 	for _, p := range []struct {

@@ -131,6 +131,27 @@ func TestRunThatDoesNotEnd(t *testing.T) {
 	})
 }
 
+// An interruption may come at any moment: before the unit is asked for, it does
+// not start at all, and after that it does not outlive the call.
+func TestRunIsInterruptedAtAnyMoment(t *testing.T) {
+	f := transient(t, "", "begun\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit {
+		cancel() // before the answer is on its way
+		return made(p)
+	}
+	m := f.startWithFDs(t)
+	for range 2 {
+		if err := m.Run(ctx, hookCommand(new(bytes.Buffer))); !errors.Is(err, context.Canceled) || len(f.units) != 0 {
+			t.Errorf("Run = %v, left behind %v", err, f.units)
+		}
+	}
+	if n := strings.Count(f.called(), "start "); n != 1 {
+		t.Errorf("%d starts, want 1: %s", n, f.called())
+	}
+}
+
 func endless(t *testing.T) *Manager {
 	f := transient(t, "", "begun\n")
 	t.Cleanup(func() {

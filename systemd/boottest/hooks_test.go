@@ -16,7 +16,7 @@ import (
 // hookScript tells as whom and in which unit it runs, and fails where its tree
 // has a file of that name.
 const hookScript = `#!/bin/sh
-if [ "$1" = health ]; then [ "$(id -u)" != 0 ]; exit; fi
+if [ "$1" = health ]; then [ ! -e no-health ] && [ "$(id -u)" != 0 ]; exit; fi
 id
 grep :: /proc/self/cgroup
 echo "AWS at [$AWS_ENDPOINT_URL]"
@@ -109,6 +109,26 @@ func TestHookFailsAtLaunch(t *testing.T) {
 		want:    abandoned("19", "", "failed hook pre_start of 5.0.0: job for koboshi-web-hook.service: failed (exit-code, status 3): it cannot be"),
 	}.run(t)
 	l.says("pre_start: uid=2(bin) gid=2(bin) groups=2(bin)")
+}
+
+// The health command of a release runs as the app's user, too, over and over,
+// which fills no journal.
+func TestHealthCommandOfARelease(t *testing.T) {
+	t.Parallel()
+	l, got := scenario{
+		prepare: func(l *lab) { l.hooked("6.0.0", "no-health") },
+		baked:   "1.0.0",
+		channel: "6.0.0",
+		want:    abandoned("20", "1.0.0", "unhealthy after "),
+	}.run(t)
+	if want := "job for koboshi-web-health-"; got.Report.Error == nil || !strings.Contains(got.Report.Error.Message, want) {
+		t.Errorf("the report says %+v, want %q", got.Report.Error, want)
+	}
+	for line := range strings.Lines(l.journal()) {
+		if strings.Contains(line, " systemd[1]: ") && strings.Contains(line, "koboshi-web-health-") {
+			t.Errorf("the journal says %s", line)
+		}
+	}
 }
 
 // A user that comes and goes with the app's unit is the hooks' user, too.
