@@ -159,6 +159,50 @@ func TestParallel(t *testing.T) {
 	})
 }
 
+// A machine with room for only a few large chunks reads each of them over
+// several connections.
+func TestLanes(t *testing.T) {
+	const mib = 1 << 20
+	data := noise(14, 8*mib+17)
+	little := fetch.Options{Workers: 8, SlotBytes: mib} // two slots of 4 MiB
+	for _, tc := range []struct {
+		name     string
+		body     func(r request, data []byte) io.Reader
+		requests int
+		asked    int
+		err      error
+	}{
+		{"whole", nil, 9, len(data), nil},
+		{"a lane that breaks off once", func(r request, data []byte) io.Reader {
+			if r.Offset == 2*mib {
+				return cut(data, mib/2)
+			}
+			return bytes.NewReader(data)
+		}, 10, len(data) + mib/2, nil},
+		{"a lane that never comes", func(r request, data []byte) io.Reader {
+			if r.Offset == 2*mib {
+				return cut(data, 0)
+			}
+			return bytes.NewReader(data)
+		}, 0, 0, fetch.ErrTransport},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := newMemory()
+				src.put(key, data)
+				src.body = tc.body
+				_, err := download(t, src, artifactOf(data, 4*mib), data, little)
+				if !errors.Is(err, tc.err) {
+					t.Fatal(err)
+				}
+				if n := len(src.log()); err == nil && (n != tc.requests || src.asked() != int64(tc.asked)) {
+					t.Errorf("%d requests for %d bytes, want %d for %d", n, src.asked(), tc.requests, tc.asked)
+				}
+			})
+		})
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -12,7 +12,7 @@ import (
 //
 // Workers x SlotBytes is all the memory that a download takes, outside the Go
 // heap and whatever the artifact's size. Where one chunk needs a larger slot
-// there are fewer of them, but always two.
+// there are fewer of them, but always two; the connections share them.
 type Options struct {
 	Workers   int
 	SlotBytes int
@@ -27,6 +27,8 @@ type Options struct {
 	// of it is held against the same hashes. Of a mirror, too, one object's
 	// answers must belong together.
 	Mirrors []Source
+
+	lanes int64 // connections a slot
 
 	Progress func(n int64) // told of every n bytes as they are proven, or read where there are no chunks; by any goroutine
 	Attempts func()        // told of every request; by any goroutine
@@ -71,7 +73,9 @@ func (o Options) fit(a artifacts.Artifact) Options {
 	page := int64(os.Getpagesize())
 	part = ceilDiv(part, page) * page
 	o.SlotBytes = int(part)
-	o.Workers = int(min(int64(o.Workers), max(2, budget/part), max(1, ceilDiv(a.Size, part))))
+	slots := min(int64(o.Workers), max(2, budget/part), max(1, ceilDiv(a.Size, part)))
+	o.lanes = max(1, min(int64(o.Workers)/slots, part/minPartBytes))
+	o.Workers = int(slots)
 	return o
 }
 

@@ -1,8 +1,11 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
+
+	"golang.org/x/sync/errgroup"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/unpack"
@@ -63,8 +66,14 @@ func (d *Download) take() *part {
 	return p
 }
 
+// cursor is the first of a part: it reads the whole of it or, where that is one
+// large piece, its lane of it.
 func (d *Download) cursor(p *part) *cursor {
-	return &cursor{o: d.object, at: p.offset, end: p.offset + p.size()}
+	lane := p.size()
+	if len(p.pieces) == 1 {
+		lane = min(lane, max(minPartBytes, ceilDiv(lane, d.options.lanes)))
+	}
+	return &cursor{o: d.object, at: p.offset, end: p.offset + lane}
 }
 
 // bring reads a part into its slot and puts out its pieces as they are proven.
@@ -90,7 +99,7 @@ func (d *Download) bring(p *part, c *cursor) {
 
 func (d *Download) readPiece(p *part, piece piece, c *cursor, data []byte) error {
 	offset := c.at
-	if err := c.read(d.ctx, data); err != nil {
+	if err := d.read(c, data); err != nil {
 		return err
 	}
 	if piece.chunk < 0 {
@@ -98,15 +107,27 @@ func (d *Download) readPiece(p *part, piece piece, c *cursor, data []byte) error
 	}
 	err := d.a.CheckChunk(piece.chunk, data)
 	for n := 0; n < maxRefetch && errors.Is(err, artifacts.ErrIntegrity); n++ {
-		if err = d.reread(offset, data); err == nil {
+		if err = d.readAt(offset, data); err == nil {
 			err = d.a.CheckChunk(piece.chunk, data)
 		}
 	}
 	return err
 }
 
-// reread asks for one chunk alone.
-func (d *Download) reread(offset int64, data []byte) error {
+// read fills data: c as far as it goes, and for the rest of a piece that is
+// read in lanes as many others beside it.
+func (d *Download) read(c *cursor, data []byte) error {
+	offset, lane := c.at, c.end-c.at
+	var lanes errgroup.Group
+	for at := lane; at < int64(len(data)); at += lane {
+		lanes.Go(func() error { return d.readAt(offset+at, data[at:min(at+lane, int64(len(data)))]) })
+	}
+	err := c.read(d.ctx, data[:min(lane, int64(len(data)))])
+	return cmp.Or(err, lanes.Wait())
+}
+
+// readAt asks for some bytes alone.
+func (d *Download) readAt(offset int64, data []byte) error {
 	c := &cursor{o: d.object, at: offset, end: offset + int64(len(data))}
 	defer c.close()
 	if err := c.read(d.ctx, data); err != nil {

@@ -26,7 +26,7 @@ const (
 // chooseProfile fits a machine of so many bytes of memory.
 func chooseProfile(memory int64) profile {
 	if memory <= smallMachine {
-		return profile{heap: 40 << 20, download: fetch.Options{Workers: 12, SlotBytes: 1 << 20}}
+		return profile{heap: 38 << 20, download: fetch.Options{Workers: 8, SlotBytes: 1 << 20}}
 	}
 	return profile{heap: 96 << 20}
 }
