@@ -52,6 +52,10 @@
 // hold survives a reboot (TestOperated, TestRunCommand). TestExamined holds
 // doctor against machines that are ill.
 //
+// The hooks of a release run as the app's user, DynamicUser= included, in a unit
+// that has gone when they have ended, and that an agent which is told to end
+// stops, or the one after an agent that was killed (TestHook...).
+//
 // # How it leaves nothing behind
 //
 // A scenario runs in a thread that has left the machine's mount and network
