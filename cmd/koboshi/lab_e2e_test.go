@@ -136,7 +136,14 @@ func (l *lab) bare(dir string) *box {
 	l.Helper()
 	addr, err := freeAddress()
 	must(l.T, err)
+	return l.bareAt(dir, addr)
+}
+
+// bareAt is such a disk, of an instance whose app shall listen at addr.
+func (l *lab) bareAt(dir, addr string) *box {
+	l.Helper()
 	b := &box{lab: l, world: world{aws: l.aws, dir: dir, addr: addr}}
+	must(l.T, os.MkdirAll(dir, 0o755))
 	key, err := os.ReadFile(filepath.Join(l.dir, "release.pub"))
 	must(l.T, err)
 	must(l.T, os.WriteFile(b.path("release.pub"), key, 0o644))
