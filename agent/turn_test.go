@@ -181,3 +181,37 @@ func TestTheDeadlineDoesNotCountTheTurn(t *testing.T) {
 		w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
 	})
 }
+
+// A hook that is throttled is told for as long as the deadline, 15 minutes, and
+// two minutes more; where a shutdown comes between, for two minutes.
+func TestAThrottledHookIsTold(t *testing.T) {
+	tests := []struct {
+		name        string
+		throttled   time.Duration
+		interrupted time.Duration // 0 = not
+		err         error
+		takes       time.Duration
+	}{
+		{"for long", 16 * time.Minute, 0, nil, 16 * time.Minute},
+		{"for too long", time.Hour, 0, agent.ErrLifecycle, 17 * time.Minute},
+		{"until the shutdown", time.Hour, 5 * time.Minute, agent.ErrLifecycle, 7 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.throttled = tt.throttled
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.interrupted > 0 {
+					time.AfterFunc(tt.interrupted, cancel)
+				}
+				begun := time.Now()
+				_, err := w.run(ctx, (*agent.Agent).Boot)
+				if took := time.Since(begun); !errors.Is(err, tt.err) || took != tt.takes {
+					t.Errorf("%v after %v, want %v after %v", err, took, tt.err, tt.takes)
+				}
+			})
+		})
+	}
+}

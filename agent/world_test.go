@@ -68,6 +68,7 @@ type world struct {
 	signals     []asg.Result
 	signalled   func() // at the moment of the signal
 	completeErr error
+	throttled   time.Duration // how long completing takes
 	outcome     asg.Outcome
 	heartbeats  bool
 
@@ -379,6 +380,10 @@ func (g group) KeepAlive(ctx context.Context, _ asg.Hook, _ time.Duration, repor
 func (g group) Complete(ctx context.Context, h asg.Hook, r asg.Result) (asg.Outcome, error) {
 	if h != (asg.Hook{Group: "web", Name: "koboshi-launching", Instance: g.id}) {
 		return asg.Outcome{}, fmt.Errorf("an unknown hook %v", h)
+	}
+	select {
+	case <-time.After(g.throttled):
+	case <-ctx.Done():
 	}
 	if err := ctx.Err(); err != nil {
 		return asg.Outcome{}, err

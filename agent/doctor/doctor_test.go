@@ -211,6 +211,8 @@ func TestFindings(t *testing.T) {
 		{"hook not known", func(w *world) { w.groupOf, w.group = errAway, "" }, "hook", Warn, "not checked"},
 		{"no group, no hook", func(w *world) { w.group = "" }, "hook", OK, "nobody to tell"},
 		{"hook too short for any boot", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"51m\"\n" }, "hook", Fail, "ends after 50 min 00 s whatever is sent"},
+		{"hook shorter than the spread", func(w *world) { w.timeout, w.settings = 5*time.Minute, "lifecycle.spread = \"5m\"\n" }, "hook", Fail, "only after lifecycle.heartbeat_after + lifecycle.spread (5 min 12 s)"},
+		{"hook longer than the spread", func(w *world) { w.timeout, w.settings = 6*time.Minute, "lifecycle.spread = \"5m\"\n" }, "hook", OK, "waits 6 min 00 s"},
 		{"hook just long enough", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"50m\"\n" }, "hook", OK, "waits 30.0 s from heartbeat to heartbeat"},
 		{"hook too short without beats", func(w *world) { w.beatErr = errDenied }, "hook", Fail, "since no heartbeat may be sent"},
 		{"hook long enough without beats", func(w *world) { w.beatErr, w.timeout = errDenied, time.Hour }, "hook", OK, "waits 1 h 00 min"},

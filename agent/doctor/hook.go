@@ -66,11 +66,15 @@ func hookOutlastsBoot(f *facts) []Finding {
 	}
 	timeout := f.hook.value
 	longest := min(maxWait, maxBeats*timeout)
+	silent := time.Duration(f.config.Lifecycle.HeartbeatAfter + f.config.Lifecycle.Spread)
 	switch {
 	case longest < deadline:
 		return failure("raise the hook's heartbeat timeout or lower lifecycle.deadline", "hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, status.Duration(longest), status.Duration(deadline))
 	case timeout < deadline && errors.Is(f.heartbeat.err, artifacts.ErrDenied):
 		return failure(allowBeat, "hook %s ends after %s, before lifecycle.deadline (%s), since no heartbeat may be sent", hook, status.Duration(timeout), status.Duration(deadline))
+	case timeout <= silent:
+		return failure("raise the hook's heartbeat timeout, or lower lifecycle.heartbeat_after or lifecycle.spread",
+			"hook %s waits %s, and the first heartbeat may come only after lifecycle.heartbeat_after + lifecycle.spread (%s)", hook, status.Duration(timeout), status.Duration(silent))
 	}
 	return fine("hook %s waits %s from heartbeat to heartbeat, %s in all; lifecycle.deadline is %s", hook, status.Duration(timeout), status.Duration(longest), status.Duration(deadline))
 }

@@ -66,14 +66,15 @@ const patient = "[lifecycle]\nheartbeat_after = \"2m\"\n"
 // outcomes is what became of a fleet.
 type outcomes struct {
 	fleet
-	boots   int
-	codes   map[int]int
-	tallies map[string]*tally
-	ready   []time.Duration // since the launch of each instance that came into service
-	all     time.Duration   // since the first launch: everything is in service
-	abandon int             // hooks that were told ABANDON
-	expired int             // hooks that nobody told in time
-	missing int             // places in the group that nothing serves in
+	boots    int
+	codes    map[int]int
+	verdicts map[status.Verdict]int
+	tallies  map[string]*tally
+	ready    []time.Duration // since the launch of each instance that came into service
+	all      time.Duration   // since the first launch: everything is in service
+	abandon  int             // hooks that were told ABANDON
+	expired  int             // hooks that nobody told in time
+	missing  int             // places in the group that nothing serves in
 }
 
 // run simulates the fleet in as many cells as the limit of open files asks for,
@@ -81,7 +82,7 @@ type outcomes struct {
 func (f fleet) run(t *testing.T) *outcomes {
 	t.Helper()
 	world := newFleetWorld(t, f)
-	total := &outcomes{fleet: f, codes: map[int]int{}, tallies: map[string]*tally{}}
+	total := &outcomes{fleet: f, codes: map[int]int{}, verdicts: map[status.Verdict]int{}, tallies: map[string]*tally{}}
 	cells := 1 + f.launches*filesEach/openFiles(t)
 	for cell := range cells {
 		launches := (f.launches + cell) / cells
@@ -178,10 +179,11 @@ func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, sha
 				id := fmt.Sprintf("%s%010x", place, try)
 				cloud.launch(id)
 				pass(osBoot)
-				code := exitCode(w.boot(t, cloud, id))
+				verdict, err := w.boot(t, cloud, id)
 				mu.Lock()
 				total.boots++
-				total.codes[code]++
+				total.codes[exitCode(err)]++
+				total.verdicts[verdict]++
 				mu.Unlock()
 				if cloud.settle(id) == "CONTINUE" {
 					break
@@ -237,21 +239,21 @@ func (o *outcomes) add(c *fleetCloud, launches int) {
 }
 
 // boot is one koboshi boot on an empty disk, or on one with the release.
-func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) error {
+func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) (status.Verdict, error) {
 	dir := filepath.Join(w.dir, id)
 	defer func() { _ = os.RemoveAll(dir) }()
 	if w.baked {
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join(w.dir, "image"))); err != nil {
-			return err
+			return "", err
 		}
 	}
 	cfg, releases, state, err := w.disk(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = errors.Join(releases.Close(), state.Close()) }()
-	_, err = w.agent(cloud, id, cfg, releases, state).Boot(t.Context())
-	return err
+	report, err := w.agent(cloud, id, cfg, releases, state).Boot(t.Context())
+	return report.Verdict, err
 }
 
 // disk opens what an instance keeps in dir.
@@ -365,7 +367,7 @@ func (o *outcomes) table(cells int) string {
 	}
 	fmt.Fprintf(&b, "  in service after p50 %s, p99 %s, max %s; all of them after %s\n",
 		status.Duration(o.percentile(50)), status.Duration(o.percentile(99)), status.Duration(o.percentile(100)), status.Duration(o.all))
-	fmt.Fprintf(&b, "  %d boots, exits %v, %d ABANDON, %d hooks ran out, %d not in service", o.boots, o.codes, o.abandon, o.expired, o.missing)
+	fmt.Fprintf(&b, "  %d boots, exits %v, verdicts %v, %d ABANDON, %d hooks ran out, %d not in service", o.boots, o.codes, o.verdicts, o.abandon, o.expired, o.missing)
 	return b.String()
 }
 
