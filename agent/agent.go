@@ -91,6 +91,8 @@ type service interface {
 	// nothing that it started goes on running. An error has the last line of
 	// its output.
 	RunHook(ctx context.Context, h Hook) error
+	// Stopped tells that the app surely does not run.
+	Stopped(ctx context.Context) bool
 }
 
 // Gate waits until what was started is healthy and has stayed so. override is

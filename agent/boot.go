@@ -81,7 +81,7 @@ func (r *run) catchUp(ctx context.Context, turn time.Duration) (status.Report, e
 	}
 	defer unlock()
 	r.state = r.state.For(r.who.ID)
-	r.assumeCurrentIsUp()
+	r.assumeCurrentIsUp(ctx)
 	return r.end(ctx, r.reboot(ctx))
 }
 

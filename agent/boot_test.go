@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"koboshi/agent"
+	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
@@ -99,6 +100,24 @@ func TestSyncLeavesACurrentAppAlone(t *testing.T) {
 	}
 	if w.restarts+w.fetches != 0 {
 		t.Errorf("%d restarts and %d artifacts for a release that serves already", w.restarts, w.fetches)
+	}
+}
+
+func TestSyncStartsAnAppThatSomebodyHasStopped(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	if _, err := w.sync(); err != nil {
+		t.Fatal(err)
+	}
+	w.running, w.restarts = "", 0
+	report, err := w.sync()
+	w.check(t, report, err, result{status.Current, nil, "2", "2", nil})
+	if w.restarts != 1 || !strings.Contains(strings.Join(report.Warnings, "\n"), "was not running") {
+		t.Errorf("%d restarts, warnings %q", w.restarts, report.Warnings)
+	}
+	w.running, w.tags[config.TagHold] = "", "somebody looks at it"
+	if report, err = w.sync(); err != nil || report.Verdict != status.Held || w.running != "" {
+		t.Errorf("a machine that is held: %v, %v, %q runs", report.Verdict, err, w.running)
 	}
 }
 

@@ -29,7 +29,7 @@ func (a *Agent) Rollback(ctx context.Context, hold status.Hold) (status.Report, 
 	if err := r.discover(ctx); err != nil {
 		return r.end(ctx, failed(err))
 	}
-	r.assumeCurrentIsUp()
+	r.assumeCurrentIsUp(ctx)
 	return r.end(ctx, r.rollBack(ctx, hold))
 }
 

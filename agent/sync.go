@@ -37,7 +37,7 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) 
 	if err := r.discover(ctx); err != nil {
 		return r.end(ctx, failed(err))
 	}
-	r.assumeCurrentIsUp()
+	r.assumeCurrentIsUp(ctx)
 	out := r.follow(ctx, o.MaxRate)
 	if out.err == nil {
 		r.prune(ctx)
@@ -45,9 +45,15 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) 
 	return r.end(ctx, out)
 }
 
-// assumeCurrentIsUp spares a release that was healthy here a restart.
-func (r *run) assumeCurrentIsUp() {
-	if current, found := r.current(); found && current.HealthyOn(r.who.ID) {
+// assumeCurrentIsUp spares a release that was healthy here a restart, unless
+// somebody has stopped the app: then it has to serve anew.
+func (r *run) assumeCurrentIsUp(ctx context.Context) {
+	current, found := r.current()
+	switch {
+	case !found || !current.HealthyOn(r.who.ID):
+	case r.Service.Stopped(ctx):
+		r.warn("the app was not running")
+	default:
 		r.up = current.ID()
 	}
 }

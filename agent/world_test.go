@@ -420,6 +420,8 @@ func (s service) Restart(context.Context, []string) (agent.Gate, error) {
 	}, nil
 }
 
+func (s service) Stopped(context.Context) bool { return s.running == "" }
+
 func (s service) RunHook(ctx context.Context, h agent.Hook) error {
 	name := h.Name + " " + h.Version
 	s.story = append(s.story, name)

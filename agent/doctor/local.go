@@ -75,7 +75,7 @@ func unitIsOurs(f *facts) []Finding {
 	case state.Active == "failed":
 		return warning("systemctl status and journalctl -u tell why", "%s has failed (%s)", unit, state.Sub)
 	case state.Active == "inactive" && f.current.value != nil:
-		return warning("koboshi sync --force starts it, and so does systemctl start", "%s is inactive (%s), while %s is installed", unit, state.Sub, f.current.value.Version)
+		return warning("koboshi sync starts it, and so does systemctl start", "%s is inactive (%s), while %s is installed", unit, state.Sub, f.current.value.Version)
 	}
 	return fine("%s is %s (%s), and %s as it should be", unit, state.Active, state.Sub, state.Enabled)
 }

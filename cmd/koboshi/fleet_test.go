@@ -325,6 +325,9 @@ func (s simulated) Restart(context.Context, []string) (agent.Gate, error) {
 // RunHook runs nothing: the release has no hooks.
 func (simulated) RunHook(context.Context, agent.Hook) error { return nil }
 
+// Stopped is no question at a launch.
+func (simulated) Stopped(context.Context) bool { return false }
+
 // modest asserts what a fleet may cost, and that nothing is lost for it.
 func (o *outcomes) modest(t *testing.T) {
 	t.Helper()

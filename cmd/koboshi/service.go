@@ -46,8 +46,23 @@ func (s unitService) restart(ctx context.Context, manager *systemd.Manager) (sys
 	return manager.Restart(ctx, s.config.Service.Unit)
 }
 
+// Stopped asks systemd. What it does not tell is taken for running: a live app
+// is not restarted on a guess.
+func (s unitService) Stopped(ctx context.Context) bool {
+	manager, err := systemd.Connect(ctx)
+	if err != nil {
+		return false
+	}
+	defer manager.Close()
+	unit, err := manager.State(ctx, s.config.Service.Unit)
+	return err == nil && (unit.Active == "inactive" || unit.Active == "failed")
+}
+
 // commandService starts the app by a command, where there is no systemd.
 type commandService struct{ programs }
+
+// Stopped cannot be told of what a command has started.
+func (s commandService) Stopped(context.Context) bool { return false }
 
 func (s commandService) Restart(ctx context.Context, env []string) (agent.Gate, error) {
 	since := time.Now()

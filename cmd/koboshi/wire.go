@@ -103,6 +103,7 @@ func localID() (string, bool) {
 type service interface {
 	Restart(context.Context, []string) (agent.Gate, error)
 	RunHook(context.Context, agent.Hook) error
+	Stopped(context.Context) bool
 }
 
 func newService(cfg *config.Config, u *ui) service {

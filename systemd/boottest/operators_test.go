@@ -21,6 +21,9 @@ func TestOperated(t *testing.T) {
 	c.keeps("1.0.0", func() { c.must("koboshi", "sync", "--dry-run") })
 	c.keeps("1.0.0", func() { c.must("koboshi", "verify") })
 	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Fresh) })
+	c.must("systemctl", "stop", "web.service")
+	same(t, "sync", c.reports(0, "sync").Verdict, status.Current)
+	same(t, "what serves", c.serves(), "2.0.0")
 
 	c.moves("2.0.0", "1.0.0", func() { c.must("koboshi", "rollback", "--reason", "checkout is slow") })
 	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Held) })
@@ -51,7 +54,7 @@ func TestOperated(t *testing.T) {
 	}
 	if want := []string{
 		"sync current 1.0.0", "sync held 2.0.0", "sync current 2.0.0", "sync held 1.0.0", "boot held 1.0.0",
-		"sync held 1.0.0", "rollback held 1.0.0", "sync fresh 2.0.0", "sync current 1.0.0", "boot fresh 1.0.0",
+		"sync held 1.0.0", "rollback held 1.0.0", "sync current 2.0.0", "sync fresh 2.0.0", "sync current 1.0.0", "boot fresh 1.0.0",
 	}; !slices.Equal(got, want) {
 		t.Errorf("history is %q, want %q", got, want)
 	}
