@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"math"
 	"testing"
 
 	"koboshi/agent/config"
@@ -42,7 +41,7 @@ func FuzzRate(f *testing.F) {
 		if r.UnmarshalText([]byte(s)) != nil {
 			return
 		}
-		if r < 0 || r != 0 && r < 64<<10 || r > math.MaxInt64 {
+		if r < 0 || r != 0 && r < 64<<10 {
 			t.Fatalf("%q was taken for %d", s, int64(r))
 		}
 		text, err := r.MarshalText()

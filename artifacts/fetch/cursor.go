@@ -77,14 +77,14 @@ func (c *cursor) again(ctx context.Context, cause error) error {
 	if c.fruitless++; c.brought >= progressBytes {
 		c.fruitless = 0
 	}
-	if c.fruitless < maxFruitless && c.o.spend(c.from) {
+	if c.fruitless < c.from.patience && c.o.spend(c.from) {
 		return pause(ctx, c.fruitless)
 	}
 	if c.o.leave(c.from) {
 		c.fruitless = 0
 		return nil
 	}
-	return fmt.Errorf("%s: %w from byte %d on: %w", c.o.key, ErrTransport, c.at, cause)
+	return fmt.Errorf("%s: %w from byte %d on: %w", c.o.key, ErrTransport, c.at, c.from.blame(cause))
 }
 
 // finish ends a range that was read. More bytes than it has are an answer to

@@ -16,11 +16,16 @@ import (
 // after several.
 const hurry = 5 * time.Second
 
-// ErrHurried tells that a source was not left the time to answer.
-var ErrHurried = fmt.Errorf("no answer within %s", hurry)
+// hurriedFruitless is what maxFruitless is for such a source.
+const hurriedFruitless = 2
 
-// Hurried is src for a caller who has another one to turn to: an answer that
-// has not begun after five seconds is an [ErrHurried]. Bodies are left alone.
+// ErrHurried tells that a source was not left all the time that it might need.
+var ErrHurried = errors.New("it was not waited for any longer")
+
+// Hurried is src for a caller who has another one to turn to: it is left when
+// an answer has not begun after five seconds, or when two bodies in a row broke
+// off or stalled. The error is an [ErrHurried] then. A body that moves may take
+// its time.
 func Hurried(src Source) Source { return hurried{src} }
 
 type hurried struct{ src Source }
@@ -38,7 +43,7 @@ func (h hurried) Get(ctx context.Context, key string, r artifacts.Range) (io.Rea
 		err = body.Close()
 	}
 	if !inTime && errors.Is(context.Cause(ctx), ErrHurried) {
-		err = fmt.Errorf("%s: %w", key, ErrHurried)
+		err = fmt.Errorf("%s: no answer within %s: %w", key, hurry, ErrHurried)
 	}
 	cancel(nil)
 	return nil, artifacts.Object{}, err

@@ -144,6 +144,34 @@ func TestHurriedSourceThatAnswers(t *testing.T) {
 	})
 }
 
+// A source that begins its answers and never ends them is left as soon, be it
+// asked for a document or for an artifact.
+func TestHurriedSourceWhoseBodiesStall(t *testing.T) {
+	const most = 2*10*time.Second + time.Second // two stalls and the pause between
+	stalling := func(data []byte) *memory {
+		m := newMemory()
+		m.put(key, data)
+		m.body = func(r request, data []byte) io.Reader { return &trickle{r.ctx, data} }
+		return m
+	}
+	data := noise(34, 100<<10)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		blob := artifacts.Blob{Key: key, Size: int64(len(data)), SHA256: artifacts.Sum(data)}
+		_, err := fetch.Blob(t.Context(), fetch.Hurried(stalling(data)), blob)
+		if !errors.Is(err, fetch.ErrHurried) || !errors.Is(err, fetch.ErrTransport) || time.Since(start) > most {
+			t.Errorf("got %v after %s, want ErrHurried within %s", err, time.Since(start), most)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		start, o := time.Now(), small
+		o.Mirrors = []fetch.Source{mirrored(data)}
+		if _, err := download(t, fetch.Hurried(stalling(data)), artifactOf(data, 0), data, o); err != nil || time.Since(start) > most {
+			t.Errorf("got %v after %s, want the mirror's bytes within %s", err, time.Since(start), most)
+		}
+	})
+}
+
 func TestHurriedSourceOfSomebodyWhoLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -23,20 +23,37 @@ type object struct {
 	copies []*copied // that of the source in use first; never empty
 }
 
-// copied is the object as one source has it. Its fields but src belong to the
+// copied is the object as one source has it. What changes of it belongs to the
 // object's lock.
 type copied struct {
-	src    Source
-	pinned bool
-	pin    artifacts.Object
-	spare  int64 // requests that may still be made again
+	src      Source
+	patience int // fruitless requests in a row after which it is left
+	pinned   bool
+	pin      artifacts.Object
+	spare    int64 // requests that may still be made again
+}
+
+func newCopied(src Source, budget int64) *copied {
+	c := &copied{src: src, patience: maxFruitless, spare: budget}
+	if _, ok := src.(hurried); ok {
+		c.patience = hurriedFruitless
+	}
+	return c
+}
+
+// blame says why a copy is left.
+func (c *copied) blame(cause error) error {
+	if c.patience == hurriedFruitless {
+		return fmt.Errorf("%w: %w", cause, ErrHurried)
+	}
+	return cause
 }
 
 // newObject may repeat budget requests to each source.
 func newObject(sources []Source, key string, budget int64, check func(size int64) error) *object {
 	o := &object{key: key, check: check, attempts: func() {}}
 	for _, src := range sources {
-		o.copies = append(o.copies, &copied{src: src, spare: budget})
+		o.copies = append(o.copies, newCopied(src, budget))
 	}
 	return o
 }

@@ -20,14 +20,14 @@ import (
 // makes it fail to start, and "crash" makes it die after its first answer.
 //
 //	testapp restart ADDRESS PIDFILE
-//	testapp serve ADDRESS
+//	testapp serve ADDRESS PIDFILE
 func testapp() {
 	var err error
 	switch os.Args[1] {
 	case "restart":
 		err = restartApp(os.Args[2], os.Args[3])
 	case "serve":
-		err = serveApp(os.Args[2])
+		err = serveApp(os.Args[2], os.Args[3])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testapp:", err)
@@ -43,13 +43,10 @@ func restartApp(addr, pidFile string) error {
 	if err := waitUntilFree(addr); err != nil {
 		return err
 	}
-	app := exec.Command(os.Args[0], "serve", addr)
+	app := exec.Command(os.Args[0], "serve", addr, pidFile)
 	app.Stdout, app.Stderr = os.Stdout, os.Stderr
 	app.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := app.Start(); err != nil {
-		return err
-	}
-	return os.WriteFile(pidFile, []byte(strconv.Itoa(app.Process.Pid)), 0o600)
+	return app.Start()
 }
 
 func stopApp(pidFile string) {
@@ -73,7 +70,11 @@ func waitUntilFree(addr string) error {
 	return fmt.Errorf("%s is not free", addr)
 }
 
-func serveApp(addr string) error {
+// serveApp can be stopped before it answers: who started it may be gone by then.
+func serveApp(addr, pidFile string) error {
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		return err
+	}
 	version, err := os.ReadFile("VERSION")
 	if err != nil {
 		return err
