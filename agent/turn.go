@@ -102,7 +102,7 @@ func (r *run) turn(ctx context.Context) time.Duration {
 		return err
 	})
 	current, serves := r.current()
-	if err == nil && !(serves && r.up == current.ID() && current.ManifestSHA256() == pointer.Reference().ManifestSHA256) {
+	if err == nil && (!serves || r.up != current.ID() || current.ManifestSHA256() != pointer.Reference().ManifestSHA256) {
 		if turn := r.part(time.Duration(pointer.Pointer().SpreadSeconds) * time.Second); turn > 0 {
 			return turn
 		}
