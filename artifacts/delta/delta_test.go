@@ -66,6 +66,7 @@ func opened(t testing.TB, object []byte) *Delta {
 func check(t testing.TB, object []byte, pairs ...pair) {
 	t.Helper()
 	d := opened(t, object)
+	var m Maker
 	for i, p := range pairs {
 		piece, ok := d.Piece(sum(p.target))
 		if !ok || piece.Size != int64(len(p.target)) {
@@ -75,7 +76,7 @@ func check(t testing.TB, object []byte, pairs ...pair) {
 			t.Errorf("pair %d: from %s", i, piece.From)
 		}
 		var made bytes.Buffer
-		if err := d.Make(t.Context(), piece, &made, bytes.NewReader(p.base)); err != nil {
+		if err := m.Make(t.Context(), d, piece, &made, bytes.NewReader(p.base)); err != nil {
 			t.Fatalf("pair %d: %v", i, err)
 		}
 		if !bytes.Equal(made.Bytes(), p.target) {
@@ -171,12 +172,12 @@ func TestAnotherBaseIsNoticed(t *testing.T) {
 	p := pair{edited(rand.New(rand.NewPCG(5, 6)), base), base}
 	d := opened(t, encode(t, p))
 	piece, _ := d.Piece(sum(p.target))
-	err := d.Make(t.Context(), piece, io.Discard, bytes.NewReader(base[:len(base)-1]))
+	err := new(Maker).Make(t.Context(), d, piece, io.Discard, bytes.NewReader(base[:len(base)-1]))
 	if !errors.Is(err, ErrBase) {
 		t.Errorf("a base that is too short: %v", err)
 	}
 	var made bytes.Buffer
-	err = d.Make(t.Context(), piece, &made, bytes.NewReader(noise(9, len(base))))
+	err = new(Maker).Make(t.Context(), d, piece, &made, bytes.NewReader(noise(9, len(base))))
 	if err == nil && sum(made.Bytes()) == piece.SHA256 {
 		t.Error("another base made the target")
 	}
@@ -187,12 +188,12 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 	d := opened(t, encode(t, p))
 	piece, _ := d.Piece(sum(p.target))
 	full := errors.New("disk full")
-	if err := d.Make(t.Context(), piece, writer(func([]byte) (int, error) { return 0, full }), nil); err != full { //nolint:errorlint // as it is
+	if err := new(Maker).Make(t.Context(), d, piece, writer(func([]byte) (int, error) { return 0, full }), nil); err != full { //nolint:errorlint // as it is
 		t.Errorf("%v", err)
 	}
 	stopped, cancel := context.WithCancelCause(t.Context())
 	cancel(full)
-	if err := d.Make(stopped, piece, io.Discard, nil); err != full { //nolint:errorlint // as it is
+	if err := new(Maker).Make(stopped, d, piece, io.Discard, nil); err != full { //nolint:errorlint // as it is
 		t.Errorf("%v", err)
 	}
 	files := []File{p.file()}
@@ -265,7 +266,7 @@ func TestBrokenFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for size, good := range map[int64]bool{5: true, 4: false, 6: false} {
-		got, err := decode(frame, nil, size)
+		got, err := decode(nil, frame, nil, size)
 		if good != (err == nil) || good && !bytes.Equal(got, whole) || !good && !errors.Is(err, ErrMalformed) {
 			t.Errorf("%d bytes: %x, %v", size, got, err)
 		}
@@ -274,7 +275,7 @@ func TestBrokenFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decode(append(bomb, bomb...), nil, SegmentBytes); !errors.Is(err, ErrMalformed) {
+	if _, err := decode(nil, append(bomb, bomb...), nil, SegmentBytes); !errors.Is(err, ErrMalformed) {
 		t.Errorf("two frames for one: %v", err)
 	}
 }
@@ -294,9 +295,10 @@ func FuzzOpen(f *testing.F) {
 			}
 			return
 		}
+		var m Maker
 		for _, p := range d.pieces {
 			var made bytes.Buffer
-			err := d.Make(t.Context(), p, &made, bytes.NewReader(base))
+			err := m.Make(t.Context(), d, p, &made, bytes.NewReader(base))
 			if int64(made.Len()) > p.Size || err == nil && int64(made.Len()) != p.Size {
 				t.Errorf("%d bytes, want %d: %v", made.Len(), p.Size, err)
 			}

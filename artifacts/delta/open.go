@@ -3,7 +3,6 @@ package delta
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -127,10 +126,7 @@ func (l *layout) segment(s *Segment, based bool) error {
 	return nil
 }
 
-func isSHA256(s string) bool {
-	raw, err := hex.DecodeString(s)
-	return err == nil && len(raw) == 32 && strings.ToLower(s) == s
-}
+func isSHA256(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))

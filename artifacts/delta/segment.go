@@ -56,7 +56,7 @@ func (s *segment) patch(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if again, err := decode(frame, window, int64(len(data))); err == nil && bytes.Equal(again, data) {
+	if again, err := decode(nil, frame, window, int64(len(data))); err == nil && bytes.Equal(again, data) {
 		s.frame, s.Start, s.Window = frame, start, length
 	}
 	return nil

@@ -97,7 +97,7 @@ func (w *world) makes(object, index []byte) {
 			continue
 		}
 		var made bytes.Buffer
-		must(w.T, d.Make(w.Context(), piece, &made, bytes.NewReader(have[piece.From])))
+		must(w.T, new(delta.Maker).Make(w.Context(), d, piece, &made, bytes.NewReader(have[piece.From])))
 		if artifacts.Sum(made.Bytes()).String() != e.SHA256 {
 			w.Errorf("%s: %d bytes that are not its own", e.Path, made.Len())
 		}

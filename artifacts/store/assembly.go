@@ -4,71 +4,43 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
-	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
 	"koboshi/artifacts/unpack"
 )
 
-// assembly fills the files of a tree: those that the base has, from there, and
-// the others from the delta.
+// makers is how many files are made from a delta at a time.
+const makers = 2
+
+// assembly makes the files that the base does not have.
 type assembly struct {
-	base    *base
-	delta   *delta.Delta
-	buffers sync.Pool // of *[copyBytes]byte
+	base  *base
+	delta *delta.Delta
+	idle  chan *delta.Maker
 }
 
-const copyBytes = 256 << 10
+func newAssembly(b *base, d *delta.Delta) *assembly {
+	a := &assembly{base: b, delta: d, idle: make(chan *delta.Maker, makers)}
+	for range makers {
+		a.idle <- new(delta.Maker)
+	}
+	return a
+}
 
-func (a *assembly) fill(ctx context.Context, e *unpack.Entry, f *os.File) error {
-	if old, ok := a.base.files[e.SHA256]; ok && old.Size == e.Size {
-		return a.reuse(ctx, old, f)
-	}
-	piece, ok := a.delta.Piece(e.SHA256)
-	if e.Size == 0 {
-		piece, ok = delta.Piece{SHA256: hex.EncodeToString(sha256.New().Sum(nil))}, true
-	}
-	if !ok || piece.SHA256 != e.SHA256 || piece.Size != e.Size {
+func (a *assembly) find(e *unpack.Entry) (path string, ok bool) {
+	old, ok := a.base.files[e.SHA256]
+	return old.Path, ok && old.Size == e.Size
+}
+
+func (a *assembly) make(ctx context.Context, e *unpack.Entry, f *os.File) error {
+	p, ok := a.delta.Piece(e.SHA256)
+	if !ok || p.Size != e.Size {
 		return fmt.Errorf("%w: nothing in it makes %s", delta.ErrMalformed, e.Path)
 	}
-	return a.make(ctx, piece, e, f)
-}
-
-// reuse shares a file's blocks with the base where the file system can, and
-// copies them elsewhere. A hard link would carry what is changed later from one
-// release into the other. What is hashed is what has landed: the clone, or the
-// bytes of the copy.
-func (a *assembly) reuse(ctx context.Context, old unpack.Entry, f *os.File) error {
-	from, err := a.base.open(old)
-	if err != nil {
-		return err
-	}
-	defer from.close()
-	landed := io.Reader(f)
-	if err := unix.IoctlFileClone(int(f.Fd()), int(from.file.Fd())); err != nil { //nolint:gosec // descriptors fit
-		landed = io.TeeReader(from, f)
-	}
-	sum := sha256.New()
-	n, err := a.copy(ctx, sum, io.LimitReader(landed, old.Size+1))
-	if err != nil {
-		return err
-	}
-	if n != old.Size || digest(sum) != old.SHA256 {
-		return a.base.altered(old.Path, fmt.Errorf("sha256 %s (%d bytes), want %s", digest(sum), n, old.SHA256))
-	}
-	return nil
-}
-
-// make has the delta make a file.
-func (a *assembly) make(ctx context.Context, p delta.Piece, e *unpack.Entry, f *os.File) error {
 	if p.From == "" {
 		return a.patch(ctx, p, e, f, nil)
 	}
@@ -81,43 +53,23 @@ func (a *assembly) make(ctx context.Context, p delta.Piece, e *unpack.Entry, f *
 		return err
 	}
 	defer from.close()
-	err = a.patch(ctx, p, e, f, from)
-	if errors.Is(err, delta.ErrBase) || errors.Is(err, artifacts.ErrIntegrity) {
-		return a.base.altered(old.Path, err)
+	return a.patch(ctx, p, e, f, from)
+}
+
+// patch makes a file of a piece and, where it needs one, a file of the base.
+func (a *assembly) patch(ctx context.Context, p delta.Piece, e *unpack.Entry, f *os.File, from *baseFile) error {
+	m := <-a.idle
+	defer func() { a.idle <- m }()
+	sum := sha256.New()
+	err := m.Make(ctx, a.delta, p, io.MultiWriter(f, sum), from)
+	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != e.SHA256 {
+		err = fmt.Errorf("%w: sha256 %s, want %s", artifacts.ErrIntegrity, got, e.SHA256)
+	}
+	if err != nil {
+		err = fmt.Errorf("make %s: %w", e.Path, err)
+	}
+	if from != nil {
+		return from.doubt(err)
 	}
 	return err
 }
-
-func (a *assembly) patch(ctx context.Context, p delta.Piece, e *unpack.Entry, f *os.File, from io.ReaderAt) error {
-	sum := sha256.New()
-	if err := a.delta.Make(ctx, p, io.MultiWriter(f, sum), from); err != nil {
-		return fmt.Errorf("make %s: %w", e.Path, err)
-	}
-	if got := digest(sum); got != e.SHA256 {
-		return fmt.Errorf("make %s: %w: sha256 %s, want %s", e.Path, artifacts.ErrIntegrity, got, e.SHA256)
-	}
-	return nil
-}
-
-// copy is io.Copy that ends with its context.
-func (a *assembly) copy(ctx context.Context, w io.Writer, r io.Reader) (n int64, err error) {
-	buffer, _ := a.buffers.Get().(*[copyBytes]byte)
-	if buffer == nil {
-		buffer = new([copyBytes]byte)
-	}
-	defer a.buffers.Put(buffer)
-	for ctx.Err() == nil {
-		m, err := r.Read(buffer[:])
-		n += int64(m)
-		_, _ = w.Write(buffer[:m]) // a hash takes everything
-		if err == io.EOF {         //nolint:errorlint // an error that wraps EOF is none of a clean end
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, context.Cause(ctx)
-}
-
-func digest(sum hash.Hash) string { return hex.EncodeToString(sum.Sum(nil)) }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/delta"
 	"koboshi/artifacts/unpack"
 )
 
@@ -62,49 +64,39 @@ func (b *base) altered(path string, err error) error {
 	return &BaseError{Version: b.Version(), Path: path, Reason: err.Error()}
 }
 
-// open opens a file of the base. Whatever is in its place now is no reason to
-// wait, and nothing outside of the release.
 func (b *base) open(e unpack.Entry) (*baseFile, error) {
 	f, err := b.tree.OpenFile(e.Path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, b.altered(e.Path, err)
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = errors.New("no regular file")
-	case info.Size() != e.Size:
-		err = fmt.Errorf("%d bytes, want %d", info.Size(), e.Size)
-	}
-	if err != nil {
-		return nil, errors.Join(b.altered(e.Path, err), f.Close())
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(b.altered(e.Path, cmp.Or(err, errors.New("no regular file"))), f.Close())
 	}
 	return &baseFile{f, b, e.Path}, nil
 }
 
-// baseFile is a file whose read errors are the base's.
+// baseFile is a file that a delta takes. Its errors are the base's.
 type baseFile struct {
 	file *os.File
 	base *base
 	path string
 }
 
-func (f *baseFile) Read(p []byte) (int, error) {
-	n, err := f.file.Read(p)
-	return n, f.blame(err)
-}
-
 func (f *baseFile) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := f.file.ReadAt(p, offset)
-	return n, f.blame(err)
+	if err != nil && err != io.EOF { //nolint:errorlint // an error that wraps EOF is none of a clean end
+		err = f.base.altered(f.path, err)
+	}
+	return n, err
 }
 
-func (f *baseFile) blame(err error) error {
-	if err == nil || err == io.EOF { //nolint:errorlint // an error that wraps EOF is none of a clean end
-		return err
+// doubt makes it the base's fault where a delta that was proven made something
+// else of it than it should.
+func (f *baseFile) doubt(err error) error {
+	if errors.Is(err, delta.ErrBase) || errors.Is(err, artifacts.ErrIntegrity) {
+		return f.base.altered(f.path, err)
 	}
-	return f.base.altered(f.path, err)
+	return err
 }
 
 // close has nothing to say: the file was only read.

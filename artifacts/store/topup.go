@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
@@ -39,12 +38,13 @@ func (s *Store) topUpTree(ctx context.Context, tree *os.Root, in Input) ([]unpac
 		return nil, err
 	}
 	defer func() { _ = b.tree.Close() }() // only read
-	a := &assembly{base: b, delta: changes}
-	opt := unpack.Options{
-		Limits:  unpack.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries},
-		Writers: min(runtime.NumCPU(), 4), // each may hold a segment and its window
+	a := newAssembly(b, changes)
+	limits := unpack.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
+	err = unpack.Assemble(ctx, tree, entries, unpack.Parts{Base: b.tree, Find: a.find, Make: a.make}, unpack.Options{Limits: limits})
+	if altered, ok := errors.AsType[*unpack.AlteredError](err); ok {
+		err = b.altered(altered.Path, altered.Err)
 	}
-	return entries, unpack.Assemble(ctx, tree, entries, opt, a.fill)
+	return entries, err
 }
 
 // spool keeps a delta in a file without a name until it is proven whole.
