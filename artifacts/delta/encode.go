@@ -42,7 +42,11 @@ type File struct {
 // every n plain bytes that are encoded. The same files give the same bytes.
 func Encode(ctx context.Context, w io.Writer, files []File, done func(n int64)) error {
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
-	e := &encoder{w: w, done: done, queue: make(chan *segment, workers)}
+	whole, err := newEncoder(zstd.WithEncoderConcurrency(workers))
+	if err != nil {
+		return err
+	}
+	e := &encoder{w: w, done: done, whole: whole, queue: make(chan *segment, workers)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(e.queue)
@@ -60,6 +64,7 @@ func Encode(ctx context.Context, w io.Writer, files []File, done func(n int64)) 
 type encoder struct {
 	w      io.Writer
 	done   func(n int64)
+	whole  *zstd.Encoder // without a base
 	queue  chan *segment
 	pieces []Piece
 }
@@ -67,7 +72,7 @@ type encoder struct {
 func (e *encoder) dispatch(ctx context.Context, group *errgroup.Group, files []File) error {
 	for i := range files {
 		for n := range segments(files[i].Size) {
-			s := &segment{file: &files[i], number: int(n), ready: make(chan struct{})}
+			s := &segment{file: &files[i], number: int(n), whole: e.whole, ready: make(chan struct{})}
 			select {
 			case e.queue <- s:
 				group.Go(s.encode)

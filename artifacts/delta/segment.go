@@ -14,6 +14,7 @@ type segment struct {
 	Segment
 	file   *File
 	number int
+	whole  *zstd.Encoder
 	frame  []byte
 	ready  chan struct{} // closed once the frame is there
 }
@@ -29,11 +30,7 @@ func (s *segment) encode() error {
 	if err := s.patch(data); err != nil {
 		return fmt.Errorf("a file of the base: %w", err)
 	}
-	whole, err := pack(data, nil)
-	if err != nil {
-		return err
-	}
-	if s.frame == nil || len(whole) <= len(s.frame) {
+	if whole := s.whole.EncodeAll(data, nil); s.frame == nil || len(whole) <= len(s.frame) {
 		s.frame, s.Start, s.Window = whole, 0, 0
 	}
 	s.Packed = int64(len(s.frame))
@@ -52,10 +49,11 @@ func (s *segment) patch(data []byte) error {
 	if err != nil {
 		return err
 	}
-	frame, err := pack(data, window)
+	z, err := newEncoder(zstd.WithEncoderConcurrency(1), zstd.WithEncoderDictRaw(0, window))
 	if err != nil {
 		return err
 	}
+	frame := z.EncodeAll(data, nil)
 	if again, err := decode(nil, frame, window, int64(len(data))); err == nil && bytes.Equal(again, data) {
 		s.frame, s.Start, s.Window = frame, start, length
 	}
@@ -86,15 +84,7 @@ func load(open func() (Reader, error), offset, length int64) (data []byte, err e
 	return data, readAt(f, data, offset)
 }
 
-func pack(data, window []byte) ([]byte, error) {
-	options := []zstd.EOption{zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(encoderWindow), zstd.WithEncoderCRC(false)} // what a piece makes is hashed
-	if window != nil {
-		options = append(options, zstd.WithEncoderDictRaw(0, window))
-	}
-	z, err := zstd.NewWriter(nil, options...)
-	if err != nil {
-		return nil, err
-	}
-	return z.EncodeAll(data, nil), nil
+func newEncoder(options ...zstd.EOption) (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(level), zstd.WithWindowSize(encoderWindow),
+		zstd.WithEncoderCRC(false))...) // what a piece makes is hashed
 }

@@ -244,4 +244,5 @@ func ids(releases []Release) (ids []string) {
 	return ids
 }
 
-func gzipTo(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+// gzipTo does not try to make noise smaller.
+func gzipTo(w io.Writer) io.WriteCloser { return must(gzip.NewWriterLevel(w, gzip.NoCompression)) }
