@@ -13,6 +13,9 @@
 // origin, and for gzip to inflate them. Each is measured alone, in the same
 // rounds. What ties files into directories is not in it.
 //
+// At the end a machine that has an older release of Go is brought to a newer
+// one, by top-up and by the whole artifact, on ext4 and on XFS with reflinks.
+//
 // The origin is a loopback S3 in the process of the test, so it shares the
 // cores with whoever is measured: ratios within one run say more than times.
 // For a change, ONLY=regexp chooses workloads by their title, and BASE=FILE puts

@@ -79,12 +79,16 @@ func TestReuseOfAnAlteredFile(t *testing.T) {
 			s.data[len(s.data)-1] ^= 1
 			return os.WriteFile(s.file(), s.data, 0o600)
 		},
-		"cut":           func(s *shelf) error { return os.Truncate(s.file(), int64(len(s.data)-1)) },
-		"gone":          func(s *shelf) error { return os.Remove(s.file()) },
-		"a FIFO":        func(s *shelf) error { return errors.Join(os.Remove(s.file()), unix.Mkfifo(s.file(), 0o600)) },
-		"a directory":   func(s *shelf) error { return errors.Join(os.Remove(s.file()), os.Mkdir(s.file(), 0o700)) },
-		"a link":        func(s *shelf) error { return errors.Join(os.Rename(s.file(), s.file()+"er"), os.Symlink("older", s.file())) },
-		"a link before": func(s *shelf) error { return errors.Join(os.Rename(s.path+"/dir", s.path+"/real"), os.Symlink("real", s.path+"/dir")) },
+		"cut":         func(s *shelf) error { return os.Truncate(s.file(), int64(len(s.data)-1)) },
+		"gone":        func(s *shelf) error { return os.Remove(s.file()) },
+		"a FIFO":      func(s *shelf) error { return errors.Join(os.Remove(s.file()), unix.Mkfifo(s.file(), 0o600)) },
+		"a directory": func(s *shelf) error { return errors.Join(os.Remove(s.file()), os.Mkdir(s.file(), 0o700)) },
+		"a link": func(s *shelf) error {
+			return errors.Join(os.Rename(s.file(), s.file()+"er"), os.Symlink("older", s.file()))
+		},
+		"a link before": func(s *shelf) error {
+			return errors.Join(os.Rename(s.path+"/dir", s.path+"/real"), os.Symlink("real", s.path+"/dir"))
+		},
 	} {
 		for _, size := range sizes {
 			s, y := newShelf(t, size), newYard(t)
