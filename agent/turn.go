@@ -101,14 +101,19 @@ func (r *run) turn(ctx context.Context) time.Duration {
 		pointer, err = r.pointer(ctx, s)
 		return err
 	})
-	current, serves := r.current()
-	if err == nil && (!serves || r.up != current.ID() || current.ManifestSHA256() != pointer.Reference().ManifestSHA256) {
+	if err == nil && !r.serves(pointer.Reference()) {
 		if turn := r.part(time.Duration(pointer.Pointer().SpreadSeconds) * time.Second); turn > 0 {
 			return turn
 		}
 	}
 	r.known = func() (*artifacts.VerifiedPointer, error) { return pointer, err }
 	return 0
+}
+
+// serves tells whether what the reference names is up already.
+func (r *run) serves(ref artifacts.Reference) bool {
+	current, found := r.current()
+	return found && r.up == current.ID() && current.ManifestSHA256() == ref.ManifestSHA256
 }
 
 // awaited tells whether a launch hook waits for this machine.
