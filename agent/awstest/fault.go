@@ -22,6 +22,10 @@ type Fault struct {
 	Skip    int `json:"skip,omitempty"`    // let this many matches through first
 	Times   int `json:"times,omitempty"`   // then act this often; 0 is without end
 	Percent int `json:"percent,omitempty"` // act on this share of matches, the same ones in every run; 0 is all
+	// A token bucket lets Burst matches through, and PerSecond more each second;
+	// the fault acts on the rest. AWS throttles so.
+	Burst     int     `json:"burst,omitempty"`
+	PerSecond float64 `json:"per_second,omitempty"`
 
 	Applied    bool              `json:"applied,omitempty"`     // the request takes effect and only its answer is replaced
 	Status     int               `json:"status,omitempty"`      // 200 when only Code or Body is given

@@ -36,8 +36,10 @@ type FaultState struct {
 // scripted is a fault under Faults.mu.
 type scripted struct {
 	FaultState
-	rand *rand.Rand
-	gone chan struct{} // closed once the fault is removed
+	rand   *rand.Rand
+	gone   chan struct{} // closed once the fault is removed
+	tokens float64       // in the bucket
+	filled time.Time     // when that was so
 }
 
 // newFaults returns an empty script whose Wrap records every request in calls,
@@ -140,11 +142,28 @@ func (s *scripted) due(c *Call) bool {
 	case s.Matches <= s.Skip:
 	case s.Times > 0 && s.Hits >= s.Times:
 	case s.Percent > 0 && s.rand.IntN(100) >= s.Percent:
+	case (s.Burst > 0 || s.PerSecond > 0) && s.spend(c.Time):
 	default:
 		s.Hits++
 		return true
 	}
 	return false
+}
+
+// spend takes a token out of the bucket, if there is one.
+func (s *scripted) spend(now time.Time) bool {
+	if s.filled.IsZero() {
+		s.tokens = float64(s.Burst)
+	} else {
+		added := s.PerSecond * max(0, now.Sub(s.filled).Seconds())
+		s.tokens = min(max(float64(s.Burst), 1), s.tokens+added)
+	}
+	s.filled = now
+	if s.tokens < 1 {
+		return false
+	}
+	s.tokens--
+	return true
 }
 
 // act fixes what the fault does to one request.

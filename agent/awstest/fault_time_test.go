@@ -54,6 +54,32 @@ func TestFaultTiming(t *testing.T) {
 	}
 }
 
+// A token bucket lets through what AWS would, and throttles the rest.
+func TestFaultBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := newFaults(time.Now, new(Calls))
+		faults.Add(Fault{Status: 503, Burst: 3, PerSecond: 0.5})
+		handler := faults.Wrap("s3", describeS3, s3Error, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		for _, round := range []struct {
+			after  time.Duration
+			passes int
+		}{{0, 3}, {0, 0}, {time.Second, 0}, {time.Second, 1}, {4 * time.Second, 2}, {time.Hour, 3}} {
+			<-time.After(round.after)
+			passed := 0
+			for range 10 {
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/b/k", nil))
+				if w.Code == http.StatusOK {
+					passed++
+				}
+			}
+			if passed != round.passes {
+				t.Errorf("%v later %d pass, want %d", round.after, passed, round.passes)
+			}
+		}
+	})
+}
+
 func TestFaultJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		faults := newFaults(time.Now, new(Calls))
