@@ -79,7 +79,7 @@ func (r *run) awaitTurn(ctx context.Context, wait bool) error {
 	if err := r.discover(limited); err != nil {
 		return nil //nolint:nilerr // the run itself will find the same, and report it
 	}
-	r.assumeCurrentIsUp(ctx)
+	r.assumeCurrentIsUp(limited)
 	turn := r.turn(limited)
 	unlock()
 	r.known, r.report.Warnings = nil, nil // the run itself will find the same
