@@ -32,9 +32,13 @@ var filesystems = []struct {
 }
 
 // topUps is the table of a top-up against the whole artifact, on machines that
-// have the older release: from memory, and with nothing of it there.
+// have the older release: from memory, and with nothing of it there. It is left
+// out of the short form, unless ONLY names it.
 func (l *lab) topUps(s scale) string {
 	l.Helper()
+	if !s.only.MatchString("top-up") || !s.whole && s.only.String() == "" {
+		return ""
+	}
 	older, newer := l.module(olderGo), l.module(newerGo)
 	size, artifact := l.publishBoth(older, newer)
 	l.shape(shaped)

@@ -3,7 +3,8 @@
 //
 //   - [Pack] makes the artifact of one platform: deterministic bytes, in
 //     independent zstd frames, with what a manifest says of them.
-//   - [Release] stores artifacts and then the manifest that binds them. A
+//   - [AddDeltas] makes what turns an older release into it.
+//   - [Release] stores artifacts and deltas, and then the manifest that binds them. A
 //     release never changes: the manifest is written last, and only where
 //     there is none, so what broke off half-way can be repeated.
 //   - [Promote] moves a channel by compare-and-swap. Its sequence only grows.

@@ -19,6 +19,9 @@
 // What is harmless is normalised: owners, times and extended attributes are
 // dropped, a file gets mode&0755 with owner read, a directory 0755.
 //
+// [Assemble] makes a tree of what is on the disk already, by an index and under
+// the same rules.
+//
 // The package never fsyncs: the caller does one syncfs for the whole tree. It
 // never follows an archive within an archive, and it never retries.
 package unpack
