@@ -77,7 +77,7 @@ func TestE2EInterrupted(t *testing.T) {
 			must(t, boot.cmd.Process.Signal(signal))
 			r := boot.wait()
 			r.want(t, interrupted)
-			r.says(t, "interrupted", "the next boot goes on")
+			r.says(t, "interrupted", "the next run goes on")
 			b.told("nothing")
 			if n := len(b.calls("autoscaling", "")); n > 0 {
 				t.Errorf("%d calls of Auto Scaling by a boot that was interrupted", n)
