@@ -238,6 +238,22 @@ func TestWhenTopUpsAreUsed(t *testing.T) {
 	}
 }
 
+// Without an index nobody knows what the tree of an archive should be.
+func TestNoTopUpWithoutAnIndex(t *testing.T) {
+	w := onVersionOne(t)
+	a := artifacts.Artifact{
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Format: artifacts.TarGz, SHA256: artifacts.Sum(nil), Size: 50, UnpackedBytes: 40, Entries: 4,
+		Key:    "releases/2/web.tar.gz",
+		Deltas: []artifacts.Delta{{Base: "1", Key: "releases/2/d", Size: 4, SHA256: artifacts.Sum(nil)}},
+	}
+	m := artifacts.Manifest{Schema: 1, App: "web", Version: "2", Created: w.now, Artifacts: []artifacts.Artifact{a}}
+	w.manifests["2"] = w.must(m.Sign(w.key))
+	w.promote("2", w.now.AddDate(1, 0, 0))
+	if _, err := w.sync(); err == nil || !slices.Equal(w.asked, []string{a.Key}) {
+		t.Errorf("asked for %q, %v", w.asked, err)
+	}
+}
+
 // A delta that costs as much as the artifact is none.
 func TestDeltaAsLargeAsTheArtifact(t *testing.T) {
 	w := onVersionOne(t)

@@ -312,6 +312,12 @@ func TestManifestValidation(t *testing.T) {
 		{"plain in a tar.gz", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Format = artifacts.TarGz }, false},
 		{"an index elsewhere", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Index.Key = "channels/stable.json" }, false},
 		{"an index too large", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Index.Size = artifacts.MaxIndexBytes + 1 }, false},
+		{"a delta", func(_ *artifacts.Manifest, a *artifacts.Artifact) {
+			a.Deltas = []artifacts.Delta{deltaFrom("1.4.1", a)}
+		}, true},
+		{"two deltas from one base", func(_ *artifacts.Manifest, a *artifacts.Artifact) {
+			a.Deltas = []artifacts.Delta{deltaFrom("1.4.1", a), deltaFrom("1.4.1", a)}
+		}, false},
 		{"a delta of nothing", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Deltas = []artifacts.Delta{{}} }, false},
 		{"a hook that climbs", func(m *artifacts.Manifest, _ *artifacts.Artifact) { m.Hooks.PreStart = []string{"../x"} }, false},
 		{"a hook that is absolute", func(m *artifacts.Manifest, _ *artifacts.Artifact) { m.Hooks.PreStop = []string{"/bin/sh"} }, false},
@@ -437,4 +443,8 @@ func resign(t testing.TB, key artifacts.PrivateKey, payloadType, payload string)
 		t.Fatal(err)
 	}
 	return envelope
+}
+
+func deltaFrom(base string, a *artifacts.Artifact) artifacts.Delta {
+	return artifacts.Delta{Base: base, Key: a.Key, Size: 1, SHA256: a.SHA256}
 }

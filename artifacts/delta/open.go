@@ -116,7 +116,7 @@ func (l *layout) piece(line []byte) (Piece, error) {
 
 func (l *layout) segment(s *Segment, based bool) error {
 	switch {
-	case s.Packed < 1 || s.Packed > maxFrame || s.Packed > l.end-l.at:
+	case s.Packed < 1 || s.Packed > maxFrame:
 		return malformed("a frame of %d bytes", s.Packed)
 	case s.Start < 0 || s.Window < 0 || s.Window > MaxWindow || s.Window > 0 && !based || s.Window == 0 && s.Start > 0:
 		return malformed("a window of %d bytes at %d", s.Window, s.Start)

@@ -134,6 +134,7 @@ type publishedArtifact struct {
 }
 
 func (c *cli) tellReleased(o publishOptions, r publish.Released, left []publish.Outcome) error {
+	c.ui.leftOut(left)
 	if o.json {
 		return c.ui.printJSON(released(r))
 	}
@@ -141,7 +142,6 @@ func (c *cli) tellReleased(o publishOptions, r publish.Released, left []publish.
 		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, status.Bytes(a.Size), status.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))
 		c.ui.deltas(a)
 	}
-	c.ui.leftOut(left)
 	word := "published"
 	if r.Already {
 		word = "had been published before, with the same bytes"
