@@ -14,7 +14,7 @@ import (
 )
 
 // The window is narrow enough that an encoder's tables remember all of it: from
-// Go 1.26.7 to 1.26.8 twice as much made the delta larger by half.
+// Go 1.26.7 to 1.26.8 three times as much doubled the delta.
 const (
 	windowBytes   = 4 << 20 // of the base, for one segment
 	encoderWindow = 8 << 20 // a window and a segment, both within reach
