@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sync/errgroup"
+
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
 	"koboshi/artifacts/unpack"
@@ -20,31 +22,60 @@ type TopUp struct {
 // topUpTree makes the tree that the index describes. Every byte that lands in
 // it was hashed as it landed.
 func (s *Store) topUpTree(ctx context.Context, tree *os.Root, in Input) ([]unpack.Entry, error) {
-	entries, err := listed(in.Manifest.Manifest(), in.Artifact, in.Index)
+	u, err := s.prepare(ctx, in)
+	defer u.close()
 	if err != nil {
 		return nil, err
 	}
-	object, size, err := s.spool(ctx, in.Content)
+	changes, err := delta.Open(u.object, u.size)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = object.Close() }() // it has no name and is only read
-	changes, err := delta.Open(object, size)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.openBase(in.TopUp.Base)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = b.tree.Close() }() // only read
-	a := newAssembly(b, changes)
+	a := newAssembly(u.base, changes)
 	limits := unpack.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
-	err = unpack.Assemble(ctx, tree, entries, unpack.Parts{Base: b.tree, Find: a.find, Make: a.make}, unpack.Options{Limits: limits})
+	err = unpack.Assemble(ctx, tree, u.entries, unpack.Parts{Base: u.base.tree, Find: a.find, Make: a.make}, unpack.Options{Limits: limits})
 	if altered, ok := errors.AsType[*unpack.AlteredError](err); ok {
-		err = b.altered(altered.Path, altered.Err)
+		err = u.base.altered(altered.Path, altered.Err)
 	}
-	return entries, err
+	return u.entries, err
+}
+
+// prepared is what a tree is assembled from.
+type prepared struct {
+	entries []unpack.Entry
+	base    *base
+	object  *os.File // the delta
+	size    int64
+}
+
+// prepare reads both indexes while the delta comes. What it returns must be
+// closed, with an error too.
+func (s *Store) prepare(ctx context.Context, in Input) (*prepared, error) {
+	u := &prepared{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		u.object, u.size, err = s.spool(ctx, in.Content)
+		return err
+	})
+	group.Go(func() (err error) {
+		u.base, err = s.openBase(in.TopUp.Base)
+		return err
+	})
+	group.Go(func() (err error) {
+		u.entries, err = listed(in.Manifest.Manifest(), in.Artifact, in.Index)
+		return err
+	})
+	return u, group.Wait()
+}
+
+// close has nothing to say: the base was only read, and the delta has no name.
+func (u *prepared) close() {
+	if u.object != nil {
+		_ = u.object.Close()
+	}
+	if u.base != nil {
+		_ = u.base.tree.Close()
+	}
 }
 
 // spool keeps a delta in a file without a name until it is proven whole.
