@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,11 +23,11 @@ const (
 
 // filesystems are those that a top-up lands on, and how they are made.
 var filesystems = []struct {
-	name, title string
-	mkfs        []string
+	title string
+	mkfs  []string
 }{
-	{"ext4", "ext4, copied", []string{"mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "lazy_itable_init=1"}},
-	{"xfs", "XFS, reflinks", []string{"mkfs.xfs", "-q", "-m", "reflink=1"}},
+	{"ext4, copied", ext4},
+	{"XFS, reflinks", []string{"mkfs.xfs", "-q", "-f", "-m", "reflink=1"}},
 }
 
 // topUps is the table of a top-up against the whole artifact, on machines that
@@ -50,7 +49,7 @@ func (l *lab) topUps(s scale) string {
 		for range s.rounds {
 			for _, i := range rand.Perm(3) {
 				way := []string{"always", "never", "cold"}[i]
-				ways[way] = append(ways[way], l.topUp(fs.mkfs, fs.name, way))
+				ways[way] = append(ways[way], l.topUp(fs.mkfs, way))
 			}
 		}
 		r := result{samples: ways}
@@ -60,7 +59,7 @@ func (l *lab) topUps(s scale) string {
 		fmt.Fprintf(&b, "| %s | %s | %s (%.2fx) | %s | %d MiB |\n", fs.title, seconds(hot.wall), seconds(whole.wall), whole.wall.Seconds()/hot.wall.Seconds(), seconds(cold.wall), hot.rss>>20)
 		for way := range ways {
 			if n := r.failed(way); n > 0 {
-				l.Errorf("top-up on %s, %s: failed %d times", fs.name, way, n)
+				l.Errorf("top-up, %s, %s: failed %d times", fs.title, way, n)
 			}
 		}
 	}
@@ -104,14 +103,9 @@ func (l *lab) publishBoth(older, newer string) (delta, artifact int64) {
 }
 
 // topUp is one run on a fresh filesystem that has the older release.
-func (l *lab) topUp(mkfs []string, kind, way string) sample {
+func (l *lab) topUp(mkfs []string, way string) sample {
 	l.Helper()
-	disk, image := filepath.Join(l.dir, "disk"), filepath.Join(l.images, "image")
-	must(l, os.MkdirAll(disk, 0o755))
-	must(l, os.WriteFile(image, nil, 0o600))
-	must(l, os.Truncate(image, 2<<30))
-	must(l, command(mkfs[0], append(slices.Clone(mkfs[1:]), image)...).Run())
-	must(l, command("mount", "-t", kind, "-o", "loop", image, disk).Run())
+	disk := l.mount(mkfs, 2<<30)
 	defer l.unmount(disk)
 	when := strings.ReplaceAll(way, "cold", "always")
 	must(l, l.prebake(disk, "one", when).err)
