@@ -84,8 +84,11 @@ func (l *lab) measure(w *workload, rounds int) *result {
 // once runs one contender on a fresh filesystem and looks at what it made.
 func (l *lab) once(w *workload, c contender) sample {
 	l.Helper()
-	disk := l.mount(ext4, w.room())
-	defer l.unmount(disk)
+	disk := ""
+	if !c.idle {
+		disk = l.mount(ext4, w.room())
+		defer l.unmount(disk)
+	}
 	s := c.run(disk)
 	if s.err == nil && c.tree != "" {
 		s.err = w.same(filepath.Join(disk, c.tree))

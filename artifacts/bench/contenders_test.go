@@ -14,6 +14,7 @@ import (
 type contender struct {
 	name string
 	tree string // where it leaves the tree, beneath the disk; "" = there is none
+	idle bool   // it takes no disk
 	run  func(disk string) sample
 }
 
@@ -44,7 +45,7 @@ func (l *lab) contenders(w *workload) []contender {
 	}
 	for _, s := range scripts {
 		if _, err := exec.LookPath(s.needs); err != nil {
-			all = append(all, contender{name: s.name, run: func(string) sample { return sample{err: errMissing} }})
+			all = append(all, contender{name: s.name, idle: true, run: func(string) sample { return sample{err: errMissing} }})
 			continue
 		}
 		all = append(all, contender{name: s.name, tree: "tree", run: func(disk string) sample { return run(l.script(w, s, disk)) }})

@@ -64,7 +64,7 @@ func (l *lab) workloads(s scale) []*workload {
 	}
 	zipped := l.publish("gozip", l.tarball(goroot), "Go toolchain", "tar.gz")
 	zipped.files, zipped.plain = tree.files, tree.plain
-	all = append(all, tree.at(fast), zipped.at(shaped))
+	all = append(all, zipped.at(shaped))
 	if modules := l.modules(); modules != "" {
 		all = append(all, l.publish("npm", modules, "node_modules", "tar.zst").at(shaped))
 	}

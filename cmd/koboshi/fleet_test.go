@@ -28,7 +28,6 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
-	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 )
 
@@ -287,7 +286,7 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 				Region: "us-east-1", HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
 				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 				Retryer:     func() aws.Retryer { return retryer },
-			}, cfg, w.trust, fetch.Options{})
+			}, cfg, w.trust, profile{})
 		},
 		Store: releases, State: state, Run: state,
 		Service: simulated(id), Ready: func() error { return nil },

@@ -5,14 +5,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 )
 
 // A profile is what a run takes of the machine's memory, however large the
 // artifact is: the Go heap, and the slots of a download, which lie outside it.
 type profile struct {
-	heap     int64 // bytes, soft
-	download fetch.Options
+	heap    int64         // bytes, soft
+	archive fetch.Options // of what is unpacked while it comes
+	file    fetch.Options // of what is only written: the heap has little to do
 }
 
 const (
@@ -26,18 +28,26 @@ const (
 // chooseProfile fits a machine of so many bytes of memory.
 func chooseProfile(memory int64) profile {
 	if memory <= smallMachine {
-		return profile{heap: 38 << 20, download: fetch.Options{Workers: 8, SlotBytes: 1 << 20}}
+		return profile{heap: 38 << 20, archive: fetch.Options{Workers: 8, SlotBytes: 1 << 20}, file: fetch.Options{Workers: 24, SlotBytes: 1 << 20}}
 	}
 	return profile{heap: 96 << 20}
 }
 
-// limitMemory holds the heap to what fits the machine, and returns what a
-// download may take.
-func limitMemory() fetch.Options {
+// limitMemory holds the heap to what fits the machine, and returns what
+// downloads may take.
+func limitMemory() profile {
 	p := chooseProfile(memory())
 	debug.SetMemoryLimit(p.heap)
 	debug.SetGCPercent(gcPercent)
-	return p.download
+	return p
+}
+
+// download is what the download of one artifact may take.
+func (p profile) download(a artifacts.Artifact) fetch.Options {
+	if a.Format == artifacts.File && len(a.Chunks) > 0 { // a delta has none
+		return p.file
+	}
+	return p.archive
 }
 
 // memory is the machine's, or as much of it as GOMEMLIMIT leaves to koboshi.

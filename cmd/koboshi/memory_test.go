@@ -4,18 +4,33 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 )
 
 func TestChooseProfile(t *testing.T) {
 	for memory, small := range map[int64]bool{64 << 20: true, 512 << 20: true, 1 << 30: true, 2 << 30: false, 1 << 40: false} {
 		p := chooseProfile(memory)
-		if slots := int64(p.download.Workers * p.download.SlotBytes); small != (p.heap+slots <= 52<<20 && slots > 0) {
+		if slots := int64(p.archive.Workers * p.archive.SlotBytes); small != (p.heap+slots <= 52<<20 && slots > 0) {
 			t.Errorf("%d MiB: %+v", memory>>20, p)
 		}
-		if !small && p.download.Workers != (fetch.Options{}).Workers {
+		if !small && (p.archive.Workers != (fetch.Options{}).Workers || p.file.Workers != p.archive.Workers) {
 			t.Errorf("%d MiB: %+v, want what package fetch takes", memory>>20, p)
 		}
+	}
+}
+
+// A file is not unpacked, so that its download may take more; a delta is, later.
+func TestDownloadFitsTheFormat(t *testing.T) {
+	p := chooseProfile(512 << 20)
+	for format, want := range map[artifacts.Format]int{artifacts.File: 24 << 20, artifacts.TarZst: 8 << 20} {
+		o := p.download(artifacts.Artifact{Format: format, Chunks: make([]artifacts.Chunk, 1)})
+		if got := o.Workers * o.SlotBytes; got != want {
+			t.Errorf("%s: %d bytes, want %d", format, got, want)
+		}
+	}
+	if o := p.download(artifacts.Delta{}.Object()); o.Workers*o.SlotBytes != 8<<20 {
+		t.Errorf("a delta: %+v", o)
 	}
 }
 

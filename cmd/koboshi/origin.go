@@ -22,7 +22,7 @@ type origin struct {
 	app     string
 	here    func() []string // the versions that this machine knows of
 
-	download fetch.Options // without those of one download
+	memory profile
 }
 
 func (o *origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
@@ -54,7 +54,7 @@ func (o *origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err e
 
 func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) agent.Content {
 	turns := o.turns()
-	options := o.download
+	options := o.memory.download(a)
 	options.Rate = int64(rate)
 	options.Progress, options.Attempts, options.Mirrors = s.AddBytes, s.Attempt, turns[1:]
 	return fetch.Open(ctx, turns[0], a, options)

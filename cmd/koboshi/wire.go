@@ -16,7 +16,6 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
-	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -78,8 +77,8 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 }
 
 // newCloud makes what talks to the sources and to Auto Scaling.
-func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, download fetch.Options) (agent.Cloud, error) {
-	o := &origin{trust: trust, app: cfg.App, download: download, here: func() []string { return versionsHere(cfg) }}
+func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, memory profile) (agent.Cloud, error) {
+	o := &origin{trust: trust, app: cfg.App, memory: memory, here: func() []string { return versionsHere(cfg) }}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
 		if err != nil {
