@@ -167,8 +167,10 @@ func remount(flags uintptr, options string) func(*box) {
 // and is being unpacked.
 func (b *box) syncAmidst(do func(*box)) result {
 	b.Helper()
-	recovers := b.suffers(on(awstest.Fault{Hang: true, Skip: 2}))
-	sync := b.start("sync")
+	// With little memory there are two slots, four connections each: the first
+	// eight requests are those of the first two chunks.
+	recovers := b.suffers(on(awstest.Fault{Hang: true, Skip: 8}))
+	sync := startCommand(b.T, b.world.dir, append(b.env(), "GOMEMLIMIT=64MiB"), b.koboshi, b.args("sync")...)
 	b.await("s3", artifactPath, len(b.artifactCalls())+1)
 	b.until("something is staged", func() bool {
 		staged, err := filepath.Glob(b.path("opt", ".staging", "*", "noise"))
