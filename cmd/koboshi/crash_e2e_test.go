@@ -15,9 +15,6 @@ import (
 	"koboshi/agent/awstest"
 )
 
-// points is at how many of a run's mutations it is killed, at most.
-const points = 48
-
 // TestE2EKilledBoot kills a boot with SIGKILL before each of its mutating
 // system calls in turn. Whatever is left is absent or whole, and the next boot
 // brings the instance into service.
@@ -26,7 +23,7 @@ func TestE2EKilledBoot(t *testing.T) {
 	trees := map[string]string{"1": l.release("1", 64<<10)}
 	all := l.launch(awstest.LaunchOptions{}).mutations("boot")
 	t.Logf("a boot makes %d mutating calls", len(all))
-	for _, n := range pick(all, points) {
+	for n := range all {
 		t.Run(fmt.Sprintf("%d", n), func(t *testing.T) {
 			t.Parallel()
 			b := l.on(t).launch(awstest.LaunchOptions{})
@@ -55,7 +52,7 @@ func TestE2EKilledSync(t *testing.T) {
 	l.publisher("promote", "--channel", "canary", "--version", "2")
 	all := live(t).mutations("sync")
 	t.Logf("a sync makes %d mutating calls", len(all))
-	for _, n := range pick(all, points/2) {
+	for n := range all {
 		t.Run(fmt.Sprintf("%d", n), func(t *testing.T) {
 			t.Parallel()
 			b := live(t)
@@ -87,25 +84,6 @@ func (b *box) mutations(command string) (all []mutation) {
 	must(b.T, err)
 	r.want(b.T, 0)
 	return all
-}
-
-// pick takes every call that makes something visible or durable, and of the
-// others evenly as many as fit.
-func pick(all []mutation, most int) (numbers []int) {
-	var rest []int
-	for n, m := range all {
-		if slices.Contains([]string{"renameat", "renameat2", "linkat", "symlinkat", "syncfs", "flock"}, m.call) {
-			numbers = append(numbers, n)
-		} else {
-			rest = append(rest, n)
-		}
-	}
-	room := max(most-len(numbers), 1)
-	for i := range min(room, len(rest)) {
-		numbers = append(numbers, rest[i*len(rest)/min(room, len(rest))])
-	}
-	slices.Sort(numbers)
-	return numbers
 }
 
 // killAt kills a run before its nth mutation, counted from 0.
