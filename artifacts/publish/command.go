@@ -18,9 +18,6 @@ var ErrCommand = errors.New("no such command")
 // belongs to root.
 const anyoneRuns = 0o001
 
-// maxLinks bounds how many links lead to a program.
-const maxLinks = 40
-
 // checkCommands finds every command of the draft in the tree of every platform.
 func (d Draft) checkCommands() error {
 	type command struct {
@@ -69,7 +66,7 @@ func (p *Packed) tree(app string) (map[string]unpack.Entry, error) {
 // runnable follows the links of a tree, none of which leads out of it.
 func runnable(tree map[string]unpack.Entry, command string) error {
 	name := command
-	for range maxLinks {
+	for range unpack.MaxHops {
 		name = follow(tree, name)
 	}
 	switch e, found := tree[name]; {

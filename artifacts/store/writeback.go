@@ -16,8 +16,8 @@ import (
 const writeBackStep = 64 << 20
 
 // writeBack brings a tree to the disk while it is still being made. The kernel
-// would keep most of it in memory until the end, and a volume is slower than
-// the network: then the sync would take as long again as all the rest.
+// would keep small files in memory until the end, when there is nothing left to
+// do beside the sync.
 type writeBack struct {
 	dir   *os.File // opened before the first write, for syncfs to report all that is lost
 	grown int64    // since the last step
