@@ -9,7 +9,7 @@ MAX_BINARY    := 15000000
 MAX_EXPOSURE  := 25
 FUZZTIME      := 20s
 
-# What is in no hot loop is not inlined: that saves 0.9 MB (agent/decisions/0006).
+# What is in no hot loop is not inlined: that saves 0.9 MB (cmd/koboshi/help/decisions/0006).
 COLD  := github.com/aws github.com/spf13 github.com/godbus github.com/coreos github.com/hashicorp github.com/BurntSushi go.uber.org crypto/tls
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' $(foreach c,$(COLD),-gcflags='$(c)/...=-l')
 BIN   := $(CURDIR)/.build
@@ -38,7 +38,7 @@ fleet: ## 1,000 and 10,000 launches at once, in simulation: what they cost and h
 
 .PHONY: e2e
 e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI, root or minutes
-	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./artifacts/s3 ./cmd/koboshi
+	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./artifacts/bucket/s3 ./cmd/koboshi
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)

@@ -5,10 +5,10 @@ import (
 	"os"
 	"time"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
@@ -78,8 +78,8 @@ type Content interface {
 // hooks is the Auto Scaling group's side of a launch.
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
-	KeepAlive(ctx context.Context, hook asg.Hook, after time.Duration, report func(n int, err error))
-	Complete(ctx context.Context, hook asg.Hook, result asg.Result) (asg.Outcome, error)
+	KeepAlive(ctx context.Context, hook lifecycle.Hook, after time.Duration, report func(n int, err error))
+	Complete(ctx context.Context, hook lifecycle.Hook, result lifecycle.Result) (lifecycle.Outcome, error)
 }
 
 // service is how the app is started, and what belongs to starting it.

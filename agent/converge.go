@@ -22,7 +22,7 @@ func (r *run) converge(ctx context.Context) outcome {
 			break
 		}
 		r.force = false // once is enough
-		r.spread(ctx)
+		r.jitterContinue(ctx)
 		next, moved := r.moved(ctx, t)
 		if !moved || round == maxRounds {
 			return outcome{verdict: r.verdict()}
@@ -68,7 +68,7 @@ func (r *run) install(ctx context.Context, t target) (store.Release, error) {
 	if found && r.believed(rel) && (!r.force || r.intact(ctx, rel)) {
 		return rel, r.seen(rel, t)
 	}
-	rel, done, err := r.topUp(ctx, t)
+	rel, done, err := r.fromDelta(ctx, t)
 	if !done {
 		rel, err = r.fetch(ctx, t)
 	}
@@ -126,8 +126,8 @@ func (r *run) fetch(ctx context.Context, t target) (rel store.Release, err error
 	return rel, err
 }
 
-// stage brings the artifact, or with a top-up the delta, and makes the release.
-func (r *run) stage(ctx context.Context, t target, a artifacts.Artifact, u *store.TopUp, s *status.Span) (rel store.Release, err error) {
+// stage brings the artifact, or with a delta update the delta, and makes the release.
+func (r *run) stage(ctx context.Context, t target, a artifacts.Artifact, u *store.DeltaUpdate, s *status.Span) (rel store.Release, err error) {
 	if err := r.Store.CheckSpace(a); err != nil {
 		return rel, err
 	}
@@ -143,7 +143,7 @@ func (r *run) stage(ctx context.Context, t target, a artifacts.Artifact, u *stor
 		return rel, err
 	}
 	return r.Store.Stage(ctx, store.Input{
-		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(), Index: index, Content: content, TopUp: u,
+		Manifest: t.manifest, Artifact: a, Pointer: t.pointer, Seen: r.Now(), Index: index, Content: content, Delta: u,
 	})
 }
 

@@ -5,7 +5,7 @@
 //   - configure  what do the files and the tags ask for?
 //   - resolve    what does the channel name? Pointer and manifest, both verified
 //   - install    the release's bytes, proven, unpacked and durable beside the others
-//   - top-up     in its place, where a release that is here needs only a delta
+//   - delta update     in its place, where a release that is here needs only a delta
 //   - activate   current points at the release, and the app is started from it
 //   - gate       the app is healthy, and stays so for the bake window
 //   - recheck    does the channel still name it? If not, once more from resolve

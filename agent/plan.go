@@ -10,13 +10,13 @@ import (
 
 // Plan is what a sync would do.
 type Plan struct {
-	Release *status.Release // what serves; nil = nothing
-	Target  *status.Release
-	Held    string     // why the machine would stay where it is, "" = it would not
-	Fetch   int64      // bytes; 0 where the target is installed
-	TopUp   string     // version from which a delta makes the target; "" = the whole artifact is fetched
-	Files   store.Diff // from what serves to the target
-	Unknown bool       // the target has no index: Files cannot be told
+	Release   *status.Release // what serves; nil = nothing
+	Target    *status.Release
+	Held      string     // why the machine would stay where it is, "" = it would not
+	Fetch     int64      // bytes; 0 where the target is installed
+	DeltaFrom string     // version from which a delta makes the target; "" = the whole artifact is fetched
+	Files     store.Diff // from what serves to the target
+	Unknown   bool       // the target has no index: Files cannot be told
 }
 
 // Plan asks what a [Agent.Sync] with the same options would change, and changes
@@ -56,8 +56,8 @@ func (r *run) plan(ctx context.Context, t target) (Plan, error) {
 	}
 	if !found {
 		p.Fetch = a.Size + sizeOf(a.Index)
-		if u := r.topUpFrom(a); u != nil {
-			p.Fetch, p.TopUp = u.Delta.Size+sizeOf(a.Index), u.Base.Version()
+		if u := r.bestDelta(a); u != nil {
+			p.Fetch, p.DeltaFrom = u.Delta.Size+sizeOf(a.Index), u.Base.Version()
 		}
 	}
 	current, serves := r.current()

@@ -38,9 +38,9 @@ type run struct {
 	up        string // the ID of the release that is known to be up and healthy, "" = none
 	installed bool   // this run has installed a release
 
-	known     func() (*artifacts.VerifiedPointer, error) // what was read of the channel just now; nil = nothing
-	waiting   launchHook                                 // nil = no hook waits for this run
-	spreadOut bool                                       // it has waited for its turn
+	known    func() (*artifacts.VerifiedPointer, error) // what was read of the channel just now; nil = nothing
+	waiting  launchHook                                 // nil = no hook waits for this run
+	jittered bool                                       // it has waited for its turn
 }
 
 // outcome is how a run ends. err is nil where the exit code is 0; cause is why

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts/store"
 )
@@ -23,26 +23,26 @@ var ErrLifecycle = errors.New("the lifecycle hook could not be told")
 
 // launchHook tells which hook waits for this instance, and what could not be
 // found out about it. The zero Hook means that there is nobody to tell.
-type launchHook func() (asg.Hook, error)
+type launchHook func() (lifecycle.Hook, error)
 
 // awaitedHook runs beside the launch, so it only reads what the launch reads.
-func (r *run) awaitedHook(ctx context.Context) (asg.Hook, error) {
+func (r *run) awaitedHook(ctx context.Context) (lifecycle.Hook, error) {
 	name := r.config.Lifecycle.LaunchHook
 	if name == "" {
-		return asg.Hook{}, nil
+		return lifecycle.Hook{}, nil
 	}
 	state, err := r.Machine.TargetState(ctx)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the target lifecycle state could not be read: %w", err)
 	case state == "":
-		return asg.Hook{}, nil
+		return lifecycle.Hook{}, nil
 	}
 	group, unknown := r.group(ctx)
 	if group == "" {
-		return asg.Hook{}, errors.Join(err, unknown)
+		return lifecycle.Hook{}, errors.Join(err, unknown)
 	}
-	return asg.Hook{Group: group, Name: name, Instance: r.who.ID}, err
+	return lifecycle.Hook{Group: group, Name: name, Instance: r.who.ID}, err
 }
 
 func (r *run) group(ctx context.Context) (string, error) {
@@ -65,10 +65,10 @@ func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		waits, _ := r.waiting() // who signals tells of the error
-		if waits == (asg.Hook{}) {
+		if waits == (lifecycle.Hook{}) {
 			return
 		}
-		after := time.Duration(r.config.Lifecycle.HeartbeatAfter + r.config.Lifecycle.Spread)
+		after := time.Duration(r.config.Lifecycle.HeartbeatAfter + r.config.Lifecycle.ContinueJitter)
 		r.cloud.Hooks.KeepAlive(ctx, waits, after, func(n int, err error) {
 			if err == nil {
 				r.report.Lifecycle.Heartbeats = n
@@ -95,15 +95,15 @@ func (r *run) signal(ctx context.Context, out outcome) outcome {
 	if errors.Is(endedBy(ctx), ErrInterrupted) || out.err != nil && r.config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
-	if hook == (asg.Hook{}) {
+	if hook == (lifecycle.Hook{}) {
 		return r.launched(out, "")
 	}
 	if errors.Is(out.err, instance.ErrNoCredentials) {
 		return out // they have been waited for, and the hook would need them too
 	}
-	result := asg.Continue
+	result := lifecycle.Continue
 	if out.err != nil {
-		result = asg.Abandon
+		result = lifecycle.Abandon
 	}
 	if err := r.tell(ctx, hook, result); err != nil {
 		return r.untold(out, err)
@@ -133,7 +133,7 @@ func (r *run) launched(out outcome, result string) outcome {
 // tell completes the hook, for as long as the run has time and a little longer.
 // That nobody waits any more, or never did, is no error: what counts is that the
 // launch can go on.
-func (r *run) tell(ctx context.Context, hook asg.Hook, result asg.Result) error {
+func (r *run) tell(ctx context.Context, hook lifecycle.Hook, result lifecycle.Result) error {
 	ctx, cancel := outlive(ctx, lastCall)
 	defer cancel()
 	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *status.Span) error {
@@ -142,11 +142,11 @@ func (r *run) tell(ctx context.Context, hook asg.Hook, result asg.Result) error 
 			return fmt.Errorf("%w: %w", ErrLifecycle, err)
 		}
 		switch found.End {
-		case asg.Completed:
+		case lifecycle.Completed:
 			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = hook.Name, string(result)
-		case asg.AlreadyOver:
+		case lifecycle.AlreadyOver:
 			r.warn("hook %s no longer waits: the instance is %s", hook.Name, found.State)
-		case asg.NoHook:
+		case lifecycle.NoHook:
 		}
 		return nil
 	})

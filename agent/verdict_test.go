@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"koboshi/agent"
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
@@ -24,7 +24,7 @@ type result struct {
 	err     error // the sentinel, nil where the exit code is 0
 	current string
 	running string
-	signals []asg.Result
+	signals []lifecycle.Result
 }
 
 func (w *world) check(t *testing.T, report status.Report, err error, want result) {
@@ -50,8 +50,8 @@ func (w *world) check(t *testing.T, report status.Report, err error, want result
 }
 
 var (
-	goOn   = []asg.Result{asg.Continue}
-	giveUp = []asg.Result{asg.Abandon}
+	goOn   = []lifecycle.Result{lifecycle.Continue}
+	giveUp = []lifecycle.Result{lifecycle.Abandon}
 )
 
 // nothingBaked is a launch on an AMI without a tree.
@@ -125,8 +125,8 @@ func TestLaunch(t *testing.T) {
 		{"always moving", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.moveOn(3, "3"); w.moveOn(4, "4") }, result{status.Fresh, nil, "3", "3", goOn}},
 
 		{"no group", nothingBaked, func(w *world) { w.target = "" }, result{status.Fresh, nil, "1", "1", nil}},
-		{"no hook", nothingBaked, func(w *world) { w.outcome = asg.Outcome{End: asg.NoHook} }, result{status.Fresh, nil, "1", "1", goOn}},
-		{"hook over", nothingBaked, func(w *world) { w.outcome = asg.Outcome{End: asg.AlreadyOver, State: "InService"} }, result{status.Fresh, nil, "1", "1", goOn}},
+		{"no hook", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.NoHook} }, result{status.Fresh, nil, "1", "1", goOn}},
+		{"hook over", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.AlreadyOver, State: "InService"} }, result{status.Fresh, nil, "1", "1", goOn}},
 		{"hook untold", nothingBaked, func(w *world) { w.completeErr = errors.New("throttled") }, result{status.Fresh, agent.ErrLifecycle, "1", "1", goOn}},
 		{"ill and hook untold", nothingBaked, func(w *world) { w.ill["1"] = true; w.completeErr = errors.New("throttled") }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 

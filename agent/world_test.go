@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"koboshi/agent"
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
@@ -65,11 +65,11 @@ type world struct {
 	asked         []string         // the keys of artifacts and deltas, in order
 
 	// the group
-	signals     []asg.Result
+	signals     []lifecycle.Result
 	signalled   func() // at the moment of the signal
 	completeErr error
 	throttled   time.Duration // how long completing takes
-	outcome     asg.Outcome
+	outcome     lifecycle.Outcome
 	heartbeats  bool
 
 	// the app
@@ -93,10 +93,10 @@ type world struct {
 
 	waits               []string
 	onWait              func()
-	spreadOver, holdFor time.Duration // lifecycle.spread and lifecycle.abandon_hold
+	spreadOver, holdFor time.Duration // lifecycle.continue_jitter and lifecycle.abandon_delay
 
 	maxRate config.Rate
-	topUp   string // install.top_up, "" = not set
+	delta   string // install.delta, "" = not set
 }
 
 const self = "i-0123456789abcdef0"
@@ -111,7 +111,7 @@ func newWorld(t *testing.T) *world {
 		t: t, dir: t.TempDir(), now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), key: key,
 		id: self, target: "InService", tags: map[string]string{config.TagGroup: "web"},
 		manifests: map[string][]byte{}, contents: map[string][]byte{},
-		outcome: asg.Outcome{End: asg.Completed},
+		outcome: lifecycle.Outcome{End: lifecycle.Completed},
 		broken:  map[string]bool{}, ill: map[string]bool{},
 		when: []string{config.Unavailable}, age: 24 * time.Hour,
 	}
@@ -231,19 +231,19 @@ keys = ["/key.pub"]
 floor = { stable = %d }
 [install]
 max_rate = "%d"
-top_up = %q
+delta = %q
 [service]
 unit = "web.service"
 [health]
 tcp = "127.0.0.1:1"
 [lifecycle]
 on_failure = %q
-spread = %q
-abandon_hold = %q
+continue_jitter = %q
+abandon_delay = %q
 [fallback]
 when = [%s]
 max_age = %q
-`, w.floor, w.maxRate, cmp.Or(w.topUp, config.TopUpSync), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age)
+`, w.floor, w.maxRate, cmp.Or(w.delta, config.DeltaSync), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age)
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -370,23 +370,23 @@ func (g group) Group(context.Context, string) (string, string, error) {
 	return "web", "Pending:Wait", nil
 }
 
-func (g group) KeepAlive(ctx context.Context, _ asg.Hook, _ time.Duration, report func(int, error)) {
+func (g group) KeepAlive(ctx context.Context, _ lifecycle.Hook, _ time.Duration, report func(int, error)) {
 	if g.heartbeats {
 		report(1, nil)
 	}
 	<-ctx.Done()
 }
 
-func (g group) Complete(ctx context.Context, h asg.Hook, r asg.Result) (asg.Outcome, error) {
-	if h != (asg.Hook{Group: "web", Name: "koboshi-launching", Instance: g.id}) {
-		return asg.Outcome{}, fmt.Errorf("an unknown hook %v", h)
+func (g group) Complete(ctx context.Context, h lifecycle.Hook, r lifecycle.Result) (lifecycle.Outcome, error) {
+	if h != (lifecycle.Hook{Group: "web", Name: "koboshi-launching", Instance: g.id}) {
+		return lifecycle.Outcome{}, fmt.Errorf("an unknown hook %v", h)
 	}
 	select {
 	case <-time.After(g.throttled):
 	case <-ctx.Done():
 	}
 	if err := ctx.Err(); err != nil {
-		return asg.Outcome{}, err
+		return lifecycle.Outcome{}, err
 	}
 	if g.signalled != nil {
 		g.signalled()

@@ -45,14 +45,14 @@ type Install struct {
 	// launch is never held up.
 	MaxRate Rate `toml:"max_rate"`
 
-	TopUp string `toml:"top_up"` // when deltas are used: TopUpSync, TopUpAlways, TopUpNever
+	Delta string `toml:"delta"` // when deltas are used: DeltaSync, DeltaAlways, DeltaNever
 }
 
-// What Install.TopUp may be.
+// What Install.Delta may be.
 const (
-	TopUpSync   = "sync"   // by koboshi sync
-	TopUpAlways = "always" // at boots and while an image is made, too
-	TopUpNever  = "never"
+	DeltaSync   = "sync"   // by koboshi sync
+	DeltaAlways = "always" // at boots and while an image is made, too
+	DeltaNever  = "never"
 )
 
 // Service says how the app is started: exactly one of the two is set.
@@ -85,9 +85,9 @@ type Lifecycle struct {
 	TerminateHook  string   `toml:"terminate_hook"`
 	Deadline       Duration `toml:"deadline"`        // of a whole boot
 	HeartbeatAfter Duration `toml:"heartbeat_after"` // how long a launch lasts before it asks for the hook's timeout
-	Spread         Duration `toml:"spread"`          // CONTINUE is told after a part of this, which follows from the instance id
+	ContinueJitter Duration `toml:"continue_jitter"` // CONTINUE is told after a part of this, which follows from the instance id
 	OnFailure      string   `toml:"on_failure"`      // Abandon or Wait
-	AbandonHold    Duration `toml:"abandon_hold"`    // ABANDON is told after such a part of this
+	AbandonDelay   Duration `toml:"abandon_delay"`   // ABANDON is told after such a part of this
 }
 
 // What Lifecycle.OnFailure may be.
@@ -125,11 +125,11 @@ func defaults() Config {
 	return Config{
 		Channel: "stable",
 		Trust:   Trust{Threshold: 1},
-		Install: Install{Keep: 3, TopUp: TopUpSync},
+		Install: Install{Keep: 3, Delta: DeltaSync},
 		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),
-			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonHold: Duration(30 * time.Second)},
+			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonDelay: Duration(30 * time.Second)},
 		Fallback: Fallback{When: []string{Unavailable}, MaxAge: Duration(24 * time.Hour)},
 		origins:  map[string]Origin{},
 	}

@@ -41,11 +41,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Channel != "stable" || !slices.Equal(c.Channels, []string{"stable"}) || c.Install.Root != "/opt/koboshi/web" ||
-		c.State.Dir != "/var/lib/koboshi/web" || c.State.Run != "/run/koboshi/web" || c.Install.Keep != 3 || c.Install.TopUp != config.TopUpSync || c.Trust.Threshold != 1 ||
+		c.State.Dir != "/var/lib/koboshi/web" || c.State.Run != "/run/koboshi/web" || c.Install.Keep != 3 || c.Install.Delta != config.DeltaSync || c.Trust.Threshold != 1 ||
 		time.Duration(c.Health.Timeout) != 2*time.Minute || time.Duration(c.Health.Bake) != 10*time.Second ||
 		time.Duration(c.Hooks.Timeout) != time.Minute || c.Hooks.User != "" ||
 		time.Duration(c.Lifecycle.Deadline) != 15*time.Minute || c.Lifecycle.OnFailure != config.Abandon ||
-		c.Lifecycle.Spread != 0 || time.Duration(c.Lifecycle.HeartbeatAfter) != 12*time.Second || time.Duration(c.Lifecycle.AbandonHold) != 30*time.Second ||
+		c.Lifecycle.ContinueJitter != 0 || time.Duration(c.Lifecycle.HeartbeatAfter) != 12*time.Second || time.Duration(c.Lifecycle.AbandonDelay) != 30*time.Second ||
 		c.Lifecycle.LaunchHook != "koboshi-launching" || c.Lifecycle.TerminateHook != "koboshi-terminating" ||
 		!slices.Equal(c.Fallback.When, []string{config.Unavailable}) || time.Duration(c.Fallback.MaxAge) != 24*time.Hour {
 		t.Errorf("defaults %+v", c)
@@ -121,8 +121,8 @@ func TestErrors(t *testing.T) {
 		{"a user with a colon", add("[hooks]\nuser = \"web:web\"\n"), `koboshi.toml:10: hooks.user: "web:web"`, ""},
 		{"a user that is an option", add("[hooks]\nuser = \"-u\"\n"), `koboshi.toml:10: hooks.user: "-u"`, ""},
 		{"no time for hooks", add("[hooks]\ntimeout = \"0s\"\n"), `koboshi.toml:10: hooks.timeout: want more than 0s`, ""},
-		{"deadline too short", add("[lifecycle]\ndeadline = \"1m\"\n"), `koboshi.toml:10: lifecycle.deadline: 1m0s, want more than health.timeout + health.bake + lifecycle.spread = 2m10s`, ""},
-		{"deadline too short for the spread", add("[lifecycle]\nspread = \"13m\"\n"), `lifecycle.deadline: 15m0s, want more than health.timeout + health.bake + lifecycle.spread = 15m10s`, ""},
+		{"deadline too short", add("[lifecycle]\ndeadline = \"1m\"\n"), `koboshi.toml:10: lifecycle.deadline: 1m0s, want more than health.timeout + health.bake + lifecycle.continue_jitter = 2m10s`, ""},
+		{"deadline too short for the continue jitter", add("[lifecycle]\ncontinue_jitter = \"13m\"\n"), `lifecycle.deadline: 15m0s, want more than health.timeout + health.bake + lifecycle.continue_jitter = 15m10s`, ""},
 		{"on_failure", add("[lifecycle]\non_failure = \"retry\"\n"), `koboshi.toml:10: lifecycle.on_failure: "retry", want "abandon" or "wait"`, ""},
 		{"a hook of CodeDeploy", add("[lifecycle]\nlaunch_hook = \"CodeDeploy-managed-x\"\n"), `koboshi.toml:10: lifecycle.launch_hook: `, ""},
 		{"fallback.when", add("[fallback]\nwhen = [\"always\"]\n"), `koboshi.toml:10: fallback.when: "always"`, ""},
@@ -130,7 +130,7 @@ func TestErrors(t *testing.T) {
 		{"unclean root", add("[install]\nroot = \"/opt/../etc\"\n"), `koboshi.toml:10: install.root: `, ""},
 		{"one directory twice", add("[state]\ndir = \"/x\"\nrun = \"/x\"\n"), `koboshi.toml:11: state.run: "/x" is state.dir too`, ""},
 		{"keep 0", add("[install]\nkeep = 0\n"), `koboshi.toml:10: install.keep: 0`, ""},
-		{"top-up at some time", add("[install]\ntop_up = \"boot\"\n"), `koboshi.toml:10: install.top_up: "boot", want "sync", "always" or "never"`, ""},
+		{"delta update at some time", add("[install]\ndelta = \"boot\"\n"), `koboshi.toml:10: install.delta: "boot", want "sync", "always" or "never"`, ""},
 		{"channel outside", "channel = \"beta\"\nchannels = [\"stable\"]\n" + minimal, `koboshi.toml:1: channel: "beta" is not among channels`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

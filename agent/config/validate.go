@@ -19,7 +19,7 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateTopUp, c.validatePaths,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateDelta, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -151,8 +151,8 @@ func notInUser(r rune) bool {
 
 func (c *Config) validateLifecycle() error {
 	l := c.Lifecycle
-	if need := c.Health.Timeout + c.Health.Bake + l.Spread; l.Deadline <= need {
-		return c.at("lifecycle.deadline", "%s, want more than health.timeout + health.bake + lifecycle.spread = %s", time.Duration(l.Deadline), time.Duration(need))
+	if need := c.Health.Timeout + c.Health.Bake + l.ContinueJitter; l.Deadline <= need {
+		return c.at("lifecycle.deadline", "%s, want more than health.timeout + health.bake + lifecycle.continue_jitter = %s", time.Duration(l.Deadline), time.Duration(need))
 	}
 	if l.OnFailure != Abandon && l.OnFailure != Wait {
 		return c.at("lifecycle.on_failure", "%q, want %q or %q", l.OnFailure, Abandon, Wait)
@@ -174,9 +174,9 @@ func (c *Config) validateFallback() error {
 	return nil
 }
 
-func (c *Config) validateTopUp() error {
-	if when := c.Install.TopUp; !slices.Contains([]string{TopUpSync, TopUpAlways, TopUpNever}, when) {
-		return c.at("install.top_up", "%q, want %q, %q or %q", when, TopUpSync, TopUpAlways, TopUpNever)
+func (c *Config) validateDelta() error {
+	if when := c.Install.Delta; !slices.Contains([]string{DeltaSync, DeltaAlways, DeltaNever}, when) {
+		return c.at("install.delta", "%q, want %q, %q or %q", when, DeltaSync, DeltaAlways, DeltaNever)
 	}
 	return nil
 }

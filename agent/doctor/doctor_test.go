@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
@@ -205,14 +205,14 @@ func TestFindings(t *testing.T) {
 		{"another group", func(w *world) { w.settings = "lifecycle.group = \"api\"\n" }, "group", Fail, "in group web, not in api"},
 		{"whose group?", func(w *world) { w.whoErr = errAway }, "group", Warn, "only metadata knows"},
 
-		{"no hook", func(w *world) { w.hookErr = asg.ErrNoHook }, "hook", Warn, "group web has no hook koboshi-launching"},
-		{"no hook, no beat", func(w *world) { w.hookErr = asg.ErrNoHook }, "heartbeat", Warn, "not checked: no such lifecycle hook"},
+		{"no hook", func(w *world) { w.hookErr = lifecycle.ErrNoHook }, "hook", Warn, "group web has no hook koboshi-launching"},
+		{"no hook, no beat", func(w *world) { w.hookErr = lifecycle.ErrNoHook }, "heartbeat", Warn, "not checked: no such lifecycle hook"},
 		{"hook denied", func(w *world) { w.hookErr = errDenied }, "hook", Fail, "gets no heartbeats"},
 		{"hook not known", func(w *world) { w.groupOf, w.group = errAway, "" }, "hook", Warn, "not checked"},
 		{"no group, no hook", func(w *world) { w.group = "" }, "hook", OK, "nobody to tell"},
 		{"hook too short for any boot", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"51m\"\n" }, "hook", Fail, "ends after 50 min 00 s whatever is sent"},
-		{"hook shorter than the spread", func(w *world) { w.timeout, w.settings = 5*time.Minute, "lifecycle.spread = \"5m\"\n" }, "hook", Fail, "only after lifecycle.heartbeat_after + lifecycle.spread (5 min 12 s)"},
-		{"hook longer than the spread", func(w *world) { w.timeout, w.settings = 6*time.Minute, "lifecycle.spread = \"5m\"\n" }, "hook", OK, "waits 6 min 00 s"},
+		{"hook shorter than the spread", func(w *world) { w.timeout, w.settings = 5*time.Minute, "lifecycle.continue_jitter = \"5m\"\n" }, "hook", Fail, "only after lifecycle.heartbeat_after + lifecycle.continue_jitter (5 min 12 s)"},
+		{"hook longer than the spread", func(w *world) { w.timeout, w.settings = 6*time.Minute, "lifecycle.continue_jitter = \"5m\"\n" }, "hook", OK, "waits 6 min 00 s"},
 		{"hook just long enough", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"50m\"\n" }, "hook", OK, "waits 30.0 s from heartbeat to heartbeat"},
 		{"hook too short without beats", func(w *world) { w.beatErr = errDenied }, "hook", Fail, "since no heartbeat may be sent"},
 		{"hook long enough without beats", func(w *world) { w.beatErr, w.timeout = errDenied, time.Hour }, "hook", OK, "waits 1 h 00 min"},
@@ -220,7 +220,7 @@ func TestFindings(t *testing.T) {
 		{"hook waits", func(w *world) { w.beatErr = nil }, "heartbeat", OK, "began anew"},
 		{"beat denied", func(w *world) { w.beatErr = errDenied }, "heartbeat", Fail, "no heartbeat may be sent"},
 		{"beat away", func(w *world) { w.beatErr = errAway }, "heartbeat", Warn, "not checked: connection refused"},
-		{"foreign hook", func(w *world) { w.beatErr = asg.ErrForeignHook }, "heartbeat", Fail, "CodeDeploy"},
+		{"foreign hook", func(w *world) { w.beatErr = lifecycle.ErrForeignHook }, "heartbeat", Fail, "CodeDeploy"},
 		{"never signalled", func(w *world) { w.state.Signalled = nil }, "complete", Warn, "cannot be tried"},
 		{"signalled elsewhere", func(w *world) { w.state.Instance = "i-0aaaaaaaaaaaaaaaa" }, "complete", Warn, "cannot be tried"},
 		{"no group to signal", func(w *world) { w.group = "" }, "complete", OK, "nobody to tell"},

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/systemd"
@@ -273,10 +273,10 @@ func (f *facts) askHooks(ctx context.Context, hooks hooks) {
 
 // launchHook is the hook that would wait for this instance, as far as its names
 // are known.
-func (f *facts) launchHook() asg.Hook {
+func (f *facts) launchHook() lifecycle.Hook {
 	group := f.config.Lifecycle.Group
 	if group == "" {
 		group = f.group.value.group
 	}
-	return asg.Hook{Group: group, Name: f.config.Lifecycle.LaunchHook, Instance: f.who.value.ID}
+	return lifecycle.Hook{Group: group, Name: f.config.Lifecycle.LaunchHook, Instance: f.who.value.ID}
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"koboshi/agent/asg"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 )
@@ -57,7 +57,7 @@ func hookOutlastsBoot(f *facts) []Finding {
 		return fine("no launch hook is configured: there is nobody to tell")
 	case hook.Group == "":
 		return fine("%v", errNobody)
-	case errors.Is(err, asg.ErrNoHook):
+	case errors.Is(err, lifecycle.ErrNoHook):
 		return warning("aws autoscaling put-lifecycle-hook adds it, or correct lifecycle.launch_hook", "group %s has no hook %s: instances come into service before the app does", hook.Group, hook.Name)
 	case errors.Is(err, artifacts.ErrDenied):
 		return failure(allowHooks, "the hook's timeout cannot be asked, so a long boot gets no heartbeats: %v", err)
@@ -66,15 +66,15 @@ func hookOutlastsBoot(f *facts) []Finding {
 	}
 	timeout := f.hook.value
 	longest := min(maxWait, maxBeats*timeout)
-	silent := time.Duration(f.config.Lifecycle.HeartbeatAfter + f.config.Lifecycle.Spread)
+	silent := time.Duration(f.config.Lifecycle.HeartbeatAfter + f.config.Lifecycle.ContinueJitter)
 	switch {
 	case longest < deadline:
 		return failure("raise the hook's heartbeat timeout or lower lifecycle.deadline", "hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, status.Duration(longest), status.Duration(deadline))
 	case timeout < deadline && errors.Is(f.heartbeat.err, artifacts.ErrDenied):
 		return failure(allowBeat, "hook %s ends after %s, before lifecycle.deadline (%s), since no heartbeat may be sent", hook, status.Duration(timeout), status.Duration(deadline))
 	case timeout <= silent:
-		return failure("raise the hook's heartbeat timeout, or lower lifecycle.heartbeat_after or lifecycle.spread",
-			"hook %s waits %s, and the first heartbeat may come only after lifecycle.heartbeat_after + lifecycle.spread (%s)", hook, status.Duration(timeout), status.Duration(silent))
+		return failure("raise the hook's heartbeat timeout, or lower lifecycle.heartbeat_after or lifecycle.continue_jitter",
+			"hook %s waits %s, and the first heartbeat may come only after lifecycle.heartbeat_after + lifecycle.continue_jitter (%s)", hook, status.Duration(timeout), status.Duration(silent))
 	}
 	return fine("hook %s waits %s from heartbeat to heartbeat, %s in all; lifecycle.deadline is %s", hook, status.Duration(timeout), status.Duration(longest), status.Duration(deadline))
 }
@@ -87,8 +87,8 @@ func (f *facts) noHook() error {
 		return f.group.err
 	case hook.Group == "" || hook.Name == "":
 		return errNobody
-	case errors.Is(f.hook.err, asg.ErrNoHook):
-		return fmt.Errorf("%w %s", asg.ErrNoHook, hook)
+	case errors.Is(f.hook.err, lifecycle.ErrNoHook):
+		return fmt.Errorf("%w %s", lifecycle.ErrNoHook, hook)
 	}
 	return nil
 }
@@ -104,11 +104,11 @@ func heartbeatIsAllowed(f *facts) []Finding {
 	switch err := f.heartbeat.err; {
 	case err == nil:
 		return fine("RecordLifecycleActionHeartbeat is allowed; the hook waits for this instance, and its timeout began anew")
-	case errors.Is(err, asg.ErrNoAction):
+	case errors.Is(err, lifecycle.ErrNoAction):
 		return fine("RecordLifecycleActionHeartbeat is allowed")
 	case errors.Is(err, artifacts.ErrDenied):
 		return failure(allowBeat, "no heartbeat may be sent: %v", err)
-	case errors.Is(err, asg.ErrForeignHook):
+	case errors.Is(err, lifecycle.ErrForeignHook):
 		return failure("give koboshi a hook of its own: lifecycle.launch_hook", "%v", err)
 	default:
 		return unknown(err)

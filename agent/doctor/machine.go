@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/systemd"
@@ -108,7 +108,7 @@ type documents interface {
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
 	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)
-	Heartbeat(context.Context, asg.Hook) error
+	Heartbeat(context.Context, lifecycle.Hook) error
 }
 
 // clock tells how far this machine's clock is ahead of the one that answered

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/systemd"
@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 		who:         instance.Identity{ID: me, Region: "eu-central-1", AZ: "eu-central-1a"},
 		tags:        map[string]string{},
 		credentials: Credentials{From: "EC2RoleProvider", Expires: now.Add(6 * time.Hour)},
-		group:       "web", timeout: 5 * time.Minute, beatErr: asg.ErrNoAction,
+		group:       "web", timeout: 5 * time.Minute, beatErr: lifecycle.ErrNoAction,
 		hookUser: "web",
 		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled"},
 		boot:     systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
@@ -181,7 +181,7 @@ func (w *world) HeartbeatTimeout(context.Context, string, string) (time.Duration
 	return w.timeout, w.hookErr
 }
 
-func (w *world) Heartbeat(_ context.Context, hook asg.Hook) error {
+func (w *world) Heartbeat(_ context.Context, hook lifecycle.Hook) error {
 	w.note("heartbeat " + hook.String() + " " + hook.Instance)
 	return w.beatErr
 }

@@ -57,7 +57,7 @@ func TestBench(t *testing.T) {
 		results = append(results, r)
 	}
 	soaked := l.soak(results, s.soak)
-	table := markdown(results) + soaked + l.topUps(s)
+	table := markdown(results) + soaked + l.deltas(s)
 	fmt.Print("\n", table)
 	must(t, os.WriteFile(filepath.Join(out, "table.md"), []byte(table), 0o644))
 	must(t, os.WriteFile(filepath.Join(out, "plot.svg"), []byte(plot(results)), 0o644))

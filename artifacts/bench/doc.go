@@ -14,8 +14,8 @@
 // rounds. What ties files into directories is not in it.
 //
 // At the end a machine that has an older release of Go is brought to a newer
-// one, by top-up and by the whole artifact, on ext4 and on XFS with reflinks
-// (ONLY=top-up for this alone).
+// one, by delta update and by the whole artifact, on ext4 and on XFS with reflinks
+// (ONLY=delta for this alone).
 //
 // The origin is a loopback S3 in the process of the test, so it shares the
 // cores with whoever is measured: ratios within one run say more than times.

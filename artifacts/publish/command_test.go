@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/buckettest"
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 // programs packs a tree with programs, links to them, and what only looks so.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/buckettest"
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 // shop is a world with a bit of everything in its bucket.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/buckettest"
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 func TestPromote(t *testing.T) {

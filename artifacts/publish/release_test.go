@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/buckettest"
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 func TestRelease(t *testing.T) {

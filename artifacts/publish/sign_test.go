@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/buckettest"
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 // both is an instance that wants two signatures.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/buckettest"
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

@@ -15,7 +15,7 @@ import (
 	"koboshi/artifacts/unpack"
 )
 
-// BaseError tells that a file of the base of a [TopUp] is not what was
+// BaseError tells that a file of the base of a [DeltaUpdate] is not what was
 // published, or cannot be read. It is never an [ErrDisk]: the artifact itself
 // may well be had.
 type BaseError struct {

@@ -20,7 +20,7 @@
 // before an install: on ext4 that would cost more than the install itself.
 //
 // A tree is unpacked from an artifact, or made from a release that is here and
-// a delta ([TopUp]). The outcome is the same, and so is the way to the disk.
+// a delta ([DeltaUpdate]). The outcome is the same, and so is the way to the disk.
 //
 // The store never fetches, never decides what should run, and does not lock
 // other processes out by itself: its caller holds the lock of the app, [Lock].

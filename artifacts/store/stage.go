@@ -26,7 +26,7 @@ type Input struct {
 	Seen     time.Time                  // when the pointer was read
 	Index    []byte                     // what Artifact.Index names; without one it is made while unpacking
 	Content  Content
-	TopUp    *TopUp // then Content is its delta, and Artifact has an index or is a single file
+	Delta    *DeltaUpdate // then Content is its delta, and Artifact has an index or is a single file
 }
 
 // Stage unpacks an artifact and makes it a release, complete and on the disk,
@@ -34,7 +34,7 @@ type Input struct {
 // look for it with [Store.Find] before.
 //
 // Any failure leaves all releases as they were. Errors are those of Content,
-// as they are; for a top-up [*BaseError], delta.ErrBase and delta.ErrMalformed;
+// as they are; for a delta update [*BaseError], delta.ErrBase and delta.ErrMalformed;
 // unpack.ErrRefused for an archive that is not allowed;
 // artifacts.ErrIntegrity for an index that is not the signed one; the cause of
 // a context that has ended; and [ErrDisk].
@@ -61,8 +61,8 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 func (in Input) checkIndex() error {
 	signed := in.Artifact.Index
 	if signed == nil {
-		if in.TopUp != nil && in.Artifact.Format != artifacts.File {
-			return errors.New("a top-up without an index")
+		if in.Delta != nil && in.Artifact.Format != artifacts.File {
+			return errors.New("a delta update without an index")
 		}
 		return nil
 	}
@@ -72,8 +72,8 @@ func (in Input) checkIndex() error {
 // needs is the artifact with what else will lie beside its tree for a while.
 func (in Input) needs() artifacts.Artifact {
 	a := in.Artifact
-	if in.TopUp != nil {
-		a.UnpackedBytes += in.TopUp.Delta.Size
+	if in.Delta != nil {
+		a.UnpackedBytes += in.Delta.Delta.Size
 	}
 	return a
 }
@@ -131,8 +131,8 @@ func (s *Store) build(ctx context.Context, staged string, in Input) error {
 
 // fill makes the tree itself.
 func (s *Store) fill(ctx context.Context, tree *os.Root, in Input) ([]unpack.Entry, error) {
-	if in.TopUp != nil {
-		return s.topUpTree(ctx, tree, in)
+	if in.Delta != nil {
+		return s.deltaTree(ctx, tree, in)
 	}
 	return unpackTree(ctx, tree, in)
 }

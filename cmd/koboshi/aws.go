@@ -13,9 +13,9 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/instance"
-	"koboshi/artifacts/s3"
+	"koboshi/agent/lifecycle"
+	"koboshi/artifacts/bucket/s3"
 )
 
 // The one retry budget of the process. It is the SDK's own retryer that spends
@@ -100,5 +100,5 @@ func (j *jitter) BackoffDelay(attempt int, _ error) (time.Duration, error) {
 	if attempt < 6 {
 		whole = 100 * time.Millisecond << attempt
 	}
-	return whole/2 + time.Duration(float64(whole/2)*asg.Share(j.seed, int(j.calls.Add(1)))), nil
+	return whole/2 + time.Duration(float64(whole/2)*lifecycle.Share(j.seed, int(j.calls.Add(1)))), nil
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
 
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/doctor"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
@@ -186,7 +186,7 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Documents: documents{source}})
 	}
 	cloud.Account, cloud.Clock = account{settings.Credentials}, watched
-	cloud.Hooks = refusals{asg.New(settings)}
+	cloud.Hooks = refusals{lifecycle.New(settings)}
 	return cloud, nil
 }
 
@@ -228,7 +228,7 @@ func (a account) Credentials(ctx context.Context) (doctor.Credentials, error) {
 }
 
 // refusals is Auto Scaling, with a refusal told in our own words.
-type refusals struct{ client *asg.Client }
+type refusals struct{ client *lifecycle.Client }
 
 func (r refusals) Group(ctx context.Context, id string) (group, state string, err error) {
 	group, state, err = r.client.Group(ctx, id)
@@ -240,7 +240,7 @@ func (r refusals) HeartbeatTimeout(ctx context.Context, group, hook string) (tim
 	return timeout, refused(err)
 }
 
-func (r refusals) Heartbeat(ctx context.Context, hook asg.Hook) error {
+func (r refusals) Heartbeat(ctx context.Context, hook lifecycle.Hook) error {
 	return refused(r.client.Heartbeat(ctx, hook))
 }
 

@@ -11,9 +11,9 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
-	"koboshi/artifacts/s3"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
 )

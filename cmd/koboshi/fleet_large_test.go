@@ -10,7 +10,7 @@ import (
 // TestFleets is what make fleet prints.
 func TestFleets(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(300))
-	const spread = "[lifecycle]\nheartbeat_after = \"2m\"\nspread = \"10m\"\n"
+	const spread = "[lifecycle]\nheartbeat_after = \"2m\"\ncontinue_jitter = \"10m\"\n"
 	for _, tt := range []struct {
 		fleet
 		holds func(*outcomes, *testing.T)

@@ -18,11 +18,11 @@ import (
 var floors = map[string]int{
 	"artifacts/durable": 0,
 
-	"artifacts": 1, "artifacts/unpack": 1, "artifacts/delta": 1, "agent/instance": 1, "agent/asg": 1,
+	"artifacts": 1, "artifacts/unpack": 1, "artifacts/delta": 1, "agent/instance": 1, "agent/lifecycle": 1,
 	"agent/lease": 1, "agent/health": 1, "agent/status": 1, "systemd": 1,
 
 	"artifacts/fetch": 2, "artifacts/store": 2, "artifacts/publish": 2,
-	"artifacts/s3": 2, "artifacts/dir": 2, "agent/config": 2,
+	"artifacts/bucket/s3": 2, "artifacts/bucket/dir": 2, "agent/config": 2,
 
 	"agent": 3, "agent/doctor": 3,
 
@@ -30,11 +30,11 @@ var floors = map[string]int{
 }
 
 // testOnly are packages that no product package may import.
-var testOnly = []string{"agent/awstest", "artifacts/buckettest"}
+var testOnly = []string{"agent/awstest", "artifacts/bucket/buckettest"}
 
 // reserved are outside modules that only some packages may use.
 var reserved = map[string][]string{
-	"github.com/aws/":                 {"artifacts/s3", "agent/asg", "agent/instance", "cmd/koboshi"},
+	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/lifecycle", "agent/instance", "cmd/koboshi"},
 	"github.com/coreos/go-systemd":    {"systemd"},
 	"github.com/godbus/":              {"systemd"},
 	"go.uber.org/zap":                 {"agent", "cmd/koboshi", "cmd/koboshi-mock"},

@@ -158,7 +158,7 @@ run      = "%[1]s/run"
 // hurry spares what fails the hold before its ABANDON.
 func (w *world) hurry() error {
 	dir := filepath.Join(w.dir, "koboshi.d")
-	return errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "00-hurry.toml"), []byte("[lifecycle]\nabandon_hold = \"0s\"\n"), 0o644))
+	return errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "00-hurry.toml"), []byte("[lifecycle]\nabandon_delay = \"0s\"\n"), 0o644))
 }
 
 func of(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }

@@ -13,9 +13,9 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/artifacts"
-	"koboshi/artifacts/dir"
+	"koboshi/artifacts/bucket/dir"
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
-	"koboshi/artifacts/s3"
 )
 
 // openSource opens one app's part of a source for reading.

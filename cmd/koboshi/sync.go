@@ -64,15 +64,15 @@ func (c *cli) runSync(ctx context.Context, o syncOptions) error {
 
 // planJSON is what sync --dry-run tells machines.
 type planJSON struct {
-	Release *status.Release `json:"release"`
-	Target  *status.Release `json:"target"`
-	Held    string          `json:"held,omitzero"`
-	Fetch   int64           `json:"fetch_bytes"`
-	TopUp   string          `json:"top_up_from,omitzero"`
-	Added   []string        `json:"added"`
-	Altered []string        `json:"altered"`
-	Removed []string        `json:"removed"`
-	Unknown bool            `json:"files_unknown,omitzero"`
+	Release   *status.Release `json:"release"`
+	Target    *status.Release `json:"target"`
+	Held      string          `json:"held,omitzero"`
+	Fetch     int64           `json:"fetch_bytes"`
+	DeltaFrom string          `json:"delta_from,omitzero"`
+	Added     []string        `json:"added"`
+	Altered   []string        `json:"altered"`
+	Removed   []string        `json:"removed"`
+	Unknown   bool            `json:"files_unknown,omitzero"`
 }
 
 func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
@@ -86,7 +86,7 @@ func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
 		return err
 	}
 	if o.json {
-		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Held, p.Fetch, p.TopUp, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
+		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Held, p.Fetch, p.DeltaFrom, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
 	}
 	c.ui.plan(a.Files.App, p)
 	return nil
@@ -107,8 +107,8 @@ func (u *ui) plan(app string, p agent.Plan) {
 		from = p.Release.Version
 	}
 	how := ""
-	if p.TopUp != "" {
-		how = ", a top-up from " + p.TopUp
+	if p.DeltaFrom != "" {
+		how = ", a delta update from " + p.DeltaFrom
 	}
 	u.printf("%s %s -> %s, %s to fetch%s\n", app, from, p.Target.Version, status.Bytes(p.Fetch), how)
 	if p.Unknown {

@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
-	"koboshi/artifacts/s3"
 )
 
 // wayTo tells how a source is asked where that is not the usual way: at another

@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"koboshi/agent"
-	"koboshi/agent/asg"
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
@@ -86,7 +86,7 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, me
 		}
 		o.sources = append(o.sources, source)
 	}
-	return agent.Cloud{Releases: o, Artifacts: o, Hooks: asg.New(settings)}, nil
+	return agent.Cloud{Releases: o, Artifacts: o, Hooks: lifecycle.New(settings)}, nil
 }
 
 // localID is the instance id that the firmware tells. Where the environment

@@ -52,7 +52,7 @@ url      = "http://127.0.0.1:8080/healthz"
 timeout  = "5s"
 bake     = "300ms"
 [lifecycle]
-abandon_hold = "0s"
+abandon_delay = "0s"
 `
 
 // inContainer makes cloud-init look for EC2 although it finds itself in a

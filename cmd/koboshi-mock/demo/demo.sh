@@ -47,7 +47,7 @@ url      = "http://$2:8080/healthz"
 timeout  = "20s"
 bake     = "1s"
 [lifecycle]
-abandon_hold = "0s"
+abandon_delay = "0s"
 [state]
 dir      = "$work/$1/state"
 run      = "$work/$1/run"

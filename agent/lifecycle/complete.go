@@ -1,0 +1,135 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+)
+
+// End is how a lifecycle action was found to be settled.
+type End string
+
+// The ends of a lifecycle action.
+const (
+	Completed   End = "completed"    // by this call
+	AlreadyOver End = "already over" // by an earlier call, or by the hook's own timeout
+	NoHook      End = "no hook"      // the group has no such hook
+)
+
+// Outcome tells how Complete ended. State is the instance's lifecycle state
+// where it was looked up; "" is an instance in no group.
+type Outcome struct {
+	End   End
+	State string
+}
+
+// Complete tells the hook the result. While the action has not begun (the
+// instance is on its way into the hook) it tries again, after 2 s and then
+// ever less often, until ctx ends; so it does, within the retryer's budget,
+// while the service throttles or fails: after 5 s, 20 s, 80 s and then every two
+// minutes at most, or after a fraction of a second first where it only failed.
+// An action that is over, and a hook that does not exist, are no errors.
+//
+// It is the last call of a sequence and must outlive what stopped that: give it
+// context.WithTimeout(context.WithoutCancel(ctx), …).
+//
+// Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CompleteLifecycleAction.html
+func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcome, error) {
+	if err := hook.check(); err != nil {
+		return Outcome{}, fmt.Errorf("complete lifecycle action: %w", err)
+	}
+	c = c.paced(hook.Instance).attempts(0)
+	look := look{client: c, hook: hook}
+	for round := 0; ; round++ {
+		err := c.complete(ctx, hook, result)
+		if err == nil {
+			return Outcome{End: Completed}, nil
+		}
+		if !errors.Is(err, ErrNoAction) {
+			return Outcome{}, err
+		}
+		outcome, err := look.again(ctx)
+		if err != nil || outcome.End != "" {
+			return outcome, err
+		}
+		if err := sleep(ctx, againAfter(hook.Instance, round)); err != nil {
+			return Outcome{}, fmt.Errorf("complete %s: %w while %s: %w", hook, ErrNoAction, outcome.State, err)
+		}
+	}
+}
+
+// complete makes the call once.
+func (c *Client) complete(ctx context.Context, hook Hook, result Result) error {
+	_, err := c.api.CompleteLifecycleAction(ctx, &autoscaling.CompleteLifecycleActionInput{
+		AutoScalingGroupName:  aws.String(hook.Group),
+		LifecycleHookName:     aws.String(hook.Name),
+		InstanceId:            aws.String(hook.Instance),
+		LifecycleActionResult: aws.String(string(result)),
+	}, c.options...)
+	if err != nil {
+		return fmt.Errorf("complete %s with %s: %w", hook, result, explain(err))
+	}
+	return nil
+}
+
+// look finds out why there is no active action.
+type look struct {
+	client     *Client
+	hook       Hook
+	transition string // the hook's, once that has been looked up
+}
+
+// again looks at the instance, and once at the hook if the instance may be on
+// its way into it. An outcome without End is an action that has yet to begin.
+func (l *look) again(ctx context.Context) (Outcome, error) {
+	_, state, err := l.client.Group(ctx, l.hook.Instance)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !entering(state, launching) && !entering(state, terminating) {
+		return Outcome{End: AlreadyOver, State: state}, nil
+	}
+	if l.transition == "" {
+		found, err := l.client.lookup(ctx, l.hook)
+		if errors.Is(err, ErrNoHook) {
+			return Outcome{End: NoHook, State: state}, nil
+		}
+		if err != nil {
+			return Outcome{}, err
+		}
+		l.transition = aws.ToString(found.LifecycleTransition)
+	}
+	if !entering(state, l.transition) {
+		return Outcome{End: AlreadyOver, State: state}, nil
+	}
+	return Outcome{State: state}, nil
+}
+
+// The transitions that a hook can be for.
+const (
+	launching   = "autoscaling:EC2_INSTANCE_LAUNCHING"
+	terminating = "autoscaling:EC2_INSTANCE_TERMINATING"
+)
+
+// entering reports whether a hook of the transition may still begin to wait, or
+// just have begun, in the state. A launch hook waits again on leaving a warm pool.
+func entering(state, transition string) bool {
+	step := "Pending"
+	if transition == terminating {
+		step = "Terminating"
+	}
+	state = strings.TrimPrefix(state, "Warmed:")
+	return state == step || state == step+":Wait"
+}
+
+// againAfter is the pause after a round of Complete: 2 s, growing to 16 s, and
+// up to a quarter more.
+func againAfter(instance string, round int) time.Duration {
+	pause := 2 * time.Second << min(round, 3)
+	return pause + time.Duration(Share(instance, round)*float64(pause/4))
+}

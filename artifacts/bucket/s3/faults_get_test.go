@@ -1,0 +1,185 @@
+package s3_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/aws/smithy-go"
+
+	"koboshi/agent/awstest"
+	"koboshi/artifacts"
+	"koboshi/artifacts/bucket/s3"
+)
+
+const text = "0123456789"
+
+var middle = artifacts.Range{Offset: 3, Length: 4}
+
+// What is not the answer to the request is never handed on.
+func TestWrongAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault awstest.Fault
+		r     artifacts.Range
+		what  string
+	}{
+		"range ignored":            {awstest.Fault{IgnoreRange: true}, middle, "Content-Range"},
+		"range ignored to end":     {awstest.Fault{IgnoreRange: true}, artifacts.Range{Offset: 3}, "Content-Range"},
+		"other range":              {header("Content-Range", "bytes 2-5/10"), middle, "Content-Range"},
+		"shorter range":            {header("Content-Range", "bytes 3-5/10"), middle, "Content-Range"},
+		"shorter body":             {header("Content-Length", "3"), middle, "Content-Length"},
+		"longer range":             {header("Content-Range", "bytes 3-7/10"), middle, "Content-Range"},
+		"size left open":           {header("Content-Range", "bytes 3-6/*"), middle, "Content-Range"},
+		"size too small":           {header("Content-Range", "bytes 3-6/5"), middle, "Content-Range"},
+		"no content range":         {header("Content-Range", ""), middle, "Content-Range"},
+		"longer than its range":    {awstest.Fault{ExtraBytes: 5}, middle, "Content-Length"},
+		"as long, but elsewhere":   {awstest.Fault{Header: map[string]string{"Content-Range": "bytes 2-6/10"}, ExtraBytes: 1}, middle, "Content-Range"},
+		"a range of the whole":     {header("Content-Range", "bytes 0-9/10"), artifacts.Range{}, "Content-Range"},
+		"encoded":                  {header("Content-Encoding", "gzip"), middle, "Content-Encoding"},
+		"whole, encoded":           {header("Content-Encoding", "br"), artifacts.Range{}, "Content-Encoding"},
+		"no ETag":                  {header("ETag", ""), middle, "ETag"},
+		"pin ignored":              {header("ETag", `"other"`), artifacts.Range{Offset: 3, ETag: pin}, "ETag"},
+		"whole, of unknown length": {awstest.Fault{Header: map[string]string{"Content-Length": ""}, BytesPerSecond: 1 << 30}, artifacts.Range{}, "Content-Length"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, server := mocked(t)
+			if c.r.ETag == pin {
+				c.r.ETag = mustPut(t, b, "k", text).ETag
+			}
+			mustPut(t, b, "k", text)
+			c.fault.Operation = "GetObject"
+			server.Faults().Add(c.fault)
+			got, err := get(t, b, "k", c.r)
+			wrong, ok := errors.AsType[*s3.AnswerError](err)
+			if !ok || wrong.What != c.what {
+				t.Fatalf("got %q and %v, want an AnswerError about %s", got, err, c.what)
+			}
+			if n := server.Calls().Count("s3", "GetObject"); n != 1 {
+				t.Errorf("asked %d times, want once", n)
+			}
+		})
+	}
+}
+
+const pin = "the ETag of the object"
+
+func header(name, value string) awstest.Fault {
+	return awstest.Fault{Header: map[string]string{name: value}}
+}
+
+func TestErrorsOfGet(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault    awstest.Fault
+		sentinel error
+		code     string
+		requests int
+	}{
+		"missing":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, artifacts.ErrNotFound, "NoSuchKey", 1},
+		"no bucket":        {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, artifacts.ErrNotFound, "NoSuchBucket", 1},
+		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied, "AccessDenied", 1},
+		"expired":          {awstest.Fault{Status: 400, Code: "ExpiredToken"}, nil, "ExpiredToken", 1},
+		"unknown key":      {awstest.Fault{Status: 403, Code: "InvalidAccessKeyId"}, nil, "InvalidAccessKeyId", 1},
+		"changed":          {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, artifacts.ErrChanged, "PreconditionFailed", 1},
+		"slow down":        {awstest.Fault{Status: 503, Code: "SlowDown"}, nil, "SlowDown", attempts},
+		"internal":         {awstest.Fault{Status: 500, Code: "InternalError"}, nil, "InternalError", attempts},
+		"not even XML":     {awstest.Fault{Status: 502, Body: "<html>bad gateway"}, nil, "", attempts},
+		"reset before all": {awstest.Fault{Reset: true}, nil, "", attempts},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, server := mocked(t)
+			c.fault.Operation = "GetObject"
+			server.Faults().Add(c.fault)
+			_, err := get(t, b, "k", middle)
+			wantSentinel(t, err, c.sentinel)
+			if api, ok := errors.AsType[smithy.APIError](err); c.code != "" && (!ok || api.ErrorCode() != c.code) {
+				t.Errorf("got %v, want an API error %s inside", err, c.code)
+			}
+			if n := server.Calls().Count("s3", "GetObject"); n != c.requests {
+				t.Errorf("asked %d times, want %d", n, c.requests)
+			}
+			discreet(t, err)
+		})
+	}
+}
+
+// A fault that passes is not noticed.
+func TestRetriedUntilFirstByte(t *testing.T) {
+	b, server := mocked(t)
+	mustPut(t, b, "k", text)
+	server.Faults().Add(awstest.Fault{Operation: "GetObject", Status: 503, Code: "SlowDown", Times: 1})
+	server.Faults().Add(awstest.Fault{Operation: "GetObject", Reset: true, Times: 1})
+	if got, err := get(t, b, "k", middle); got != "3456" || err != nil {
+		t.Errorf("got %q and %v, want the range", got, err)
+	}
+}
+
+// A body that breaks off is its reader's to resume: no second request.
+func TestCutBodyIsNotRetried(t *testing.T) {
+	for name, fault := range map[string]awstest.Fault{"cut": {Cut: 2}, "reset": {ResetAfter: 2}} {
+		b, server := mocked(t)
+		mustPut(t, b, "k", text)
+		fault.Operation = "GetObject"
+		server.Faults().Add(fault)
+		got, err := get(t, b, "k", middle)
+		if err == nil || !strings.HasPrefix("34", got) || name == "cut" && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: got %q and %v, want at most %q and an error", name, got, err, "34")
+		}
+		if n := server.Calls().Count("s3", "GetObject"); n != 1 {
+			t.Errorf("%s: asked %d times, want once", name, n)
+		}
+	}
+}
+
+// wantSentinel holds err to be that one of package artifacts' and no other.
+func wantSentinel(t *testing.T, err, sentinel error) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, other := range []error{artifacts.ErrNotFound, artifacts.ErrDenied, artifacts.ErrChanged, artifacts.ErrExists} {
+		if got, want := errors.Is(err, other), other == sentinel; got != want {
+			t.Errorf("got %v, want %v", err, sentinel)
+		}
+	}
+}
+
+// discreet holds err to name the object, and neither a URL nor who asked.
+func discreet(t *testing.T, err error) {
+	t.Helper()
+	if !strings.Contains(err.Error(), "s3://releases/apps/web/k") {
+		t.Errorf("%q does not name the object", err)
+	}
+	for _, secret := range []string{"http:", "x-id", accessKey, secretKey} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%q tells %q", err, secret)
+		}
+	}
+}
+
+// Where a bucket is somewhere else S3 says where, and that is all that is done
+// about it.
+func TestBucketOfAnotherRegion(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault awstest.Fault
+		want  string
+	}{
+		"redirected":       {awstest.Fault{Status: 301, Code: "PermanentRedirect"}, "eu-west-1"},
+		"signed for ours":  {awstest.Fault{Status: 400, Code: "AuthorizationHeaderMalformed"}, "eu-west-1"},
+		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, ""},
+		"our own, renamed": {awstest.Fault{Status: 400, Code: "InvalidRequest", Header: map[string]string{"X-Amz-Bucket-Region": "us-east-1"}}, ""},
+	} {
+		b, server := mocked(t)
+		if c.fault.Header == nil {
+			c.fault.Header = map[string]string{"X-Amz-Bucket-Region": "eu-west-1", "Location": server.URL() + "/elsewhere"}
+		}
+		server.Faults().Add(c.fault)
+		_, err := get(t, b, "k", artifacts.Range{})
+		if e, ok := errors.AsType[*s3.Error](err); !ok || e.Region != c.want {
+			t.Errorf("%s: got %v, want the region %q", name, err, c.want)
+		}
+		if n := server.Calls().Count("s3", "GetObject"); n != 1 {
+			t.Errorf("%s: asked %d times, want once", name, n)
+		}
+	}
+}
