@@ -22,6 +22,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
@@ -327,7 +328,7 @@ func (c channel) Manifest(_ context.Context, ref artifacts.Reference) (*artifact
 }
 
 func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
-	return nil, fmt.Errorf("%s: %w", b.Key, artifacts.ErrNotFound)
+	return nil, fmt.Errorf("%s: %w", b.Key, bucket.ErrNotFound)
 }
 
 func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) agent.Content {
@@ -433,7 +434,7 @@ func (s service) RunHook(ctx context.Context, h agent.Hook) error {
 
 // The failures of the outside world, as the packages below report them.
 var (
-	noChannel = &fetch.ResolveError{Key: "channels/stable.json", Err: artifacts.ErrNotFound}
+	noChannel = &fetch.ResolveError{Key: "channels/stable.json", Err: bucket.ErrNotFound}
 	cutOff    = fmt.Errorf("releases/2/web: %w", fetch.ErrTransport)
 	altered   = &artifacts.MismatchError{What: "chunk 0", GotSize: 1, WantSize: 2}
 	hostile   = fmt.Errorf("../x: %w", unpack.ErrRefused)

@@ -10,6 +10,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // sourcesAnswer reads the channel of each source: that is s3:GetObject, tried.
@@ -27,9 +28,9 @@ func sourcesAnswer(f *facts) []Finding {
 		switch {
 		case err == nil:
 			out = append(out, fine("%s: %s is readable", where, key)...)
-		case errors.Is(err, artifacts.ErrNotFound):
+		case errors.Is(err, bucket.ErrNotFound):
 			out = append(out, failure("koboshi promote makes it; koboshi releases lists what is published", "%s: there is no %s", where, key)...)
-		case errors.Is(err, artifacts.ErrDenied):
+		case errors.Is(err, bucket.ErrDenied):
 			out = append(out, failure("allow s3:GetObject on the app's prefix; koboshi iam-policy prints what is needed", "%s: %v", where, err)...)
 		case errors.Is(err, instance.ErrNoCredentials):
 			out = append(out, unknown(err)...)
@@ -51,7 +52,7 @@ func missingIsTold(f *facts) []Finding {
 			out = append(out, fine("%s: missing is told from forbidden", s.name)...)
 		case errors.Is(err, errors.ErrUnsupported):
 			out = append(out, fine("%s: has no lists, and needs none", s.name)...)
-		case errors.Is(err, artifacts.ErrDenied):
+		case errors.Is(err, bucket.ErrDenied):
 			out = append(out, warning("allow s3:ListBucket on the bucket if that shall be told apart", "%s: a missing object looks like a forbidden one", s.name)...)
 		default:
 			out = append(out, unknown(fmt.Errorf("%s: %w", s.name, err))...)
@@ -171,7 +172,7 @@ func releaseSuits(f *facts) []Finding {
 		return failure("update koboshi in the AMI before releases ask for it", "this is koboshi %s: %v", f.Agent, err)
 	case errors.Is(err, artifacts.ErrUntrusted):
 		return failure("publish and promote the version again with the keys in trust.keys", "%v", err)
-	case errors.Is(err, artifacts.ErrNotFound), errors.Is(err, artifacts.ErrDenied):
+	case errors.Is(err, bucket.ErrNotFound), errors.Is(err, bucket.ErrDenied):
 		return failure("publish the version, or promote one that is published: koboshi releases", "the channel names %s, whose manifest is not to be had: %v", f.pointer.value.Pointer().Version, err)
 	case err != nil:
 		return unknown(err)

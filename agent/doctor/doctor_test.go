@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -109,7 +110,7 @@ func TestFindings(t *testing.T) {
 		{"no time and no pointer", func(w *world) { w.timeless, w.lost["channels/stable.json"] = true, errAway }, "clock", Warn, "not checked: no answer told the time"},
 
 		{"pointer denied", func(w *world) { w.lost["channels/stable.json"] = errDenied }, "source", Fail, "is not authorized"},
-		{"pointer missing", func(w *world) { w.lost["channels/stable.json"] = artifacts.ErrNotFound }, "source", Fail, "there is no channels/stable.json"},
+		{"pointer missing", func(w *world) { w.lost["channels/stable.json"] = bucket.ErrNotFound }, "source", Fail, "there is no channels/stable.json"},
 		{"bucket away", func(w *world) { w.lost["channels/stable.json"] = errAway }, "source", Fail, "connection refused"},
 		{"not connected", func(w *world) { w.connectErr = errAway }, "source", Warn, "not checked: no connection to AWS: connection refused"},
 		{"list denied", func(w *world) { w.lost[""] = errDenied }, "listing", Warn, "looks like a forbidden one"},
@@ -272,7 +273,7 @@ func listing(findings []Finding, check string) string {
 // How a source is asked is said where that is not the usual way, be it well or
 // not.
 func TestWayToASource(t *testing.T) {
-	for name, lost := range map[string]error{"ok": nil, "away": errAway, "denied": errDenied, "missing": artifacts.ErrNotFound} {
+	for name, lost := range map[string]error{"ok": nil, "away": errAway, "denied": errDenied, "missing": bucket.ErrNotFound} {
 		w := newWorld(t)
 		if lost != nil {
 			w.lost["channels/stable.json"] = lost

@@ -7,7 +7,7 @@ import (
 
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 const (
@@ -23,9 +23,9 @@ var errNobody = errors.New("no group, so nobody to tell")
 func groupIsKnown(f *facts) []Finding {
 	m, named := f.group.value, f.config.Lifecycle.Group
 	switch err := f.group.err; {
-	case errors.Is(err, artifacts.ErrDenied) && named != "":
+	case errors.Is(err, bucket.ErrDenied) && named != "":
 		return warning(allowDescribe, "group %s; DescribeAutoScalingInstances is refused, and with it telling a hook that is over from one to come: %v", named, err)
-	case errors.Is(err, artifacts.ErrDenied):
+	case errors.Is(err, bucket.ErrDenied):
 		return failure(allowDescribe, "which group this instance is in cannot be asked: %v", err)
 	case err != nil:
 		return unknown(err)
@@ -59,7 +59,7 @@ func hookOutlastsBoot(f *facts) []Finding {
 		return fine("%v", errNobody)
 	case errors.Is(err, lifecycle.ErrNoHook):
 		return warning("aws autoscaling put-lifecycle-hook adds it, or correct lifecycle.launch_hook", "group %s has no hook %s: instances come into service before the app does", hook.Group, hook.Name)
-	case errors.Is(err, artifacts.ErrDenied):
+	case errors.Is(err, bucket.ErrDenied):
 		return failure(allowHooks, "the hook's timeout cannot be asked, so a long boot gets no heartbeats: %v", err)
 	case err != nil:
 		return unknown(err)
@@ -70,7 +70,7 @@ func hookOutlastsBoot(f *facts) []Finding {
 	switch {
 	case longest < deadline:
 		return failure("raise the hook's heartbeat timeout or lower lifecycle.deadline", "hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, status.Duration(longest), status.Duration(deadline))
-	case timeout < deadline && errors.Is(f.heartbeat.err, artifacts.ErrDenied):
+	case timeout < deadline && errors.Is(f.heartbeat.err, bucket.ErrDenied):
 		return failure(allowBeat, "hook %s ends after %s, before lifecycle.deadline (%s), since no heartbeat may be sent", hook, status.Duration(timeout), status.Duration(deadline))
 	case timeout <= silent:
 		return failure("raise the hook's heartbeat timeout, or lower lifecycle.heartbeat_after or lifecycle.continue_jitter",
@@ -106,7 +106,7 @@ func heartbeatIsAllowed(f *facts) []Finding {
 		return fine("RecordLifecycleActionHeartbeat is allowed; the hook waits for this instance, and its timeout began anew")
 	case errors.Is(err, lifecycle.ErrNoAction):
 		return fine("RecordLifecycleActionHeartbeat is allowed")
-	case errors.Is(err, artifacts.ErrDenied):
+	case errors.Is(err, bucket.ErrDenied):
 		return failure(allowBeat, "no heartbeat may be sent: %v", err)
 	case errors.Is(err, lifecycle.ErrForeignHook):
 		return failure("give koboshi a hook of its own: lifecycle.launch_hook", "%v", err)

@@ -96,7 +96,7 @@ type account interface {
 	Credentials(context.Context) (Credentials, error)
 }
 
-// documents is one source. Errors are artifacts.ErrNotFound and ErrDenied; of
+// documents is one source. Errors are bucket.ErrNotFound and ErrDenied; of
 // List errors.ErrUnsupported where there are no lists.
 type documents interface {
 	Read(ctx context.Context, key string, limit int) ([]byte, error)
@@ -104,7 +104,7 @@ type documents interface {
 }
 
 // hooks is Auto Scaling. A refusal for want of permission is
-// artifacts.ErrDenied.
+// bucket.ErrDenied.
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
 	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)

@@ -13,6 +13,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/systemd"
 )
 
@@ -230,7 +231,7 @@ func (u machineUnits) State(_ context.Context, unit string) (systemd.State, erro
 }
 
 var (
-	errDenied = errors.Join(artifacts.ErrDenied, errors.New("user arn:aws:sts::111122223333:role is not authorized"))
+	errDenied = errors.Join(bucket.ErrDenied, errors.New("user arn:aws:sts::111122223333:role is not authorized"))
 	errAway   = errors.New("connection refused")
 	errAbsent = &fs.PathError{Op: "open", Path: "/opt/koboshi/web", Err: fs.ErrNotExist}
 	errRoot   = &fs.PathError{Op: "open", Path: "state.json", Err: fs.ErrPermission}

@@ -1,7 +1,7 @@
 // Package fetch goes from a reference to verified bytes: a channel's pointer,
 // the manifest that it names, and the artifact of one platform.
 //
-// [Source] is its only view of the outside world. A source answers or gives
+// A [bucket.Reader] is its only view of the outside world. A source answers or gives
 // up; what it gives up on is never asked again here, so that there is one
 // retry layer for a request. What this package does ask again is the rest of a
 // body that broke off or stalled: the missing bytes only, pinned to the object

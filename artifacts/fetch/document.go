@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // maxRestarts is how often a document is read anew because it was replaced
@@ -16,7 +17,7 @@ const maxRestarts = 3
 // recent enough is the caller's question.
 //
 // Errors are [*ResolveError], artifacts.ErrUntrusted, artifacts.ErrTooOld.
-func Pointer(ctx context.Context, src Source, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, error) {
+func Pointer(ctx context.Context, src bucket.Reader, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, error) {
 	key := artifacts.PointerKey(channel)
 	if err := errors.Join(artifacts.CheckName(app), artifacts.CheckName(channel)); err != nil {
 		return nil, &ResolveError{Key: key, Err: err}
@@ -35,7 +36,7 @@ func Pointer(ctx context.Context, src Source, trust artifacts.Trust, app, channe
 // Manifest reads and verifies the manifest that ref names.
 //
 // Errors are [*ResolveError], artifacts.ErrUntrusted, artifacts.ErrTooOld.
-func Manifest(ctx context.Context, src Source, trust artifacts.Trust, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
+func Manifest(ctx context.Context, src bucket.Reader, trust artifacts.Trust, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
 	key := artifacts.ManifestKey(ref.Version)
 	if err := artifacts.CheckVersion(ref.Version); err != nil {
 		return nil, &ResolveError{Key: key, Err: err}
@@ -55,7 +56,7 @@ func Manifest(ctx context.Context, src Source, trust artifacts.Trust, ref artifa
 // of it is held in memory: b.Size, which is signed too, is the bound.
 //
 // Errors are [ErrTransport] and artifacts.ErrIntegrity.
-func Blob(ctx context.Context, src Source, b artifacts.Blob) ([]byte, error) {
+func Blob(ctx context.Context, src bucket.Reader, b artifacts.Blob) ([]byte, error) {
 	data, err := whole(ctx, src, b.Key, exactly(b.Key, b.Size, b.SHA256))
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func Blob(ctx context.Context, src Source, b artifacts.Blob) ([]byte, error) {
 
 // document reads at most limit bytes. Larger ones are untrusted: nobody who
 // could sign would have made them.
-func document(ctx context.Context, src Source, key string, limit int64) ([]byte, error) {
+func document(ctx context.Context, src bucket.Reader, key string, limit int64) ([]byte, error) {
 	check := func(size int64) error {
 		if size > limit {
 			return fmt.Errorf("%s: %w: %d bytes, at most %d are read", key, artifacts.ErrUntrusted, size, limit)
@@ -76,7 +77,7 @@ func document(ctx context.Context, src Source, key string, limit int64) ([]byte,
 		return nil
 	}
 	data, err := whole(ctx, src, key, check)
-	for n := 0; n < maxRestarts && errors.Is(err, artifacts.ErrChanged); n++ {
+	for n := 0; n < maxRestarts && errors.Is(err, bucket.ErrChanged); n++ {
 		data, err = whole(ctx, src, key, check)
 	}
 	if err == nil || ctx.Err() != nil || errors.Is(err, artifacts.ErrUntrusted) {
@@ -87,8 +88,8 @@ func document(ctx context.Context, src Source, key string, limit int64) ([]byte,
 
 // whole reads an object of a size that only its first answer tells, and that
 // check has accepted.
-func whole(ctx context.Context, src Source, key string, check func(size int64) error) ([]byte, error) {
-	c := &cursor{o: newObject([]Source{src}, key, minSpare, check)}
+func whole(ctx context.Context, src bucket.Reader, key string, check func(size int64) error) ([]byte, error) {
+	c := &cursor{o: newObject([]bucket.Reader{src}, key, minSpare, check)}
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return nil, err

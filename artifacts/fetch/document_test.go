@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 )
 
@@ -69,8 +70,8 @@ func TestDocumentFaults(t *testing.T) {
 		want  error // nil = it is read
 		most  int   // requests
 	}{
-		"404":                 {func(m *memory) { m.objects = nil }, artifacts.ErrNotFound, 1},
-		"403":                 {func(m *memory) { m.fail = always(artifacts.ErrDenied) }, artifacts.ErrDenied, 1},
+		"404":                 {func(m *memory) { m.objects = nil }, bucket.ErrNotFound, 1},
+		"403":                 {func(m *memory) { m.fail = always(bucket.ErrDenied) }, bucket.ErrDenied, 1},
 		"503":                 {func(m *memory) { m.fail = always(down) }, down, 1},
 		"garbage":             {func(m *memory) { m.put("channels/stable.json", []byte("<Error>")) }, artifacts.ErrUntrusted, 1},
 		"empty":               {func(m *memory) { m.put("channels/stable.json", nil) }, artifacts.ErrUntrusted, 1},
@@ -82,11 +83,11 @@ func TestDocumentFaults(t *testing.T) {
 		"longer than it says": {func(m *memory) {
 			m.body = func(_ request, b []byte) io.Reader { return io.MultiReader(bytes.NewReader(b), bytes.NewReader(b)) }
 		}, fetch.ErrTransport, 1},
-		"size that cannot be":   {func(m *memory) { m.lie = func(o *artifacts.Object) { o.Size = -1 } }, fetch.ErrTransport, 1},
-		"a petabyte":            {func(m *memory) { m.lie = func(o *artifacts.Object) { o.Size = 1 << 50 } }, artifacts.ErrUntrusted, 1},
+		"size that cannot be":   {func(m *memory) { m.lie = func(o *bucket.Object) { o.Size = -1 } }, fetch.ErrTransport, 1},
+		"a petabyte":            {func(m *memory) { m.lie = func(o *bucket.Object) { o.Size = 1 << 50 } }, artifacts.ErrUntrusted, 1},
 		"1 byte a second":       {func(m *memory) { m.body = func(r request, b []byte) io.Reader { return &trickle{r.ctx, b} } }, fetch.ErrTransport, 8},
 		"promoted while read":   {promote(1), nil, 3},
-		"promoted all the time": {promote(100), artifacts.ErrChanged, 8},
+		"promoted all the time": {promote(100), bucket.ErrChanged, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestBlob(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
-	if _, err := fetch.Blob(t.Context(), newMemory(), b); !errors.Is(err, fetch.ErrTransport) || !errors.Is(err, artifacts.ErrNotFound) {
+	if _, err := fetch.Blob(t.Context(), newMemory(), b); !errors.Is(err, fetch.ErrTransport) || !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/unpack"
 )
 
@@ -41,11 +42,11 @@ type Download struct {
 // Open begins to read an artifact, from src and where that gives up from
 // o.Mirrors. An error, of the first request too, is
 // returned by Next; Close must be called in any case.
-func Open(ctx context.Context, src Source, a artifacts.Artifact, o Options) *Download {
+func Open(ctx context.Context, src bucket.Reader, a artifacts.Artifact, o Options) *Download {
 	o = o.fit(a)
 	spare := max(minSpare, ceilDiv(a.Size, int64(o.SlotBytes)))
 	d := &Download{a: a, options: o, sum: sha256.New(), plan: newPlan(a, int64(o.SlotBytes)), queue: make(chan *part, o.Workers)}
-	d.object = newObject(append([]Source{src}, o.Mirrors...), a.Key, spare, exactly(a.Key, a.Size, a.SHA256))
+	d.object = newObject(append([]bucket.Reader{src}, o.Mirrors...), a.Key, spare, exactly(a.Key, a.Size, a.SHA256))
 	d.object.attempts, d.object.pace = o.Attempts, newPace(o.Rate)
 	d.ctx, d.stop = context.WithCancelCause(ctx)
 	if err := d.start(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 )
 
@@ -27,8 +28,8 @@ func TestDownloadFaults(t *testing.T) {
 		whole    error // and without
 		requests [2]int
 	}{
-		"404":                {func(m *memory) { delete(m.objects, key) }, artifacts.ErrNotFound, artifacts.ErrNotFound, [2]int{1, 1}},
-		"403":                {func(m *memory) { m.fail = always(artifacts.ErrDenied) }, artifacts.ErrDenied, artifacts.ErrDenied, [2]int{1, 1}},
+		"404":                {func(m *memory) { delete(m.objects, key) }, bucket.ErrNotFound, bucket.ErrNotFound, [2]int{1, 1}},
+		"403":                {func(m *memory) { m.fail = always(bucket.ErrDenied) }, bucket.ErrDenied, bucket.ErrDenied, [2]int{1, 1}},
 		"503 from the start": {func(m *memory) { m.fail = always(throttled) }, throttled, throttled, [2]int{1, 1}},
 		"503 to a resumed body": {func(m *memory) {
 			m.body = first(1, func(_ request, data []byte) io.Reader { return cut(data, 1000) })
@@ -68,11 +69,11 @@ func TestDownloadFaults(t *testing.T) {
 		"1 byte a second": {func(m *memory) { m.body = func(r request, data []byte) io.Reader { return &trickle{r.ctx, data} } }, fetch.ErrTransport, fetch.ErrTransport, [2]int{}},
 		"replaced by other bytes": {func(m *memory) {
 			m.body = first(1, func(_ request, data []byte) io.Reader { m.put(key, noise(7, size)); return bytes.NewReader(data) })
-		}, artifacts.ErrChanged, artifacts.ErrChanged, [2]int{}},
+		}, bucket.ErrChanged, bucket.ErrChanged, [2]int{}},
 		"another ETag though pinned": {func(m *memory) {
 			n := 0
 			m.deaf = true
-			m.lie = func(o *artifacts.Object) { n++; o.ETag = strconv.Itoa(n) }
+			m.lie = func(o *bucket.Object) { n++; o.ETag = strconv.Itoa(n) }
 		}, artifacts.ErrIntegrity, artifacts.ErrIntegrity, [2]int{}},
 	} {
 		for i, chunk := range []int{part, 0} {
@@ -108,7 +109,7 @@ func TestDownloadFaults(t *testing.T) {
 func checkKind(t *testing.T, err, want error) {
 	t.Helper()
 	transport, integrity := errors.Is(err, fetch.ErrTransport), errors.Is(err, artifacts.ErrIntegrity)
-	wantIntegrity := errors.Is(want, artifacts.ErrIntegrity) || errors.Is(want, artifacts.ErrChanged)
+	wantIntegrity := errors.Is(want, artifacts.ErrIntegrity) || errors.Is(want, bucket.ErrChanged)
 	if err != nil && (transport == integrity || integrity != wantIntegrity) {
 		t.Errorf("%v: transport %v, integrity %v", err, transport, integrity)
 	}

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // rangeHeader is RFC 9110 section 14.1.2; its last position is inclusive.
-func rangeHeader(r artifacts.Range) string {
+func rangeHeader(r bucket.Range) string {
 	if r.Length == 0 {
 		return fmt.Sprintf("bytes=%d-", r.Offset)
 	}
@@ -18,8 +18,8 @@ func rangeHeader(r artifacts.Range) string {
 }
 
 // readHead says what an answer is of, and refuses one to another question.
-func readHead(answer *http.Response, key string, r artifacts.Range) (artifacts.Object, error) {
-	object := artifacts.Object{Key: key, ETag: strongETag(answer.Header.Get("ETag"))}
+func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object, error) {
+	object := bucket.Object{Key: key, ETag: strongETag(answer.Header.Get("ETag"))}
 	object.Modified, _ = http.ParseTime(answer.Header.Get("Last-Modified")) // only told
 	if e := answer.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return object, fmt.Errorf("the answer has Content-Encoding %.20q", e)
@@ -34,7 +34,7 @@ func readHead(answer *http.Response, key string, r artifacts.Range) (artifacts.O
 		return object, statusError(answer)
 	}
 	if err == nil && r.ETag != "" && object.ETag != r.ETag {
-		err = artifacts.ErrChanged // a server that does not know If-Match
+		err = bucket.ErrChanged // a server that does not know If-Match
 	}
 	return object, err
 }
@@ -42,17 +42,17 @@ func readHead(answer *http.Response, key string, r artifacts.Range) (artifacts.O
 func statusError(answer *http.Response) error {
 	switch answer.StatusCode {
 	case http.StatusNotFound, http.StatusGone:
-		return artifacts.ErrNotFound
+		return bucket.ErrNotFound
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return artifacts.ErrDenied
+		return bucket.ErrDenied
 	case http.StatusPreconditionFailed:
-		return artifacts.ErrChanged
+		return bucket.ErrChanged
 	}
 	return fmt.Errorf("status %d", answer.StatusCode)
 }
 
 // readWhole takes a whole object for a range only where that is the same.
-func readWhole(answer *http.Response, r artifacts.Range) (int64, error) {
+func readWhole(answer *http.Response, r bucket.Range) (int64, error) {
 	size := answer.ContentLength
 	switch {
 	case size < 0:
@@ -65,7 +65,7 @@ func readWhole(answer *http.Response, r artifacts.Range) (int64, error) {
 
 // readPartial takes exactly the range that was asked for, or what of it there
 // is before the object's end.
-func readPartial(answer *http.Response, r artifacts.Range) (int64, error) {
+func readPartial(answer *http.Response, r bucket.Range) (int64, error) {
 	from, to, size, err := parseContentRange(answer.Header.Get("Content-Range"))
 	if err != nil {
 		return 0, err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // How a request is repeated until its answer begins. A server's Retry-After
@@ -33,7 +33,7 @@ type httpSource struct {
 	client *retryablehttp.Client
 }
 
-// HTTPS is a read-only [Source] of the objects beneath base, an https:// URL;
+// HTTPS is a [bucket.Reader] of the objects beneath base, an https:// URL;
 // http:// is for loopback addresses only. Userinfo and query of base go with
 // every request and into no error. Redirects are followed three times, to the
 // same scheme and host.
@@ -41,7 +41,7 @@ type httpSource struct {
 // client carries the requests; nil stands for one that fits: HTTP/1.1, so that
 // connections are parallel, and proxies from the environment. Requests are
 // repeated on connection errors, 429 and 5xx (RFC 9110), bodies never.
-func HTTPS(base string, client *http.Client) (Source, error) {
+func HTTPS(base string, client *http.Client) (bucket.Reader, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, errors.New("source: not a URL") // whose text would be in the error
@@ -65,22 +65,22 @@ func HTTPS(base string, client *http.Client) (Source, error) {
 	}}, nil
 }
 
-// Get implements [Source] with GET, Range and If-Match.
-func (s *httpSource) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+// Get implements [bucket.Reader] with GET, Range and If-Match.
+func (s *httpSource) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	u := s.base.JoinPath(key)
 	answer, err := s.do(ctx, u, r)
 	if err != nil {
-		return nil, artifacts.Object{}, fmt.Errorf("GET %s: %w", redact(u), err)
+		return nil, bucket.Object{}, fmt.Errorf("GET %s: %w", redact(u), err)
 	}
 	object, err := readHead(answer, key, r)
 	if err != nil {
 		_ = answer.Body.Close() // unread
-		return nil, artifacts.Object{}, fmt.Errorf("GET %s: %w", redact(u), err)
+		return nil, bucket.Object{}, fmt.Errorf("GET %s: %w", redact(u), err)
 	}
 	return answer.Body, object, nil
 }
 
-func (s *httpSource) do(ctx context.Context, u *url.URL, r artifacts.Range) (*http.Response, error) {
+func (s *httpSource) do(ctx context.Context, u *url.URL, r bucket.Range) (*http.Response, error) {
 	request, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("not a URL")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 )
 
@@ -44,7 +45,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve starts a site and a source over it.
-func serve(t *testing.T, s *site) fetch.Source {
+func serve(t *testing.T, s *site) bucket.Reader {
 	t.Helper()
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
@@ -73,7 +74,7 @@ func TestHTTPSGet(t *testing.T) {
 	s := &site{objects: map[string][]byte{key: data}}
 	src := serve(t, s)
 	etag := `"` + artifacts.Sum(data).Short() + `"`
-	for _, r := range []artifacts.Range{{}, {Offset: 10, Length: 20}, {Offset: 990}, {Offset: 990, Length: 500}, {Length: 5000}, {Offset: 1, Length: 1, ETag: etag}} {
+	for _, r := range []bucket.Range{{}, {Offset: 10, Length: 20}, {Offset: 990}, {Offset: 990, Length: 500}, {Length: 5000}, {Offset: 1, Length: 1, ETag: etag}} {
 		body, object, err := src.Get(t.Context(), key, r)
 		if err != nil {
 			t.Fatalf("%+v: %v", r, err)
@@ -88,10 +89,10 @@ func TestHTTPSGet(t *testing.T) {
 		}
 		_ = body.Close()
 	}
-	if _, _, err := src.Get(t.Context(), "none", artifacts.Range{}); !errors.Is(err, artifacts.ErrNotFound) {
+	if _, _, err := src.Get(t.Context(), "none", bucket.Range{}); !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("no object: %v", err)
 	}
-	if _, _, err := src.Get(t.Context(), key, artifacts.Range{Length: 5, ETag: `"other"`}); !errors.Is(err, artifacts.ErrChanged) {
+	if _, _, err := src.Get(t.Context(), key, bucket.Range{Length: 5, ETag: `"other"`}); !errors.Is(err, bucket.ErrChanged) {
 		t.Errorf("another ETag: %v", err)
 	}
 	for _, r := range s.requests {
@@ -142,7 +143,7 @@ func TestHTTPSBadAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &site{answer: tc.answer}
-			_, _, err := serve(t, s).Get(t.Context(), key, artifacts.Range{Offset: 100, Length: 10, ETag: `"a"`})
+			_, _, err := serve(t, s).Get(t.Context(), key, bucket.Range{Offset: 100, Length: 10, ETag: `"a"`})
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
@@ -156,7 +157,7 @@ func TestHTTPSBadAnswers(t *testing.T) {
 // A weak ETag cannot pin anything.
 func TestHTTPSWeakETag(t *testing.T) {
 	s := &site{answer: head(200, "ETag", `W/"a"`)}
-	if _, object, err := serve(t, s).Get(t.Context(), key, artifacts.Range{}); err != nil || object.ETag != "" || object.Size != 10 {
+	if _, object, err := serve(t, s).Get(t.Context(), key, bucket.Range{}); err != nil || object.ETag != "" || object.Size != 10 {
 		t.Errorf("%+v, %v", object, err)
 	}
 }
@@ -171,7 +172,7 @@ func TestHTTPSRedirects(t *testing.T) {
 			}
 			_, _ = w.Write([]byte("found"))
 		}}
-		_, object, err := serve(t, s).Get(t.Context(), key, artifacts.Range{})
+		_, object, err := serve(t, s).Get(t.Context(), key, bucket.Range{})
 		if ok := err == nil && object.Size == 5; ok != want {
 			t.Errorf("%d redirects: %+v, %v", hops, object, err)
 		}
@@ -212,7 +213,7 @@ func TestHTTPSRetries(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				_, _, err = src.Get(t.Context(), "channels/stable.json", artifacts.Range{})
+				_, _, err = src.Get(t.Context(), "channels/stable.json", bucket.Range{})
 				if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "https://example.com/apps/channels/stable.json") {
 					t.Errorf("error %v", err)
 				}
@@ -234,7 +235,7 @@ func TestHTTPSSecretsAreSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := src.Get(t.Context(), "k", artifacts.Range{}); err != nil {
+	if _, _, err := src.Get(t.Context(), "k", bucket.Range{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, password, _ := got.BasicAuth(); password != "hunter2" || got.URL.RawQuery != "token=1" {

@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // hurry is how long a source that is not the last one has to begin an answer,
@@ -26,12 +26,12 @@ var ErrHurried = errors.New("it was not waited for any longer")
 // an answer has not begun after five seconds, or when two bodies in a row broke
 // off or stalled. The error is an [ErrHurried] then. A body that moves may take
 // its time.
-func Hurried(src Source) Source { return hurried{src} }
+func Hurried(src bucket.Reader) bucket.Reader { return hurried{src} }
 
-type hurried struct{ src Source }
+type hurried struct{ src bucket.Reader }
 
-// Get implements [Source].
-func (h hurried) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+// Get implements [bucket.Reader].
+func (h hurried) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(hurry, func() { cancel(ErrHurried) })
 	body, object, err := h.src.Get(ctx, key, r)
@@ -46,7 +46,7 @@ func (h hurried) Get(ctx context.Context, key string, r artifacts.Range) (io.Rea
 		err = fmt.Errorf("%s: no answer within %s: %w", key, hurry, ErrHurried)
 	}
 	cancel(nil)
-	return nil, artifacts.Object{}, err
+	return nil, bucket.Object{}, err
 }
 
 // released is a body that ends its context with itself.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 )
 
@@ -16,7 +17,7 @@ import (
 func mirrored(data []byte) *memory {
 	m := newMemory()
 	m.put(key, data)
-	m.lie, m.deaf = func(o *artifacts.Object) { o.ETag = "of-the-mirror" }, true
+	m.lie, m.deaf = func(o *bucket.Object) { o.ETag = "of-the-mirror" }, true
 	return m
 }
 
@@ -55,7 +56,7 @@ func TestMirrorGoesOn(t *testing.T) {
 					first.put(key, data)
 					spoil(first)
 					o := small
-					o.Mirrors = []fetch.Source{second}
+					o.Mirrors = []bucket.Reader{second}
 					if _, err := download(t, first, artifactOf(data, chunk), data, o); err != nil {
 						t.Fatal(err)
 					}
@@ -80,7 +81,7 @@ func TestMirrorsThatAllGiveUp(t *testing.T) {
 		first, second, third := newMemory(), newMemory(), newMemory()
 		first.fail, second.fail, third.fail = always(errReset), always(errReset), always(last)
 		o := small
-		o.Mirrors = []fetch.Source{second, third}
+		o.Mirrors = []bucket.Reader{second, third}
 		_, err := download(t, first, artifactOf(data, 0), data, o)
 		if !errors.Is(err, fetch.ErrTransport) || !errors.Is(err, last) {
 			t.Errorf("got %v, want ErrTransport for the last one's reason", err)
@@ -94,7 +95,7 @@ func TestMirrorDoesNotHideAnAlteredObject(t *testing.T) {
 	first, second := newMemory(), mirrored(data)
 	first.put(key, flip(data, 5))
 	o := small
-	o.Mirrors = []fetch.Source{second}
+	o.Mirrors = []bucket.Reader{second}
 	for _, chunk := range []int{0, 32 << 10} {
 		if _, err := download(t, first, artifactOf(data, chunk), data, o); !errors.Is(err, artifacts.ErrIntegrity) {
 			t.Errorf("got %v, want ErrIntegrity", err)
@@ -105,16 +106,16 @@ func TestMirrorDoesNotHideAnAlteredObject(t *testing.T) {
 // silent never begins an answer.
 type silent struct{ asked int }
 
-func (s *silent) Get(ctx context.Context, _ string, _ artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+func (s *silent) Get(ctx context.Context, _ string, _ bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	s.asked++
 	<-ctx.Done()
-	return nil, artifacts.Object{}, ctx.Err()
+	return nil, bucket.Object{}, ctx.Err()
 }
 
 func TestHurriedSourceIsLeftSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, _, err := fetch.Hurried(&silent{}).Get(t.Context(), key, artifacts.Range{})
+		_, _, err := fetch.Hurried(&silent{}).Get(t.Context(), key, bucket.Range{})
 		if !errors.Is(err, fetch.ErrHurried) || time.Since(start) != 5*time.Second {
 			t.Errorf("got %v after %s, want ErrHurried after 5s", err, time.Since(start))
 		}
@@ -128,7 +129,7 @@ func TestHurriedSourceThatAnswers(t *testing.T) {
 		src := newMemory()
 		src.put(key, []byte("ten bytes."))
 		src.body = func(r request, data []byte) io.Reader { return &trickle{r.ctx, data} }
-		body, _, err := fetch.Hurried(src).Get(t.Context(), key, artifacts.Range{})
+		body, _, err := fetch.Hurried(src).Get(t.Context(), key, bucket.Range{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +139,7 @@ func TestHurriedSourceThatAnswers(t *testing.T) {
 		if err := errors.Join(body.Close(), src.log()[0].ctx.Err()); !errors.Is(err, context.Canceled) {
 			t.Errorf("a closed body: %v, want its context to have ended", err)
 		}
-		if _, _, err := fetch.Hurried(newMemory()).Get(t.Context(), key, artifacts.Range{}); !errors.Is(err, artifacts.ErrNotFound) {
+		if _, _, err := fetch.Hurried(newMemory()).Get(t.Context(), key, bucket.Range{}); !errors.Is(err, bucket.ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
 	})
@@ -165,7 +166,7 @@ func TestHurriedSourceWhoseBodiesStall(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		start, o := time.Now(), small
-		o.Mirrors = []fetch.Source{mirrored(data)}
+		o.Mirrors = []bucket.Reader{mirrored(data)}
 		if _, err := download(t, fetch.Hurried(stalling(data)), artifactOf(data, 0), data, o); err != nil || time.Since(start) > most {
 			t.Errorf("got %v after %s, want the mirror's bytes within %s", err, time.Since(start), most)
 		}
@@ -176,7 +177,7 @@ func TestHurriedSourceOfSomebodyWhoLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, _, err := fetch.Hurried(&silent{}).Get(ctx, key, artifacts.Range{}); errors.Is(err, fetch.ErrHurried) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := fetch.Hurried(&silent{}).Get(ctx, key, bucket.Range{}); errors.Is(err, fetch.ErrHurried) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the caller's own end", err)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // object is one object of a source, or of several that have the same bytes, as
@@ -26,14 +27,14 @@ type object struct {
 // copied is the object as one source has it. What changes of it belongs to the
 // object's lock.
 type copied struct {
-	src      Source
+	src      bucket.Reader
 	patience int // fruitless requests in a row after which it is left
 	pinned   bool
-	pin      artifacts.Object
+	pin      bucket.Object
 	spare    int64 // requests that may still be made again
 }
 
-func newCopied(src Source, budget int64) *copied {
+func newCopied(src bucket.Reader, budget int64) *copied {
 	c := &copied{src: src, patience: maxFruitless, spare: budget}
 	if _, ok := src.(hurried); ok {
 		c.patience = hurriedFruitless
@@ -50,7 +51,7 @@ func (c *copied) blame(cause error) error {
 }
 
 // newObject may repeat budget requests to each source.
-func newObject(sources []Source, key string, budget int64, check func(size int64) error) *object {
+func newObject(sources []bucket.Reader, key string, budget int64, check func(size int64) error) *object {
 	o := &object{key: key, check: check, attempts: func() {}}
 	for _, src := range sources {
 		o.copies = append(o.copies, newCopied(src, budget))
@@ -64,7 +65,7 @@ func (o *object) get(ctx context.Context, offset, length int64) (io.ReadCloser, 
 	for {
 		c, etag := o.inUse()
 		o.attempts()
-		body, got, err := c.src.Get(ctx, o.key, artifacts.Range{Offset: offset, Length: length, ETag: etag})
+		body, got, err := c.src.Get(ctx, o.key, bucket.Range{Offset: offset, Length: length, ETag: etag})
 		if err == nil {
 			if err := o.admit(c, got); err != nil {
 				return nil, nil, errors.Join(err, body.Close())
@@ -116,7 +117,7 @@ func (o *object) spend(c *copied) bool {
 // admit holds an answer against the first one of the same source. A source that
 // honours the ETag of a range has done so before; one that cannot is caught
 // here.
-func (o *object) admit(c *copied, got artifacts.Object) error {
+func (o *object) admit(c *copied, got bucket.Object) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !c.pinned {
@@ -135,7 +136,7 @@ func (o *object) final(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, artifacts.ErrChanged):
+	case errors.Is(err, bucket.ErrChanged):
 		return o.changed()
 	}
 	return fmt.Errorf("%s: %w: %w", o.key, ErrTransport, err)
@@ -144,5 +145,5 @@ func (o *object) final(ctx context.Context, err error) error {
 // changed is an integrity error: a published object never changes, and what
 // was read of the old one cannot be completed.
 func (o *object) changed() error {
-	return fmt.Errorf("%s: %w: %w while it was read", o.key, artifacts.ErrIntegrity, artifacts.ErrChanged)
+	return fmt.Errorf("%s: %w: %w while it was read", o.key, artifacts.ErrIntegrity, bucket.ErrChanged)
 }

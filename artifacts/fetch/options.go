@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Options say what a [Download] may use. Zero is up to 24 connections, 12 a
@@ -26,7 +27,7 @@ type Options struct {
 	// asked of the next one; what came from whom makes no difference, since all
 	// of it is held against the same hashes. Of a mirror, too, one object's
 	// answers must belong together.
-	Mirrors []Source
+	Mirrors []bucket.Reader
 
 	lanes int64 // connections a slot
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 )
 
@@ -24,14 +25,14 @@ type memory struct {
 
 	fail func(request) error             // the answer, in place of the object
 	body func(request, []byte) io.Reader // what becomes of a body; nil = it comes whole
-	lie  func(*artifacts.Object)         // what the head says
+	lie  func(*bucket.Object)            // what the head says
 	deaf bool                            // ETags of ranges are ignored
 }
 
 type request struct {
 	n   int // from 0, over all keys
 	key string
-	artifacts.Range
+	bucket.Range
 	ctx context.Context
 }
 
@@ -43,23 +44,23 @@ func (m *memory) put(key string, data []byte) {
 	m.objects[key] = data
 }
 
-func (m *memory) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+func (m *memory) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	m.mu.Lock()
 	req := request{len(m.requests), key, r, ctx}
 	m.requests = append(m.requests, req)
 	data, ok := m.objects[key]
 	m.mu.Unlock()
-	object := artifacts.Object{Key: key, Size: int64(len(data)), ETag: artifacts.Sum(data).Short()}
+	object := bucket.Object{Key: key, Size: int64(len(data)), ETag: artifacts.Sum(data).Short()}
 	if m.fail != nil {
 		if err := m.fail(req); err != nil {
-			return nil, artifacts.Object{}, err
+			return nil, bucket.Object{}, err
 		}
 	}
 	switch {
 	case !ok:
-		return nil, artifacts.Object{}, artifacts.ErrNotFound
+		return nil, bucket.Object{}, bucket.ErrNotFound
 	case r.ETag != "" && r.ETag != object.ETag && !m.deaf:
-		return nil, artifacts.Object{}, artifacts.ErrChanged
+		return nil, bucket.Object{}, bucket.ErrChanged
 	}
 	if m.lie != nil {
 		m.lie(&object)
@@ -158,7 +159,7 @@ var small = fetch.Options{Workers: 4, SlotBytes: 64 << 10}
 // download reads a whole artifact and checks what must hold in any case: only
 // a prefix of the true bytes ever comes out of a chunked artifact. In a
 // synctest bubble a goroutine that stays behind fails the test.
-func download(t *testing.T, src fetch.Source, a artifacts.Artifact, want []byte, o fetch.Options) ([]byte, error) {
+func download(t *testing.T, src bucket.Reader, a artifacts.Artifact, want []byte, o fetch.Options) ([]byte, error) {
 	t.Helper()
 	d := fetch.Open(t.Context(), src, a, o)
 	got, err := drain(t.Context(), d)

@@ -8,13 +8,14 @@ import (
 	"os"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/delta"
 	"koboshi/artifacts/unpack"
 )
 
 // Base is a release in the bucket that instances may have.
 type Base struct {
-	Bucket  Bucket
+	Bucket  bucket.Bucket
 	App     string
 	Version string
 	Trust   artifacts.Trust        // what must have signed it; zero = a signature of one of Keys
@@ -36,7 +37,7 @@ const worth = 50
 // the other, for Release to publish. The same artifacts give the same bytes.
 //
 // Errors are those of a document or an artifact of the base that is not there
-// (artifacts.ErrNotFound), not believed or not what was signed.
+// (bucket.ErrNotFound), not believed or not what was signed.
 func AddDeltas(ctx context.Context, from Base, packed []*Packed, opt Options) ([]Outcome, error) {
 	var all []Outcome
 	manifest, err := from.manifest(ctx)
@@ -70,7 +71,7 @@ type packedDelta struct {
 	file  *os.File        // has no name
 }
 
-func (p *Packed) addDelta(ctx context.Context, b Bucket, from artifacts.Manifest, opt Options) (Outcome, error) {
+func (p *Packed) addDelta(ctx context.Context, b bucket.Bucket, from artifacts.Manifest, opt Options) (Outcome, error) {
 	one := Outcome{Base: from.Version, Platform: p.artifact.OS + "/" + p.artifact.Arch}
 	a, err := from.Artifact(p.artifact.OS, p.artifact.Arch)
 	if errors.Is(err, artifacts.ErrNoPlatform) {
@@ -96,7 +97,7 @@ func (p *Packed) addDelta(ctx context.Context, b Bucket, from artifacts.Manifest
 }
 
 // fetchTree unpacks an artifact of the bucket.
-func fetchTree(ctx context.Context, b Bucket, a artifacts.Artifact, temp string) (*laid, error) {
+func fetchTree(ctx context.Context, b bucket.Bucket, a artifacts.Artifact, temp string) (*laid, error) {
 	seal, err := newSealer(temp)
 	if err != nil {
 		return nil, err

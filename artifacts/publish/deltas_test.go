@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/delta"
 	"koboshi/artifacts/unpack"
 )
@@ -140,7 +141,7 @@ func TestPromoteLooksForDeltas(t *testing.T) {
 	w.promote("2")
 	w.bucket.Drop(released.Manifest.Artifacts[0].Deltas[0].Key)
 	_, err = Promote(t.Context(), w.bucket, w.promotion("2"))
-	wantIs(t, err, artifacts.ErrNotFound)
+	wantIs(t, err, bucket.ErrNotFound)
 }
 
 func TestDeltasAcrossFormats(t *testing.T) {
@@ -180,11 +181,11 @@ func TestBasesAreNotBelieved(t *testing.T) {
 		spoil func(w *world, from *Base, artifact string)
 		want  error
 	}{
-		"nothing there":        {func(_ *world, from *Base, _ string) { from.Version = "0" }, artifacts.ErrNotFound},
+		"nothing there":        {func(_ *world, from *Base, _ string) { from.Version = "0" }, bucket.ErrNotFound},
 		"signed by another":    {func(_ *world, from *Base, _ string) { from.Keys = []artifacts.PrivateKey{stranger} }, artifacts.ErrUntrusted},
 		"an altered artifact":  {func(w *world, _ *Base, key string) { w.bucket.Replace(key, noise(len(w.bucket.Bytes(key)))) }, artifacts.ErrIntegrity},
 		"a shorter artifact":   {func(w *world, _ *Base, key string) { w.bucket.Replace(key, noise(9)) }, artifacts.ErrIntegrity},
-		"an artifact is gone":  {func(w *world, _ *Base, key string) { w.bucket.Drop(key) }, artifacts.ErrNotFound},
+		"an artifact is gone":  {func(w *world, _ *Base, key string) { w.bucket.Drop(key) }, bucket.ErrNotFound},
 		"trust says it is not": {func(w *world, from *Base, _ string) { from.Trust, _ = trustIn([]artifacts.PrivateKey{stranger}) }, artifacts.ErrUntrusted},
 	} {
 		t.Run(name, func(t *testing.T) {

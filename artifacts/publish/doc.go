@@ -18,23 +18,3 @@
 // The package reads no clock and no configuration, retries no request, and
 // never deletes anything.
 package publish
-
-import (
-	"context"
-	"io"
-	"iter"
-
-	"koboshi/artifacts"
-)
-
-// Bucket is where releases lie, opened at the app's own prefix. Packages s3 and
-// dir have one.
-type Bucket interface {
-	// Get reads a range of an object; artifacts.ErrNotFound where there is none.
-	Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error)
-	// Put stores the first size bytes of body; artifacts.ErrExists and
-	// artifacts.ErrChanged where the condition does not hold.
-	Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error)
-	// List yields every object whose key begins with prefix.
-	List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error]
-}

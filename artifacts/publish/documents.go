@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // anyAgent is the version of an agent for which no release is too new: whoever
@@ -29,9 +30,9 @@ type document struct {
 	etag string
 }
 
-// readDocument reads a small object whole; artifacts.ErrNotFound where there is none.
-func readDocument(ctx context.Context, b Bucket, key string, limit int64) (document, error) {
-	body, object, err := b.Get(ctx, key, artifacts.Range{})
+// readDocument reads a small object whole; bucket.ErrNotFound where there is none.
+func readDocument(ctx context.Context, b bucket.Bucket, key string, limit int64) (document, error) {
+	body, object, err := b.Get(ctx, key, bucket.Range{})
 	if err != nil {
 		return document{}, err
 	}
@@ -46,13 +47,13 @@ func readDocument(ctx context.Context, b Bucket, key string, limit int64) (docum
 }
 
 // writeDocument replaces a document, or makes it where was is nil, if it still
-// is what was read; else the error is artifacts.ErrChanged or ErrExists. A reply
+// is what was read; else the error is bucket.ErrChanged or ErrExists. A reply
 // that was lost makes a store take us for our own rival: what it says is only
 // believed once other bytes are there.
-func writeDocument(ctx context.Context, b Bucket, key string, data []byte, was *document) error {
-	when := artifacts.Condition{Absent: true}
+func writeDocument(ctx context.Context, b bucket.Bucket, key string, data []byte, was *document) error {
+	when := bucket.Condition{Absent: true}
 	if was != nil {
-		when = artifacts.Condition{ETag: was.etag}
+		when = bucket.Condition{ETag: was.etag}
 	}
 	_, err := b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), when)
 	if !lost(err) {
@@ -66,11 +67,11 @@ func writeDocument(ctx context.Context, b Bucket, key string, data []byte, was *
 
 // lost tells that someone else has written.
 func lost(err error) bool {
-	return errors.Is(err, artifacts.ErrChanged) || errors.Is(err, artifacts.ErrExists)
+	return errors.Is(err, bucket.ErrChanged) || errors.Is(err, bucket.ErrExists)
 }
 
 // readManifest is the manifest of a release as trust believes it.
-func readManifest(ctx context.Context, b Bucket, trust artifacts.Trust, app, version string) (*artifacts.VerifiedManifest, error) {
+func readManifest(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, app, version string) (*artifacts.VerifiedManifest, error) {
 	key := artifacts.ManifestKey(version)
 	d, err := readDocument(ctx, b, key, artifacts.MaxManifestBytes)
 	if err != nil {
@@ -85,10 +86,10 @@ func readManifest(ctx context.Context, b Bucket, trust artifacts.Trust, app, ver
 
 // readPointer is the pointer of a channel as trust believes it, nil where there
 // is none yet.
-func readPointer(ctx context.Context, b Bucket, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, *document, error) {
+func readPointer(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, *document, error) {
 	key := artifacts.PointerKey(channel)
 	d, err := readDocument(ctx, b, key, artifacts.MaxPointerBytes)
-	if errors.Is(err, artifacts.ErrNotFound) {
+	if errors.Is(err, bucket.ErrNotFound) {
 		return nil, nil, nil
 	}
 	if err != nil {

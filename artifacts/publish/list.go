@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Listing is what an app has in a bucket.
@@ -29,7 +30,7 @@ type ListedRelease struct {
 // says: names, versions, platforms and times are safe to print. A document that
 // is not all of that is listed with its error; a bucket that cannot be read is
 // the error of List.
-func List(ctx context.Context, b Bucket, app string, trust artifacts.Trust) (Listing, error) {
+func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) (Listing, error) {
 	if err := artifacts.CheckName(app); err != nil {
 		return Listing{}, err
 	}
@@ -61,7 +62,7 @@ func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.
 	return names
 }
 
-func listChannels(ctx context.Context, b Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
+func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
 	names, err := namesBetween(ctx, b, "channels/", ".json", artifacts.CheckName)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func listChannels(ctx context.Context, b Bucket, app string, trust artifacts.Tru
 	})
 }
 
-func listManifests(ctx context.Context, b Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Manifest], error) {
+func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Manifest], error) {
 	versions, err := namesBetween(ctx, b, releasesPrefix, manifestSuffix, artifacts.CheckVersion)
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func listManifests(ctx context.Context, b Bucket, app string, trust artifacts.Tr
 
 // namesBetween lists what lies between prefix and suffix of keys, where it is a
 // name of its kind.
-func namesBetween(ctx context.Context, b Bucket, prefix, suffix string, check func(string) error) (names []string, err error) {
+func namesBetween(ctx context.Context, b bucket.Bucket, prefix, suffix string, check func(string) error) (names []string, err error) {
 	for object, err := range b.List(ctx, prefix) {
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 )
 
@@ -85,10 +86,10 @@ func TestList(t *testing.T) {
 func TestListOfABucketThatFails(t *testing.T) {
 	for _, fault := range []buckettest.Fault{{Op: buckettest.List}, {Op: buckettest.List, Key: "releases/"}, {Op: buckettest.Get, Key: artifacts.ManifestKey("2.0")}, {Op: buckettest.Get, Key: artifacts.PointerKey("stable")}} {
 		w := shop(t)
-		fault.Err = artifacts.ErrDenied
+		fault.Err = bucket.ErrDenied
 		w.bucket.Fail(fault)
 		_, err := List(t.Context(), w.bucket, "web", w.trust())
-		wantIs(t, err, artifacts.ErrDenied)
+		wantIs(t, err, bucket.ErrDenied)
 	}
 	_, err := List(t.Context(), newWorld(t).bucket, "../web", artifacts.Trust{})
 	if err == nil {
@@ -126,8 +127,8 @@ func TestVersionsAreNamesOfManifestsLatestFirst(t *testing.T) {
 	if want := []string{"4.0", "5.0", "6.0", "2.0", "3.0", "1.0"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	w.bucket.Fail(buckettest.Fault{Op: buckettest.List, Err: artifacts.ErrDenied})
-	if got, err := Versions(t.Context(), w.bucket); !errors.Is(err, artifacts.ErrDenied) {
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.List, Err: bucket.ErrDenied})
+	if got, err := Versions(t.Context(), w.bucket); !errors.Is(err, bucket.ErrDenied) {
 		t.Errorf("got %q, %v, want the refusal", got, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Listed is a document as it lies in the bucket.
@@ -27,10 +28,10 @@ type look[D interface{ Validate() error }] struct {
 	about    func(D) bool // whether it is what its key says
 }
 
-func (l look[D]) at(ctx context.Context, b Bucket, name, key string) (Listed[D], error) {
+func (l look[D]) at(ctx context.Context, b bucket.Bucket, name, key string) (Listed[D], error) {
 	found := Listed[D]{Name: name}
 	d, err := readDocument(ctx, b, key, l.limit)
-	if errors.Is(err, artifacts.ErrNotFound) || errors.Is(err, artifacts.ErrUntrusted) {
+	if errors.Is(err, bucket.ErrNotFound) || errors.Is(err, artifacts.ErrUntrusted) {
 		found.Err = err // gone meanwhile, or too long
 		return found, nil
 	}

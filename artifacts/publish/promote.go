@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Promotion moves a channel to a release that is in the bucket.
@@ -40,9 +41,9 @@ const rounds = 64
 //
 // A manifest or an old pointer that Trust does not believe is
 // artifacts.ErrUntrusted: nothing of it counts, least of all its sequence. A
-// release that is not there is artifacts.ErrNotFound, and one whose artifacts
+// release that is not there is bucket.ErrNotFound, and one whose artifacts
 // are gone or have another size is refused too.
-func Promote(ctx context.Context, b Bucket, p Promotion) (Promoted, error) {
+func Promote(ctx context.Context, b bucket.Bucket, p Promotion) (Promoted, error) {
 	promoted, err := p.promote(ctx, b)
 	if err != nil {
 		return Promoted{}, fmt.Errorf("promote %s %s to %s: %w", p.App, p.Version, p.Channel, err)
@@ -50,7 +51,7 @@ func Promote(ctx context.Context, b Bucket, p Promotion) (Promoted, error) {
 	return promoted, nil
 }
 
-func (p Promotion) promote(ctx context.Context, b Bucket) (Promoted, error) {
+func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, error) {
 	if err := errors.Join(artifacts.CheckName(p.App), artifacts.CheckName(p.Channel), artifacts.CheckVersion(p.Version)); err != nil {
 		return Promoted{}, err
 	}
@@ -76,12 +77,12 @@ func (p Promotion) promote(ctx context.Context, b Bucket) (Promoted, error) {
 			return promoted, err
 		}
 	}
-	return Promoted{}, fmt.Errorf("the channel did not hold still in %d rounds: %w", rounds, artifacts.ErrChanged)
+	return Promoted{}, fmt.Errorf("the channel did not hold still in %d rounds: %w", rounds, bucket.ErrChanged)
 }
 
 // swap is one round. A pointer binds the manifest's bytes, to which a signature
 // may have been added since they were read; [AddSignature] looks the other way.
-func (p Promotion) swap(ctx context.Context, b Bucket, previous *artifacts.VerifiedPointer, was *document) (Promoted, error) {
+func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifacts.VerifiedPointer, was *document) (Promoted, error) {
 	manifest, err := p.release(ctx, b)
 	if err != nil {
 		return Promoted{}, err
@@ -102,13 +103,13 @@ func (p Promotion) swap(ctx context.Context, b Bucket, previous *artifacts.Verif
 		return Promoted{}, err
 	}
 	if again.SHA256() != manifest.SHA256() {
-		return Promoted{}, fmt.Errorf("%s: %w", artifacts.ManifestKey(p.Version), artifacts.ErrChanged)
+		return Promoted{}, fmt.Errorf("%s: %w", artifacts.ManifestKey(p.Version), bucket.ErrChanged)
 	}
 	return Promoted{pointer, contentOf(previous)}, nil
 }
 
 // release is the manifest, once everything that it names is where it says.
-func (p Promotion) release(ctx context.Context, b Bucket) (*artifacts.VerifiedManifest, error) {
+func (p Promotion) release(ctx context.Context, b bucket.Bucket) (*artifacts.VerifiedManifest, error) {
 	manifest, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
 	if err != nil {
 		return nil, err
@@ -130,8 +131,8 @@ func (p Promotion) release(ctx context.Context, b Bucket) (*artifacts.VerifiedMa
 	return manifest, nil
 }
 
-func exists(ctx context.Context, b Bucket, blob artifacts.Blob) error {
-	body, object, err := b.Get(ctx, blob.Key, artifacts.Range{Length: 1})
+func exists(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
+	body, object, err := b.Get(ctx, blob.Key, bucket.Range{Length: 1})
 	if err != nil {
 		return err
 	}

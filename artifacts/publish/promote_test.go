@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 )
 
@@ -53,19 +54,19 @@ func TestPromoteRefuses(t *testing.T) {
 		spoil func(w *world, p *Promotion)
 		want  error
 	}{
-		"no such release":       {func(_ *world, p *Promotion) { p.Version = "9" }, artifacts.ErrNotFound},
+		"no such release":       {func(_ *world, p *Promotion) { p.Version = "9" }, bucket.ErrNotFound},
 		"release of a stranger": {func(w *world, p *Promotion) { p.Keys = []artifacts.PrivateKey{stranger} }, artifacts.ErrUntrusted},
 		"manifest tampered":     {func(w *world, _ *Promotion) { w.bucket.FlipByte(artifacts.ManifestKey("1.0"), 99) }, artifacts.ErrUntrusted},
 		"manifest of another": {func(w *world, _ *Promotion) {
 			w.bucket.Replace(artifacts.ManifestKey("1.0"), w.bucket.Bytes(artifacts.ManifestKey("2.0")))
 		}, artifacts.ErrUntrusted},
-		"artifact gone": {func(w *world, _ *Promotion) { w.bucket.Drop(w.artifact().Key) }, artifacts.ErrNotFound},
+		"artifact gone": {func(w *world, _ *Promotion) { w.bucket.Drop(w.artifact().Key) }, bucket.ErrNotFound},
 		"index gone": {func(w *world, p *Promotion) {
 			p.Version = "4.0"
 			released, err := Release(w.Context(), w.bucket, w.draft("4.0", w.tree("linux/amd64", "tree")))
 			must(w.T, err)
 			w.bucket.Drop(released.Manifest.Artifacts[0].Index.Key)
-		}, artifacts.ErrNotFound},
+		}, bucket.ErrNotFound},
 		"artifact cut":     {func(w *world, _ *Promotion) { w.bucket.Replace(w.artifact().Key, noise(5)) }, artifacts.ErrIntegrity},
 		"pointer garbage":  {func(w *world, _ *Promotion) { w.bucket.Replace(key, []byte("{}")) }, artifacts.ErrUntrusted},
 		"pointer too long": {func(w *world, _ *Promotion) { w.bucket.Replace(key, noise(artifacts.MaxPointerBytes+1)) }, artifacts.ErrUntrusted},
@@ -186,7 +187,7 @@ func TestDeletedMeanwhile(t *testing.T) {
 func TestPromoteWhoseReplyWasLost(t *testing.T) {
 	w := newWorld(t)
 	w.release("1.0")
-	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: artifacts.PointerKey("stable"), Times: 1, Err: artifacts.ErrExists, Applied: true})
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: artifacts.PointerKey("stable"), Times: 1, Err: bucket.ErrExists, Applied: true})
 	promoted := w.promote("1.0")
 	if pointer, _ := w.stored(); pointer != promoted.Pointer || w.bucket.Calls(buckettest.Put, artifacts.PointerKey("stable")) != 1 {
 		t.Errorf("stored %+v, told %+v", pointer, promoted.Pointer)
@@ -198,9 +199,9 @@ func TestPromoteHasABudget(t *testing.T) {
 	w := newWorld(t)
 	w.release("1.0")
 	w.promote("1.0")
-	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Err: artifacts.ErrChanged})
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Err: bucket.ErrChanged})
 	_, err := Promote(t.Context(), w.bucket, w.promotion("1.0"))
-	wantIs(t, err, artifacts.ErrChanged)
+	wantIs(t, err, bucket.ErrChanged)
 	if n := w.bucket.Calls(buckettest.Put, artifacts.PointerKey("stable")); n != 1+rounds {
 		t.Errorf("wrote %d times, want %d", n, 1+rounds)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Draft is what is to become a release.
@@ -36,7 +37,7 @@ type Released struct {
 // artifacts.ErrUntrusted: an instance would not believe it either. An object
 // that is there with other bytes is artifacts.ErrIntegrity. A hook that cannot
 // be run is [ErrCommand], and nothing is stored.
-func Release(ctx context.Context, b Bucket, d Draft) (Released, error) {
+func Release(ctx context.Context, b bucket.Bucket, d Draft) (Released, error) {
 	released, err := d.release(ctx, b)
 	if err != nil {
 		return Released{}, fmt.Errorf("release %s %s: %w", d.App, d.Version, err)
@@ -44,7 +45,7 @@ func Release(ctx context.Context, b Bucket, d Draft) (Released, error) {
 	return released, nil
 }
 
-func (d Draft) release(ctx context.Context, b Bucket) (Released, error) {
+func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 	trust, err := trustIn(d.Keys)
 	if err != nil {
 		return Released{}, err
@@ -69,12 +70,12 @@ func (d Draft) release(ctx context.Context, b Bucket) (Released, error) {
 	}
 	if before == nil {
 		err := writeDocument(ctx, b, artifacts.ManifestKey(d.Version), envelope, nil)
-		if !errors.Is(err, artifacts.ErrExists) {
+		if !errors.Is(err, bucket.ErrExists) {
 			return Released{manifest, artifacts.Sum(envelope), false}, err
 		}
 		// Someone else was faster; what counts is what they published.
 		if before, err = d.before(ctx, b, trust, manifest); err != nil || before == nil {
-			return Released{}, errors.Join(artifacts.ErrExists, err)
+			return Released{}, errors.Join(bucket.ErrExists, err)
 		}
 	}
 	return Released{before.Manifest(), before.SHA256(), true}, nil
@@ -82,9 +83,9 @@ func (d Draft) release(ctx context.Context, b Bucket) (Released, error) {
 
 // before is the manifest of an earlier, equal release, nil where there is none.
 // It is looked for first: a conflict must not upload anything.
-func (d Draft) before(ctx context.Context, b Bucket, trust artifacts.Trust, want artifacts.Manifest) (*artifacts.VerifiedManifest, error) {
+func (d Draft) before(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, want artifacts.Manifest) (*artifacts.VerifiedManifest, error) {
 	have, err := readManifest(ctx, b, trust, d.App, d.Version)
-	if errors.Is(err, artifacts.ErrNotFound) {
+	if errors.Is(err, bucket.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 )
 
@@ -183,7 +184,7 @@ func TestProveResumes(t *testing.T) {
 		t.Errorf("gave up after %d requests, want %d", n, 1+rereads)
 	}
 	w.bucket.ReplaceAt(a.Key, a.Size/4, flip(w.bucket.Bytes(a.Key)))
-	wantIs(t, prove(t.Context(), w.bucket, blob), artifacts.ErrChanged)
+	wantIs(t, prove(t.Context(), w.bucket, blob), bucket.ErrChanged)
 }
 
 // Two publishers of one version: whatever is told, one manifest stays.
@@ -209,7 +210,7 @@ func TestRivalPublishers(t *testing.T) {
 // A store that lost its reply calls us our own rival.
 func TestReleaseWhoseReplyWasLost(t *testing.T) {
 	w := newWorld(t)
-	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Times: 3, Err: artifacts.ErrExists, Applied: true})
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Times: 3, Err: bucket.ErrExists, Applied: true})
 	if released := w.release("1.0"); released.Already || released.SHA256 != artifacts.Sum(w.bucket.Bytes(artifacts.ManifestKey("1.0"))) {
 		t.Errorf("released %+v, want what is stored", released)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Signing adds signatures to one document: the pointer of Channel, or where
@@ -39,10 +40,10 @@ func (e *BoundError) Error() string {
 }
 
 // AddSignature adds a signature of each key that has not signed yet, by
-// compare-and-swap: artifacts.ErrChanged tells that the document has changed
+// compare-and-swap: bucket.ErrChanged tells that the document has changed
 // meanwhile, and nothing was signed. A pointer keeps its place in the channel's
 // history. A manifest that a channel names is a [*BoundError].
-func AddSignature(ctx context.Context, b Bucket, s Signing) (Signed, error) {
+func AddSignature(ctx context.Context, b bucket.Bucket, s Signing) (Signed, error) {
 	sign, what := s.manifest, s.Version
 	if s.Channel != "" {
 		sign, what = s.pointer, "channel "+s.Channel
@@ -54,7 +55,7 @@ func AddSignature(ctx context.Context, b Bucket, s Signing) (Signed, error) {
 	return signed, nil
 }
 
-func (s Signing) pointer(ctx context.Context, b Bucket) (Signed, error) {
+func (s Signing) pointer(ctx context.Context, b bucket.Bucket) (Signed, error) {
 	if err := artifacts.CheckName(s.Channel); err != nil {
 		return Signed{}, err
 	}
@@ -63,7 +64,7 @@ func (s Signing) pointer(ctx context.Context, b Bucket) (Signed, error) {
 		return Signed{}, err
 	}
 	if pointer == nil {
-		return Signed{}, artifacts.ErrNotFound
+		return Signed{}, bucket.ErrNotFound
 	}
 	signed, err := s.add(was.data, artifacts.MaxPointerBytes, func(t artifacts.Trust, data []byte) error {
 		_, err := t.Pointer(data, s.App, s.Channel)
@@ -76,7 +77,7 @@ func (s Signing) pointer(ctx context.Context, b Bucket) (Signed, error) {
 	return result, writeDocument(ctx, b, artifacts.PointerKey(s.Channel), signed, was)
 }
 
-func (s Signing) manifest(ctx context.Context, b Bucket) (Signed, error) {
+func (s Signing) manifest(ctx context.Context, b bucket.Bucket) (Signed, error) {
 	if err := artifacts.CheckVersion(s.Version); err != nil {
 		return Signed{}, err
 	}
@@ -134,7 +135,7 @@ func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte
 
 // unbound makes sure that no channel names the manifest with these bytes. It
 // takes every pointer at its word: a false one costs no more than this error.
-func (s Signing) unbound(ctx context.Context, b Bucket, sum artifacts.Digest) error {
+func (s Signing) unbound(ctx context.Context, b bucket.Bucket, sum artifacts.Digest) error {
 	channels, err := listChannels(ctx, b, s.App, artifacts.Trust{})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 )
 
@@ -59,20 +60,20 @@ func TestSignRefuses(t *testing.T) {
 		"manifest forged":  {func(w *world, _ *Signing) { w.bucket.Replace(manifest, flip(w.bucket.Bytes(manifest))) }, artifacts.ErrUntrusted},
 		"manifest of 2.0":  {func(w *world, _ *Signing) { w.bucket.Replace(manifest, w.bucket.Bytes(artifacts.ManifestKey("2.0"))) }, artifacts.ErrUntrusted},
 		"pointer forged":   {func(w *world, s *Signing) { s.Channel = "stable"; w.bucket.Replace(pointer, w.pointer(1, other)) }, artifacts.ErrUntrusted},
-		"no such channel":  {func(_ *world, s *Signing) { s.Channel = "canary" }, artifacts.ErrNotFound},
-		"no such version":  {func(_ *world, s *Signing) { s.Version = "3.0" }, artifacts.ErrNotFound},
+		"no such channel":  {func(_ *world, s *Signing) { s.Channel = "canary" }, bucket.ErrNotFound},
+		"no such version":  {func(_ *world, s *Signing) { s.Version = "3.0" }, bucket.ErrNotFound},
 		"bad channel":      {func(_ *world, s *Signing) { s.Channel = "../x" }, nil},
 		"bad version":      {func(_ *world, s *Signing) { s.Version = "../x" }, nil},
 		"no key":           {func(_ *world, s *Signing) { s.Keys = nil }, nil},
 		"channels unknown": {func(w *world, _ *Signing) {
-			w.bucket.Fail(buckettest.Fault{Op: buckettest.List, Err: artifacts.ErrDenied})
-		}, artifacts.ErrDenied},
+			w.bucket.Fail(buckettest.Fault{Op: buckettest.List, Err: bucket.ErrDenied})
+		}, bucket.ErrDenied},
 		"channel unreadable": {func(w *world, _ *Signing) {
-			w.bucket.Fail(buckettest.Fault{Op: buckettest.Get, Key: pointer, Err: artifacts.ErrDenied})
-		}, artifacts.ErrDenied},
+			w.bucket.Fail(buckettest.Fault{Op: buckettest.Get, Key: pointer, Err: bucket.ErrDenied})
+		}, bucket.ErrDenied},
 		"changed meanwhile": {func(w *world, _ *Signing) {
 			w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Before: func() { w.bucket.Replace(manifest, []byte("{}")) }})
-		}, artifacts.ErrChanged},
+		}, bucket.ErrChanged},
 	} {
 		w := newWorld(t)
 		w.release("1.0")

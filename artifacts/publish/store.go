@@ -9,10 +9,11 @@ import (
 	"io"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // storeArtifacts has every object of the manifest in the bucket, proven.
-func (d Draft) storeArtifacts(ctx context.Context, b Bucket, m artifacts.Manifest) error {
+func (d Draft) storeArtifacts(ctx context.Context, b bucket.Bucket, m artifacts.Manifest) error {
 	for i, a := range m.Artifacts {
 		if err := store(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, d.Packed[i]); err != nil {
 			return err
@@ -34,13 +35,13 @@ func (d Draft) storeArtifacts(ctx context.Context, b Bucket, m artifacts.Manifes
 // store uploads an object, unless it is there. Its name has 12 digits of its
 // hash, which proves nothing, so one that is there is read back and hashed. It
 // is asked for first: a condition is tried only when everything was sent.
-func store(ctx context.Context, b Bucket, blob artifacts.Blob, body io.ReaderAt) error {
+func store(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, body io.ReaderAt) error {
 	err := prove(ctx, b, blob)
-	if !errors.Is(err, artifacts.ErrNotFound) {
+	if !errors.Is(err, bucket.ErrNotFound) {
 		return err
 	}
-	_, err = b.Put(ctx, blob.Key, body, blob.Size, artifacts.Condition{Absent: true})
-	if errors.Is(err, artifacts.ErrExists) {
+	_, err = b.Put(ctx, blob.Key, body, blob.Size, bucket.Condition{Absent: true})
+	if errors.Is(err, bucket.ErrExists) {
 		return prove(ctx, b, blob)
 	}
 	return err
@@ -50,16 +51,16 @@ func store(ctx context.Context, b Bucket, blob artifacts.Blob, body io.ReaderAt)
 const rereads = 4
 
 // prove reads an object back and compares it with what it should be.
-func prove(ctx context.Context, b Bucket, blob artifacts.Blob) error {
+func prove(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
 	return bring(ctx, b, blob, io.Discard)
 }
 
 // bring writes an object to w, which is worth something once there is no error:
 // then it is what it should be. A body that breaks off is resumed, pinned to the
 // object that was begun with.
-func bring(ctx context.Context, b Bucket, blob artifacts.Blob, w io.Writer) error {
+func bring(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Writer) error {
 	hash := sha256.New()
-	r := artifacts.Range{}
+	r := bucket.Range{}
 	for idle := 0; r.Offset < blob.Size; idle++ {
 		n, etag, err := read(ctx, b, blob, r, io.MultiWriter(hash, w))
 		if err == nil {
@@ -81,7 +82,7 @@ func bring(ctx context.Context, b Bucket, blob artifacts.Blob, w io.Writer) erro
 
 // read adds the bytes from r.Offset on to w. The ETag is that of the answer, ""
 // where none came or it is not to be asked for again.
-func read(ctx context.Context, b Bucket, blob artifacts.Blob, r artifacts.Range, w io.Writer) (n int64, etag string, err error) {
+func read(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, r bucket.Range, w io.Writer) (n int64, etag string, err error) {
 	body, object, err := b.Get(ctx, blob.Key, r)
 	if err != nil {
 		return 0, "", err

@@ -2,10 +2,10 @@ package publish
 
 import (
 	"context"
-	"iter"
 	"slices"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // What stands before and behind the version in a manifest's key.
@@ -17,16 +17,11 @@ const (
 // maxListed is how many objects [Versions] looks at.
 const maxListed = 10_000
 
-// Lister is the part of a [Bucket] that tells what it holds.
-type Lister interface {
-	List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error]
-}
-
 // Versions are those that have a manifest, the one that was written last first.
 // No document is read: a version is a name that the bucket tells, nothing more.
 // Of a bucket with more than 10,000 objects only the first are looked at.
-func Versions(ctx context.Context, b Lister) ([]string, error) {
-	var found []artifacts.Object
+func Versions(ctx context.Context, b bucket.Bucket) ([]string, error) {
+	var found []bucket.Object
 	n := 0
 	for object, err := range b.List(ctx, releasesPrefix) {
 		if err != nil {
@@ -40,7 +35,7 @@ func Versions(ctx context.Context, b Lister) ([]string, error) {
 			break
 		}
 	}
-	slices.SortStableFunc(found, func(x, y artifacts.Object) int { return y.Modified.Compare(x.Modified) })
+	slices.SortStableFunc(found, func(x, y bucket.Object) int { return y.Modified.Compare(x.Modified) })
 	versions := make([]string, len(found))
 	for i, object := range found {
 		versions[i] = object.Key

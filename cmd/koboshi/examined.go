@@ -24,7 +24,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
-	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -191,10 +191,10 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 }
 
 // documents reads what a source has, unverified.
-type documents struct{ source fetch.Source }
+type documents struct{ source bucket.Reader }
 
 func (d documents) Read(ctx context.Context, key string, limit int) (data []byte, err error) {
-	body, _, err := d.source.Get(ctx, key, artifacts.Range{})
+	body, _, err := d.source.Get(ctx, key, bucket.Range{})
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (d documents) Read(ctx context.Context, key string, limit int) (data []byte
 }
 
 func (d documents) List(ctx context.Context) error {
-	b, ok := d.source.(bucket)
+	b, ok := d.source.(bucket.Bucket)
 	if !ok {
 		return errors.ErrUnsupported
 	}
@@ -254,7 +254,7 @@ func refused(err error) error {
 	text := fmt.Errorf("%s (%s)", answer.ErrorMessage(), answer.ErrorCode())
 	switch answer.ErrorCode() {
 	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation":
-		return marked{text, artifacts.ErrDenied}
+		return marked{text, bucket.ErrDenied}
 	}
 	return text
 }

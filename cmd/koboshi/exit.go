@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
@@ -97,7 +98,7 @@ func exitCode(err error) int {
 		return notIntact
 	case is(artifacts.ErrTooOld), is(artifacts.ErrNoPlatform):
 		return notResolved
-	case is(artifacts.ErrUntrusted), is(artifacts.ErrExpired), is(publish.ErrConflict), is(publish.ErrMoved), is(artifacts.ErrChanged), is(artifacts.ErrExists):
+	case is(artifacts.ErrUntrusted), is(artifacts.ErrExpired), is(publish.ErrConflict), is(publish.ErrMoved), is(bucket.ErrChanged), is(bucket.ErrExists):
 		return notTrusted
 	case is(agent.ErrLifecycle):
 		return hookUntold
@@ -105,7 +106,7 @@ func exitCode(err error) int {
 		return unhealthy
 	case is(agent.ErrActivate), is(agent.ErrHook):
 		return notStarted
-	case is(agent.ErrNoPrevious), is(agent.ErrNotLaunched), isA[*fetch.ResolveError](err), is(artifacts.ErrNotFound), is(artifacts.ErrDenied):
+	case is(agent.ErrNoPrevious), is(agent.ErrNotLaunched), isA[*fetch.ResolveError](err), is(bucket.ErrNotFound), is(bucket.ErrDenied):
 		return notResolved
 	case is(fetch.ErrTransport), isA[*s3.Error](err):
 		return notFetched

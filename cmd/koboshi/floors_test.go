@@ -18,7 +18,7 @@ import (
 var floors = map[string]int{
 	"artifacts/durable": 0,
 
-	"artifacts": 1, "artifacts/unpack": 1, "artifacts/delta": 1, "agent/instance": 1, "agent/lifecycle": 1,
+	"artifacts": 1, "artifacts/bucket": 1, "artifacts/unpack": 1, "artifacts/delta": 1, "agent/instance": 1, "agent/lifecycle": 1,
 	"agent/lease": 1, "agent/health": 1, "agent/status": 1, "systemd": 1,
 
 	"artifacts/fetch": 2, "artifacts/store": 2, "artifacts/publish": 2,

@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
@@ -70,8 +71,8 @@ var hints = []struct {
 	{publish.ErrConflict, "a release is immutable: publish under a new version"},
 	{publish.ErrMoved, "look at koboshi releases, then promote again if it is still what you want"},
 	{artifacts.ErrUntrusted, "compare trust.keys and trust.threshold with the keys that sign: koboshi config show"},
-	{artifacts.ErrDenied, "allow s3:GetObject on this prefix, and s3:ListBucket to tell missing from forbidden"},
-	{artifacts.ErrNotFound, "koboshi releases lists what is published and what channels name"},
+	{bucket.ErrDenied, "allow s3:GetObject on this prefix, and s3:ListBucket to tell missing from forbidden"},
+	{bucket.ErrNotFound, "koboshi releases lists what is published and what channels name"},
 	{agent.ErrNoPrevious, "koboshi sync --version installs any published version"},
 	{agent.ErrNotLaunched, "koboshi boot has to have served a release here first"},
 	{agent.ErrLifecycle, "the app serves, but the hook's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},

@@ -9,6 +9,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/publish"
 )
 
@@ -18,7 +19,7 @@ const nearestPatience = 3 * time.Second
 // didYouMean gives the error of a version that is not there the nearest one of
 // those that are, for a hint.
 func didYouMean(ctx context.Context, err error, version string, known func(context.Context) []string) error {
-	if !errors.Is(err, artifacts.ErrNotFound) && !errors.Is(err, artifacts.ErrDenied) {
+	if !errors.Is(err, bucket.ErrNotFound) && !errors.Is(err, bucket.ErrDenied) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, nearestPatience)
@@ -32,7 +33,7 @@ func didYouMean(ctx context.Context, err error, version string, known func(conte
 
 // unknownVersion is didYouMean for the release side. Who may not list gets the
 // usual hint.
-func unknownVersion(ctx context.Context, err error, version string, b publish.Lister) error {
+func unknownVersion(ctx context.Context, err error, version string, b bucket.Bucket) error {
 	return didYouMean(ctx, err, version, func(ctx context.Context) []string {
 		versions, _ := publish.Versions(ctx, b)
 		return versions
@@ -43,7 +44,7 @@ func unknownVersion(ctx context.Context, err error, version string, b publish.Li
 // this instance; else those that this machine has, or had.
 func (o *origin) published(ctx context.Context) []string {
 	for _, source := range o.sources {
-		if b, ok := source.(publish.Lister); ok {
+		if b, ok := source.(bucket.Bucket); ok {
 			if versions, err := publish.Versions(ctx, b); err == nil {
 				return versions
 			}

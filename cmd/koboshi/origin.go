@@ -8,6 +8,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 )
 
@@ -17,7 +18,7 @@ import (
 // from the others, without making one of them, which may lag, the one to ask
 // what is current.
 type origin struct {
-	sources []fetch.Source // at least one; the first is the one in use
+	sources []bucket.Reader // at least one; the first is the one in use
 	trust   artifacts.Trust
 	app     string
 	here    func() []string // the versions that this machine knows of
@@ -26,7 +27,7 @@ type origin struct {
 }
 
 func (o *origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
-	err = o.stay(o.firstOf(ctx, func(source fetch.Source) error {
+	err = o.stay(o.firstOf(ctx, func(source bucket.Reader) error {
 		p, err = fetch.Pointer(ctx, source, o.trust, o.app, channel)
 		return err
 	}))
@@ -34,7 +35,7 @@ func (o *origin) Pointer(ctx context.Context, channel string) (p *artifacts.Veri
 }
 
 func (o *origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *artifacts.VerifiedManifest, err error) {
-	err = o.stay(o.firstOf(ctx, func(source fetch.Source) error {
+	err = o.stay(o.firstOf(ctx, func(source bucket.Reader) error {
 		m, err = fetch.Manifest(ctx, source, o.trust, ref)
 		return err
 	}))
@@ -45,7 +46,7 @@ func (o *origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *arti
 }
 
 func (o *origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err error) {
-	_, err = o.firstOf(ctx, func(source fetch.Source) error {
+	_, err = o.firstOf(ctx, func(source bucket.Reader) error {
 		data, err = fetch.Blob(ctx, source, b)
 		return err
 	})
@@ -64,7 +65,7 @@ func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rat
 // are hurried, since there is another one to turn to, and asked once more with
 // patience when nobody has answered. So a second source never makes a run fail
 // that would have had its way with one.
-func (o *origin) turns() (turns []fetch.Source) {
+func (o *origin) turns() (turns []bucket.Reader) {
 	last := len(o.sources) - 1
 	for _, source := range o.sources[:last] {
 		turns = append(turns, fetch.Hurried(source))
@@ -75,7 +76,7 @@ func (o *origin) turns() (turns []fetch.Source) {
 
 // firstOf asks one source after the other, and tells which was the first that
 // answered with something that is believed. The error is the first one's.
-func (o *origin) firstOf(ctx context.Context, ask func(fetch.Source) error) (int, error) {
+func (o *origin) firstOf(ctx context.Context, ask func(bucket.Reader) error) (int, error) {
 	errs := make([]error, len(o.sources))
 	for turn, source := range o.turns() {
 		i := turn % len(errs)

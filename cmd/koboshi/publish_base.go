@@ -8,6 +8,7 @@ import (
 
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/publish"
 )
 
@@ -34,7 +35,7 @@ func (o *publishOptions) checkBases() error {
 }
 
 // addDeltas makes the deltas and returns those that are not worth publishing.
-func (c *cli) addDeltas(ctx context.Context, o publishOptions, b bucket, draft publish.Draft) (left []publish.Outcome, err error) {
+func (c *cli) addDeltas(ctx context.Context, o publishOptions, b bucket.Bucket, draft publish.Draft) (left []publish.Outcome, err error) {
 	from := publish.Base{Bucket: b, App: o.app, Keys: draft.Keys}
 	if len(o.trust) > 0 {
 		if from.Trust, err = readTrust(o.trust); err != nil {

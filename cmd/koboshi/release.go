@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // releaseFlags are what every command of the release side asks for.
@@ -29,7 +30,7 @@ func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
 }
 
 // open reads the keys and opens the app's part of the source.
-func (f *releaseFlags) open(ctx context.Context) (bucket, []artifacts.PrivateKey, error) {
+func (f *releaseFlags) open(ctx context.Context) (bucket.Bucket, []artifacts.PrivateKey, error) {
 	keys, err := readKeys(f.keys)
 	if err != nil {
 		return nil, nil, err

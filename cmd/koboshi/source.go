@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"iter"
 	"net/url"
 	"path"
 	"strings"
@@ -13,13 +11,14 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/dir"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
 )
 
 // openSource opens one app's part of a source for reading.
-func openSource(cfg aws.Config, source, app string) (fetch.Source, error) {
+func openSource(cfg aws.Config, source, app string) (bucket.Reader, error) {
 	u, err := parseSource(source)
 	if err != nil {
 		return nil, err
@@ -30,15 +29,8 @@ func openSource(cfg aws.Config, source, app string) (fetch.Source, error) {
 	return openStore(cfg, u, app)
 }
 
-// bucket is a source that can be written, too.
-type bucket interface {
-	fetch.Source
-	Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error)
-	List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error]
-}
-
 // openBucket opens one app's part of a source for publishing.
-func openBucket(ctx context.Context, source, app string) (bucket, error) {
+func openBucket(ctx context.Context, source, app string) (bucket.Bucket, error) {
 	if err := artifacts.CheckName(app); err != nil {
 		return nil, usage(fmt.Errorf("--app: %w", err))
 	}
@@ -61,7 +53,7 @@ func openBucket(ctx context.Context, source, app string) (bucket, error) {
 	return openStore(forLaptop(cfg), u, app)
 }
 
-func openStore(cfg aws.Config, u *url.URL, app string) (bucket, error) {
+func openStore(cfg aws.Config, u *url.URL, app string) (bucket.Bucket, error) {
 	if u.Scheme == "file" {
 		return dir.New(u.Path, app), nil
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // nowhere is an HTTP client that notes which host a request would go to.
@@ -35,7 +35,7 @@ func TestRegionOfASource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Get(t.Context(), "k", artifacts.Range{}); !errors.Is(err, errNowhere) || client.host != want {
+		if _, _, err := s.Get(t.Context(), "k", bucket.Range{}); !errors.Is(err, errNowhere) || client.host != want {
 			t.Errorf("%s: asked %s (%v), want %s", source, client.host, err, want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/status"
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -50,7 +50,7 @@ func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 	}
 	return c.ui.again(ctx, func() error {
 		err := c.showStatus(ctx, o)
-		if errors.Is(err, artifacts.ErrNotFound) { // the first run may be under way
+		if errors.Is(err, bucket.ErrNotFound) { // the first run may be under way
 			c.ui.printf("%v\n", err)
 			return nil
 		}
@@ -127,7 +127,7 @@ func lastReport(cfg *config.Config) (r status.Report, err error) {
 // nothingHere is the error of commands that look at what a run left.
 func nothingHere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return hinted{marked{errors.New("koboshi has not run here yet"), artifacts.ErrNotFound}, "koboshi boot or koboshi sync leaves a report; is --config the right one?"}
+		return hinted{marked{errors.New("koboshi has not run here yet"), bucket.ErrNotFound}, "koboshi boot or koboshi sync leaves a report; is --config the right one?"}
 	}
 	return marked{err, store.ErrDisk}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 )
 
@@ -106,5 +106,5 @@ func noCurrent(err error) error {
 	if err == nil {
 		err = errors.New("no release is current")
 	}
-	return hinted{marked{err, artifacts.ErrNotFound}, "koboshi boot or koboshi sync installs what the channel names"}
+	return hinted{marked{err, bucket.ErrNotFound}, "koboshi boot or koboshi sync installs what the channel names"}
 }

@@ -6,13 +6,13 @@ import (
 	"net/url"
 	"strings"
 
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
-	"koboshi/artifacts/fetch"
 )
 
 // wayTo tells how a source is asked where that is not the usual way: at another
 // endpoint than AWS has for its region, or by a proxy.
-func wayTo(ctx context.Context, name string, source fetch.Source) string {
+func wayTo(ctx context.Context, name string, source bucket.Reader) string {
 	var way []string
 	at := name
 	if b, ok := source.(*s3.Bucket); ok {

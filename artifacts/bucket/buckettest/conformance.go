@@ -7,15 +7,15 @@ import (
 	"io"
 	"testing"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
-// Conformance holds a bucket against the contract of [Bucket]. open makes an
+// Conformance holds a bucket against the contract of [bucket.Bucket]. open makes an
 // empty bucket; it is called once for each group of checks.
-func Conformance(t *testing.T, open func(t *testing.T) Bucket) {
+func Conformance(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 	for _, group := range []struct {
 		name  string
-		check func(*testing.T, Bucket)
+		check func(*testing.T, bucket.Bucket)
 	}{
 		{"ranges", Ranges},
 		{"pins", Pins},
@@ -30,7 +30,7 @@ func Conformance(t *testing.T, open func(t *testing.T) Bucket) {
 }
 
 // put stores data or ends the test.
-func put(t *testing.T, b Bucket, key, data string, when artifacts.Condition) artifacts.Object {
+func put(t *testing.T, b bucket.Bucket, key, data string, when bucket.Condition) bucket.Object {
 	t.Helper()
 	object, err := write(t.Context(), b, key, []byte(data), when)
 	if err != nil {
@@ -43,7 +43,7 @@ func put(t *testing.T, b Bucket, key, data string, when artifacts.Condition) art
 }
 
 // get reads a range or ends the test.
-func get(t *testing.T, b Bucket, key string, r artifacts.Range) ([]byte, artifacts.Object) {
+func get(t *testing.T, b bucket.Bucket, key string, r bucket.Range) ([]byte, bucket.Object) {
 	t.Helper()
 	data, object, err := read(t.Context(), b, key, r)
 	if err != nil {
@@ -52,14 +52,14 @@ func get(t *testing.T, b Bucket, key string, r artifacts.Range) ([]byte, artifac
 	return data, object
 }
 
-func write(ctx context.Context, b Bucket, key string, data []byte, when artifacts.Condition) (artifacts.Object, error) {
+func write(ctx context.Context, b bucket.Bucket, key string, data []byte, when bucket.Condition) (bucket.Object, error) {
 	return b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), when)
 }
 
-func read(ctx context.Context, b Bucket, key string, r artifacts.Range) ([]byte, artifacts.Object, error) {
+func read(ctx context.Context, b bucket.Bucket, key string, r bucket.Range) ([]byte, bucket.Object, error) {
 	body, object, err := b.Get(ctx, key, r)
 	if err != nil {
-		return nil, artifacts.Object{}, err
+		return nil, bucket.Object{}, err
 	}
 	data, err := io.ReadAll(body)
 	return data, object, errors.Join(err, body.Close())
@@ -68,7 +68,7 @@ func read(ctx context.Context, b Bucket, key string, r artifacts.Range) ([]byte,
 // wantError holds err to be the sentinel and none of its siblings.
 func wantError(t *testing.T, err, sentinel error, what string) {
 	t.Helper()
-	for _, other := range []error{artifacts.ErrNotFound, artifacts.ErrDenied, artifacts.ErrChanged, artifacts.ErrExists} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrChanged, bucket.ErrExists} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("%s: got error %v, want %v", what, err, sentinel)
 			return

@@ -8,20 +8,20 @@ import (
 	"sync"
 	"testing"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Keys checks that keys are taken as they are, and listed as they were given.
-func Keys(t *testing.T, b Bucket) {
+func Keys(t *testing.T, b bucket.Bucket) {
 	want := []string{
 		"odd/a b", "odd/a+b", "odd/a%2Fb", "odd/a&b<c>'\"", "odd/a?x=1#y", "odd/a=b;c,d:e@f", "odd/deep/er/still", "odd/deep.er",
 		"odd/ümläut-日本-🪆", "odd/ends.", "odd/UPPER", "odd/upper", "odd/" + strings.Repeat("n", 200), "odder",
 	}
 	for _, key := range want {
-		put(t, b, key, "of "+key, artifacts.Condition{Absent: true})
+		put(t, b, key, "of "+key, bucket.Condition{Absent: true})
 	}
 	for _, key := range want {
-		if got, _ := get(t, b, key, artifacts.Range{}); string(got) != "of "+key {
+		if got, _ := get(t, b, key, bucket.Range{}); string(got) != "of "+key {
 			t.Errorf("%q: got %q", key, got)
 		}
 	}
@@ -38,14 +38,14 @@ func Keys(t *testing.T, b Bucket) {
 }
 
 // Paging checks a list that is longer than S3's page of 1,000.
-func Paging(t *testing.T, b Bucket) {
+func Paging(t *testing.T, b bucket.Bucket) {
 	const count = 1003
 	var all sync.WaitGroup
 	work := make(chan string)
 	for range 8 {
 		all.Go(func() {
 			for key := range work {
-				if _, err := write(t.Context(), b, key, []byte(key), artifacts.Condition{}); err != nil {
+				if _, err := write(t.Context(), b, key, []byte(key), bucket.Condition{}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -64,7 +64,7 @@ func Paging(t *testing.T, b Bucket) {
 	stopsEarly(t, b)
 }
 
-func stopsEarly(t *testing.T, b Bucket) {
+func stopsEarly(t *testing.T, b bucket.Bucket) {
 	for object, err := range b.List(t.Context(), "many/") {
 		if err != nil || object.Key != "many/0000" || object.Size != 9 || object.ETag == "" || object.Modified.IsZero() {
 			t.Errorf("first of the list: got %+v and %v", object, err)
@@ -75,29 +75,29 @@ func stopsEarly(t *testing.T, b Bucket) {
 
 // Large checks an object of several parts: its bytes, its conditions, and
 // that a write which lost is not stored.
-func Large(t *testing.T, b Bucket) {
+func Large(t *testing.T, b bucket.Bucket) {
 	data := pattern(20 << 20)
-	first, err := write(t.Context(), b, "large", data, artifacts.Condition{Absent: true})
+	first, err := write(t.Context(), b, "large", data, bucket.Condition{Absent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, object := get(t, b, "large", artifacts.Range{}); !bytes.Equal(got, data) || object.ETag != first.ETag {
+	if got, object := get(t, b, "large", bucket.Range{}); !bytes.Equal(got, data) || object.ETag != first.ETag {
 		t.Errorf("whole: %d bytes with ETag %s differ from what was put with %s", len(got), object.ETag, first.ETag)
 	}
 	const seam = 16<<20 - 5
-	if got, object := get(t, b, "large", artifacts.Range{Offset: seam, Length: 10, ETag: first.ETag}); !bytes.Equal(got, data[seam:seam+10]) || object.Size != int64(len(data)) {
+	if got, object := get(t, b, "large", bucket.Range{Offset: seam, Length: 10, ETag: first.ETag}); !bytes.Equal(got, data[seam:seam+10]) || object.Size != int64(len(data)) {
 		t.Errorf("across a seam: got %x of %d bytes", got, object.Size)
 	}
-	_, err = write(t.Context(), b, "large", pattern(17<<20), artifacts.Condition{Absent: true})
-	wantError(t, err, artifacts.ErrExists, "large, absent over an object")
+	_, err = write(t.Context(), b, "large", pattern(17<<20), bucket.Condition{Absent: true})
+	wantError(t, err, bucket.ErrExists, "large, absent over an object")
 	data[0]++
-	second, err := write(t.Context(), b, "large", data, artifacts.Condition{ETag: first.ETag})
+	second, err := write(t.Context(), b, "large", data, bucket.Condition{ETag: first.ETag})
 	if err != nil || second.ETag == first.ETag {
 		t.Fatalf("large over its ETag: got ETag %s and %v", second.ETag, err)
 	}
-	_, err = write(t.Context(), b, "large", data, artifacts.Condition{ETag: first.ETag})
-	wantError(t, err, artifacts.ErrChanged, "large over an ETag that is gone")
-	if got, _ := get(t, b, "large", artifacts.Range{Length: 1}); got[0] != data[0] {
+	_, err = write(t.Context(), b, "large", data, bucket.Condition{ETag: first.ETag})
+	wantError(t, err, bucket.ErrChanged, "large over an ETag that is gone")
+	if got, _ := get(t, b, "large", bucket.Range{Length: 1}); got[0] != data[0] {
 		t.Error("after refused writes the object has other bytes")
 	}
 }
@@ -114,7 +114,7 @@ func pattern(size int) []byte {
 }
 
 // keys lists or ends the test.
-func keys(t *testing.T, b Bucket, prefix string) []string {
+func keys(t *testing.T, b bucket.Bucket, prefix string) []string {
 	t.Helper()
 	var all []string
 	for object, err := range b.List(t.Context(), prefix) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // Memory is a bucket in memory, for any number of goroutines. What can go
@@ -30,8 +31,8 @@ type stored struct {
 	modified time.Time
 }
 
-func (s stored) object(key string) artifacts.Object {
-	return artifacts.Object{Key: key, Size: int64(len(s.data)), ETag: s.etag, Modified: s.modified}
+func (s stored) object(key string) bucket.Object {
+	return bucket.Object{Key: key, Size: int64(len(s.data)), ETag: s.etag, Modified: s.modified}
 }
 
 // NewMemory is an empty bucket that works.
@@ -39,39 +40,39 @@ func NewMemory() *Memory {
 	return &Memory{objects: map[string]stored{}, damages: map[string]*damage{}, calls: map[call]int{}}
 }
 
-// Get reads a range of an object, as [Bucket] says.
-func (m *Memory) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+// Get reads a range of an object, as [bucket.Bucket] says.
+func (m *Memory) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	if fault := m.begin(Get, key); fault.Err != nil {
-		return nil, artifacts.Object{}, fmt.Errorf("get %s: %w", key, fault.Err)
+		return nil, bucket.Object{}, fmt.Errorf("get %s: %w", key, fault.Err)
 	}
 	body, object, err := m.get(ctx, key, r)
 	if err != nil {
-		return nil, artifacts.Object{}, fmt.Errorf("get %s: %w", key, err)
+		return nil, bucket.Object{}, fmt.Errorf("get %s: %w", key, err)
 	}
 	return body, object, nil
 }
 
-func (m *Memory) get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+func (m *Memory) get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, ok := m.objects[key]
 	switch {
 	case ctx.Err() != nil:
-		return nil, artifacts.Object{}, ctx.Err()
+		return nil, bucket.Object{}, ctx.Err()
 	case !ok:
-		return nil, artifacts.Object{}, artifacts.ErrNotFound
+		return nil, bucket.Object{}, bucket.ErrNotFound
 	case r.ETag != "" && r.ETag != s.etag:
-		return nil, artifacts.Object{}, artifacts.ErrChanged
+		return nil, bucket.Object{}, bucket.ErrChanged
 	}
 	from, to, err := span(r, int64(len(s.data)))
 	if err != nil {
-		return nil, artifacts.Object{}, err
+		return nil, bucket.Object{}, err
 	}
 	return &body{memory: m, key: key, data: s.data[from:to], at: from}, s.object(key), nil
 }
 
 // span is the part of an object of size bytes that r means.
-func span(r artifacts.Range, size int64) (from, to int64, err error) {
+func span(r bucket.Range, size int64) (from, to int64, err error) {
 	whole := r.Offset == 0 && r.Length == 0
 	if r.Offset < 0 || r.Length < 0 || r.Offset >= size && !whole {
 		return 0, 0, fmt.Errorf("range %d+%d of %d bytes", r.Offset, r.Length, size)
@@ -82,17 +83,17 @@ func span(r artifacts.Range, size int64) (from, to int64, err error) {
 	return r.Offset, r.Offset + r.Length, nil
 }
 
-// Put stores an object, as [Bucket] says.
-func (m *Memory) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error) {
+// Put stores an object, as [bucket.Bucket] says.
+func (m *Memory) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (bucket.Object, error) {
 	fault := m.begin(Put, key)
 	if fault.Err != nil && !fault.Applied {
-		return artifacts.Object{}, fmt.Errorf("put %s: %w", key, fault.Err)
+		return bucket.Object{}, fmt.Errorf("put %s: %w", key, fault.Err)
 	}
 	data, err := io.ReadAll(io.NewSectionReader(body, 0, size))
 	if err == nil && int64(len(data)) != size {
 		err = fmt.Errorf("body of %d bytes, want %d", len(data), size)
 	}
-	var object artifacts.Object
+	var object bucket.Object
 	if err == nil {
 		object, err = m.put(ctx, key, data, when)
 	}
@@ -100,12 +101,12 @@ func (m *Memory) Put(ctx context.Context, key string, body io.ReaderAt, size int
 		err = fault.Err
 	}
 	if err != nil {
-		return artifacts.Object{}, fmt.Errorf("put %s: %w", key, err)
+		return bucket.Object{}, fmt.Errorf("put %s: %w", key, err)
 	}
 	return object, nil
 }
 
-func (m *Memory) put(ctx context.Context, key string, data []byte, when artifacts.Condition) (none artifacts.Object, err error) {
+func (m *Memory) put(ctx context.Context, key string, data []byte, when bucket.Condition) (none bucket.Object, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s, ok := m.objects[key]
@@ -113,24 +114,24 @@ func (m *Memory) put(ctx context.Context, key string, data []byte, when artifact
 	case ctx.Err() != nil:
 		return none, ctx.Err()
 	case when.Absent && ok:
-		return none, artifacts.ErrExists
+		return none, bucket.ErrExists
 	case when.ETag != "" && (!ok || s.etag != when.ETag):
-		return none, artifacts.ErrChanged
+		return none, bucket.ErrChanged
 	}
 	return m.store(key, data), nil
 }
 
-func (m *Memory) store(key string, data []byte) artifacts.Object {
+func (m *Memory) store(key string, data []byte) bucket.Object {
 	s := stored{data: data, etag: `"` + artifacts.Sum(data).String() + `"`, modified: time.Now().UTC()}
 	m.objects[key] = s
 	return s.object(key)
 }
 
 // List yields what begins with prefix, as it was when the listing began.
-func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error] {
-	return func(yield func(artifacts.Object, error) bool) {
+func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
 		if fault := m.begin(List, prefix); fault.Err != nil {
-			yield(artifacts.Object{}, fmt.Errorf("list %s: %w", prefix, fault.Err))
+			yield(bucket.Object{}, fmt.Errorf("list %s: %w", prefix, fault.Err))
 			return
 		}
 		m.mu.Lock()
@@ -138,7 +139,7 @@ func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Ob
 		m.mu.Unlock()
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
 			if err := ctx.Err(); err != nil {
-				yield(artifacts.Object{}, err)
+				yield(bucket.Object{}, err)
 				return
 			}
 			if strings.HasPrefix(key, prefix) && !yield(objects[key].object(key), nil) {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/durable"
 )
 
@@ -24,6 +24,8 @@ type Bucket struct {
 	prefix string // "" or with a slash at its end
 }
 
+var _ bucket.Bucket = (*Bucket)(nil)
+
 // New is the bucket at path, which must exist by the time it is used. The
 // directories of prefix are made by the first write.
 func New(path, prefix string) *Bucket {
@@ -33,40 +35,38 @@ func New(path, prefix string) *Bucket {
 	return &Bucket{path: path, prefix: prefix}
 }
 
-// Get reads a range of an object, cut short where the object ends; a range
-// that begins behind the end is an error. Errors are artifacts.ErrNotFound,
-// ErrDenied, and ErrChanged where the range is pinned to another ETag. A body
-// that loses bytes while it is read ends in io.ErrUnexpectedEOF.
-func (b *Bucket) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+// Get implements [bucket.Bucket]. A body that loses bytes while it is read ends
+// in io.ErrUnexpectedEOF.
+func (b *Bucket) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	body, object, err := b.get(ctx, key, r)
 	if err != nil {
-		return nil, artifacts.Object{}, b.failed("get", key, err)
+		return nil, bucket.Object{}, b.failed("get", key, err)
 	}
 	return body, object, nil
 }
 
-func (b *Bucket) get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+func (b *Bucket) get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	root, err := b.open(ctx, key)
 	if err != nil {
-		return nil, artifacts.Object{}, err
+		return nil, bucket.Object{}, err
 	}
 	defer func() { _ = root.Close() }()
 	f, object, err := b.openObject(root, key)
 	if err != nil {
-		return nil, artifacts.Object{}, err
+		return nil, bucket.Object{}, err
 	}
 	if r.ETag != "" && r.ETag != object.ETag {
-		return nil, artifacts.Object{}, errors.Join(artifacts.ErrChanged, f.Close())
+		return nil, bucket.Object{}, errors.Join(bucket.ErrChanged, f.Close())
 	}
 	length, err := span(r, object.Size)
 	if err != nil {
-		return nil, artifacts.Object{}, errors.Join(err, f.Close())
+		return nil, bucket.Object{}, errors.Join(err, f.Close())
 	}
 	return &body{ctx: ctx, file: f, at: r.Offset, left: length}, object, nil
 }
 
 // span is how many bytes of an object of size r means.
-func span(r artifacts.Range, size int64) (int64, error) {
+func span(r bucket.Range, size int64) (int64, error) {
 	whole := r.Offset == 0 && r.Length == 0
 	if r.Offset < 0 || r.Length < 0 || r.Offset >= size && !whole {
 		return 0, fmt.Errorf("range %d+%d of %d bytes", r.Offset, r.Length, size)
@@ -78,30 +78,30 @@ func span(r artifacts.Range, size int64) (int64, error) {
 }
 
 // openObject does not wait for a FIFO's writer, and takes regular files only.
-func (b *Bucket) openObject(root *os.Root, key string) (*os.File, artifacts.Object, error) {
+func (b *Bucket) openObject(root *os.Root, key string) (*os.File, bucket.Object, error) {
 	f, err := root.OpenFile(b.prefix+key, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, artifacts.Object{}, err
+		return nil, bucket.Object{}, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: not a regular file", artifacts.ErrNotFound)
+		err = fmt.Errorf("%w: not a regular file", bucket.ErrNotFound)
 	}
 	if err != nil {
-		return nil, artifacts.Object{}, errors.Join(err, f.Close())
+		return nil, bucket.Object{}, errors.Join(err, f.Close())
 	}
 	return f, describe(key, info), nil
 }
 
 // describe makes the ETag of what tells one file from the next: every write
 // makes a new inode, and gives it a time of its own.
-func describe(key string, info fs.FileInfo) artifacts.Object {
+func describe(key string, info fs.FileInfo) bucket.Object {
 	var inode uint64
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		inode = stat.Ino
 	}
 	etag := fmt.Sprintf(`"%x-%x-%x"`, inode, info.Size(), info.ModTime().UnixNano())
-	return artifacts.Object{Key: key, Size: info.Size(), ETag: etag, Modified: info.ModTime().UTC()}
+	return bucket.Object{Key: key, Size: info.Size(), ETag: etag, Modified: info.ModTime().UTC()}
 }
 
 func (b *Bucket) open(ctx context.Context, key string) (*os.Root, error) {
@@ -129,9 +129,9 @@ func (b *Bucket) failed(op, key string, err error) error {
 	name := path.Join(b.path, b.prefix+key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("%s %s: %w: %w", op, name, artifacts.ErrNotFound, err)
+		return fmt.Errorf("%s %s: %w: %w", op, name, bucket.ErrNotFound, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s %s: %w: %w", op, name, artifacts.ErrDenied, err)
+		return fmt.Errorf("%s %s: %w: %w", op, name, bucket.ErrDenied, err)
 	}
 	return fmt.Errorf("%s %s: %w", op, name, err)
 }

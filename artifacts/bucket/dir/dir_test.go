@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 	"koboshi/artifacts/durable"
 )
 
 func TestConforms(t *testing.T) {
-	buckettest.Conformance(t, func(t *testing.T) buckettest.Bucket { return New(t.TempDir(), "apps/web/") })
+	buckettest.Conformance(t, func(t *testing.T) bucket.Bucket { return New(t.TempDir(), "apps/web/") })
 }
 
 // A second Bucket shares nothing with the first but the directory, as another
@@ -33,7 +33,7 @@ type alternating struct {
 	other *Bucket
 }
 
-func (a *alternating) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error) {
+func (a *alternating) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (bucket.Object, error) {
 	data, err := io.ReadAll(io.NewSectionReader(body, 0, size))
 	if err == nil && len(data)%2 == 0 {
 		return a.other.Put(ctx, key, body, size, when)
@@ -50,10 +50,10 @@ func TestNothingLeadsOut(t *testing.T) {
 	must(t, os.Symlink("..", filepath.Join(root, "up")))
 	b := New(root, "")
 	for _, key := range []string{"link", "up/secret", "../secret", "/etc/passwd", "a/../../secret", "", ".", "a//b", "a/", lockName, durable.TempPrefix + "x"} {
-		if _, _, err := b.Get(t.Context(), key, artifacts.Range{}); err == nil {
+		if _, _, err := b.Get(t.Context(), key, bucket.Range{}); err == nil {
 			t.Errorf("get %q: want an error", key)
 		}
-		if _, err := b.Put(t.Context(), key, strings.NewReader("x"), 1, artifacts.Condition{}); err == nil && key != "link" {
+		if _, err := b.Put(t.Context(), key, strings.NewReader("x"), 1, bucket.Condition{}); err == nil && key != "link" {
 			t.Errorf("put %q: want an error", key)
 		}
 	}
@@ -71,8 +71,8 @@ func TestWhatIsNoObject(t *testing.T) {
 	}
 	b := New(root, "")
 	for _, key := range []string{"directory", "fifo", "file/below"} {
-		if _, _, err := b.Get(t.Context(), key, artifacts.Range{}); !errors.Is(err, artifacts.ErrNotFound) {
-			t.Errorf("get %s: got %v, want %v", key, err, artifacts.ErrNotFound)
+		if _, _, err := b.Get(t.Context(), key, bucket.Range{}); !errors.Is(err, bucket.ErrNotFound) {
+			t.Errorf("get %s: got %v, want %v", key, err, bucket.ErrNotFound)
 		}
 	}
 	var listed []string
@@ -92,7 +92,7 @@ func TestEveryWriteHasItsETag(t *testing.T) {
 	seen := map[string]bool{}
 	for range 200 {
 		before := time.Now()
-		object, err := b.Put(t.Context(), "k", strings.NewReader("same size"), 9, artifacts.Condition{})
+		object, err := b.Put(t.Context(), "k", strings.NewReader("same size"), 9, bucket.Condition{})
 		must(t, err)
 		if object.Modified.Before(before) {
 			t.Fatalf("a write at %v is of %v", before, object.Modified)
@@ -107,10 +107,10 @@ func TestEveryWriteHasItsETag(t *testing.T) {
 func TestRefusedWriteLeavesNothing(t *testing.T) {
 	root := t.TempDir()
 	b := New(root, "")
-	_, err := b.Put(t.Context(), "k", strings.NewReader("x"), 1, artifacts.Condition{Absent: true})
+	_, err := b.Put(t.Context(), "k", strings.NewReader("x"), 1, bucket.Condition{Absent: true})
 	must(t, err)
-	if _, err := b.Put(t.Context(), "k", strings.NewReader("y"), 1, artifacts.Condition{Absent: true}); !errors.Is(err, artifacts.ErrExists) {
-		t.Fatalf("got %v, want %v", err, artifacts.ErrExists)
+	if _, err := b.Put(t.Context(), "k", strings.NewReader("y"), 1, bucket.Condition{Absent: true}); !errors.Is(err, bucket.ErrExists) {
+		t.Fatalf("got %v, want %v", err, bucket.ErrExists)
 	}
 	entries, err := os.ReadDir(root)
 	must(t, err)
@@ -121,12 +121,12 @@ func TestRefusedWriteLeavesNothing(t *testing.T) {
 
 func TestMissingDirectory(t *testing.T) {
 	b := New(filepath.Join(t.TempDir(), "none"), "web")
-	if _, err := b.Put(t.Context(), "k", strings.NewReader("x"), 1, artifacts.Condition{}); !errors.Is(err, artifacts.ErrNotFound) || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("put: got %v, want %v", err, artifacts.ErrNotFound)
+	if _, err := b.Put(t.Context(), "k", strings.NewReader("x"), 1, bucket.Condition{}); !errors.Is(err, bucket.ErrNotFound) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("put: got %v, want %v", err, bucket.ErrNotFound)
 	}
 	for _, err := range b.List(t.Context(), "") {
-		if !errors.Is(err, artifacts.ErrNotFound) {
-			t.Errorf("list: got %v, want %v", err, artifacts.ErrNotFound)
+		if !errors.Is(err, bucket.ErrNotFound) {
+			t.Errorf("list: got %v, want %v", err, bucket.ErrNotFound)
 		}
 	}
 }
@@ -134,17 +134,17 @@ func TestMissingDirectory(t *testing.T) {
 func TestEditInPlaceIsSeen(t *testing.T) {
 	root := t.TempDir()
 	b := New(root, "")
-	object, err := b.Put(t.Context(), "k", strings.NewReader("0123456789"), 10, artifacts.Condition{})
+	object, err := b.Put(t.Context(), "k", strings.NewReader("0123456789"), 10, bucket.Condition{})
 	must(t, err)
-	body, _, err := b.Get(t.Context(), "k", artifacts.Range{ETag: object.ETag})
+	body, _, err := b.Get(t.Context(), "k", bucket.Range{ETag: object.ETag})
 	must(t, err)
 	must(t, os.Truncate(filepath.Join(root, "k"), 4))
 	if got, err := io.ReadAll(body); string(got) != "0123" || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut under a reader: got %q and %v, want 4 bytes and an unexpected end", got, err)
 	}
 	must(t, body.Close())
-	if _, _, err := b.Get(t.Context(), "k", artifacts.Range{ETag: object.ETag}); !errors.Is(err, artifacts.ErrChanged) {
-		t.Errorf("after the edit: got %v, want %v", err, artifacts.ErrChanged)
+	if _, _, err := b.Get(t.Context(), "k", bucket.Range{ETag: object.ETag}); !errors.Is(err, bucket.ErrChanged) {
+		t.Errorf("after the edit: got %v, want %v", err, bucket.ErrChanged)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestLockObeysContext(t *testing.T) {
 func TestCancelledWriteLeavesNothing(t *testing.T) {
 	path := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := New(path, "").Put(ctx, "k", cancelAtEnd{cancel}, 1, artifacts.Condition{}); !errors.Is(err, context.Canceled) {
+	if _, err := New(path, "").Put(ctx, "k", cancelAtEnd{cancel}, 1, bucket.Condition{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 	entries, err := os.ReadDir(path)

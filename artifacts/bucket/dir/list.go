@@ -9,16 +9,15 @@ import (
 	"slices"
 	"strings"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
-// List yields every object whose key begins with prefix, in byte order. What
-// is written meanwhile may or may not be in it.
-func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error] {
-	return func(yield func(artifacts.Object, error) bool) {
+// List implements [bucket.Bucket].
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
 		objects, err := b.list(ctx, prefix)
 		if err != nil {
-			yield(artifacts.Object{}, b.failed("list", prefix, err))
+			yield(bucket.Object{}, b.failed("list", prefix, err))
 			return
 		}
 		for _, object := range objects {
@@ -29,13 +28,13 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Ob
 	}
 }
 
-func (b *Bucket) list(ctx context.Context, prefix string) ([]artifacts.Object, error) {
+func (b *Bucket) list(ctx context.Context, prefix string) ([]bucket.Object, error) {
 	root, err := os.OpenRoot(b.path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }()
-	var objects []artifacts.Object
+	var objects []bucket.Object
 	err = fs.WalkDir(root.FS(), start(b.prefix+prefix), func(name string, _ fs.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()
@@ -52,7 +51,7 @@ func (b *Bucket) list(ctx context.Context, prefix string) ([]artifacts.Object, e
 		}
 		return ignoreMissing(err)
 	})
-	slices.SortFunc(objects, func(x, y artifacts.Object) int { return strings.Compare(x.Key, y.Key) })
+	slices.SortFunc(objects, func(x, y bucket.Object) int { return strings.Compare(x.Key, y.Key) })
 	return objects, err
 }
 

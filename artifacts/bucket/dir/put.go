@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/durable"
 )
 
@@ -23,58 +23,56 @@ const (
 	lockPoll = 2 * time.Millisecond
 )
 
-// Put stores the first size bytes of body and has them on the disk when it
-// returns without error. Errors are artifacts.ErrExists where the key must be
-// absent, ErrChanged where the object is not the one with the ETag, ErrDenied,
-// and ErrNotFound where the bucket's own directory is missing.
-func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error) {
+// Put implements [bucket.Bucket]. The object is on the disk when it returns
+// without error.
+func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (bucket.Object, error) {
 	object, err := b.put(ctx, key, io.NewSectionReader(body, 0, size), when)
 	if err != nil {
-		return artifacts.Object{}, b.failed("put", key, err)
+		return bucket.Object{}, b.failed("put", key, err)
 	}
 	return object, nil
 }
 
-func (b *Bucket) put(ctx context.Context, key string, body *io.SectionReader, when artifacts.Condition) (artifacts.Object, error) {
+func (b *Bucket) put(ctx context.Context, key string, body *io.SectionReader, when bucket.Condition) (bucket.Object, error) {
 	root, err := b.open(ctx, key)
 	if err != nil {
-		return artifacts.Object{}, err
+		return bucket.Object{}, err
 	}
 	defer func() { _ = root.Close() }()
 	directory := path.Dir(b.prefix + key)
 	if err := makeDir(root, directory); err != nil {
-		return artifacts.Object{}, err
+		return bucket.Object{}, err
 	}
 	temp := path.Join(directory, durable.TempPrefix+strings.ToLower(rand.Text()))
 	if err := writeTemp(ctx, root, temp, body); err != nil {
-		return artifacts.Object{}, errors.Join(err, discard(root, temp))
+		return bucket.Object{}, errors.Join(err, discard(root, temp))
 	}
 	object, err := b.commit(ctx, root, temp, key, when)
 	if err != nil {
-		return artifacts.Object{}, errors.Join(err, discard(root, temp))
+		return bucket.Object{}, errors.Join(err, discard(root, temp))
 	}
 	return object, nil
 }
 
 // commit compares and renames as one step, as seen by every other writer.
-func (b *Bucket) commit(ctx context.Context, root *os.Root, temp, key string, when artifacts.Condition) (artifacts.Object, error) {
+func (b *Bucket) commit(ctx context.Context, root *os.Root, temp, key string, when bucket.Condition) (bucket.Object, error) {
 	release, err := lock(ctx, root)
 	if err != nil {
-		return artifacts.Object{}, err
+		return bucket.Object{}, err
 	}
 	defer release()
 	if err := b.check(root, key, when); err != nil {
-		return artifacts.Object{}, err
+		return bucket.Object{}, err
 	}
 	info, err := root.Lstat(temp)
 	if err != nil {
-		return artifacts.Object{}, err
+		return bucket.Object{}, err
 	}
 	return describe(key, info), durable.Rename(root, temp, b.prefix+key)
 }
 
-func (b *Bucket) check(root *os.Root, key string, when artifacts.Condition) error {
-	if when == (artifacts.Condition{}) {
+func (b *Bucket) check(root *os.Root, key string, when bucket.Condition) error {
+	if when == (bucket.Condition{}) {
 		return nil
 	}
 	info, err := root.Stat(b.prefix + key)
@@ -83,9 +81,9 @@ func (b *Bucket) check(root *os.Root, key string, when artifacts.Condition) erro
 	case err != nil && !missing:
 		return err
 	case when.Absent && !missing:
-		return artifacts.ErrExists
+		return bucket.ErrExists
 	case when.ETag != "" && (missing || describe(key, info).ETag != when.ETag):
-		return artifacts.ErrChanged
+		return bucket.ErrChanged
 	}
 	return nil
 }

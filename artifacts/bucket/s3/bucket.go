@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"koboshi/artifacts/bucket"
 )
 
 // Bucket is one bucket, beneath a prefix that is put before every key. Its
@@ -22,6 +24,8 @@ type Bucket struct {
 	name   string
 	prefix string // "" or with a slash at its end
 }
+
+var _ bucket.Bucket = (*Bucket)(nil)
 
 // New is the bucket called name. Region, credentials, retryer and HTTP client
 // are those of cfg. With an endpoint of its own (AWS_ENDPOINT_URL) the bucket's

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"koboshi/agent/awstest"
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 )
 
@@ -36,7 +36,7 @@ func TestWhereRequestsGo(t *testing.T) {
 		if cfg.HTTPClient = client; c.endpoint == "" {
 			cfg.BaseEndpoint = nil
 		}
-		_, err := get(t, s3.New(cfg, "releases", c.prefix), "a/k", artifacts.Range{})
+		_, err := get(t, s3.New(cfg, "releases", c.prefix), "a/k", bucket.Range{})
 		if !errors.Is(err, errNoNetwork) || len(client.urls) == 0 || client.urls[0] != c.want {
 			t.Errorf("%s: asked %q and got %v, want %s", name, client.urls, err, c.want)
 		}
@@ -54,10 +54,10 @@ func TestNothingIsLogged(t *testing.T) {
 		t.Errorf("logged "+format, v...)
 	})
 	b := s3.New(cfg, "releases", "")
-	if _, err := put(t, b, "k", large, artifacts.Condition{}); err != nil {
+	if _, err := put(t, b, "k", large, bucket.Condition{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []artifacts.Range{{}, {Offset: 3, Length: 4}} {
+	for _, r := range []bucket.Range{{}, {Offset: 3, Length: 4}} {
 		if _, err := get(t, b, "k", r); err != nil {
 			t.Error(err)
 		}
@@ -86,8 +86,8 @@ func TestErrorsOfList(t *testing.T) {
 		fault    awstest.Fault
 		sentinel error
 	}{
-		"denied":        {awstest.Fault{Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied},
-		"no bucket":     {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, artifacts.ErrNotFound},
+		"denied":        {awstest.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied},
+		"no bucket":     {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound},
 		"another's key": {awstest.Fault{Body: `<ListBucketResult><Name>releases</Name><Contents><Key>apps/other/k</Key></Contents></ListBucketResult>`}, nil},
 		"not XML":       {awstest.Fault{Body: `{}`}, nil},
 	} {

@@ -11,11 +11,11 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
-// Error is a request that failed. It is one of the sentinels of package
-// artifacts where S3's answer was one of them, and wraps the SDK's error:
+// Error is a request that failed. It is one of the sentinels of package bucket
+// bucket where S3's answer was one of them, and wraps the SDK's error:
 // errors.As finds smithy.APIError, errors.Is a context's error.
 type Error struct {
 	Op     string // "get", "put", "list"
@@ -73,7 +73,7 @@ func (e *AnswerError) Error() string {
 	return fmt.Sprintf("answered with %s %q, want %s", e.What, e.Got, e.Want)
 }
 
-func (b *Bucket) failed(op, key string, when artifacts.Condition, cause error) error {
+func (b *Bucket) failed(op, key string, when bucket.Condition, cause error) error {
 	if cause == nil {
 		return nil
 	}
@@ -110,18 +110,18 @@ func elsewhere(answer *awshttp.ResponseError, asked string) string {
 
 // classify reads status and code as S3's API reference gives them. A condition
 // on an ETag that fails because there is no object at all is a change too.
-func (e *Error) classify(when artifacts.Condition) error {
+func (e *Error) classify(when bucket.Condition) error {
 	switch {
 	case e.Status == http.StatusNotFound && e.Code == "NoSuchKey" && when.ETag != "" && e.Op == "put":
-		return artifacts.ErrChanged
+		return bucket.ErrChanged
 	case e.Status == http.StatusNotFound && e.Code != noSuchUpload:
-		return artifacts.ErrNotFound
+		return bucket.ErrNotFound
 	case e.Status == http.StatusForbidden && !slices.Contains(credentialCodes(), e.Code):
-		return artifacts.ErrDenied
+		return bucket.ErrDenied
 	case e.Status == http.StatusPreconditionFailed && when.Absent:
-		return artifacts.ErrExists
+		return bucket.ErrExists
 	case e.Status == http.StatusPreconditionFailed:
-		return artifacts.ErrChanged
+		return bucket.ErrChanged
 	}
 	return nil
 }

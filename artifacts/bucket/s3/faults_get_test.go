@@ -9,23 +9,23 @@ import (
 	"github.com/aws/smithy-go"
 
 	"koboshi/agent/awstest"
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 )
 
 const text = "0123456789"
 
-var middle = artifacts.Range{Offset: 3, Length: 4}
+var middle = bucket.Range{Offset: 3, Length: 4}
 
 // What is not the answer to the request is never handed on.
 func TestWrongAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault awstest.Fault
-		r     artifacts.Range
+		r     bucket.Range
 		what  string
 	}{
 		"range ignored":            {awstest.Fault{IgnoreRange: true}, middle, "Content-Range"},
-		"range ignored to end":     {awstest.Fault{IgnoreRange: true}, artifacts.Range{Offset: 3}, "Content-Range"},
+		"range ignored to end":     {awstest.Fault{IgnoreRange: true}, bucket.Range{Offset: 3}, "Content-Range"},
 		"other range":              {header("Content-Range", "bytes 2-5/10"), middle, "Content-Range"},
 		"shorter range":            {header("Content-Range", "bytes 3-5/10"), middle, "Content-Range"},
 		"shorter body":             {header("Content-Length", "3"), middle, "Content-Length"},
@@ -35,12 +35,12 @@ func TestWrongAnswers(t *testing.T) {
 		"no content range":         {header("Content-Range", ""), middle, "Content-Range"},
 		"longer than its range":    {awstest.Fault{ExtraBytes: 5}, middle, "Content-Length"},
 		"as long, but elsewhere":   {awstest.Fault{Header: map[string]string{"Content-Range": "bytes 2-6/10"}, ExtraBytes: 1}, middle, "Content-Range"},
-		"a range of the whole":     {header("Content-Range", "bytes 0-9/10"), artifacts.Range{}, "Content-Range"},
+		"a range of the whole":     {header("Content-Range", "bytes 0-9/10"), bucket.Range{}, "Content-Range"},
 		"encoded":                  {header("Content-Encoding", "gzip"), middle, "Content-Encoding"},
-		"whole, encoded":           {header("Content-Encoding", "br"), artifacts.Range{}, "Content-Encoding"},
+		"whole, encoded":           {header("Content-Encoding", "br"), bucket.Range{}, "Content-Encoding"},
 		"no ETag":                  {header("ETag", ""), middle, "ETag"},
-		"pin ignored":              {header("ETag", `"other"`), artifacts.Range{Offset: 3, ETag: pin}, "ETag"},
-		"whole, of unknown length": {awstest.Fault{Header: map[string]string{"Content-Length": ""}, BytesPerSecond: 1 << 30}, artifacts.Range{}, "Content-Length"},
+		"pin ignored":              {header("ETag", `"other"`), bucket.Range{Offset: 3, ETag: pin}, "ETag"},
+		"whole, of unknown length": {awstest.Fault{Header: map[string]string{"Content-Length": ""}, BytesPerSecond: 1 << 30}, bucket.Range{}, "Content-Length"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
@@ -75,12 +75,12 @@ func TestErrorsOfGet(t *testing.T) {
 		code     string
 		requests int
 	}{
-		"missing":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, artifacts.ErrNotFound, "NoSuchKey", 1},
-		"no bucket":        {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, artifacts.ErrNotFound, "NoSuchBucket", 1},
-		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied, "AccessDenied", 1},
+		"missing":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, bucket.ErrNotFound, "NoSuchKey", 1},
+		"no bucket":        {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound, "NoSuchBucket", 1},
+		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, "AccessDenied", 1},
 		"expired":          {awstest.Fault{Status: 400, Code: "ExpiredToken"}, nil, "ExpiredToken", 1},
 		"unknown key":      {awstest.Fault{Status: 403, Code: "InvalidAccessKeyId"}, nil, "InvalidAccessKeyId", 1},
-		"changed":          {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, artifacts.ErrChanged, "PreconditionFailed", 1},
+		"changed":          {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, bucket.ErrChanged, "PreconditionFailed", 1},
 		"slow down":        {awstest.Fault{Status: 503, Code: "SlowDown"}, nil, "SlowDown", attempts},
 		"internal":         {awstest.Fault{Status: 500, Code: "InternalError"}, nil, "InternalError", attempts},
 		"not even XML":     {awstest.Fault{Status: 502, Body: "<html>bad gateway"}, nil, "", attempts},
@@ -137,7 +137,7 @@ func wantSentinel(t *testing.T, err, sentinel error) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, other := range []error{artifacts.ErrNotFound, artifacts.ErrDenied, artifacts.ErrChanged, artifacts.ErrExists} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrChanged, bucket.ErrExists} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("got %v, want %v", err, sentinel)
 		}
@@ -174,7 +174,7 @@ func TestBucketOfAnotherRegion(t *testing.T) {
 			c.fault.Header = map[string]string{"X-Amz-Bucket-Region": "eu-west-1", "Location": server.URL() + "/elsewhere"}
 		}
 		server.Faults().Add(c.fault)
-		_, err := get(t, b, "k", artifacts.Range{})
+		_, err := get(t, b, "k", bucket.Range{})
 		if e, ok := errors.AsType[*s3.Error](err); !ok || e.Region != c.want {
 			t.Errorf("%s: got %v, want the region %q", name, err, c.want)
 		}

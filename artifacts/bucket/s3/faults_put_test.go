@@ -8,22 +8,22 @@ import (
 	"testing"
 
 	"koboshi/agent/awstest"
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 func TestErrorsOfPut(t *testing.T) {
-	absent, etag := artifacts.Condition{Absent: true}, artifacts.Condition{ETag: `"x"`}
+	absent, etag := bucket.Condition{Absent: true}, bucket.Condition{ETag: `"x"`}
 	for name, c := range map[string]struct {
 		fault    awstest.Fault
-		when     artifacts.Condition
+		when     bucket.Condition
 		sentinel error
 		requests int
 	}{
-		"exists":               {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, absent, artifacts.ErrExists, 1},
-		"changed":              {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, etag, artifacts.ErrChanged, 1},
-		"object gone":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, etag, artifacts.ErrChanged, 1},
-		"bucket gone":          {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, etag, artifacts.ErrNotFound, 1},
-		"denied":               {awstest.Fault{Status: 403, Code: "AccessDenied"}, absent, artifacts.ErrDenied, 1},
+		"exists":               {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, absent, bucket.ErrExists, 1},
+		"changed":              {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, etag, bucket.ErrChanged, 1},
+		"object gone":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, etag, bucket.ErrChanged, 1},
+		"bucket gone":          {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, etag, bucket.ErrNotFound, 1},
+		"denied":               {awstest.Fault{Status: 403, Code: "AccessDenied"}, absent, bucket.ErrDenied, 1},
 		"conflict without end": {awstest.Fault{Status: 409, Code: "ConditionalRequestConflict"}, absent, nil, attempts},
 		"down":                 {awstest.Fault{Status: 503, Code: "SlowDown"}, absent, nil, attempts},
 	} {
@@ -44,10 +44,10 @@ func TestErrorsOfPut(t *testing.T) {
 func TestConflictPasses(t *testing.T) {
 	b, server := mocked(t)
 	server.Faults().Add(awstest.Fault{Operation: "PutObject", Status: 409, Code: "ConditionalRequestConflict", Times: 2})
-	if _, err := put(t, b, "k", []byte(text), artifacts.Condition{Absent: true}); err != nil {
+	if _, err := put(t, b, "k", []byte(text), bucket.Condition{Absent: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := get(t, b, "k", artifacts.Range{}); got != text || err != nil {
+	if got, err := get(t, b, "k", bucket.Range{}); got != text || err != nil {
 		t.Errorf("stored %q and %v", got, err)
 	}
 }
@@ -56,9 +56,9 @@ func TestConflictPasses(t *testing.T) {
 func TestLostReplyLooksLikeARival(t *testing.T) {
 	b, server := mocked(t)
 	server.Faults().Add(awstest.Fault{Operation: "PutObject", Applied: true, Reset: true, Times: 1})
-	_, err := put(t, b, "k", []byte(text), artifacts.Condition{Absent: true})
-	wantSentinel(t, err, artifacts.ErrExists)
-	if got, err := get(t, b, "k", artifacts.Range{}); got != text || err != nil {
+	_, err := put(t, b, "k", []byte(text), bucket.Condition{Absent: true})
+	wantSentinel(t, err, bucket.ErrExists)
+	if got, err := get(t, b, "k", bucket.Range{}); got != text || err != nil {
 		t.Errorf("stored %q and %v, want our own bytes", got, err)
 	}
 }
@@ -71,16 +71,16 @@ func TestLargePutIsAbortedOnFailure(t *testing.T) {
 		sentinel error
 		aborts   int
 	}{
-		"a part is denied":    {awstest.Fault{Operation: "UploadPart", Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied, 1},
+		"a part is denied":    {awstest.Fault{Operation: "UploadPart", Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, 1},
 		"a part never passes": {awstest.Fault{Operation: "UploadPart", Reset: true}, nil, 1},
-		"lost at the end":     {awstest.Fault{Operation: "CompleteMultipartUpload", Status: 412, Code: "PreconditionFailed"}, artifacts.ErrExists, 1},
+		"lost at the end":     {awstest.Fault{Operation: "CompleteMultipartUpload", Status: 412, Code: "PreconditionFailed"}, bucket.ErrExists, 1},
 		"200 with an error":   {awstest.Fault{Operation: "CompleteMultipartUpload", Body: "<Error><Code>AccessDenied</Code></Error>"}, nil, 1},
-		"not even begun":      {awstest.Fault{Operation: "CreateMultipartUpload", Status: 403, Code: "AccessDenied"}, artifacts.ErrDenied, 0},
+		"not even begun":      {awstest.Fault{Operation: "CreateMultipartUpload", Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
 			server.Faults().Add(c.fault)
-			_, err := put(t, b, "k", large, artifacts.Condition{Absent: true})
+			_, err := put(t, b, "k", large, bucket.Condition{Absent: true})
 			wantSentinel(t, err, c.sentinel)
 			discreet(t, err)
 			if n := server.Calls().Count("s3", "AbortMultipartUpload"); n != c.aborts {
@@ -101,13 +101,13 @@ func TestLargePutBeginsAgain(t *testing.T) {
 		sentinel error
 	}{
 		"conflict":   {awstest.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, nil},
-		"lost reply": {awstest.Fault{Applied: true, Reset: true, Times: 1}, artifacts.ErrExists},
+		"lost reply": {awstest.Fault{Applied: true, Reset: true, Times: 1}, bucket.ErrExists},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
 			c.fault.Operation = "CompleteMultipartUpload"
 			server.Faults().Add(c.fault)
-			_, err := put(t, b, "k", large, artifacts.Condition{Absent: true})
+			_, err := put(t, b, "k", large, bucket.Condition{Absent: true})
 			if c.sentinel != nil || err != nil {
 				wantSentinel(t, err, c.sentinel)
 			}
@@ -124,7 +124,7 @@ func TestLargePutIsAbortedWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, err := b.Put(ctx, "k", bytes.NewReader(large), int64(len(large)), artifacts.Condition{})
+		_, err := b.Put(ctx, "k", bytes.NewReader(large), int64(len(large)), bucket.Condition{})
 		done <- err
 	}()
 	if err := server.Calls().Await(t.Context(), "s3", "UploadPart", 2); err != nil {
@@ -151,7 +151,7 @@ func TestProgress(t *testing.T) {
 		}
 		seen = append(seen, sent)
 	}
-	if _, err := put(t, b, "k", large, artifacts.Condition{}); err != nil {
+	if _, err := put(t, b, "k", large, bucket.Condition{}); err != nil {
 		t.Fatal(err)
 	}
 	if len(seen) != 2 || max(seen[0], seen[1]) != int64(len(large)) {

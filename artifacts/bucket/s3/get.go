@@ -13,18 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
-// Get reads a range of an object, cut short where the object ends; a range
-// that begins behind the end is an error (S3's InvalidRange). The body is
-// exactly that many bytes or ends in an error; the Object is of the whole
-// object. Errors are artifacts.ErrNotFound (of S3 only with the right to list,
-// else ErrDenied), ErrDenied, ErrChanged where the range is pinned to another
-// ETag, and [*AnswerError].
-func (b *Bucket) Get(ctx context.Context, key string, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
+// Get implements [bucket.Bucket]. Other errors are [*AnswerError], and those of
+// S3 as [*Error].
+func (b *Bucket) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	if r.Offset < 0 || r.Length < 0 || r.Length > math.MaxInt64-r.Offset {
-		return nil, artifacts.Object{}, b.failed("get", key, artifacts.Condition{}, fmt.Errorf("range %d+%d", r.Offset, r.Length))
+		return nil, bucket.Object{}, b.failed("get", key, bucket.Condition{}, fmt.Errorf("range %d+%d", r.Offset, r.Length))
 	}
 	in := &s3.GetObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key), Range: header(r)}
 	if r.ETag != "" {
@@ -32,20 +28,20 @@ func (b *Bucket) Get(ctx context.Context, key string, r artifacts.Range) (io.Rea
 	}
 	out, err := b.client.GetObject(ctx, in)
 	if err != nil {
-		return nil, artifacts.Object{}, b.failed("get", key, artifacts.Condition{ETag: r.ETag}, err)
+		return nil, bucket.Object{}, b.failed("get", key, bucket.Condition{ETag: r.ETag}, err)
 	}
 	body, object, err := answer(out, r)
 	if err != nil {
-		return nil, artifacts.Object{}, b.failed("get", key, artifacts.Condition{}, errors.Join(err, out.Body.Close()))
+		return nil, bucket.Object{}, b.failed("get", key, bucket.Condition{}, errors.Join(err, out.Body.Close()))
 	}
 	object.Key = key
 	return body, object, nil
 }
 
-func whole(r artifacts.Range) bool { return r.Offset == 0 && r.Length == 0 }
+func whole(r bucket.Range) bool { return r.Offset == 0 && r.Length == 0 }
 
 // header is the Range of RFC 9110, section 14.2; its last byte counts too.
-func header(r artifacts.Range) *string {
+func header(r bucket.Range) *string {
 	switch {
 	case whole(r):
 		return nil
@@ -56,8 +52,8 @@ func header(r artifacts.Range) *string {
 }
 
 // answer holds what came against what was asked for.
-func answer(out *s3.GetObjectOutput, r artifacts.Range) (io.ReadCloser, artifacts.Object, error) {
-	object := artifacts.Object{ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified)}
+func answer(out *s3.GetObjectOutput, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
+	object := bucket.Object{ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified)}
 	if encoding := aws.ToString(out.ContentEncoding); encoding != "" && encoding != "identity" {
 		return nil, object, &AnswerError{"Content-Encoding", encoding, "none"}
 	}
@@ -75,7 +71,7 @@ func answer(out *s3.GetObjectOutput, r artifacts.Range) (io.ReadCloser, artifact
 }
 
 // place checks that the answer is the range, and finds the whole object's size.
-func place(object *artifacts.Object, contentRange string, length int64, r artifacts.Range) error {
+func place(object *bucket.Object, contentRange string, length int64, r bucket.Range) error {
 	if whole(r) {
 		if contentRange != "" {
 			return &AnswerError{"Content-Range", contentRange, "the whole object"}

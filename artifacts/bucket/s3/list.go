@@ -8,13 +8,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
-// List yields every object whose key begins with prefix, in byte order, a page
-// of 1,000 at a time. After an error it ends.
-func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Object, error] {
-	return func(yield func(artifacts.Object, error) bool) {
+// List implements [bucket.Bucket], a page of 1,000 at a time.
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
 		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix)}
 		pages := s3.NewListObjectsV2Paginator(b.client, in, func(o *s3.ListObjectsV2PaginatorOptions) {
 			o.StopOnDuplicateToken = true // a server that repeats itself must not keep us for ever
@@ -22,7 +21,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Ob
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(artifacts.Object{}, b.failed("list", prefix, artifacts.Condition{}, err))
+				yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, err))
 				return
 			}
 			if !b.yieldPage(page, prefix, yield) {
@@ -32,19 +31,19 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[artifacts.Ob
 	}
 }
 
-func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield func(artifacts.Object, error) bool) bool {
+func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield func(bucket.Object, error) bool) bool {
 	if page.Name == nil { // the SDK reads any other document as an empty list
-		yield(artifacts.Object{}, b.failed("list", prefix, artifacts.Condition{}, &AnswerError{"list", "", "a ListBucketResult"}))
+		yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, &AnswerError{"list", "", "a ListBucketResult"}))
 		return false
 	}
 	for _, found := range page.Contents {
 		full := aws.ToString(found.Key)
 		if !strings.HasPrefix(full, b.prefix+prefix) {
 			err := &AnswerError{"key", full, b.prefix + prefix + "…"}
-			yield(artifacts.Object{}, b.failed("list", prefix, artifacts.Condition{}, err))
+			yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, err))
 			return false
 		}
-		object := artifacts.Object{Key: strings.TrimPrefix(full, b.prefix), Size: aws.ToInt64(found.Size),
+		object := bucket.Object{Key: strings.TrimPrefix(full, b.prefix), Size: aws.ToInt64(found.Size),
 			ETag: aws.ToString(found.ETag), Modified: aws.ToTime(found.LastModified)}
 		if !yield(object, nil) {
 			return false

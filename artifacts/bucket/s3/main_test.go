@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"koboshi/agent/awstest"
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 )
 
@@ -45,14 +45,14 @@ func mocked(t *testing.T) (*s3.Bucket, *awstest.Server) {
 	return s3.New(config(server.URL()), "releases", "apps/web"), server
 }
 
-func put(t *testing.T, b *s3.Bucket, key string, data []byte, when artifacts.Condition) (artifacts.Object, error) {
+func put(t *testing.T, b *s3.Bucket, key string, data []byte, when bucket.Condition) (bucket.Object, error) {
 	t.Helper()
 	return b.Put(t.Context(), key, bytes.NewReader(data), int64(len(data)), when)
 }
 
-func mustPut(t *testing.T, b *s3.Bucket, key, data string) artifacts.Object {
+func mustPut(t *testing.T, b *s3.Bucket, key, data string) bucket.Object {
 	t.Helper()
-	object, err := put(t, b, key, []byte(data), artifacts.Condition{})
+	object, err := put(t, b, key, []byte(data), bucket.Condition{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func mustPut(t *testing.T, b *s3.Bucket, key, data string) artifacts.Object {
 }
 
 // get reads a range; err is of the request or of the body.
-func get(t *testing.T, b *s3.Bucket, key string, r artifacts.Range) (string, error) {
+func get(t *testing.T, b *s3.Bucket, key string, r bucket.Range) (string, error) {
 	t.Helper()
 	body, _, err := b.Get(t.Context(), key, r)
 	if err != nil {

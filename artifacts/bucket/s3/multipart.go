@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 // S3's limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -25,7 +25,7 @@ const (
 
 // putParts uploads from body directly: what is in memory is the SDK's own
 // buffer of each part under way.
-func (b *Bucket) putParts(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (string, error) {
+func (b *Bucket) putParts(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
 	full := aws.String(b.prefix + key)
 	created, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: full})
 	if err != nil {

@@ -8,31 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
-// Put stores the first size bytes of body; above 16 MiB in parts, several at a
-// time. Only the last request makes the object, all of it, and it carries the
-// condition. Errors are artifacts.ErrExists, ErrChanged, ErrDenied, and
-// ErrNotFound where there is no such bucket. The Object that is returned has no
-// modification time.
-//
-// An answer that was lost makes the repeated request find its own work: then
-// ErrExists or ErrChanged comes back for a write that took effect. A caller to
-// whom that matters reads back and compares.
-func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (artifacts.Object, error) {
+// Put implements [bucket.Bucket]. Above 16 MiB the object is sent in parts,
+// several at a time; only the last request makes the object, and it carries the
+// condition. The Object has no modification time.
+func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (bucket.Object, error) {
 	for attempt := 1; ; attempt++ {
 		etag, err := b.put(ctx, key, body, size, when)
 		if err == nil {
-			return artifacts.Object{Key: key, Size: size, ETag: etag}, nil
+			return bucket.Object{Key: key, Size: size, ETag: etag}, nil
 		}
 		if !conflict(err) || !b.wait(ctx, attempt, err) {
-			return artifacts.Object{}, err
+			return bucket.Object{}, err
 		}
 	}
 }
 
-func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (etag string, err error) {
+func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (etag string, err error) {
 	if size > partBytes {
 		etag, err = b.putParts(ctx, key, body, size, when)
 	} else {
@@ -44,7 +38,7 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int
 	return etag, b.failed("put", key, when, err)
 }
 
-func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, size int64, when artifacts.Condition) (string, error) {
+func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
 	in := &s3.PutObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key), Body: io.NewSectionReader(body, 0, size), ContentLength: &size}
 	in.IfNoneMatch, in.IfMatch = headers(when)
 	out, err := b.client.PutObject(ctx, in)
@@ -55,7 +49,7 @@ func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, siz
 }
 
 // headers are If-None-Match and If-Match.
-func headers(when artifacts.Condition) (ifNoneMatch, ifMatch *string) {
+func headers(when bucket.Condition) (ifNoneMatch, ifMatch *string) {
 	if when.Absent {
 		ifNoneMatch = aws.String("*")
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 )
 
 func FuzzContentRange(f *testing.F) {
@@ -23,8 +24,8 @@ func FuzzContentRange(f *testing.F) {
 				t.Fatalf("%q was read as %q, which is read otherwise", s, again)
 			}
 		}
-		var object artifacts.Object
-		r := artifacts.Range{Offset: max(offset, 0), Length: max(length, 0) % (1 << 62)}
+		var object bucket.Object
+		r := bucket.Range{Offset: max(offset, 0), Length: max(length, 0) % (1 << 62)}
 		r.Offset %= 1 << 62
 		if place(&object, s, got, r) != nil || whole(r) {
 			return

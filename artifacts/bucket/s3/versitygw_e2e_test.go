@@ -15,6 +15,7 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 	"koboshi/artifacts/bucket/s3"
 )
@@ -30,7 +31,7 @@ const gatewayVersion = "v1.8.0"
 func TestGatewayConforms(t *testing.T) {
 	url := startGateway(t)
 	var buckets int
-	buckettest.Conformance(t, func(t *testing.T) buckettest.Bucket {
+	buckettest.Conformance(t, func(t *testing.T) bucket.Bucket {
 		buckets++
 		name := fmt.Sprintf("releases-%d", buckets)
 		createBucket(t, url, name)

@@ -1,0 +1,113 @@
+// Package bucket is the one interface to the places where releases are stored,
+// with its errors. Packages s3 and dir implement [Bucket], package https
+// implements [Reader], and package buckettest holds all of them against the
+// contract that is written here.
+//
+// The contract is strong enough for compare-and-swap: of any number of writers
+// that put the same key under the same condition, at any time and from any
+// machine, at most one has its object stored, and no write that was reported as
+// successful is lost. A channel is moved by it, and a lease can be held by it.
+//
+// Nothing here vouches for bytes. Who reads compares them with a signed hash.
+package bucket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Reader is the read-only half of a [Bucket]. Keys are relative to the prefix
+// at which it was opened, usually that of one app. Many goroutines may use it
+// at once.
+//
+// Each method repeats its own requests for as long as that makes sense (lost
+// connections, throttling, 5xx), so a caller adds no retries of its own. The
+// exception is a body that breaks off: its Read fails, and the caller decides
+// whether to ask for the rest.
+type Reader interface {
+	// Get opens a range of an object and returns as soon as the head of the
+	// answer is there. The Object has the size of the whole object and its
+	// ETag; the ETag is empty where the store has none that stands for equal
+	// bytes.
+	//
+	// The body yields exactly the range, cut short where the object ends, or an
+	// error: never other bytes, also where the object is replaced meanwhile. ctx
+	// governs the body too: when it ends, a waiting Read returns. The body must
+	// be closed.
+	//
+	// Errors are ErrNotFound; ErrDenied; ErrChanged where r.ETag is not the
+	// object's. A range that begins at or behind the end of the object, other
+	// than the zero Range, is an error that is none of them, and so is
+	// everything that no repetition has cured.
+	//
+	// A Get that begins after a Put has returned sees that object or a newer
+	// one.
+	Get(ctx context.Context, key string, r Range) (io.ReadCloser, Object, error)
+}
+
+// Bucket is a place that can be written and listed, too.
+type Bucket interface {
+	Reader
+
+	// Put stores the first size bytes of body, all or nothing, if the condition
+	// holds at that moment. The Object has key, size and the new ETag; its time
+	// may be zero. body may be read several times, and by several goroutines.
+	//
+	// Errors, none of which has stored anything except as said below:
+	//
+	//   - ErrExists: when.Absent, and there is an object.
+	//   - ErrChanged: when.ETag is not the object's, or there is no object.
+	//   - ErrDenied; ErrNotFound, where the bucket itself is missing.
+	//
+	// Where the store answers that another write of the key is in progress
+	// (409 of S3), Put begins again under the same condition, with growing
+	// pauses and within the retry budget of the bucket. So a conflict ends as
+	// success, as ErrExists or ErrChanged, or, with the budget spent, as an
+	// error that is none of these.
+	//
+	// An answer may get lost. Then the repeated request finds its own object,
+	// and ErrExists or ErrChanged is returned for a write that took effect; any
+	// error outside this list leaves open whether it did. A caller to whom that
+	// matters reads the key again and compares the bytes, which should therefore
+	// name their writer.
+	Put(ctx context.Context, key string, body io.ReaderAt, size int64, when Condition) (Object, error)
+
+	// List yields every object whose key begins with prefix, in byte order. It
+	// includes each object whose Put returned before List was called; one that
+	// is written meanwhile may be missing. After an error it ends.
+	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
+}
+
+// Object describes one stored object.
+type Object struct {
+	Key      string // relative to the prefix of the bucket
+	Size     int64  // bytes of the whole object, also where a range was read
+	ETag     string // opaque; equal means the same bytes
+	Modified time.Time
+}
+
+// Range is a part of an object. The zero Range is the whole of it.
+type Range struct {
+	Offset int64
+	Length int64  // 0 = to the end
+	ETag   string // "" = whatever is there; else the object must have it, or the error is ErrChanged
+}
+
+// Condition makes a write depend on what is stored. The zero Condition does
+// not. At most one field is set.
+type Condition struct {
+	Absent bool   // only where no object has the key
+	ETag   string // only over the object with this ETag
+}
+
+// The errors that a caller decides by. Every other error means that the store
+// could not be reached, or did not do what it was asked.
+var (
+	ErrNotFound = errors.New("no such object")
+	ErrDenied   = errors.New("access denied") // S3 says so of a missing object, too, without the right to list
+	ErrChanged  = errors.New("the object has changed")
+	ErrExists   = errors.New("the object exists")
+)
