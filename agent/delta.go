@@ -80,14 +80,10 @@ func (r *run) fromDelta(ctx context.Context, t target) (rel store.Release, done 
 		rel, err = r.stage(ctx, t, a, u, s)
 		return err
 	})
-	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrDisk) && !isA[*store.SpaceError](err) {
+	_, tooLarge := errors.AsType[*store.SpaceError](err)
+	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrDisk) && !tooLarge {
 		return rel, true, err
 	}
 	r.warn("no delta update from %s, the whole artifact is fetched: %v", u.Base.Version(), err)
 	return rel, false, nil
-}
-
-func isA[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }

@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
+	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
 )
 
@@ -157,10 +158,7 @@ func outlive(ctx context.Context, by time.Duration) (context.Context, context.Ca
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		defer cancel()
-		select {
-		case <-time.After(by):
-		case <-longer.Done():
-		}
+		_ = pace.Sleep(longer, by)
 	})
 	return longer, func() { stop(); cancel() }
 }

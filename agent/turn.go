@@ -10,12 +10,13 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/pace"
 )
 
 // part is this machine's part of a time over which a fleet spreads something.
 // It follows from the instance id, and so is the same at every try.
 func (r *run) part(of time.Duration) time.Duration {
-	return time.Duration(lifecycle.Share(r.who.ID, 0) * float64(of)).Round(time.Millisecond)
+	return time.Duration(pace.Share(r.who.ID, 0) * float64(of)).Round(time.Millisecond)
 }
 
 // pause is a step in which nothing is done for a while. It ends early with ctx.
@@ -25,12 +26,7 @@ func (r *run) pause(ctx context.Context, name string, d time.Duration) error {
 	}
 	r.Waits(name, d)
 	return r.steps.Do(ctx, name, func(ctx context.Context, _ *status.Span) error {
-		select {
-		case <-time.After(d):
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		return pace.Sleep(ctx, d)
 	})
 }
 

@@ -11,9 +11,9 @@ import (
 	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/health"
-	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
 )
 
@@ -21,8 +21,8 @@ import (
 // comes up together does not tell its group so in the same minute. Who nobody
 // waits for does not wait.
 func TestWaitsBeforeTheHookIsTold(t *testing.T) {
-	spread := time.Duration(lifecycle.Share(self, 0) * float64(9*time.Minute)).Round(time.Millisecond)
-	hold := time.Duration(lifecycle.Share(self, 0) * float64(time.Minute)).Round(time.Millisecond)
+	spread := time.Duration(pace.Share(self, 0) * float64(9*time.Minute)).Round(time.Millisecond)
+	hold := time.Duration(pace.Share(self, 0) * float64(time.Minute)).Round(time.Millisecond)
 	tests := []struct {
 		name  string
 		given func(*world)
@@ -94,7 +94,7 @@ func TestAnInterruptionEndsTheWait(t *testing.T) {
 // channel's signer says; what the channel names by then is what counts. Nobody
 // waits for what serves already, and no launch waits at all.
 func TestTurns(t *testing.T) {
-	turn := time.Duration(lifecycle.Share(self, 0) * float64(time.Hour)).Round(time.Millisecond)
+	turn := time.Duration(pace.Share(self, 0) * float64(time.Hour)).Round(time.Millisecond)
 	spread := func(w *world) { w.spreadSeconds = 3600; w.promote("2", time.Time{}) }
 	sync := func(o agent.SyncOptions) func(*agent.Agent, context.Context) (status.Report, error) {
 		return func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, o) }

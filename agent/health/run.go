@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"koboshi/artifacts/pace"
 )
 
 const (
@@ -41,10 +43,8 @@ func (r *run) wait(ctx context.Context) error {
 		if r.green && elapsed >= r.end() {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if pace.Sleep(ctx, min(pause(elapsed), r.end()-elapsed)) != nil {
 			return r.interrupted(ctx)
-		case <-time.After(min(pause(elapsed), r.end()-elapsed)):
 		}
 	}
 }
@@ -73,10 +73,8 @@ func (r *run) try(ctx context.Context) error {
 // is gone.
 func (r *run) watch(ctx context.Context, stop context.CancelCauseFunc) error {
 	for {
-		select {
-		case <-ctx.Done():
+		if pace.Sleep(ctx, lookEach) != nil {
 			return nil
-		case <-time.After(lookEach):
 		}
 		if err := r.look(ctx); errors.Is(err, errGone) {
 			stop(err)

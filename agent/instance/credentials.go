@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/smithy-go"
+
+	"koboshi/artifacts/pace"
 )
 
 // Credentials returns the credentials of the instance's role, cached and
@@ -80,12 +82,5 @@ func (p *roleProvider) ask(ctx context.Context) (aws.Credentials, error) {
 // pause waits for the next round and reports whether there is time for one.
 func pause(ctx context.Context, round int) bool {
 	delay, _ := backoff(round, nil)
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pace.Sleep(ctx, delay) == nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+
+	"koboshi/artifacts/pace"
 )
 
 const defaultPatience = 30 * time.Second
@@ -67,10 +69,12 @@ func persistent() aws.Retryer {
 	}), 0)
 }
 
-// backoff grows from a quarter of a second to two, the upper half at random.
+// backoff grows from a quarter of a second to two. It is scattered by process:
+// the apps of one machine share the service's limit, and who the machine is may
+// not be known yet.
 func backoff(attempt int, _ error) (time.Duration, error) {
-	half := 125 * time.Millisecond << min(max(attempt-1, 0), 3)
-	return half + rand.N(half), nil // #nosec G404 -- it spreads requests and keeps no secret
+	share := pace.Share(strconv.Itoa(os.Getpid()), attempt)
+	return pace.Backoff{First: 250 * time.Millisecond, Most: 2 * time.Second}.Pause(attempt, share), nil
 }
 
 // metadata reads /latest/meta-data/<path>.

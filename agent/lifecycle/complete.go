@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+
+	"koboshi/artifacts/pace"
 )
 
 // End is how a lifecycle action was found to be settled.
@@ -29,8 +31,8 @@ type Outcome struct {
 }
 
 // Complete tells the hook the result. While the action has not begun (the
-// instance is on its way into the hook) it tries again, after 2 s and then
-// ever less often, until ctx ends; so it does, within the retryer's budget,
+// instance is on its way into the hook) it tries again, after 2 s to 4 s
+// and then ever less often, until ctx ends; so it does, within the retryer's budget,
 // while the service throttles or fails: after 5 s, 20 s, 80 s and then every two
 // minutes at most, or after a fraction of a second first where it only failed.
 // An action that is over, and a hook that does not exist, are no errors.
@@ -45,7 +47,7 @@ func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcom
 	}
 	c = c.paced(hook.Instance).attempts(0)
 	look := look{client: c, hook: hook}
-	for round := 0; ; round++ {
+	for round := 1; ; round++ {
 		err := c.complete(ctx, hook, result)
 		if err == nil {
 			return Outcome{End: Completed}, nil
@@ -57,7 +59,7 @@ func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcom
 		if err != nil || outcome.End != "" {
 			return outcome, err
 		}
-		if err := sleep(ctx, againAfter(hook.Instance, round)); err != nil {
+		if err := pace.Sleep(ctx, notBegun.Pause(round, pace.Share(hook.Instance, round))); err != nil {
 			return Outcome{}, fmt.Errorf("complete %s: %w while %s: %w", hook, ErrNoAction, outcome.State, err)
 		}
 	}
@@ -127,9 +129,5 @@ func entering(state, transition string) bool {
 	return state == step || state == step+":Wait"
 }
 
-// againAfter is the pause after a round of Complete: 2 s, growing to 16 s, and
-// up to a quarter more.
-func againAfter(instance string, round int) time.Duration {
-	pause := 2 * time.Second << min(round, 3)
-	return pause + time.Duration(Share(instance, round)*float64(pause/4))
-}
+// notBegun is the pause while the action has not begun, after each round.
+var notBegun = pace.Backoff{First: 4 * time.Second, Most: 24 * time.Second}

@@ -89,7 +89,7 @@ func TestCompleteGivesUpWhenItsContextEnds(t *testing.T) {
 		if took := time.Since(s.begun); took != 5*time.Minute {
 			t.Errorf("took %v, want 5m", took)
 		}
-		// 2 s, 4 s, 8 s and then 16 s, each up to a quarter longer.
+		// 4 s, 8 s, 16 s and then 24 s, each up to a half shorter.
 		if n := s.count("Complete"); n < 17 || n > 21 {
 			t.Errorf("%d calls in five minutes, want about 19", n)
 		}
@@ -101,8 +101,8 @@ func TestCompleteGivesUpWhenItsContextEnds(t *testing.T) {
 		}
 		for i, at := range s.times("Complete")[1:4] {
 			pause := at - s.times("Complete")[i]
-			if least := 2 * time.Second << i; pause < least || pause > least*5/4 {
-				t.Errorf("pause %d is %v, want %v and up to a quarter more", i, pause, least)
+			if most := 4 * time.Second << i; pause < most/2 || pause > most {
+				t.Errorf("pause %d is %v, want %v or up to a half less", i, pause, most)
 			}
 		}
 	})

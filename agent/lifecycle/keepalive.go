@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"koboshi/artifacts/pace"
 )
 
 // KeepAlive keeps the hook waiting until ctx ends. After the time given (a
@@ -23,7 +25,7 @@ func (c *Client) KeepAlive(ctx context.Context, hook Hook, after time.Duration, 
 		return
 	}
 	pulse := pulse{client: c.attempts(1), hook: hook, begun: time.Now()}
-	for wait := after; sleep(ctx, wait) == nil; wait = pulse.next() {
+	for wait := after; pace.Sleep(ctx, wait) == nil; wait = pulse.next() {
 		err := pulse.beat(ctx)
 		if ctx.Err() != nil {
 			return
@@ -106,7 +108,7 @@ func (p *pulse) window() time.Duration { return max(p.timeout, minTimeout) }
 // first is when the first heartbeat is due, since the beginning: the wait began
 // earlier, with the instance.
 func (p *pulse) first() time.Duration {
-	return p.window()*3/10 + time.Duration(Share(p.hook.Instance, 0)*float64(p.window()/10))
+	return p.window()*3/10 + time.Duration(pace.Share(p.hook.Instance, 0)*float64(p.window()/10))
 }
 
 // next is the time to the next round: 40 to 50 % of the timeout, or 8 to 10 %
@@ -123,5 +125,5 @@ func (p *pulse) next() time.Duration {
 	case p.sent+p.missed == 0:
 		return p.first() - time.Since(p.begun)
 	}
-	return share - time.Duration(Share(p.hook.Instance, p.tries)*float64(share/5))
+	return share - time.Duration(pace.Share(p.hook.Instance, p.tries)*float64(share/5))
 }

@@ -210,16 +210,3 @@ func TestHeartbeatTimeout(t *testing.T) {
 		}
 	}
 }
-
-func TestSpreadDiffersByInstanceAndRound(t *testing.T) {
-	seen := map[float64]bool{}
-	for _, instance := range []string{"i-00000001", "i-00000002", "i-00000003"} {
-		for round := range 100 {
-			f := Share(instance, round)
-			if f < 0 || f >= 1 || seen[f] || f != Share(instance, round) {
-				t.Fatalf("Share(%s, %d) = %v", instance, round, f)
-			}
-			seen[f] = true
-		}
-	}
-}

@@ -1,24 +1,14 @@
 package lifecycle
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-)
 
-// Share returns a number in [0, 1) for the instance's nth pause. It comes from
-// a hash, so instances that start together do not call together, and a pause
-// can be told in advance.
-func Share(instance string, n int) float64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", instance, n))
-	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
-}
+	"koboshi/artifacts/pace"
+)
 
 // How long a call that is to be repeated waits. Auto Scaling's rate is shared
 // by the account: a fleet that comes back every few seconds keeps it spent, and
@@ -29,17 +19,13 @@ const (
 	longestPause   = 2 * time.Minute
 )
 
-// pauseAfter is the pause after the instance's nth failed attempt, from 1: the
-// upper half of it is spread.
+// pauseAfter is the pause after the instance's nth failed attempt, from 1.
 func pauseAfter(instance string, n int, err error) time.Duration {
-	pause := firstPause
+	b := pace.Backoff{First: firstPause, Most: longestPause, Factor: 4}
 	if throttled(err) {
-		pause = throttledPause
+		b.First = throttledPause
 	}
-	for range min(n-1, 8) {
-		pause = min(4*pause, longestPause)
-	}
-	return pause/2 + time.Duration(Share(instance, n)*float64(pause/2))
+	return b.Pause(n, pace.Share(instance, n))
 }
 
 func throttled(err error) bool {
@@ -71,16 +57,4 @@ func (c *Client) attempts(n int) *Client {
 
 func (c *Client) with(option func(*autoscaling.Options)) *Client {
 	return &Client{api: c.api, options: append(c.options[:len(c.options):len(c.options)], option)}
-}
-
-// sleep waits for d, or returns why ctx ended first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"koboshi/artifacts/pace"
 )
 
 // ErrLocked tells that another process works on the app.
@@ -38,10 +40,8 @@ func Lock(ctx context.Context, dir *os.Root, wait bool) (unlock func(), err erro
 		if !wait {
 			return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), ErrLocked), f.Close())
 		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("%s: %w: %w", f.Name(), ErrLocked, context.Cause(ctx)), f.Close())
-		case <-time.After(lockPoll):
+		if err := pace.Sleep(ctx, lockPoll); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w: %w", f.Name(), ErrLocked, err), f.Close())
 		}
 	}
 }

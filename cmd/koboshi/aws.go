@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,16 +13,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 
 	"koboshi/agent/instance"
-	"koboshi/agent/lifecycle"
 	"koboshi/artifacts/bucket/s3"
+	"koboshi/artifacts/pace"
 )
 
 // The one retry budget of the process. It is the SDK's own retryer that spends
 // it: no request is retried by two layers.
 const (
-	maxAttempts = 8
-	maxBackoff  = 8 * time.Second
-	retryTokens = 500 // a retry costs 5 or 10 of them, a success gives one back
+	maxAttempts  = 8
+	firstBackoff = 200 * time.Millisecond
+	maxBackoff   = 8 * time.Second
+	retryTokens  = 500 // a retry costs 5 or 10 of them, a success gives one back
 )
 
 // loadAWS reads the standard AWS environment. seed spreads the retries of a
@@ -82,23 +82,15 @@ func newRetryer(seed string) aws.Retryer {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = maxBackoff
 		o.RateLimiter = ratelimit.NewTokenRateLimit(retryTokens)
-		o.Backoff = &jitter{seed: seed}
+		o.Backoff = &backoff{pace.Jitter{Seed: seed}}
 	})
 }
 
-// jitter is exponential backoff whose random part is hashed from a seed, so
-// that a fleet that fails together does not come back together.
-type jitter struct {
-	seed  string
-	calls atomic.Int64
-}
+// backoff is the retryer's, scattered so that a fleet that fails together does
+// not come back together.
+type backoff struct{ jitter pace.Jitter }
 
-// BackoffDelay is between half and the whole of 100 ms, 200 ms, 400 ms and so
-// on up to maxBackoff.
-func (j *jitter) BackoffDelay(attempt int, _ error) (time.Duration, error) {
-	whole := maxBackoff
-	if attempt < 6 {
-		whole = 100 * time.Millisecond << attempt
-	}
-	return whole/2 + time.Duration(float64(whole/2)*lifecycle.Share(j.seed, int(j.calls.Add(1)))), nil
+// BackoffDelay implements [retry.BackoffDelayer].
+func (b *backoff) BackoffDelay(attempt int, _ error) (time.Duration, error) {
+	return pace.Backoff{First: firstBackoff, Most: maxBackoff}.Pause(attempt, b.jitter.Next()), nil
 }

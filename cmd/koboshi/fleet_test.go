@@ -25,9 +25,9 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
-	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
 )
 
@@ -173,7 +173,7 @@ func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, sha
 	for n := range launches {
 		group.Go(func() {
 			place := fmt.Sprintf("i-%02x%05x", cell, n)
-			pass(time.Duration(lifecycle.Share(place, 1) * float64(launchWindow)))
+			pass(time.Duration(pace.Share(place, 1) * float64(launchWindow)))
 			for try := 0; time.Since(cloud.begun) < giveUpAfter; try++ {
 				id := fmt.Sprintf("%s%010x", place, try)
 				cloud.launch(id)
@@ -310,7 +310,7 @@ func (simulated) TargetState(context.Context) (string, error) { return "InServic
 // Restart starts an app that is up after one to ten seconds, and bakes it for
 // ten more.
 func (s simulated) Restart(context.Context, []string) (agent.Gate, error) {
-	up := time.Second + time.Duration(lifecycle.Share(string(s), 2)*float64(9*time.Second))
+	up := time.Second + time.Duration(pace.Share(string(s), 2)*float64(9*time.Second))
 	return func(ctx context.Context, _ artifacts.Health) (health.Report, error) {
 		select {
 		case <-time.After(up + 10*time.Second):

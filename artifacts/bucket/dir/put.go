@@ -15,6 +15,7 @@ import (
 
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/durable"
+	"koboshi/artifacts/pace"
 )
 
 const (
@@ -141,8 +142,6 @@ func lock(ctx context.Context, root *os.Root) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	poll := time.NewTicker(lockPoll)
-	defer poll.Stop()
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -151,10 +150,8 @@ func lock(ctx context.Context, root *os.Root) (release func(), err error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return nil, errors.Join(fmt.Errorf("lock: %w", err), f.Close())
 		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-poll.C:
+		if err := pace.Sleep(ctx, lockPoll); err != nil {
+			return nil, errors.Join(err, f.Close())
 		}
 	}
 }

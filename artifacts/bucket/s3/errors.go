@@ -14,9 +14,9 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// Error is a request that failed. It is one of the sentinels of package bucket
-// bucket where S3's answer was one of them, and wraps the SDK's error:
-// errors.As finds smithy.APIError, errors.Is a context's error.
+// Error is a request that failed. It is one of the errors of package bucket
+// where S3's answer was one of them, and wraps the SDK's error: errors.As finds
+// smithy.APIError, errors.Is a context's error.
 type Error struct {
 	Op     string // "get", "put", "list"
 	Bucket string

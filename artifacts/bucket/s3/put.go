@@ -3,12 +3,12 @@ package s3
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/pace"
 )
 
 // Put implements [bucket.Bucket]. Above 16 MiB the object is sent in parts,
@@ -74,12 +74,5 @@ func (b *Bucket) wait(ctx context.Context, attempt int, err error) bool {
 	if _, spent := retryer.GetRetryToken(ctx, err); spent != nil {
 		return false
 	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pace.Sleep(ctx, delay) == nil
 }
