@@ -31,7 +31,7 @@ type Agent struct {
 
 	Trust artifacts.Trust
 
-	Service service
+	Service appService
 	Ready   func() error // tells systemd that the boot is done
 
 	Now     func() time.Time
@@ -82,8 +82,8 @@ type hooks interface {
 	Complete(ctx context.Context, hook lifecycle.Hook, result lifecycle.Result) (lifecycle.Outcome, error)
 }
 
-// service is how the app is started, and what belongs to starting it.
-type service interface {
+// appService is how the app is started, and what belongs to starting it.
+type appService interface {
 	// Restart runs the app from <root>/current, in place of what ran before,
 	// and returns the gate that what it started has to pass.
 	Restart(ctx context.Context, env []string) (Gate, error)

@@ -12,6 +12,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
@@ -155,9 +156,9 @@ func TestBootWaitsForTheLock(t *testing.T) {
 func TestDeadlineAbandons(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	w.onGate = func() { cancel(agent.ErrDeadline) }
+	w.onGate = func() { cancel(failure.ErrDeadline) }
 	report, err := w.run(ctx, (*agent.Agent).Boot)
-	w.check(t, report, err, result{status.Failed, agent.ErrDeadline, "1", "1", giveUp})
+	w.check(t, report, err, result{status.Failed, failure.ErrDeadline, "1", "1", giveUp})
 }
 
 func TestInterruptionSaysNothingToTheHook(t *testing.T) {
@@ -165,7 +166,7 @@ func TestInterruptionSaysNothingToTheHook(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w.onGate = cancel
 	report, err := w.run(ctx, (*agent.Agent).Boot)
-	w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
+	w.check(t, report, err, result{status.Failed, failure.ErrInterrupted, "1", "1", nil})
 
 	w.onGate = nil
 	report, err = w.boot()

@@ -16,6 +16,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
@@ -186,14 +187,14 @@ func TestDeltaThatFailsIsNone(t *testing.T) {
 // A disk that would not take the delta update takes no artifact either, and a run that
 // was stopped stops.
 func TestDeltaThatEndsTheRun(t *testing.T) {
-	for name, cause := range map[string]error{"disk": full, "deadline": agent.ErrDeadline} {
+	for name, cause := range map[string]error{"disk": full, "deadline": failure.ErrDeadline} {
 		t.Run(name, func(t *testing.T) {
 			w := onVersionOne(t)
 			_, deltas := w.releaseFrom("2", "1")
 			w.failing = map[string]error{deltas[0]: cause}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			if errors.Is(cause, agent.ErrDeadline) {
+			if errors.Is(cause, failure.ErrDeadline) {
 				w.onFetch = func() { cancel(cause) }
 			}
 			_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {

@@ -2,14 +2,9 @@ package agent
 
 import (
 	"context"
-	"errors"
 
 	"koboshi/agent/status"
 )
-
-// ErrNotLaunched tells that no boot has been through here, so that there is
-// nothing to hold.
-var ErrNotLaunched = errors.New("this machine has not been through a boot")
 
 // Hold keeps the machine at the release that serves, or with nil lets it follow
 // its channel again. It asks nothing of the network. A hold belongs to the
@@ -22,7 +17,7 @@ func (a *Agent) Hold(ctx context.Context, hold *status.Hold) error {
 	}
 	defer unlock()
 	if r.state.Instance == "" {
-		return ErrNotLaunched
+		return status.ErrNotLaunched
 	}
 	r.state.Hold = hold
 	return r.state.Save(r.State)

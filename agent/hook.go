@@ -2,15 +2,12 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts/store"
 )
-
-// ErrHook is a hook of a release that failed.
-var ErrHook = errors.New("failed hook")
 
 // The hooks of a release, in the order in which a new one meets them.
 const (
@@ -37,7 +34,7 @@ func (r *run) hook(ctx context.Context, rel store.Release, name string, args []s
 	return r.steps.Do(ctx, name, func(ctx context.Context, _ *status.Span) error {
 		h := Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
 		if err := r.Service.RunHook(ctx, h); err != nil {
-			return fmt.Errorf("%w %s of %s: %w", ErrHook, name, rel.Version(), err)
+			return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)
 		}
 		return nil
 	})

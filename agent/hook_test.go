@@ -11,6 +11,8 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 )
@@ -82,8 +84,8 @@ func TestHooksThatFail(t *testing.T) {
 		want  result
 		story []string
 	}{
-		{"pre_start 2", result{status.Failed, agent.ErrHook, "1", "1", nil}, []string{"pre_start 2"}}, // nothing was touched
-		{"post_start 2", result{status.Failed, agent.ErrHook, "1", "1", nil}, []string{
+		{"pre_start 2", result{status.Failed, service.ErrHook, "1", "1", nil}, []string{"pre_start 2"}}, // nothing was touched
+		{"post_start 2", result{status.Failed, service.ErrHook, "1", "1", nil}, []string{
 			"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2", "pre_start 1", "restart 1", "gate 1", "post_start 1"}},
 		{"pre_stop 1", result{status.Fresh, nil, "2", "2", nil}, []string{"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2"}},
 	} {
@@ -116,7 +118,7 @@ func TestHooksThatFailAtLaunch(t *testing.T) {
 			baked(w)
 			w.hookFails[hook] = errors.New("exit status 1")
 			report, err := w.boot()
-			w.check(t, report, err, result{status.Failed, agent.ErrHook, "1", "1", giveUp})
+			w.check(t, report, err, result{status.Failed, service.ErrHook, "1", "1", giveUp})
 		})
 		t.Run(hook+", allowed", func(t *testing.T) {
 			w := hooked(t)
@@ -139,7 +141,7 @@ func TestPreStartOfTheSecondRound(t *testing.T) {
 		}
 	}
 	report, err := w.boot()
-	w.check(t, report, err, result{status.Failed, agent.ErrHook, "1", "1", giveUp})
+	w.check(t, report, err, result{status.Failed, service.ErrHook, "1", "1", giveUp})
 	w.happened(t, "pre_start 1", "restart 1", "gate 1", "post_start 1", "pre_start 2")
 }
 
@@ -149,7 +151,7 @@ func TestPreStartOfARollback(t *testing.T) {
 	twice(w)
 	w.story, w.hookFails["pre_start 1"] = nil, errors.New("exit status 1")
 	report, err := w.rollback()
-	w.check(t, report, err, result{status.Failed, agent.ErrHook, "2", "2", nil})
+	w.check(t, report, err, result{status.Failed, service.ErrHook, "2", "2", nil})
 	w.happened(t, "pre_start 1")
 	if !report.Release.Healthy {
 		t.Error("the report does not know that the app was left alone")
@@ -197,7 +199,7 @@ func TestHooksThatAreInterrupted(t *testing.T) {
 		report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
 			return a.Sync(ctx, agent.SyncOptions{})
 		})
-		w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
+		w.check(t, report, err, result{status.Failed, failure.ErrInterrupted, "1", "1", nil})
 		if got := w.story[len(w.story)-1]; got != last {
 			t.Errorf("%s was interrupted, and the last to run was %s", hook, got)
 		}

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"koboshi/agent"
+	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
+	"koboshi/artifacts/store"
 )
 
 func (w *world) syncWith(o agent.SyncOptions) (status.Report, error) {
@@ -47,7 +49,7 @@ func TestRollback(t *testing.T) {
 		{"which was altered", func(w *world) { w.alter("1") }, result{status.Held, nil, "1", "1", nil}, true},
 		{"which was altered and cannot be had", func(w *world) { w.alter("1"); w.contentErr = cutOff }, result{status.Stale, cutOff, "2", "2", nil}, false},
 		{"which is ill now", func(w *world) { w.ill["1"] = true }, result{status.Failed, health.ErrUnhealthy, "2", "2", nil}, false},
-		{"of which there is none", func(w *world) { w.remove("opt/previous") }, result{status.Failed, agent.ErrNoPrevious, "2", "2", nil}, false},
+		{"of which there is none", func(w *world) { w.remove("opt/previous") }, result{status.Failed, store.ErrNoPrevious, "2", "2", nil}, false},
 		{"without a channel", func(w *world) { w.pointerErr = noChannel }, result{status.Held, nil, "1", "1", nil}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,7 +81,7 @@ func TestRollbackRepairsBeforeItServes(t *testing.T) {
 
 func TestHoldAndUnhold(t *testing.T) {
 	w := newWorld(t)
-	if err := w.hold(&status.Hold{Reason: "x"}); !errors.Is(err, agent.ErrNotLaunched) {
+	if err := w.hold(&status.Hold{Reason: "x"}); !errors.Is(err, status.ErrNotLaunched) {
 		t.Errorf("before any boot: %v", err)
 	}
 	live(w)
@@ -172,7 +174,7 @@ func TestInterruptedSyncPutsBack(t *testing.T) {
 	report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
 		return a.Sync(ctx, agent.SyncOptions{})
 	})
-	w.check(t, report, err, result{status.Failed, agent.ErrInterrupted, "1", "1", nil})
+	w.check(t, report, err, result{status.Failed, failure.ErrInterrupted, "1", "1", nil})
 	if !report.Release.Healthy || len(report.Warnings) > 0 {
 		t.Errorf("what was put back: %+v, warnings %q", report.Release, report.Warnings)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 )
 
@@ -74,7 +75,7 @@ func (r *run) bake(ctx context.Context) outcome {
 		return r.Store.Activate(rel)
 	})
 	if err != nil {
-		return failed(fmt.Errorf("%w: %w", ErrActivate, err))
+		return failed(fmt.Errorf("%w: %w", service.ErrActivate, err))
 	}
 	return outcome{verdict: r.verdict()}
 }

@@ -8,9 +8,6 @@ import (
 	"koboshi/artifacts/store"
 )
 
-// ErrNoPrevious tells that no release served here before the current one.
-var ErrNoPrevious = errors.New("no release served here before this one")
-
 // Rollback goes back to the release that served before, by the same gate as any
 // other, and holds the machine there: the next sync would bring back what was
 // rolled back. A previous tree that was altered meanwhile is installed again.
@@ -36,7 +33,7 @@ func (a *Agent) Rollback(ctx context.Context, hold status.Hold) (status.Report, 
 func (r *run) rollBack(ctx context.Context, hold status.Hold) outcome {
 	previous, found, err := r.Store.Previous()
 	if err != nil || !found {
-		return failed(errors.Join(ErrNoPrevious, err))
+		return failed(errors.Join(store.ErrNoPrevious, err))
 	}
 	before, had := r.current()
 	if err := r.stepBack(ctx, previous); err != nil {

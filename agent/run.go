@@ -8,16 +8,11 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
-)
-
-// Why a run ended early.
-var (
-	ErrDeadline    = errors.New("the deadline has passed")
-	ErrInterrupted = errors.New("interrupted")
 )
 
 // run is one Boot or Sync while it lasts.
@@ -64,7 +59,7 @@ func (a *Agent) begin(command string) *run {
 
 // limit gives a run its time.
 func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), ErrDeadline)
+	return context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), failure.ErrDeadline)
 }
 
 // lock makes this the only run of the app on the machine, and reads what the
@@ -170,10 +165,10 @@ func endedBy(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return nil
-	case errors.Is(cause, ErrDeadline):
-		return ErrDeadline
+	case errors.Is(cause, failure.ErrDeadline):
+		return failure.ErrDeadline
 	}
-	return ErrInterrupted
+	return failure.ErrInterrupted
 }
 
 // because puts the reason before what failed for it.

@@ -2,19 +2,16 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 	"koboshi/artifacts/store"
 )
-
-// ErrActivate is a release that could not be made current or started.
-var ErrActivate = errors.New("the release could not be started")
 
 // envFile is what the app's unit reads with EnvironmentFile=.
 const envFile = "env"
@@ -60,15 +57,15 @@ func (r *run) start(ctx context.Context, rel store.Release, hooks artifacts.Hook
 func (r *run) activate(ctx context.Context, rel store.Release) (Gate, error) {
 	r.up = ""
 	if err := r.Store.Activate(rel); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrActivate, err)
+		return nil, fmt.Errorf("%w: %w", service.ErrActivate, err)
 	}
 	env := r.environment(rel)
 	if err := durable.WriteFile(r.Run, envFile, []byte(strings.Join(env, "\n")+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("%w: %w: %w", ErrActivate, store.ErrDisk, err)
+		return nil, fmt.Errorf("%w: %w: %w", service.ErrActivate, store.ErrDisk, err)
 	}
 	gate, err := r.Service.Restart(ctx, env)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrActivate, err)
+		return nil, fmt.Errorf("%w: %w", service.ErrActivate, err)
 	}
 	return gate, nil
 }

@@ -2,42 +2,15 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"koboshi/agent/config"
-	"koboshi/agent/health"
-	"koboshi/agent/instance"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
-	"koboshi/artifacts"
-	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
-	"koboshi/artifacts/unpack"
 )
-
-// kindOf sorts a failure into what fallback.when speaks of. What is "" (a full
-// disk, a missing role, the deadline) never ends as stale at launch.
-func kindOf(err error) string {
-	is := func(targets ...error) bool {
-		return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
-	}
-	switch {
-	case is(ErrDeadline, ErrInterrupted, instance.ErrNoCredentials, store.ErrDisk):
-		return ""
-	case is(health.ErrUnhealthy, ErrActivate, ErrHook):
-		return config.Unhealthy
-	case is(artifacts.ErrUntrusted, artifacts.ErrIntegrity, unpack.ErrRefused):
-		return config.Untrusted
-	case is(artifacts.ErrExpired, artifacts.ErrTooOld, artifacts.ErrNoPlatform, fetch.ErrTransport):
-		return config.Unavailable
-	}
-	if _, ok := errors.AsType[*fetch.ResolveError](err); ok {
-		return config.Unavailable
-	}
-	return ""
-}
 
 // settleLaunch decides what a launch that did not reach its target ends as: the
 // last good release where the configuration allows it for this kind of failure,
@@ -46,7 +19,7 @@ func (r *run) settleLaunch(ctx context.Context, out outcome) outcome {
 	if ctx.Err() != nil {
 		return out // no time is left to try anything else
 	}
-	kind := kindOf(out.err)
+	kind := failure.Kind(out.err)
 	candidates := r.candidates()
 	if slices.Contains(r.config.Fallback.When, kind) {
 		for _, rel := range candidates {
@@ -117,7 +90,7 @@ func (r *run) settleLive(ctx context.Context, out outcome, before store.Release,
 			return out
 		}
 	}
-	if kindOf(out.err) == config.Unavailable {
+	if failure.Kind(out.err) == config.Unavailable {
 		out.verdict = status.Stale
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
@@ -18,9 +19,6 @@ import (
 // lastCall is how long the completion of the hook goes on when the run's own
 // context has ended.
 const lastCall = 2 * time.Minute
-
-// ErrLifecycle is a hook that could not be told how the launch ended.
-var ErrLifecycle = errors.New("the lifecycle hook could not be told")
 
 // launchHook tells which hook waits for this instance, and what could not be
 // found out about it. The zero Hook means that there is nobody to tell.
@@ -93,7 +91,7 @@ func (r *run) signal(ctx context.Context, out outcome) outcome {
 	if hook.Group != "" {
 		r.config.Lifecycle.Group = hook.Group // for the report
 	}
-	if errors.Is(endedBy(ctx), ErrInterrupted) || out.err != nil && r.config.Lifecycle.OnFailure == config.Wait {
+	if errors.Is(endedBy(ctx), failure.ErrInterrupted) || out.err != nil && r.config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
 	if hook == (lifecycle.Hook{}) {
@@ -140,7 +138,7 @@ func (r *run) tell(ctx context.Context, hook lifecycle.Hook, result lifecycle.Re
 	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *status.Span) error {
 		found, err := r.cloud.Hooks.Complete(ctx, hook, result)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrLifecycle, err)
+			return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
 		}
 		switch found.End {
 		case lifecycle.Completed:

@@ -10,7 +10,9 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/health"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
@@ -164,7 +166,7 @@ func TestASyncThatIsInterruptedInItsTurn(t *testing.T) {
 		_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
 			return a.Sync(ctx, agent.SyncOptions{Spread: true})
 		})
-		if !errors.Is(err, agent.ErrInterrupted) || w.current() != "1" || w.report(t).Started != before.Started {
+		if !errors.Is(err, failure.ErrInterrupted) || w.current() != "1" || w.report(t).Started != before.Started {
 			t.Errorf("error %v, current %s", err, w.current())
 		}
 	})
@@ -193,8 +195,8 @@ func TestAThrottledHookIsTold(t *testing.T) {
 		takes       time.Duration
 	}{
 		{"for long", 16 * time.Minute, 0, nil, 16 * time.Minute},
-		{"for too long", time.Hour, 0, agent.ErrLifecycle, 17 * time.Minute},
-		{"until the shutdown", time.Hour, 5 * time.Minute, agent.ErrLifecycle, 7 * time.Minute},
+		{"for too long", time.Hour, 0, lifecycle.ErrNotCompleted, 17 * time.Minute},
+		{"until the shutdown", time.Hour, 5 * time.Minute, lifecycle.ErrNotCompleted, 7 * time.Minute},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
@@ -111,7 +111,7 @@ func TestLaunch(t *testing.T) {
 		{"ill", nothingBaked, func(w *world) { w.ill["1"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 		{"ill, baked put back", baked, func(w *world) { w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 		{"ill, baked, allowed", baked, func(w *world) { w.ill["2"] = true; w.when = []string{config.Unhealthy} }, result{status.Stale, nil, "1", "1", goOn}},
-		{"does not start, baked put back", baked, func(w *world) { w.broken["2"] = true }, result{status.Failed, agent.ErrActivate, "1", "1", giveUp}},
+		{"does not start, baked put back", baked, func(w *world) { w.broken["2"] = true }, result{status.Failed, service.ErrActivate, "1", "1", giveUp}},
 		{"does not start, baked, allowed", baked, func(w *world) { w.broken["2"] = true; w.when = []string{config.Unhealthy} }, result{status.Stale, nil, "1", "1", goOn}},
 		{"both ill, allowed", baked, func(w *world) { w.ill["1"], w.ill["2"] = true, true; w.when = []string{config.Unhealthy} }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 
@@ -127,7 +127,7 @@ func TestLaunch(t *testing.T) {
 		{"no group", nothingBaked, func(w *world) { w.target = "" }, result{status.Fresh, nil, "1", "1", nil}},
 		{"no hook", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.NoHook} }, result{status.Fresh, nil, "1", "1", goOn}},
 		{"hook over", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.AlreadyOver, State: "InService"} }, result{status.Fresh, nil, "1", "1", goOn}},
-		{"hook untold", nothingBaked, func(w *world) { w.completeErr = errors.New("throttled") }, result{status.Fresh, agent.ErrLifecycle, "1", "1", goOn}},
+		{"hook untold", nothingBaked, func(w *world) { w.completeErr = errors.New("throttled") }, result{status.Fresh, lifecycle.ErrNotCompleted, "1", "1", goOn}},
 		{"ill and hook untold", nothingBaked, func(w *world) { w.ill["1"] = true; w.completeErr = errors.New("throttled") }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 
 		{"no identity", baked, func(w *world) { w.identityErr = instance.ErrUnreachable }, result{status.Failed, instance.ErrUnreachable, "1", "", nil}},
@@ -165,7 +165,7 @@ func TestLive(t *testing.T) {
 		{"altered", func(w *world) { w.contentErr = altered }, result{status.Failed, artifacts.ErrIntegrity, "1", "1", nil}, result{status.Failed, artifacts.ErrIntegrity, "1", "1", nil}},
 		{"hostile archive", func(w *world) { w.contentErr = hostile }, result{status.Failed, unpack.ErrRefused, "1", "1", nil}, result{status.Failed, unpack.ErrRefused, "1", "1", nil}},
 		{"ill", func(w *world) { w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", nil}, result{status.Failed, health.ErrUnhealthy, "1", "1", nil}},
-		{"does not start", func(w *world) { w.broken["2"] = true }, result{status.Failed, agent.ErrActivate, "1", "1", nil}, result{status.Failed, agent.ErrActivate, "1", "1", nil}},
+		{"does not start", func(w *world) { w.broken["2"] = true }, result{status.Failed, service.ErrActivate, "1", "1", nil}, result{status.Failed, service.ErrActivate, "1", "1", nil}},
 		{"held", func(w *world) { w.tags[config.TagHold] = "looking at it" }, result{status.Held, nil, "1", "1", nil}, result{status.Held, nil, "1", "1", nil}},
 		{"always moving", func(w *world) { w.chase() }, result{status.Fresh, nil, "4", "4", nil}, result{status.Fresh, nil, "4", "4", nil}},
 		{"disk full", func(w *world) { w.contentErr = full }, result{status.Failed, store.ErrDisk, "1", "1", nil}, result{status.Failed, store.ErrDisk, "1", "1", nil}},

@@ -186,7 +186,7 @@ func (w *world) agent() (*agent.Agent, func()) {
 				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Hooks: group{w}}, nil
 			},
 			Store: s, State: state, Run: run, Trust: trust,
-			Service: service{w}, Ready: func() error { w.ready++; return nil },
+			Service: appService{w}, Ready: func() error { w.ready++; return nil },
 			Now:     func() time.Time { return w.now },
 			Waits:   w.waitsFor,
 			Explain: func(err error) *status.Error { return &status.Error{Code: 99, Message: err.Error()} },
@@ -396,9 +396,9 @@ func (g group) Complete(ctx context.Context, h lifecycle.Hook, r lifecycle.Resul
 	return g.outcome, g.completeErr
 }
 
-type service struct{ *world }
+type appService struct{ *world }
 
-func (s service) Restart(context.Context, []string) (agent.Gate, error) {
+func (s appService) Restart(context.Context, []string) (agent.Gate, error) {
 	version := s.current()
 	if s.broken[version] {
 		return nil, errors.New("the unit failed")
@@ -421,9 +421,9 @@ func (s service) Restart(context.Context, []string) (agent.Gate, error) {
 	}, nil
 }
 
-func (s service) Stopped(context.Context) bool { return s.running == "" }
+func (s appService) Stopped(context.Context) bool { return s.running == "" }
 
-func (s service) RunHook(ctx context.Context, h agent.Hook) error {
+func (s appService) RunHook(ctx context.Context, h agent.Hook) error {
 	name := h.Name + " " + h.Version
 	s.story = append(s.story, name)
 	if s.onHook != nil {

@@ -38,6 +38,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Advice is the hint: what can be done, "" where it is not known.
+func (e *Error) Advice() string { return e.Hint }
+
 // Parse merges files in order over the defaults and checks the whole. Every
 // error is an [*Error].
 func Parse(files ...File) (*Config, error) {

@@ -12,6 +12,8 @@ import (
 )
 
 var (
+	// ErrNotCompleted is a lifecycle action that could not be completed.
+	ErrNotCompleted = errors.New("the lifecycle action could not be completed")
 	// ErrNoHook is a group without the hook.
 	ErrNoHook = errors.New("no such lifecycle hook")
 	// ErrForeignHook is a hook that belongs to CodeDeploy, which alone may complete it.

@@ -13,6 +13,10 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// ErrNotLaunched tells that no boot has been through here, so that there is
+// nothing to hold.
+var ErrNotLaunched = errors.New("this machine has not been through a boot")
+
 // State is what one run leaves for the next in <state>/state.json. Instance
 // is the id of the instance it belongs to, empty while an AMI is baked.
 // Sequences holds the last believed pointer of each channel. Signalled is nil

@@ -14,6 +14,9 @@ import (
 // no inodes, read-only, I/O errors.
 var ErrDisk = errors.New("disk")
 
+// ErrNoPrevious tells that no other healthy release is on the disk to go back to.
+var ErrNoPrevious = errors.New("no release ran here before this one")
+
 // DiskError is a disk operation that failed.
 type DiskError struct {
 	Op  string // such as "unpack"

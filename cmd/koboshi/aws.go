@@ -12,6 +12,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/pace"
@@ -36,7 +37,7 @@ func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
 		awsconfig.WithAppID("koboshi"),
 	)
 	if err != nil {
-		return cfg, marked{fmt.Errorf("AWS settings: %w", err), errConfig}
+		return cfg, failure.Mark(fmt.Errorf("AWS settings: %w", err), failure.ErrConfiguration)
 	}
 	return cfg, nil
 }
@@ -69,7 +70,7 @@ func typed(p aws.CredentialsProvider) aws.CredentialsProvider {
 		}
 		c, err := p.Retrieve(ctx)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, instance.ErrNoCredentials) {
-			err = marked{err, instance.ErrNoCredentials}
+			err = failure.Mark(err, instance.ErrNoCredentials)
 		}
 		return c, err
 	})

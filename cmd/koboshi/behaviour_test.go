@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 )
 
@@ -38,7 +39,7 @@ func TestBehaviourIsRefused(t *testing.T) {
 		"missing unit in duration":               {health: []string{"timeout=5"}},
 		"at most one of url, tcp and command":    {health: []string{"tcp=127.0.0.1:1", "command=bin/a"}},
 	} {
-		if _, _, err := b.parse(); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) {
+		if _, _, err := b.parse(); !errors.Is(err, failure.ErrUsage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want a usage error with %q", b, err, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/systemd"
 )
@@ -19,8 +20,8 @@ func (c *cli) boot() *cobra.Command {
 		Long: "Walk the whole boot, as systemd does on every launch and reboot: discover, configure,\n" +
 			"resolve, install, activate, gate, recheck, signal. At launch the lifecycle hook is told\n" +
 			"CONTINUE or ABANDON; after a reboot what served before is started first." +
-			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
-				diskFailed, notStarted, unhealthy, hookUntold, isLocked, tooLate, bug, interrupted),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
+				failure.Disk, failure.Activate, failure.Unhealthy, failure.Lifecycle, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 )
 
@@ -19,7 +20,7 @@ func (c *cli) compareWith(file string, here status.Report) error {
 	}
 	there, err := status.ParseReport(data)
 	if err != nil {
-		return hinted{usage(fmt.Errorf("--against %s: %w", file, err)), "want the output of koboshi status --json"}
+		return failure.WithHint(usage(fmt.Errorf("--against %s: %w", file, err)), "want the output of koboshi status --json")
 	}
 	return c.ui.comparison(here, there)
 }

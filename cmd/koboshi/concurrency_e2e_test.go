@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // TestE2ETwoAgents runs three at once on one box: the first boot installs, the
@@ -25,7 +26,7 @@ func TestE2ETwoAgents(t *testing.T) {
 	b.await("s3", artifactPath, 1)
 	second := b.start("boot")
 	r := b.run("sync")
-	r.want(t, isLocked)
+	r.want(t, failure.Locked)
 	r.says(t, "another run has the lock", "--wait")
 	second.awaitOpen(b.path("run", "lock"))
 	l.aws.Faults().Clear()
@@ -76,7 +77,7 @@ func TestE2EInterrupted(t *testing.T) {
 			b.await("s3", artifactPath, 2)
 			must(t, boot.cmd.Process.Signal(signal))
 			r := boot.wait()
-			r.want(t, interrupted)
+			r.want(t, failure.Interrupted)
 			r.says(t, "interrupted", "the next run goes on")
 			b.told("nothing")
 			if n := len(b.calls("autoscaling", "")); n > 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 )
 
 func (c *cli) config() *cobra.Command {
@@ -28,7 +29,7 @@ func (c *cli) configCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "read the configuration and the trusted keys, and say what is wrong with them",
-		Long:  "Read the configuration and the trusted keys, and say what is wrong with them." + exits(ok, badUsage, badConfig),
+		Long:  "Read the configuration and the trusted keys, and say what is wrong with them." + exits(failure.OK, failure.Usage, failure.Configuration),
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.loadConfig()
@@ -49,7 +50,7 @@ func (c *cli) configShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "print the effective configuration, each value with its origin",
-		Long:  "Print the effective configuration as TOML, each value with its origin. Tags of the\ninstance are not asked for." + exits(ok, badUsage, badConfig),
+		Long:  "Print the effective configuration as TOML, each value with its origin. Tags of the\ninstance are not asked for." + exits(failure.OK, failure.Usage, failure.Configuration),
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.loadConfig()

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // TestE2EKilledBoot kills a boot with SIGKILL before each of its mutating
@@ -115,7 +116,7 @@ func (b *box) whole(trees map[string]string) {
 		}
 	}
 	if b.current() == "" {
-		b.exits(notResolved, "verify")
+		b.exits(failure.Resolve, "verify")
 	} else {
 		b.exits(0, "verify")
 	}

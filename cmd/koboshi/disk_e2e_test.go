@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // TestE2EDisk lets the disk fail beneath a live machine that is about to go
@@ -49,7 +50,7 @@ func TestE2EDisk(t *testing.T) {
 			} else {
 				r = b.run("sync")
 			}
-			r.want(t, diskFailed)
+			r.want(t, failure.Disk)
 			r.says(t, test.says, "df -h and df -i")
 			b.untouched(trees)
 			if n := len(b.calls("s3", "releases/2/web-")); n > 0 && strings.HasSuffix(test.says, "needed") {
@@ -72,7 +73,7 @@ func TestE2EDiskAtLaunch(t *testing.T) {
 			b.mount(dir, "size=64k")
 			fill(t, b.path(dir, "ballast"))
 			r := b.run("boot")
-			r.want(t, diskFailed)
+			r.want(t, failure.Disk)
 			r.says(t, "space", "df -h and df -i")
 			b.told("ABANDON")
 			b.serves("")
@@ -106,7 +107,7 @@ func TestE2EInputOutputError(t *testing.T) {
 			}
 			args = append(append(args, b.koboshi), b.args("sync")...)
 			r := runCommand(t, b.world.dir, b.env(), strace, args...)
-			r.want(t, diskFailed)
+			r.want(t, failure.Disk)
 			r.says(t, "input/output error", "df -h and df -i")
 			b.noneTwice(log)
 			b.untouched(trees)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/doctor"
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
 )
@@ -23,7 +24,7 @@ func (c *cli) doctor() *cobra.Command {
 			"changed; where the hook waits for this very instance its timeout begins anew. What cannot be\n" +
 			"reached is told within seconds. With --json an array of {check, level, text, hint}: level is\n" +
 			"ok, warn or fail, hint is left out where there is none, check keeps its name from version to\n" +
-			"version and may come several times." + exits(ok, found, badUsage, badConfig, interrupted),
+			"version and may come several times." + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Interrupted),
 		Example: "  koboshi doctor\n  koboshi doctor --json | jq -r '.[] | select(.level == \"fail\") | .text'",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
@@ -50,7 +51,7 @@ func (c *cli) runDoctor(ctx context.Context, asJSON bool) error {
 		c.ui.listFindings(findings)
 	}
 	if doctor.Failed(findings) {
-		return marked{fmt.Errorf("%s", counted(findings)), errFindings}
+		return failure.Mark(fmt.Errorf("%s", counted(findings)), failure.ErrFound)
 	}
 	return nil
 }
@@ -84,7 +85,7 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	for _, name := range cfg.Trust.Keys {
 		key, err := readKey(name, artifacts.ParsePublicKey)
 		if err != nil {
-			return m, marked{err, errConfig}
+			return m, failure.Mark(err, failure.ErrConfiguration)
 		}
 		m.Keys = append(m.Keys, key)
 	}

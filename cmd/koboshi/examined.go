@@ -20,6 +20,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/doctor"
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/status"
@@ -254,7 +255,7 @@ func refused(err error) error {
 	text := fmt.Errorf("%s (%s)", answer.ErrorMessage(), answer.ErrorCode())
 	switch answer.ErrorCode() {
 	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation":
-		return marked{text, bucket.ErrDenied}
+		return failure.Mark(text, bucket.ErrDenied)
 	}
 	return text
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 )
 
@@ -22,10 +23,10 @@ func (c *cli) loadConfig() (*config.Config, error) {
 	for _, name := range append([]string{c.configFile}, names...) {
 		data, err := os.ReadFile(filepath.Clean(name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, hinted{marked{err, errConfig}, "bake a configuration in, or name one by --config"}
+			return nil, failure.WithHint(failure.Mark(err, failure.ErrConfiguration), "bake a configuration in, or name one by --config")
 		}
 		if err != nil {
-			return nil, marked{err, errConfig}
+			return nil, failure.Mark(err, failure.ErrConfiguration)
 		}
 		files = append(files, config.File{Name: name, Data: data})
 	}
@@ -36,7 +37,7 @@ func (c *cli) loadConfig() (*config.Config, error) {
 func dropIns(file string) ([]string, error) {
 	names, err := filepath.Glob(filepath.Join(filepath.Dir(file), "koboshi.d", "*.toml"))
 	if err != nil {
-		return nil, marked{err, errConfig}
+		return nil, failure.Mark(err, failure.ErrConfiguration)
 	}
 	slices.Sort(names)
 	return names, nil
@@ -48,13 +49,13 @@ func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 	for _, name := range cfg.Trust.Keys {
 		key, err := readKey(name, artifacts.ParsePublicKey)
 		if err != nil {
-			return artifacts.Trust{}, marked{fmt.Errorf("trust.keys: %w", err), errConfig}
+			return artifacts.Trust{}, failure.Mark(fmt.Errorf("trust.keys: %w", err), failure.ErrConfiguration)
 		}
 		keys = append(keys, key)
 	}
 	trust, err := artifacts.NewTrust(version, cfg.Trust.Threshold, keys...)
 	if err != nil {
-		return trust, marked{fmt.Errorf("trust: %w", err), errConfig}
+		return trust, failure.Mark(fmt.Errorf("trust: %w", err), failure.ErrConfiguration)
 	}
 	return trust, nil
 }
@@ -65,7 +66,7 @@ func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 	for _, name := range names {
 		key, err := readKey(name, artifacts.ParsePrivateKey)
 		if err != nil {
-			return nil, hinted{usage(err), "koboshi keygen makes a key, and so does openssl genpkey -algorithm ed25519"}
+			return nil, failure.WithHint(usage(err), "koboshi keygen makes a key, and so does openssl genpkey -algorithm ed25519")
 		}
 		keys = append(keys, key)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // TestE2EFleet boots a hundred instances of one group, ten at a time, each a
@@ -42,8 +43,8 @@ func TestE2EFleet(t *testing.T) {
 	begun := time.Now()
 	codes := bootAll(boxes, atOnce)
 	t.Logf("%d boots in %v, exits %v, calls of each:%s", launches, time.Since(begun).Round(time.Second), codes, l.callsEach(launches))
-	if codes[ok] != launches {
-		t.Errorf("exits %v, want all %d", codes, ok)
+	if codes[failure.OK] != launches {
+		t.Errorf("exits %v, want all %d", codes, failure.OK)
 	}
 	for _, b := range boxes {
 		b.told("CONTINUE")
@@ -61,8 +62,8 @@ func TestE2EFleet(t *testing.T) {
 }
 
 // bootAll boots so many at once and counts the exit codes.
-func bootAll(boxes []*box, atOnce int) map[int]int {
-	codes, slots := map[int]int{}, make(chan struct{}, atOnce)
+func bootAll(boxes []*box, atOnce int) map[failure.Code]int {
+	codes, slots := map[failure.Code]int{}, make(chan struct{}, atOnce)
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, b := range boxes {

@@ -23,6 +23,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
@@ -66,7 +67,7 @@ const patient = "[lifecycle]\nheartbeat_after = \"2m\"\n"
 type outcomes struct {
 	fleet
 	boots    int
-	codes    map[int]int
+	codes    map[failure.Code]int
 	verdicts map[status.Verdict]int
 	tallies  map[string]*tally
 	ready    []time.Duration // since the launch of each instance that came into service
@@ -81,7 +82,7 @@ type outcomes struct {
 func (f fleet) run(t *testing.T) *outcomes {
 	t.Helper()
 	world := newFleetWorld(t, f)
-	total := &outcomes{fleet: f, codes: map[int]int{}, verdicts: map[status.Verdict]int{}, tallies: map[string]*tally{}}
+	total := &outcomes{fleet: f, codes: map[failure.Code]int{}, verdicts: map[status.Verdict]int{}, tallies: map[string]*tally{}}
 	cells := 1 + f.launches*filesEach/openFiles(t)
 	for cell := range cells {
 		launches := (f.launches + cell) / cells
@@ -126,7 +127,7 @@ func newFleetWorld(t *testing.T, f fleet) *fleetWorld {
 	must(t, os.WriteFile(filepath.Join(dir, "web"), []byte("#!/bin/sh\nexec sleep 1d\n"), 0o755))
 	source := []string{"--source", "file://" + dir + "/bucket", "--app", "web", "--version", "1.4.2", "--key", dir + "/release.key"}
 	for _, command := range [][]string{{"publish", filepath.Join(dir, "web")}, {"promote", "--channel", "stable"}} {
-		if code := run(t.Context(), append(command, source...), nil, io.Discard, os.Stderr); code != ok {
+		if code := run(t.Context(), append(command, source...), nil, io.Discard, os.Stderr); code != 0 {
 			t.Fatalf("%s: exit code %d", command[0], code)
 		}
 	}
@@ -181,7 +182,7 @@ func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, sha
 				verdict, err := w.boot(t, cloud, id)
 				mu.Lock()
 				total.boots++
-				total.codes[exitCode(err)]++
+				total.codes[failure.CodeOf(err)]++
 				total.verdicts[verdict]++
 				mu.Unlock()
 				if cloud.settle(id) == "CONTINUE" {
@@ -290,7 +291,7 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 		},
 		Store: releases, State: state, Run: state,
 		Service: simulated(id), Ready: func() error { return nil },
-		Now: time.Now, Observe: func(status.Event) {}, Waits: func(string, time.Duration) {}, Explain: explain,
+		Now: time.Now, Observe: func(status.Event) {}, Waits: func(string, time.Duration) {}, Explain: failure.Explain,
 	}
 }
 
@@ -345,7 +346,7 @@ func (o *outcomes) modest(t *testing.T) {
 // whole asserts that every instance came into service at its first launch.
 func (o *outcomes) whole(t *testing.T) {
 	t.Helper()
-	if o.boots != o.launches || o.codes[ok] != o.launches || len(o.ready) != o.launches || o.abandon+o.expired+o.missing > 0 {
+	if o.boots != o.launches || o.codes[failure.OK] != o.launches || len(o.ready) != o.launches || o.abandon+o.expired+o.missing > 0 {
 		t.Errorf("%d of %d in service after %d boots, %d ABANDON, %d hooks ran out, exits %v", len(o.ready), o.launches, o.boots, o.abandon, o.expired, o.codes)
 	}
 }
@@ -353,7 +354,7 @@ func (o *outcomes) whole(t *testing.T) {
 // served asserts that in the end everything is in service, however long it took.
 func (o *outcomes) served(t *testing.T) {
 	t.Helper()
-	if o.missing+o.expired > 0 || o.codes[hookUntold] > 0 || len(o.ready) != o.launches {
+	if o.missing+o.expired > 0 || o.codes[failure.Lifecycle] > 0 || len(o.ready) != o.launches {
 		t.Errorf("%d of %d in service, %d hooks ran out, exits %v", len(o.ready), o.launches, o.expired, o.codes)
 	}
 }

@@ -18,15 +18,28 @@ import (
 var floors = map[string]int{
 	"artifacts/durable": 0, "artifacts/pace": 0,
 
-	"artifacts": 1, "artifacts/bucket": 1, "artifacts/unpack": 1, "artifacts/delta": 1, "agent/instance": 1, "agent/lifecycle": 1,
-	"agent/lease": 1, "agent/health": 1, "agent/status": 1, "systemd": 1,
+	"artifacts": 1, "artifacts/bucket": 1, "systemd": 1,
 
-	"artifacts/fetch": 2, "artifacts/store": 2, "artifacts/publish": 2,
-	"artifacts/bucket/s3": 2, "artifacts/bucket/dir": 2, "agent/config": 2,
+	"agent/process": 2, "artifacts/tree": 2,
 
-	"agent": 3, "agent/doctor": 3,
+	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3,
+	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
+	"agent/instance": 3, "agent/lifecycle": 3, "agent/balancer": 3, "agent/group": 3,
+	"agent/health": 3, "agent/report": 3, "agent/config": 3, "agent/status": 3,
 
-	"cmd/koboshi": 4, "cmd/koboshi-mock": 4,
+	"artifacts/fetch": 4, "artifacts/store": 4, "artifacts/publish": 4,
+	"agent/state": 4, "agent/service": 4, "agent/lease": 4, "agent/notice": 4, "agent/flush": 4,
+	"agent/report/picture": 4, "systemd/install": 4,
+
+	"agent/drain": 5,
+
+	"agent/failure": 6,
+
+	"agent/converge": 7, "agent/doctor": 7,
+
+	"agent": 8,
+
+	"cmd/koboshi": 9, "cmd/koboshi-mock": 9,
 }
 
 // testOnly are packages that no product package may import.

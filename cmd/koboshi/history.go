@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 )
 
@@ -17,7 +18,7 @@ func (c *cli) history() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "history",
 		Short:   "list what ran here, when, and why",
-		Long:    "List the last hundred runs of boot, sync and rollback, the latest first." + exits(ok, badUsage, badConfig, notResolved, diskFailed),
+		Long:    "List the last hundred runs of boot, sync and rollback, the latest first." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return c.runHistory(asJSON) },

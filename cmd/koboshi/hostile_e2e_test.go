@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 )
 
@@ -54,7 +55,7 @@ func TestE2EHostileArchives(t *testing.T) {
 			before := snapshot(t, b.path("opt"))
 
 			r := b.run("boot")
-			r.want(t, badArchive)
+			r.want(t, failure.Archive)
 			r.says(t, test.says, "from a clean tree")
 			b.told("ABANDON")
 			if diff := difference(before, snapshot(t, b.path("opt"))); diff != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 )
 
 func (c *cli) iamPolicy() *cobra.Command {
@@ -22,7 +23,7 @@ func (c *cli) iamPolicy() *cobra.Command {
 		Long: "Print the policy that an instance's role needs for this configuration, and nothing more, as\n" +
 			"JSON that IAM accepts. Without lifecycle.group the hooks of every group are allowed: name the\n" +
 			"group to narrow that. With --publish it is the policy of who publishes and promotes." +
-			exits(ok, badUsage, badConfig),
+			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --partition aws-cn",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
@@ -50,7 +51,7 @@ func (c *cli) runIAMPolicy(partition string, publish bool) error {
 	}
 	policy := p.publisher(cfg)
 	if len(policy.Statement) == 0 {
-		return hinted{marked{errors.New("no source is s3://: there is nothing to allow"), errConfig}, "who publishes to a directory needs no AWS"}
+		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "who publishes to a directory needs no AWS")
 	}
 	return c.ui.printJSON(policy)
 }

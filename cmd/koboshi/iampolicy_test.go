@@ -135,7 +135,7 @@ func TestExamplePolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, said bytes.Buffer
-	if code := run(t.Context(), []string{"iam-policy", "--config", examples + "koboshi.toml"}, nil, &out, &said); code != ok {
+	if code := run(t.Context(), []string{"iam-policy", "--config", examples + "koboshi.toml"}, nil, &out, &said); code != 0 {
 		t.Fatalf("exit %d: %s", code, said.String())
 	}
 	if !bytes.Equal(out.Bytes(), want) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts/durable"
 	"koboshi/artifacts/store"
 )
@@ -60,12 +61,12 @@ func (i *image) note(name, what string, err error) error {
 }
 
 func cannot(what, name string, err error) error {
-	err = marked{fmt.Errorf("%s: not %s: %w", name, what, err), store.ErrDisk}
+	err = failure.Mark(fmt.Errorf("%s: not %s: %w", name, what, err), store.ErrDisk)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return hinted{err, "run it as root"}
+		return failure.WithHint(err, "run it as root")
 	case strings.Contains(err.Error(), "escapes from parent"): // os.Root has no value for it
-		return hinted{err, "the path leads through an absolute link: name the directory that it leads to"}
+		return failure.WithHint(err, "the path leads through an absolute link: name the directory that it leads to")
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 const (
@@ -34,15 +35,15 @@ func TestE2EIMDS(t *testing.T) {
 		{name: "slow beyond its limit, once", faults: []awstest.Fault{{Path: identityPath, Hang: true, Times: 1}}},
 		{name: "no token over an open connection, once", faults: []awstest.Fault{{Path: tokenPath, Hang: true, Times: 1}}},
 		{name: "credentials after 3 s", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsAfter: 3 * time.Second}}},
-		{name: "disabled", options: awstest.LaunchOptions{IMDS: awstest.Switches{Disabled: true}}, code: noMetadata, says: "disabled", hint: "HttpEndpoint=enabled"},
-		{name: "hop limit", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{HopLimit: true}}, code: noMetadata, says: "no token", hint: "HttpPutResponseHopLimit"},
-		{name: "unreachable", slow: true, faults: []awstest.Fault{{Reset: true}}, code: noMetadata, says: "cannot be reached", hint: "IMDSv2"},
-		{name: "a redirect", faults: []awstest.Fault{{Path: identityPath, Status: 302, Header: map[string]string{"Location": "http://127.0.0.1:1/"}}}, code: noMetadata, says: "not expected"},
-		{name: "garbage for a token", faults: []awstest.Fault{{Path: tokenPath, Body: "a\nb"}}, code: noMetadata, says: "no token in the answer"},
-		{name: "garbage for an identity", faults: []awstest.Fault{{Path: identityPath, Body: "<html>"}}, code: noMetadata, says: "not expected"},
-		{name: "an identity without end", faults: []awstest.Fault{{Path: identityPath, ExtraBytes: 8 << 20}}, code: noMetadata, says: "more than"},
-		{name: "no role", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{NoRole: true}}, code: noRole, says: "no role credentials", hint: "instance profile"},
-		{name: "credentials with another code", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsCode: "AssumeRoleUnauthorizedAccess"}}, code: noRole, says: "AssumeRoleUnauthorizedAccess", hint: "instance profile"},
+		{name: "disabled", options: awstest.LaunchOptions{IMDS: awstest.Switches{Disabled: true}}, code: failure.Metadata, says: "disabled", hint: "HttpEndpoint=enabled"},
+		{name: "hop limit", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{HopLimit: true}}, code: failure.Metadata, says: "no token", hint: "HttpPutResponseHopLimit"},
+		{name: "unreachable", slow: true, faults: []awstest.Fault{{Reset: true}}, code: failure.Metadata, says: "cannot be reached", hint: "IMDSv2"},
+		{name: "a redirect", faults: []awstest.Fault{{Path: identityPath, Status: 302, Header: map[string]string{"Location": "http://127.0.0.1:1/"}}}, code: failure.Metadata, says: "not expected"},
+		{name: "garbage for a token", faults: []awstest.Fault{{Path: tokenPath, Body: "a\nb"}}, code: failure.Metadata, says: "no token in the answer"},
+		{name: "garbage for an identity", faults: []awstest.Fault{{Path: identityPath, Body: "<html>"}}, code: failure.Metadata, says: "not expected"},
+		{name: "an identity without end", faults: []awstest.Fault{{Path: identityPath, ExtraBytes: 8 << 20}}, code: failure.Metadata, says: "more than"},
+		{name: "no role", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{NoRole: true}}, code: failure.Credentials, says: "no role credentials", hint: "instance profile"},
+		{name: "credentials with another code", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsCode: "AssumeRoleUnauthorizedAccess"}}, code: failure.Credentials, says: "AssumeRoleUnauthorizedAccess", hint: "instance profile"},
 	}
 	slow := map[string]*imdsBoot{}
 	for _, c := range cases {
@@ -87,7 +88,7 @@ type imdsCase struct {
 	slow       bool // it mostly waits: begun beside all others
 	options    awstest.LaunchOptions
 	faults     []awstest.Fault
-	code       int
+	code       failure.Code
 	says, hint string
 	tokens     int // how many are asked for; 0 = not counted
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/systemd"
 )
 
@@ -40,7 +41,7 @@ func (c *cli) install() *cobra.Command {
 			"Where a package has brought binary and units, only the rest is done.\n" +
 			"With --root it is done to an image, whose own configuration is read. Without systemd there\n" +
 			"is nothing to install into: exit 2." +
-			exits(ok, badUsage, badConfig, diskFailed),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Disk),
 		Example: "  koboshi install\n  koboshi install --root /mnt/image --no-enable",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
@@ -93,8 +94,8 @@ func (i *image) wantSystemd() error {
 			return nil
 		}
 	}
-	return hinted{usage(fmt.Errorf("%s: no systemd here to install units for", i.dir)),
-		"let whatever starts this machine run koboshi boot, and service.restart start the app"}
+	return failure.WithHint(usage(fmt.Errorf("%s: no systemd here to install units for", i.dir)),
+		"let whatever starts this machine run koboshi boot, and service.restart start the app")
 }
 
 // install brings binary, units and directories, in an order in which a unit
@@ -122,7 +123,7 @@ func (i *image) program() error {
 	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		return hinted{cannot("read", "/proc/self/exe", err), "in a chroot mount /proc, or install from outside with --root"}
+		return failure.WithHint(cannot("read", "/proc/self/exe", err), "in a chroot mount /proc, or install from outside with --root")
 	}
 	if err := i.file(binary, self, 0o755); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // interrupt MOMENT WHAT COMMAND ARG… runs a command and presses Ctrl-C at a
@@ -34,8 +35,8 @@ func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	moment(ctx, ts, args[0], args[1], cmd.Process.Pid)
 	ts.Check(cmd.Process.Signal(os.Interrupt))
 	exit, _ := errors.AsType[*exec.ExitError](cmd.Wait())
-	if exit == nil || exit.ExitCode() != interrupted {
-		ts.Fatalf("%s: %v, want exit code %d\n%s", args[2:], exit, interrupted, ts.ReadFile("said.txt"))
+	if exit == nil || exit.ExitCode() != int(failure.Interrupted) {
+		ts.Fatalf("%s: %v, want exit code %d\n%s", args[2:], exit, failure.Interrupted, ts.ReadFile("said.txt"))
 	}
 }
 

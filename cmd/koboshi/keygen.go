@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 )
 
@@ -19,7 +20,7 @@ func (c *cli) keygen() *cobra.Command {
 		Short: "make a pair of signing keys",
 		Long: "Make an Ed25519 key pair: NAME.key (PKCS#8 PEM, mode 0600) signs releases and stays\n" +
 			"with the release side; NAME.pub (PKIX PEM) is baked into AMIs and named in trust.keys.\n" +
-			"Keys made by openssl genpkey -algorithm ed25519 work too." + exits(ok, badUsage, diskFailed),
+			"Keys made by openssl genpkey -algorithm ed25519 work too." + exits(failure.OK, failure.Usage, failure.Disk),
 		Example: "  koboshi keygen --out keys/release",
 		GroupID: releaseSide,
 		Args:    cobra.NoArgs,
@@ -56,7 +57,7 @@ func (c *cli) runKeygen(out string) error {
 func create(name string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return hinted{usage(fmt.Errorf("%s exists", name)), "keys are never overwritten: choose another --out, or move the old pair away"}
+		return failure.WithHint(usage(fmt.Errorf("%s exists", name)), "keys are never overwritten: choose another --out, or move the old pair away")
 	}
 	if err != nil {
 		return usage(err)

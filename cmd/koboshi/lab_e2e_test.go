@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // patience bounds every command and every wait of these tests. It is far more
@@ -196,7 +197,7 @@ func (b *box) start(args ...string) *process {
 }
 
 // exits runs a command that must end with the code, and returns what it said.
-func (b *box) exits(code int, args ...string) string {
+func (b *box) exits(code failure.Code, args ...string) string {
 	b.Helper()
 	r := b.run(args...)
 	r.want(b.T, code)
@@ -289,7 +290,7 @@ func (p *process) wait() result {
 		p.Fatal(err)
 	}
 	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return result{code: p.cmd.ProcessState.ExitCode(), killed: status.Signaled(), output: p.output.String()}
+	return result{code: failure.Code(p.cmd.ProcessState.ExitCode()), killed: status.Signaled(), output: p.output.String()}
 }
 
 func runCommand(t *testing.T, dir string, env []string, name string, args ...string) result {
@@ -299,12 +300,12 @@ func runCommand(t *testing.T, dir string, env []string, name string, args ...str
 
 // result is how a command ended.
 type result struct {
-	code   int // -1 where a signal ended it
+	code   failure.Code // -1 where a signal ended it
 	killed bool
 	output string // both streams
 }
 
-func (r result) want(t *testing.T, code int) {
+func (r result) want(t *testing.T, code failure.Code) {
 	t.Helper()
 	if r.code != code {
 		t.Fatalf("exit %d, want %d\n%s", r.code, code, r.output)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"koboshi/agent/failure"
 )
 
 func main() {
@@ -34,5 +36,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		c.ui.fail(err)
 	}
-	return exitCode(err)
+	return int(failure.CodeOf(err))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts/store"
 )
 
@@ -16,7 +17,7 @@ func (c *cli) man() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:    "man --out DIR",
 		Short:  "write the manual pages",
-		Long:   "Write a manual page for every command, DIR/koboshi.1 and so on." + exits(ok, badUsage, diskFailed),
+		Long:   "Write a manual page for every command, DIR/koboshi.1 and so on." + exits(failure.OK, failure.Usage, failure.Disk),
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE:   func(cmd *cobra.Command, _ []string) error { return writeManPages(cmd.Root(), out) },
@@ -27,11 +28,11 @@ func (c *cli) man() *cobra.Command {
 
 func writeManPages(root *cobra.Command, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return marked{err, store.ErrDisk}
+		return failure.Mark(err, store.ErrDisk)
 	}
 	for _, cmd := range pages(root) {
 		if err := os.WriteFile(filepath.Join(dir, pageName(cmd)+".1"), []byte(manPage(cmd)), 0o644); err != nil {
-			return marked{err, store.ErrDisk}
+			return failure.Mark(err, store.ErrDisk)
 		}
 	}
 	return nil

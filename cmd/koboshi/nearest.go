@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -28,7 +29,7 @@ func didYouMean(ctx context.Context, err error, version string, known func(conte
 	if !found || near == version { // it is there, and something else is not
 		return err
 	}
-	return hinted{err, "did you mean " + near + "? koboshi releases lists what is published"}
+	return failure.WithHint(err, "did you mean "+near+"? koboshi releases lists what is published")
 }
 
 // unknownVersion is didYouMean for the release side. Who may not list gets the

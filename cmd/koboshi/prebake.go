@@ -12,6 +12,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/status"
 )
@@ -27,8 +28,8 @@ func (c *cli) prebake() *cobra.Command {
 			"downloads nothing while the channel still names it, and may fall back to it for as long as\n" +
 			"fallback.max_age after the baking. Region and credentials come from the environment, else\n" +
 			"from the metadata of the instance that bakes; no hook is told and nothing is started." +
-			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
-				diskFailed, isLocked, tooLate, bug, interrupted),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
+				failure.Disk, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi prebake\n  koboshi prebake --channel canary --json",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
@@ -60,8 +61,8 @@ func builder(ctx context.Context, settings aws.Config, cfg *config.Config, metad
 	defer cancel()
 	who, err := metadata.Identity(ctx)
 	if err != nil {
-		return who, hinted{fmt.Errorf("no AWS region or no credentials are set, and this is no instance: %w", err),
-			"set AWS_REGION to the bucket's region, and AWS_PROFILE or AWS_ACCESS_KEY_ID; or bake on an EC2 instance"}
+		return who, failure.WithHint(fmt.Errorf("no AWS region or no credentials are set, and this is no instance: %w", err),
+			"set AWS_REGION to the bucket's region, and AWS_PROFILE or AWS_ACCESS_KEY_ID; or bake on an EC2 instance")
 	}
 	return who, nil
 }

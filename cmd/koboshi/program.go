@@ -14,6 +14,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/systemd"
 )
@@ -111,7 +112,7 @@ func runInGroup(ctx context.Context, cfg *config.Config, p program) error {
 
 // errNoUser keeps a program of a release from running as root where the app may
 // not.
-var errNoUser = hinted{errors.New("nobody says whom it runs as"), "set hooks.user in the configuration"}
+var errNoUser = failure.WithHint(errors.New("nobody says whom it runs as"), "set hooks.user in the configuration")
 
 // unitUser is hooks.user, or whom the app's unit runs as. What a unit that comes
 // with the release says is not known before it is linked.

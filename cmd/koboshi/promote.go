@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
 )
@@ -24,7 +25,7 @@ func (c *cli) promote() *cobra.Command {
 		Short: "make a release the current one of a channel",
 		Long: "Make a release the current one of a channel, by compare-and-swap: of two promoters at once\n" +
 			"one wins, and the other is told who did. Promoting an older version rolls a fleet back;\n" +
-			"promoting the one that is current signs it again, with a new expiry." + releaseExits(interrupted),
+			"promoting the one that is current signs it again, with a new expiry." + releaseExits(failure.Interrupted),
 		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runPromote(cmd.Context(), o) },

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
@@ -35,7 +36,7 @@ func (c *cli) publish() *cobra.Command {
 			"success, with other bytes an error. What broke off half-way can be repeated. Hooks and the\n" +
 			"health command are programs in the tree of every platform, and run as the app's user.\n" +
 			"With --base a delta from that release is published, too, which sync uses where it is installed." +
-			releaseExits(badArchive, diskFailed, interrupted),
+			releaseExits(failure.Archive, failure.Disk, failure.Interrupted),
 		Example: "  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key ./dist\n" +
 			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +
 			"      --platform linux/amd64=./dist-amd64 --platform linux/arm64=./dist-arm64\n" +
@@ -110,7 +111,7 @@ func (c *cli) pack(ctx context.Context, platform string) (*publish.Packed, error
 	progress := c.ui.transfer("pack " + name)
 	packed, err := publish.Pack(ctx, name, path, publish.Options{Progress: progress})
 	c.ui.clear()
-	if exitCode(err) == bug {
+	if failure.CodeOf(err) == failure.Internal {
 		err = usage(err) // what cannot be read or has no such platform was named by the caller
 	}
 	return packed, err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 )
@@ -41,6 +42,6 @@ func (f *releaseFlags) open(ctx context.Context) (bucket.Bucket, []artifacts.Pri
 }
 
 // releaseExits are the exit codes that all of these commands share.
-func releaseExits(more ...int) string {
-	return exits(append([]int{ok, badUsage, badConfig, noRole, notResolved, notTrusted, notFetched, notIntact}, more...)...)
+func releaseExits(more ...failure.Code) string {
+	return exits(append([]failure.Code{failure.OK, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity}, more...)...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
@@ -25,7 +26,7 @@ func (c *cli) releases() *cobra.Command {
 		Use:   "releases --source S --app A",
 		Short: "list what is published and what channels name",
 		Long: "List every release, the newest first, and every channel. With --trust what these keys have\n" +
-			"not signed is marked." + exits(ok, badUsage, badConfig, noRole, notResolved, notFetched, interrupted),
+			"not signed is marked." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
 		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runReleases(cmd.Context(), o) },
@@ -106,7 +107,7 @@ func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	return status.Clean(err.Error(), maxMessage)
+	return status.Clean(err.Error(), failure.MaxMessage)
 }
 
 func (u *ui) listReleases(l listingJSON) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 )
 
@@ -54,8 +55,8 @@ func (c *cli) rollback() *cobra.Command {
 		Long: "Serve the previous release again, by the same gate as any other. Its tree is hashed first,\n" +
 			"and fetched again if it was altered. The machine is then held: koboshi unhold lets it\n" +
 			"follow its channel again. To roll a fleet back, promote the older version." +
-			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
-				diskFailed, notStarted, unhealthy, isLocked, tooLate, bug, interrupted),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
+				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi rollback --reason 'checkout is slow' --until 4h",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
@@ -76,7 +77,7 @@ func (c *cli) hold() *cobra.Command {
 		Short: "keep this instance at the release that serves",
 		Long: "Keep this instance at the release that serves, whatever its channel names. A hold counts\n" +
 			"for sync and for boots after a reboot, never at launch. The tag koboshi:hold does the same." +
-			exits(ok, badUsage, badConfig, notResolved, diskFailed, isLocked),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk, failure.Locked),
 		Example: "  koboshi hold --reason 'incident 7' --until 2h",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
@@ -96,7 +97,7 @@ func (c *cli) unhold() *cobra.Command {
 	return &cobra.Command{
 		Use:     "unhold",
 		Short:   "let this instance follow its channel again",
-		Long:    "End a hold. The next sync or boot follows the channel; a tag koboshi:hold still counts." + exits(ok, badUsage, badConfig, notResolved, diskFailed, isLocked),
+		Long:    "End a hold. The next sync or boot follows the channel; a tag koboshi:hold still counts." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk, failure.Locked),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/failure"
 )
 
 // noise is how large the artifacts of these tests are, about: several parts.
@@ -29,35 +30,35 @@ func TestE2ES3(t *testing.T) {
 		{name: "nothing", requests: 22, once: true},
 		{name: "503 at first", faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 3})}, requests: 25, once: true},
 		{name: "500, 502, 504", faults: []awstest.Fault{on(awstest.Fault{Status: 500, Times: 1}), on(awstest.Fault{Status: 502, Times: 1}), on(awstest.Fault{Status: 504, Times: 1})}, requests: 25, once: true},
-		{name: "503 without end", slow: true, faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 100})}, code: notFetched, says: "SlowDown", requests: maxAttempts},
+		{name: "503 without end", slow: true, faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 100})}, code: failure.Fetch, says: "SlowDown", requests: maxAttempts},
 		{name: "reset before an answer", faults: []awstest.Fault{on(awstest.Fault{Reset: true, Times: 4})}, requests: 26, once: true},
 		{name: "cut at 1", faults: []awstest.Fault{on(awstest.Fault{Cut: 1, Times: 5})}, requests: 27, once: true},
 		{name: "cut at 100,000", faults: []awstest.Fault{on(awstest.Fault{Cut: 100_000, Times: 5})}, requests: 27, once: true},
 		{name: "cut at 1,000,000", faults: []awstest.Fault{on(awstest.Fault{Cut: 1_000_000, Times: 5})}, requests: 27, once: true},
-		{name: "every body cut", slow: true, faults: []awstest.Fault{on(awstest.Fault{Cut: 1000})}, code: notFetched, says: "could not be fetched"},
+		{name: "every body cut", slow: true, faults: []awstest.Fault{on(awstest.Fault{Cut: 1000})}, code: failure.Fetch, says: "could not be fetched"},
 		{name: "one body at 1 byte/s", slow: true, faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1, Times: 1, Skip: 1})}, requests: 23},
-		{name: "all at 1 byte/s", faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: tooLate, says: "deadline"},
+		{name: "all at 1 byte/s", faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: failure.Deadline, says: "deadline"},
 		{name: "Retry-After an hour, twice", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600", Times: 2})}, requests: 24, once: true},
-		{name: "Retry-After an hour, always", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600"})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: tooLate, says: "deadline"},
-		{name: "Range ignored", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true})}, code: notFetched, says: "Content-Range", requests: 1},
-		{name: "Range ignored later", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true, Skip: 1})}, code: notFetched, says: "Content-Range"},
-		{name: "wrong Content-Range", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Range": "bytes 1-10/11"}})}, code: notFetched, says: "Content-Range", requests: 1},
-		{name: "other object in Content-Range", faults: []awstest.Fault{on(awstest.Fault{Skip: 1, Header: map[string]string{"Content-Range": "bytes 0-9/10"}})}, code: notFetched, says: "Content-Range"},
-		{name: "Content-Encoding added", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Encoding": "gzip"}})}, code: notFetched, says: "Content-Encoding", requests: 1},
-		{name: "ETag taken away", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"ETag": ""}})}, code: notFetched, says: "ETag", requests: 1},
-		{name: "longer than signed", faults: []awstest.Fault{on(awstest.Fault{ExtraBytes: 7})}, code: notFetched, says: "Content-Length"},
+		{name: "Retry-After an hour, always", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600"})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: failure.Deadline, says: "deadline"},
+		{name: "Range ignored", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true})}, code: failure.Fetch, says: "Content-Range", requests: 1},
+		{name: "Range ignored later", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true, Skip: 1})}, code: failure.Fetch, says: "Content-Range"},
+		{name: "wrong Content-Range", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Range": "bytes 1-10/11"}})}, code: failure.Fetch, says: "Content-Range", requests: 1},
+		{name: "other object in Content-Range", faults: []awstest.Fault{on(awstest.Fault{Skip: 1, Header: map[string]string{"Content-Range": "bytes 0-9/10"}})}, code: failure.Fetch, says: "Content-Range"},
+		{name: "Content-Encoding added", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Encoding": "gzip"}})}, code: failure.Fetch, says: "Content-Encoding", requests: 1},
+		{name: "ETag taken away", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"ETag": ""}})}, code: failure.Fetch, says: "ETag", requests: 1},
+		{name: "longer than signed", faults: []awstest.Fault{on(awstest.Fault{ExtraBytes: 7})}, code: failure.Fetch, says: "Content-Length"},
 		{name: "one bit, once", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64), Times: 1})}, requests: 23},
-		{name: "one bit, always", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64)})}, code: notIntact, says: "sha256"},
-		{name: "redirect", faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusMovedPermanently, Code: "PermanentRedirect", Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: notFetched, says: "PermanentRedirect", requests: 1},
-		{name: "temporary redirect to nowhere", slow: true, faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusTemporaryRedirect, Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: notFetched, says: "refused"},
-		{name: "200 with an error in XML", faults: []awstest.Fault{on(awstest.Fault{Status: 200, Code: "InternalError"})}, code: notFetched, says: "answered with", requests: 1},
-		{name: "403", faults: []awstest.Fault{on(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "access denied"})}, code: notResolved, says: "access denied", requests: 1},
-		{name: "404", faults: []awstest.Fault{on(awstest.Fault{Status: 404, Code: "NoSuchKey", Message: "no such key"})}, code: notResolved, says: "no such key", requests: 1},
+		{name: "one bit, always", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64)})}, code: failure.Integrity, says: "sha256"},
+		{name: "redirect", faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusMovedPermanently, Code: "PermanentRedirect", Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: failure.Fetch, says: "PermanentRedirect", requests: 1},
+		{name: "temporary redirect to nowhere", slow: true, faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusTemporaryRedirect, Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: failure.Fetch, says: "refused"},
+		{name: "200 with an error in XML", faults: []awstest.Fault{on(awstest.Fault{Status: 200, Code: "InternalError"})}, code: failure.Fetch, says: "answered with", requests: 1},
+		{name: "403", faults: []awstest.Fault{on(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "access denied"})}, code: failure.Resolve, says: "access denied", requests: 1},
+		{name: "404", faults: []awstest.Fault{on(awstest.Fault{Status: 404, Code: "NoSuchKey", Message: "no such key"})}, code: failure.Resolve, says: "no such key", requests: 1},
 		{name: "pointer: 503 at first", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 503, Times: 3}}},
-		{name: "pointer: 200 with an error in XML", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: notResolved, says: "channels/stable.json"},
+		{name: "pointer: 200 with an error in XML", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: failure.Resolve, says: "channels/stable.json"},
 		{name: "pointer: cut", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Cut: 40, Times: 2}}},
-		{name: "pointer: longer than said", faults: []awstest.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: notTrusted, says: "not believed"},
-		{name: "manifest: 404", faults: []awstest.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey", Message: "no such key"}}, code: notResolved, says: "no such key"},
+		{name: "pointer: longer than said", faults: []awstest.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: failure.Untrusted, says: "not believed"},
+		{name: "manifest: 404", faults: []awstest.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey", Message: "no such key"}}, code: failure.Resolve, says: "no such key"},
 	}
 	slow := map[string]*s3Boot{}
 	for _, c := range cases {
@@ -84,7 +85,7 @@ type s3Case struct {
 	slow     bool // it mostly waits: begun beside all others
 	faults   []awstest.Fault
 	more     string // configuration
-	code     int
+	code     failure.Code
 	says     string
 	requests int  // for the artifact, at most; 0 = not counted
 	once     bool // no byte of it is asked for twice
@@ -165,7 +166,7 @@ func TestE2EReplacedObject(t *testing.T) {
 	l.aws.S3().Mutate("releases", l.artifactKey("1"), func(data []byte) []byte { return append(data[:len(data)-1], data[len(data)-1]^1) })
 	l.aws.Faults().Clear()
 	r := boot.wait()
-	r.want(t, notIntact)
+	r.want(t, failure.Integrity)
 	r.says(t, "the object has changed while it was read", "in the bucket are not the ones that were signed")
 	b.told("ABANDON")
 	b.tidy()

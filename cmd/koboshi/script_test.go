@@ -127,7 +127,7 @@ func freeAddress() (string, error) {
 // writeKeys makes release.key and release.pub, as an operator would.
 func writeKeys(dir string) error {
 	var said strings.Builder
-	if code := run(context.Background(), []string{"keygen", "--out", filepath.Join(dir, "release")}, nil, &said, &said); code != ok {
+	if code := run(context.Background(), []string{"keygen", "--out", filepath.Join(dir, "release")}, nil, &said, &said); code != 0 {
 		return fmt.Errorf("koboshi keygen: exit code %d: %s", code, &said)
 	}
 	return nil

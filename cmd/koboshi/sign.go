@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
 )
@@ -24,7 +25,7 @@ func (c *cli) sign() *cobra.Command {
 		Long: "Add a signature, where instances ask for more than one (trust.threshold). Only what a key\n" +
 			"named by --trust has signed is signed again: give the public key of whoever published.\n" +
 			"Sign a manifest before it is promoted, since a pointer binds its bytes. A pointer counts\n" +
-			"on instances only once it has enough signatures: give promote all the keys where you can." + releaseExits(interrupted),
+			"on instances only once it has enough signatures: give promote all the keys where you can." + releaseExits(failure.Interrupted),
 		Example: "  koboshi sign --source s3://acme-releases/apps --app web --version 1.4.2 --key second.key --trust first.pub",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runSign(cmd.Context(), o) },
@@ -48,7 +49,7 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 	}
 	signed, err := publish.AddSignature(ctx, b, publish.Signing{App: o.app, Channel: o.channel, Version: o.version, Keys: keys, Trust: trust})
 	if _, bound := errors.AsType[*publish.BoundError](err); bound {
-		return hinted{marked{err, publish.ErrConflict}, "publish under a new version, and sign that before it is promoted"}
+		return failure.WithHint(failure.Mark(err, publish.ErrConflict), "publish under a new version, and sign that before it is promoted")
 	}
 	if err != nil && o.version != "" {
 		return unknownVersion(ctx, err, o.version, b)

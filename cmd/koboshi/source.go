@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/dir"
@@ -47,7 +48,7 @@ func openBucket(ctx context.Context, source, app string) (bucket.Bucket, error) 
 			return nil, err
 		}
 		if cfg.Region == "" && regionOf(u) == "" {
-			return nil, hinted{marked{fmt.Errorf("no AWS region is set"), errConfig}, "set AWS_REGION to the bucket's region, or write it behind the source: ?region=eu-west-1"}
+			return nil, failure.WithHint(failure.Mark(fmt.Errorf("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the bucket's region, or write it behind the source: ?region=eu-west-1")
 		}
 	}
 	return openStore(forLaptop(cfg), u, app)

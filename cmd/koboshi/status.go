@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
@@ -28,7 +29,7 @@ func (c *cli) status() *cobra.Command {
 		Use:   "status",
 		Short: "show what runs here, since when, and how the last run went",
 		Long: "Show what the last run of boot or sync left: release, verdict, hook, and why. Nothing is\n" +
-			"asked of the network." + exits(ok, badUsage, badConfig, notResolved, diskFailed),
+			"asked of the network." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
@@ -127,9 +128,9 @@ func lastReport(cfg *config.Config) (r status.Report, err error) {
 // nothingHere is the error of commands that look at what a run left.
 func nothingHere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return hinted{marked{errors.New("koboshi has not run here yet"), bucket.ErrNotFound}, "koboshi boot or koboshi sync leaves a report; is --config the right one?"}
+		return failure.WithHint(failure.Mark(errors.New("koboshi has not run here yet"), bucket.ErrNotFound), "koboshi boot or koboshi sync leaves a report; is --config the right one?")
 	}
-	return marked{err, store.ErrDisk}
+	return failure.Mark(err, store.ErrDisk)
 }
 
 func writeSVG(name string, r status.Report, rows []status.Row) error {

@@ -9,6 +9,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 )
@@ -26,8 +27,8 @@ func (c *cli) sync() *cobra.Command {
 		Short: "converge this live instance to its channel",
 		Long: "Bring a live instance to the release that its channel names. No hook is signalled, and\n" +
 			"whatever fails, a release keeps serving: the new one, or the one that served before." +
-			exits(ok, badUsage, badConfig, noMetadata, noRole, notResolved, notTrusted, notFetched, notIntact, badArchive,
-				diskFailed, notStarted, unhealthy, isLocked, tooLate, bug, interrupted),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
+				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi sync\n  koboshi sync --dry-run\n  koboshi sync --version 1.4.1   # until the next sync; hold to stay",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"koboshi/agent/failure"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -70,7 +72,7 @@ func trace(t *testing.T, env []string, args []string, before func(mutation) bool
 		return result{}, fmt.Errorf("tracing %v: %w", args, err)
 	}
 	said, err := io.ReadAll(io.NewSectionReader(output, 0, 1<<20))
-	return result{code: status.ExitStatus(), killed: status.Signaled(), output: string(said)}, err
+	return result{code: failure.Code(status.ExitStatus()), killed: status.Signaled(), output: string(said)}, err
 }
 
 func (p *tracee) follow() (status syscall.WaitStatus, err error) {

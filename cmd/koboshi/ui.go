@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 
+	"koboshi/agent/failure"
 	"koboshi/agent/status"
 )
 
@@ -84,7 +85,7 @@ const (
 
 // fail writes the one error line, and the hint where there is one.
 func (u *ui) fail(err error) {
-	e := explain(err)
+	e := failure.Explain(err)
 	if u.log != nil {
 		u.log.Error(e.Message, zap.Int("code", e.Code), zap.String("hint", e.Hint))
 		return

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/systemd"
 )
 
@@ -15,7 +16,7 @@ func (c *cli) uninstall() *cobra.Command {
 		Short: "remove what install has put into place",
 		Long: "Remove the binary, the units, and the link that enables them. Configuration, keys, releases\n" +
 			"and state stay, and nothing is stopped. Doing it again changes nothing." +
-			exits(ok, badUsage, diskFailed),
+			exits(failure.OK, failure.Usage, failure.Disk),
 		Example: "  koboshi uninstall",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 )
@@ -19,7 +20,7 @@ func (c *cli) verify() *cobra.Command {
 		Short: "hash the tree that serves again, and compare it with what was published",
 		Long: "Read every file of the current release again and compare it with the index that its\n" +
 			"signed manifest names. What was altered, added or removed is listed." +
-			exits(ok, badUsage, badConfig, notResolved, notTrusted, notIntact, diskFailed, interrupted),
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Untrusted, failure.Integrity, failure.Disk, failure.Interrupted),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runVerify(cmd.Context(), asJSON) },
@@ -77,8 +78,8 @@ func (c *cli) tellVerified(rel store.Release, diff store.Diff, asJSON bool) erro
 	if v.OK {
 		return nil
 	}
-	return hinted{marked{fmt.Errorf("%s: %s altered, %d added, %d removed", v.Version, count(len(v.Altered), "file", "files"), len(v.Added), len(v.Removed)), errAltered},
-		"koboshi sync --force installs it again; what shall run here is published and promoted, never edited in place"}
+	return failure.WithHint(failure.Mark(fmt.Errorf("%s: %s altered, %d added, %d removed", v.Version, count(len(v.Altered), "file", "files"), len(v.Added), len(v.Removed)), failure.ErrAltered),
+		"koboshi sync --force installs it again; what shall run here is published and promoted, never edited in place")
 }
 
 func (u *ui) listChanges(v verification) {
@@ -106,5 +107,5 @@ func noCurrent(err error) error {
 	if err == nil {
 		err = errors.New("no release is current")
 	}
-	return hinted{marked{err, bucket.ErrNotFound}, "koboshi boot or koboshi sync installs what the channel names"}
+	return failure.WithHint(failure.Mark(err, bucket.ErrNotFound), "koboshi boot or koboshi sync installs what the channel names")
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"runtime"
 
+	"koboshi/agent/failure"
+
 	"github.com/spf13/cobra"
 )
 
@@ -10,7 +12,7 @@ func (c *cli) version() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "print this agent's version",
-		Long:    "Print this agent's version and platform." + exits(ok),
+		Long:    "Print this agent's version and platform." + exits(failure.OK),
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

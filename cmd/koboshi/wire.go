@@ -13,6 +13,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/artifacts"
@@ -54,7 +55,7 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		Now:     time.Now,
 		Observe: c.ui.observe,
 		Waits:   c.ui.waits,
-		Explain: explain,
+		Explain: failure.Explain,
 	}, d.close, nil
 }
 
@@ -82,7 +83,7 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, me
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
 		if err != nil {
-			return agent.Cloud{}, marked{fmt.Errorf("source: %w", err), errConfig}
+			return agent.Cloud{}, failure.Mark(fmt.Errorf("source: %w", err), failure.ErrConfiguration)
 		}
 		o.sources = append(o.sources, source)
 	}
@@ -135,11 +136,11 @@ func (d dirs) close() {
 
 func openDir(name string) (*os.Root, error) {
 	if err := os.MkdirAll(name, 0o755); err != nil {
-		return nil, marked{err, store.ErrDisk}
+		return nil, failure.Mark(err, store.ErrDisk)
 	}
 	dir, err := os.OpenRoot(name)
 	if err != nil {
-		return nil, marked{err, store.ErrDisk}
+		return nil, failure.Mark(err, store.ErrDisk)
 	}
 	return dir, nil
 }

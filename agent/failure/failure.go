@@ -1,0 +1,50 @@
+package failure
+
+import (
+	"errors"
+	"fmt"
+
+	"koboshi/agent/config"
+	"koboshi/agent/status"
+	"koboshi/artifacts/bucket/s3"
+)
+
+// MaxMessage bounds an error's text, in bytes. Errors quote what is not trusted.
+const MaxMessage = 600
+
+// CodeOf is the exit code of an error; OK for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return OK
+	}
+	return find(err).code
+}
+
+// Kind is what fallback.when calls the failure: unavailable, untrusted or
+// unhealthy. What is "" (a full disk, the deadline) never ends as stale at launch.
+func Kind(err error) string { return find(err).kind }
+
+// Explain is an error as people and reports see it: its exit code, one line of
+// text, and what can be done about it.
+func Explain(err error) *status.Error {
+	return &status.Error{Code: int(CodeOf(err)), Message: status.Clean(err.Error(), MaxMessage), Hint: hint(err)}
+}
+
+func hint(err error) string {
+	if a, ok := errors.AsType[Adviser](err); ok && a.Advice() != "" {
+		return a.Advice()
+	}
+	if e, ok := errors.AsType[*s3.Error](err); ok && config.IsRegion(e.Region) {
+		return fmt.Sprintf("the bucket is in %s: write its source as s3://%s/…?region=%s", e.Region, e.Bucket, e.Region)
+	}
+	return find(err).hint
+}
+
+func find(err error) row {
+	for _, r := range table {
+		if r.is(err) {
+			return r
+		}
+	}
+	return unsorted
+}

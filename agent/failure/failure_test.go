@@ -1,0 +1,142 @@
+package failure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
+	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/store"
+	"koboshi/artifacts/unpack"
+	"koboshi/systemd"
+)
+
+func TestSorted(t *testing.T) {
+	wrapped := func(errs ...error) error { return fmt.Errorf("while doing it: %w", errors.Join(errs...)) }
+	for _, tt := range []struct {
+		err  error
+		code Code
+		kind string
+	}{
+		{nil, OK, ""},
+		{errors.New("a bug"), Internal, ""},
+		{wrapped(ErrFound), Found, ""},
+		{wrapped(ErrUsage), Usage, ""},
+		{wrapped(&config.Error{Err: errors.New("unknown key")}), Configuration, ""},
+		{Mark(errors.New("no such file"), ErrConfiguration), Configuration, ""},
+		{wrapped(instance.ErrUnreachable), Metadata, ""},
+		{wrapped(instance.ErrNoCredentials), Credentials, ""},
+		{wrapped(bucket.ErrDenied), Credentials, config.Unavailable},
+		{wrapped(bucket.ErrNotFound), Resolve, config.Unavailable},
+		{wrapped(artifacts.ErrTooOld), Resolve, config.Unavailable},
+		{wrapped(artifacts.ErrUntrusted), Untrusted, config.Untrusted},
+		{wrapped(artifacts.ErrExpired), Untrusted, config.Unavailable},
+		{wrapped(fetch.ErrTransport), Fetch, config.Unavailable},
+		{wrapped(artifacts.ErrIntegrity), Integrity, config.Untrusted},
+		{wrapped(unpack.ErrRefused), Archive, config.Untrusted},
+		{wrapped(store.ErrDisk), Disk, ""},
+		{wrapped(service.ErrActivate), Activate, config.Unhealthy},
+		{wrapped(service.ErrHook), Activate, config.Unhealthy},
+		{wrapped(health.ErrUnhealthy), Unhealthy, config.Unhealthy},
+		{wrapped(lifecycle.ErrNotCompleted), Lifecycle, ""},
+		{wrapped(store.ErrLocked), Locked, ""},
+		{wrapped(ErrDeadline), Deadline, ""},
+		{wrapped(ErrInterrupted), Interrupted, ""},
+		{wrapped(context.Canceled), Interrupted, ""},
+	} {
+		if got := CodeOf(tt.err); got != tt.code {
+			t.Errorf("%v ends with %d, want %d", tt.err, got, tt.code)
+		}
+		if got := Kind(tt.err); got != tt.kind {
+			t.Errorf("%v is of the kind %q, want %q", tt.err, got, tt.kind)
+		}
+	}
+}
+
+// TestCausesComeFirst pairs what failed with why.
+func TestCausesComeFirst(t *testing.T) {
+	for _, tt := range []struct {
+		why, what error
+		code      Code
+	}{
+		{ErrDeadline, fetch.ErrTransport, Deadline},
+		{ErrDeadline, context.Canceled, Deadline},
+		{ErrInterrupted, health.ErrUnhealthy, Interrupted},
+		{instance.ErrNoCredentials, fetch.ErrTransport, Credentials},
+		{instance.ErrNoCredentials, lifecycle.ErrNotCompleted, Credentials},
+		{store.ErrDisk, service.ErrActivate, Disk},
+		{bucket.ErrNotFound, fetch.ErrTransport, Resolve},
+		{bucket.ErrDenied, fetch.ErrTransport, Credentials},
+		{artifacts.ErrExpired, artifacts.ErrUntrusted, Untrusted},
+		{service.ErrHook, service.ErrActivate, Activate},
+	} {
+		for _, err := range []error{errors.Join(tt.why, tt.what), errors.Join(tt.what, tt.why)} {
+			if got := CodeOf(err); got != tt.code {
+				t.Errorf("%q ends with %d, want %d", err, got, tt.code)
+			}
+		}
+	}
+}
+
+func TestHints(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{WithHint(Mark(errors.New("no file"), ErrUsage), "write one"), "write one"},
+		{fmt.Errorf("read: %w", &config.Error{Err: errors.New("unknown key"), Hint: `did you mean "unit"?`}), `did you mean "unit"?`},
+		{Mark(errors.New("no file"), ErrUsage), "see koboshi --help, or --help of the command"},
+		{errors.New("a bug"), ""},
+	} {
+		if got := Explain(tt.err).Hint; got != tt.want {
+			t.Errorf("hint of %q is %q, want %q", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestExplainBoundsAndCleans(t *testing.T) {
+	e := Explain(errors.New("line\n\x1b[31m" + strings.Repeat("x", 2000)))
+	if len(e.Message) > MaxMessage || strings.ContainsAny(e.Message, "\n\x1b") {
+		t.Errorf("the message is %d bytes: %q", len(e.Message), e.Message)
+	}
+}
+
+func TestEveryCodeHasAMeaning(t *testing.T) {
+	for _, r := range table {
+		if r.code.String() == "" {
+			t.Errorf("code %d has no meaning", r.code)
+		}
+	}
+}
+
+// TestUnitKnowsTheCodes holds the boot unit against the table: a run is started
+// again only where that may end otherwise.
+func TestUnitKnowsTheCodes(t *testing.T) {
+	var want []string
+	for _, code := range Codes() {
+		if code != OK && !code.Restartable() {
+			want = append(want, strconv.Itoa(int(code)))
+		}
+	}
+	unit, err := fs.ReadFile(systemd.Units(), "koboshi-boot.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(unit), "\nRestartPreventExitStatus=")
+	line, _, _ := strings.Cut(rest, "\n")
+	if got := strings.Fields(line); !found || !slices.Equal(got, want) {
+		t.Errorf("RestartPreventExitStatus=%v, want %v", got, want)
+	}
+}

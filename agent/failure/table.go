@@ -1,0 +1,99 @@
+package failure
+
+import (
+	"context"
+	"errors"
+
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
+	"koboshi/agent/status"
+	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
+	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/publish"
+	"koboshi/artifacts/store"
+	"koboshi/artifacts/unpack"
+	"koboshi/systemd"
+)
+
+// row is one kind of failure.
+type row struct {
+	is   func(error) bool
+	code Code
+	kind string // for fallback.when: config.Unavailable, Untrusted or Unhealthy; "" = never stale at launch
+	hint string // what can be done, "" where there is nothing to say
+}
+
+const actionTimesOut = "; the lifecycle action cannot be completed, its own timeout decides"
+
+// table is read from the top: causes come before the steps that they make
+// fail, so that a download that ended at the deadline is the deadline's.
+var table = []row{
+	{is(ErrFound), Found, "", ""},
+	{is(ErrUsage), Usage, "", "see koboshi --help, or --help of the command"},
+	{as[*config.Error](), Configuration, "", ""},
+	{is(ErrConfiguration), Configuration, "", ""},
+	{is(ErrInterrupted), Interrupted, "", "the next run continues where this one ended; no lifecycle action was completed"},
+	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
+	{is(context.Canceled), Interrupted, "", "nothing that was begun counts before it is whole: run it again"},
+	{is(store.ErrLocked), Locked, "", "another koboshi is running for this app; wait for it, or use --wait"},
+
+	{is(instance.ErrNoCredentials), Credentials, "", "on an instance, attach an instance profile (without it no lifecycle action can be completed, its own timeout decides); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID"},
+	{is(instance.ErrDisabled), Metadata, "", "instance metadata is switched off for this instance: set HttpEndpoint=enabled" + actionTimesOut},
+	{is(instance.ErrHopLimit), Metadata, "", "raise HttpPutResponseHopLimit to 2 where koboshi runs in a container" + actionTimesOut},
+	{is(instance.ErrUnreachable), Metadata, "", "is this an EC2 instance? koboshi needs IMDSv2 at 169.254.169.254" + actionTimesOut},
+	{is(instance.ErrMalformed), Metadata, "", "what answers at 169.254.169.254 is not EC2's metadata: look for a proxy or another cloud" + actionTimesOut},
+
+	{is(store.ErrDisk), Disk, "", "look at df -h and df -i of install.root; the release that was running is untouched"},
+	{is(unpack.ErrRefused), Archive, config.Untrusted, "publish the release again from a clean tree; the release that was running is untouched"},
+	{is(artifacts.ErrIntegrity), Integrity, config.Untrusted, "the bytes in the bucket are not the ones that were signed: publish a new version and find out who changed them"},
+	{is(ErrAltered), Integrity, config.Untrusted, ""},
+	{is(artifacts.ErrTooOld), Resolve, config.Unavailable, "update koboshi in the AMI before releases ask for it"},
+	{is(artifacts.ErrNoPlatform), Resolve, config.Unavailable, "publish the version for this platform too: --platform os/arch=PATH"},
+	{is(artifacts.ErrExpired), Untrusted, config.Unavailable, "promote the version again: that signs it with a new expiry"},
+	{is(publish.ErrConflict), Untrusted, "", "a release is immutable: publish under a new version"},
+	{is(publish.ErrMoved), Untrusted, "", "look at koboshi releases, then promote again if it is still what you want"},
+	{is(artifacts.ErrUntrusted), Untrusted, config.Untrusted, "compare trust.keys and trust.threshold with the keys that sign: koboshi config show"},
+	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: look at koboshi releases, then run it again"},
+
+	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the app runs, but the action's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
+	{is(health.ErrUnhealthy), Unhealthy, config.Unhealthy, "look at the app's own log: journalctl -u its unit"},
+	{is(systemd.ErrOrderedAfterUs), Activate, config.Unhealthy, "take After= on koboshi-boot.service, or on what waits for it such as multi-user.target, out of the app's unit"},
+	{is(service.ErrHook), Activate, config.Unhealthy, "the hook's output is in koboshi's own log: journalctl -u koboshi-boot, or where sync was called"},
+	{is(service.ErrActivate), Activate, config.Unhealthy, "look at the app's unit or restart command: systemctl status, journalctl -u"},
+
+	{is(store.ErrNoPrevious), Resolve, "", "koboshi sync --version installs any published version"},
+	{is(status.ErrNotLaunched), Resolve, "", "koboshi boot has to have started a release here first"},
+	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to tell missing from forbidden"},
+	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
+	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
+	{as[*fetch.ResolveError](), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
+	{as[*s3.Error](), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
+}
+
+// unsorted is a bug: every failure that can happen has a row.
+var unsorted = row{code: Internal}
+
+// is matches any of the sentinels.
+func is(sentinels ...error) func(error) bool {
+	return func(err error) bool {
+		for _, sentinel := range sentinels {
+			if errors.Is(err, sentinel) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// as matches a type.
+func as[E error]() func(error) bool {
+	return func(err error) bool {
+		_, ok := errors.AsType[E](err)
+		return ok
+	}
+}
