@@ -21,6 +21,7 @@ import (
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
 	"koboshi/systemd"
+	"koboshi/systemd/install"
 )
 
 func TestSorted(t *testing.T) {
@@ -47,6 +48,8 @@ func TestSorted(t *testing.T) {
 		{wrapped(artifacts.ErrIntegrity), Integrity, config.Untrusted},
 		{wrapped(unpack.ErrRefused), Archive, config.Untrusted},
 		{wrapped(store.ErrDisk), Disk, ""},
+		{wrapped(install.ErrDisk), Disk, ""},
+		{wrapped(install.ErrRoot), Usage, ""},
 		{wrapped(service.ErrActivate), Activate, config.Unhealthy},
 		{wrapped(service.ErrHook), Activate, config.Unhealthy},
 		{wrapped(health.ErrUnhealthy), Unhealthy, config.Unhealthy},

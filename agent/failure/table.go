@@ -18,6 +18,7 @@ import (
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/unpack"
 	"koboshi/systemd"
+	"koboshi/systemd/install"
 )
 
 // row is one kind of failure.
@@ -34,7 +35,7 @@ const actionTimesOut = "; the lifecycle action cannot be completed, its own time
 // fail, so that a download that ended at the deadline is the deadline's.
 var table = []row{
 	{is(ErrFound), Found, "", ""},
-	{is(ErrUsage), Usage, "", "see koboshi --help, or --help of the command"},
+	{is(ErrUsage, install.ErrRoot), Usage, "", "see koboshi --help, or --help of the command"},
 	{as[*config.Error](), Configuration, "", ""},
 	{is(ErrConfiguration), Configuration, "", ""},
 	{is(ErrInterrupted), Interrupted, "", "the next run continues where this one ended; no lifecycle action was completed"},
@@ -49,6 +50,7 @@ var table = []row{
 	{is(instance.ErrMalformed), Metadata, "", "what answers at 169.254.169.254 is not EC2's metadata: look for a proxy or another cloud" + actionTimesOut},
 
 	{is(store.ErrDisk), Disk, "", "look at df -h and df -i of install.root; the release that was running is untouched"},
+	{is(install.ErrDisk), Disk, "", "look at df -h and df -i of the root file system, and whether it is mounted read-only"},
 	{is(unpack.ErrRefused), Archive, config.Untrusted, "publish the release again from a clean tree; the release that was running is untouched"},
 	{is(artifacts.ErrIntegrity), Integrity, config.Untrusted, "the bytes in the bucket are not the ones that were signed: publish a new version and find out who changed them"},
 	{is(ErrAltered), Integrity, config.Untrusted, ""},

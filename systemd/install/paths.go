@@ -1,4 +1,4 @@
-package systemd
+package install
 
 import (
 	"fmt"
@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// ownPaths are what the boot unit makes and may write to by itself.
+// ownPaths are what the boot unit makes and may write to without a drop-in.
 var ownPaths = []string{"/opt/koboshi", "/run/koboshi", "/var/lib/koboshi"}
 
-// PathsDropIn is the text of a drop-in that lets the boot unit write to these
-// absolute paths. It is empty where the unit may do so by itself.
+// pathsDropIn is the text of a drop-in that lets the boot unit write to these
+// absolute paths. It is empty where the unit may do so without one.
 //
-// The directories are made before the sandbox is: one that is not there cannot
-// be made writable in it. Quoting is that of systemd.syntax(7).
-func PathsDropIn(paths ...string) string {
+// The directories are made before the sandbox is: one that is missing cannot be
+// made writable in it. Quoting is that of systemd.syntax(7).
+func pathsDropIn(paths ...string) string {
 	var b strings.Builder
 	for _, p := range paths {
 		if slices.ContainsFunc(ownPaths, func(own string) bool { return p == own || strings.HasPrefix(p, own+"/") }) {

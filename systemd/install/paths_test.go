@@ -1,8 +1,12 @@
-package systemd
+package install
 
 import (
+	"io/fs"
 	"slices"
+	"strings"
 	"testing"
+
+	"koboshi/systemd"
 )
 
 func TestPathsDropIn(t *testing.T) {
@@ -21,7 +25,7 @@ func TestPathsDropIn(t *testing.T) {
 			`ExecStartPre=+:/usr/bin/mkdir -p "/srv/my \"100%%\" app\n[Service]"` + "\n" +
 			`ReadWritePaths="-/srv/my \"100%%\" app\n[Service]"` + "\n"},
 	} {
-		if got := PathsDropIn(tt.paths...); got != tt.want {
+		if got := pathsDropIn(tt.paths...); got != tt.want {
 			t.Errorf("%q:\n%s\nwant\n%s", tt.paths, got, tt.want)
 		}
 	}
@@ -29,22 +33,33 @@ func TestPathsDropIn(t *testing.T) {
 
 // What the drop-in leaves out, the unit has to have.
 func TestBootUnitOwnsItsPaths(t *testing.T) {
-	unit := settings(t, BootUnit)
-	got := slices.Sorted(slices.Values([]string{
-		unit["ReadWritePaths"][0], "/run/" + unit["RuntimeDirectory"][0], "/var/lib/" + unit["StateDirectory"][0],
-	}))
-	want := slices.Clone(ownPaths)
-	want[0] = "-" + want[0]
-	if !slices.Equal(got, want) {
-		t.Errorf("the unit writes to %q, want %q", got, want)
+	text, err := fs.ReadFile(systemd.Units(), systemd.BootUnit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
+		case "ReadWritePaths":
+			got = append(got, strings.TrimPrefix(value, "-"))
+		case "RuntimeDirectory":
+			got = append(got, "/run/"+value)
+		case "StateDirectory":
+			got = append(got, "/var/lib/"+value)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, ownPaths) {
+		t.Errorf("the unit writes to %q, want %q", got, ownPaths)
 	}
 }
 
-func TestWantsDirs(t *testing.T) {
-	if dirs, err := WantsDirs(BootUnit); err != nil || !slices.Equal(dirs, []string{"multi-user.target.wants"}) {
-		t.Errorf("%s is enabled in %q (%v)", BootUnit, dirs, err)
+func TestWantedBy(t *testing.T) {
+	want := []string{"/etc/systemd/system/multi-user.target.wants/koboshi-boot.service"}
+	if links, err := wantedBy(systemd.BootUnit); err != nil || !slices.Equal(links, want) {
+		t.Errorf("%s is enabled by %q (%v), want %q", systemd.BootUnit, links, err, want)
 	}
-	if _, err := WantsDirs("../enable.go"); err == nil {
-		t.Error("something that is no unit can be enabled")
+	if _, err := wantedBy("../units.go"); err == nil {
+		t.Error("a file that is no unit can be enabled")
 	}
 }

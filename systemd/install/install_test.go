@@ -1,0 +1,241 @@
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"koboshi/agent/config"
+)
+
+// A rootFS is a directory that stands for a machine's root.
+type rootFS struct {
+	t   *testing.T
+	dir string
+}
+
+func newRootFS(t *testing.T) rootFS {
+	t.Helper()
+	r := rootFS{t, t.TempDir()}
+	r.write("/usr/lib/systemd/systemd", "PID 1", 0o755)
+	return r
+}
+
+func (r rootFS) path(name string) string { return filepath.Join(r.dir, name) }
+
+func (r rootFS) write(name, text string, mode fs.FileMode) {
+	r.t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(r.path(name)), 0o755), os.WriteFile(r.path(name), []byte(text), mode)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r rootFS) has(name string) bool {
+	_, err := os.Lstat(r.path(name))
+	return err == nil
+}
+
+func (r rootFS) open() *Root {
+	r.t.Helper()
+	root, err := Open(r.dir)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(root.Close)
+	return root
+}
+
+// options install a program that says "new".
+func (r rootFS) options(cfg *config.Config) Options {
+	program := filepath.Join(r.t.TempDir(), "program")
+	if err := os.WriteFile(program, []byte("new"), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return Options{Program: program, Config: cfg, Enable: true}
+}
+
+func (r rootFS) install(o Options) []Change {
+	r.t.Helper()
+	changes, err := r.open().Install(o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return changes
+}
+
+func (r rootFS) uninstall() []Change {
+	r.t.Helper()
+	changes, err := r.open().Uninstall()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return changes
+}
+
+func settings(root, state string) *config.Config {
+	cfg := &config.Config{App: "web"}
+	cfg.Install.Root, cfg.State.Dir, cfg.State.Run = root, state, "/run/koboshi/web"
+	return cfg
+}
+
+const enabledBy = "/etc/systemd/system/multi-user.target.wants/koboshi-boot.service"
+
+func TestInstallTwice(t *testing.T) {
+	r := newRootFS(t)
+	o := r.options(settings("/srv/web", "/var/lib/koboshi/web"))
+	changes := r.install(o)
+	for _, want := range []Change{
+		{Binary, "created"}, {unit, "created"}, {configDir + "/keys", "created"},
+		{"/srv/web", "created"}, {dropIn, "created"}, {enabledBy, "enabled"},
+	} {
+		if !slices.Contains(changes, want) {
+			t.Errorf("no %v in %v", want, changes)
+		}
+	}
+	if r.has("/run") {
+		t.Error("a directory was made that does not survive a reboot")
+	}
+	if target, err := os.Readlink(r.path(enabledBy)); err != nil || target != unit {
+		t.Errorf("the link leads to %s (%v)", target, err)
+	}
+	if again := r.install(o); len(again) != 0 {
+		t.Errorf("the second time changed %v", again)
+	}
+	if changes := r.install(r.options(settings("/opt/koboshi/web", "/var/lib/koboshi/web"))); !slices.Contains(changes, Change{dropIn, "removed"}) {
+		t.Errorf("the drop-in for the default paths stays: %v", changes)
+	}
+}
+
+func TestInstallCorrects(t *testing.T) {
+	r := newRootFS(t)
+	o := r.options(nil)
+	r.install(o)
+	r.write(unit, "[Unit]\n", 0o644)
+	if err := errors.Join(os.Chmod(r.path(Binary), 0o600), os.Chmod(r.path(configDir+"/keys"), 0o777), os.Remove(r.path(enabledBy))); err != nil {
+		t.Fatal(err)
+	}
+	o.Enable = false
+	want := []Change{{Binary, "replaced"}, {unit, "replaced"}, {configDir + "/keys", "corrected"}}
+	if got := r.install(o); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if r.has(enabledBy) {
+		t.Error("the unit was enabled without being asked to")
+	}
+}
+
+// What a package brings takes the place of what was installed without one, and
+// uninstall leaves it.
+func TestPackage(t *testing.T) {
+	r := newRootFS(t)
+	r.install(r.options(nil))
+	r.write(packaged, "[Unit]\n", 0o644)
+	want := []Change{{unit, "removed"}, {Binary, "removed"}, {enabledBy, "enabled"}}
+	o := r.options(nil)
+	o.Program = "/nowhere" // not needed
+	if got := r.install(o); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if target, err := os.Readlink(r.path(enabledBy)); err != nil || target != packaged {
+		t.Errorf("the link leads to %s (%v)", target, err)
+	}
+	r.uninstall()
+	if r.has(enabledBy) || !r.has(packaged) {
+		t.Errorf("after uninstall: link %t, the package's unit %t", r.has(enabledBy), r.has(packaged))
+	}
+}
+
+func TestUninstallLeavesWhatIsNotOurs(t *testing.T) {
+	r := newRootFS(t)
+	r.install(r.options(settings("/srv/web", "/var/lib/koboshi/web")))
+	r.write(configDir+"/keys/release.pub", "key", 0o644)
+	r.write(dropIn+".local", "", 0o644)
+	r.uninstall()
+	for name, want := range map[string]bool{
+		Binary: false, unit: false, dropIn: false, enabledBy: false, configDir + "/koboshi.d": false,
+		configDir + "/keys/release.pub": true, dropIn + ".local": true, "/srv/web": true, "/var/lib/koboshi/web": true,
+	} {
+		if r.has(name) != want {
+			t.Errorf("%s: there: %t, want %t", name, !want, want)
+		}
+	}
+	if again := r.uninstall(); len(again) != 0 {
+		t.Errorf("the second time changed %v", again)
+	}
+}
+
+// The mode of what is made does not depend on the umask.
+func TestUmask(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	r := newRootFS(t)
+	r.install(r.options(settings("/srv/web", "/var/lib/koboshi/web")))
+	for name, want := range map[string]fs.FileMode{"/srv": 0o755, "/srv/web": 0o755, Binary: 0o755, unit: 0o644} {
+		if info, err := os.Stat(r.path(name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v (%v), want %v", name, info.Mode(), err, want)
+		}
+	}
+}
+
+func TestFailures(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, ErrRoot) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing root: %v", err)
+	}
+	bare, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bare.Close()
+	if err := bare.CheckSystemd(); !errors.Is(err, ErrRoot) || advice(err) == "" {
+		t.Errorf("a root without systemd: %v", err)
+	}
+	r := newRootFS(t)
+	if err := r.open().CheckSystemd(); err != nil {
+		t.Error(err)
+	}
+	o := r.options(nil)
+	o.Program = "/nowhere"
+	if _, err := r.open().Install(o); !errors.Is(err, ErrDisk) || advice(err) == "" {
+		t.Errorf("a program that cannot be read: %v", err)
+	}
+}
+
+// A link in the root does not lead an installation out of it; what was changed
+// before that is returned.
+func TestLinksThatLeadOut(t *testing.T) {
+	r := newRootFS(t)
+	outside := t.TempDir()
+	if err := errors.Join(os.MkdirAll(r.path("/etc/systemd"), 0o755), os.Symlink(outside, r.path("/etc/systemd/system"))); err != nil {
+		t.Fatal(err)
+	}
+	changes, err := r.open().Install(r.options(nil))
+	if !errors.Is(err, ErrDisk) || advice(err) == "" {
+		t.Errorf("no refusal: %v", err)
+	}
+	if !slices.Contains(changes, Change{Binary, "created"}) {
+		t.Errorf("the changes before the error are lost: %v", changes)
+	}
+	if found, err := os.ReadDir(outside); err != nil || len(found) != 0 {
+		t.Errorf("outside of the root: %v (%v)", found, err)
+	}
+}
+
+func TestPermission(t *testing.T) {
+	if err := cannot("created", "/x", fs.ErrPermission); advice(err) != "run it as root" {
+		t.Errorf("advice %q", advice(err))
+	}
+	if err := cannot("created", "/x", syscall.ENOSPC); advice(err) != "" || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("advice %q for %v", advice(err), err)
+	}
+}
+
+func advice(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Advice()
+	}
+	return ""
+}
