@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"koboshi/agent/config"
-	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
@@ -31,7 +31,7 @@ type Agent struct {
 
 	Trust artifacts.Trust
 
-	Service appService
+	Service app
 	Ready   func() error // tells systemd that the boot is done
 
 	Now     func() time.Time
@@ -82,19 +82,10 @@ type hooks interface {
 	Complete(ctx context.Context, hook lifecycle.Hook, result lifecycle.Result) (lifecycle.Outcome, error)
 }
 
-// appService is how the app is started, and what belongs to starting it.
-type appService interface {
-	// Restart runs the app from <root>/current, in place of what ran before,
-	// and returns the gate that what it started has to pass.
-	Restart(ctx context.Context, env []string) (Gate, error)
-	// RunHook runs a hook to its end, as the app's user. However it ends,
-	// nothing that it started goes on running. An error has the last line of
-	// its output.
-	RunHook(ctx context.Context, h Hook) error
-	// Stopped tells that the app surely does not run.
-	Stopped(ctx context.Context) bool
+// app is how the app is started, and what belongs to starting it:
+// service.Service.
+type app interface {
+	Restart(ctx context.Context, env []string) (service.Gate, error)
+	RunHook(ctx context.Context, h service.Hook) error
+	Running(ctx context.Context) (bool, error)
 }
-
-// Gate waits until what was started is healthy and has stayed so. override is
-// what the release itself says of its health.
-type Gate func(ctx context.Context, override artifacts.Health) (health.Report, error)

@@ -16,23 +16,13 @@ const (
 	postStart = "post_start" // once it is healthy
 )
 
-// Hook is a command of a release, to be run as the app's user. Its output is
-// not trusted.
-type Hook struct {
-	Name    string // pre_start, post_start or pre_stop
-	Version string // of the release
-	Dir     string // the release's tree
-	Args    []string
-	Env     []string // what the app is told, too
-}
-
 // hook runs one of a release's hooks as a step of its own, where it has it.
 func (r *run) hook(ctx context.Context, rel store.Release, name string, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	return r.steps.Do(ctx, name, func(ctx context.Context, _ *status.Span) error {
-		h := Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
+		h := service.Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
 		if err := r.Service.RunHook(ctx, h); err != nil {
 			return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)
 		}

@@ -162,8 +162,8 @@ func TestPreStartOfARollback(t *testing.T) {
 func TestWhatAHookIsTold(t *testing.T) {
 	w := hooked(t)
 	live(w)
-	told := map[string]agent.Hook{}
-	w.onHook = func(h agent.Hook) { told[h.Name] = h }
+	told := map[string]service.Hook{}
+	w.onHook = func(h service.Hook) { told[h.Name] = h }
 	if _, err := w.sync(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestHooksThatAreInterrupted(t *testing.T) {
 		w := hooked(t)
 		live(w)
 		ctx, cancel := context.WithCancel(t.Context())
-		w.onHook = func(h agent.Hook) {
+		w.onHook = func(h service.Hook) {
 			if h.Name == hook && h.Version == "2" {
 				cancel()
 			}

@@ -42,7 +42,7 @@ func (r *run) serve(ctx context.Context, rel store.Release) error {
 
 // start runs the app from rel in place of what ran before. Until the pre_start
 // hook has succeeded, nothing is touched.
-func (r *run) start(ctx context.Context, rel store.Release, hooks artifacts.Hooks) (gate Gate, err error) {
+func (r *run) start(ctx context.Context, rel store.Release, hooks artifacts.Hooks) (gate service.Gate, err error) {
 	if err := r.hook(ctx, rel, preStart, hooks.PreStart); err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (r *run) start(ctx context.Context, rel store.Release, hooks artifacts.Hook
 	return gate, err
 }
 
-func (r *run) activate(ctx context.Context, rel store.Release) (Gate, error) {
+func (r *run) activate(ctx context.Context, rel store.Release) (service.Gate, error) {
 	r.up = ""
 	if err := r.Store.Activate(rel); err != nil {
 		return nil, fmt.Errorf("%w: %w", service.ErrActivate, err)
@@ -71,7 +71,7 @@ func (r *run) activate(ctx context.Context, rel store.Release) (Gate, error) {
 }
 
 // pass waits at the gate. override is what the release says of its health.
-func (r *run) pass(ctx context.Context, gate Gate, override artifacts.Health) error {
+func (r *run) pass(ctx context.Context, gate service.Gate, override artifacts.Health) error {
 	return r.steps.Do(ctx, "gate", func(ctx context.Context, s *status.Span) error {
 		found, err := gate(ctx, override)
 		s.SetAttempts(found.Attempts)

@@ -49,13 +49,14 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) 
 // somebody has stopped the app: then it has to serve anew.
 func (r *run) assumeCurrentIsUp(ctx context.Context) {
 	current, found := r.current()
-	switch {
-	case !found || !current.HealthyOn(r.who.ID):
-	case r.Service.Stopped(ctx):
-		r.warn("the app was not running")
-	default:
-		r.up = current.ID()
+	if !found || !current.HealthyOn(r.who.ID) {
+		return
 	}
+	if running, err := r.Service.Running(ctx); err == nil && !running {
+		r.warn("the app was not running")
+		return
+	}
+	r.up = current.ID() // also where it is not known: a live app is not restarted on a guess
 }
 
 // follow converges a machine that serves, unless it is held where it is. The

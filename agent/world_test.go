@@ -20,6 +20,7 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -83,7 +84,7 @@ type world struct {
 	// the hooks of all releases that are published
 	hooks     artifacts.Hooks
 	hookFails map[string]error // such as "pre_start 2"
-	onHook    func(agent.Hook)
+	onHook    func(service.Hook)
 	story     []string // of hooks, restarts and gates
 
 	ready int
@@ -186,7 +187,7 @@ func (w *world) agent() (*agent.Agent, func()) {
 				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Hooks: group{w}}, nil
 			},
 			Store: s, State: state, Run: run, Trust: trust,
-			Service: appService{w}, Ready: func() error { w.ready++; return nil },
+			Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 			Now:     func() time.Time { return w.now },
 			Waits:   w.waitsFor,
 			Explain: func(err error) *status.Error { return &status.Error{Code: 99, Message: err.Error()} },
@@ -396,9 +397,9 @@ func (g group) Complete(ctx context.Context, h lifecycle.Hook, r lifecycle.Resul
 	return g.outcome, g.completeErr
 }
 
-type appService struct{ *world }
+type fakeApp struct{ *world }
 
-func (s appService) Restart(context.Context, []string) (agent.Gate, error) {
+func (s fakeApp) Restart(context.Context, []string) (service.Gate, error) {
 	version := s.current()
 	if s.broken[version] {
 		return nil, errors.New("the unit failed")
@@ -421,9 +422,9 @@ func (s appService) Restart(context.Context, []string) (agent.Gate, error) {
 	}, nil
 }
 
-func (s appService) Stopped(context.Context) bool { return s.running == "" }
+func (s fakeApp) Running(context.Context) (bool, error) { return s.running != "", nil }
 
-func (s appService) RunHook(ctx context.Context, h agent.Hook) error {
+func (s fakeApp) RunHook(ctx context.Context, h service.Hook) error {
 	name := h.Name + " " + h.Version
 	s.story = append(s.story, name)
 	if s.onHook != nil {

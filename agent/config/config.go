@@ -55,11 +55,13 @@ const (
 	DeltaNever  = "never"
 )
 
-// Service says how the app is started: exactly one of the two is set.
+// Service says how the app is started and stopped: exactly one of Unit and
+// Restart is set.
 type Service struct {
 	Unit     string   `toml:"unit"`      // a systemd unit
 	UnitFile string   `toml:"unit_file"` // where the release brings that unit itself: a path inside the tree, or ""
 	Restart  []string `toml:"restart"`   // a command that (re)starts the app and returns
+	Stop     []string `toml:"stop"`      // goes with Restart: a command that stops the app and returns; empty = there is none
 }
 
 // Health is the question that decides whether a release serves: exactly one of

@@ -88,15 +88,19 @@ func (c *Config) validateTrust() error {
 }
 
 func (c *Config) validateService() error {
-	switch unit, restart := c.Service.Unit, c.Service.Restart; {
+	switch unit, restart, stop := c.Service.Unit, c.Service.Restart, c.Service.Stop; {
 	case unit != "" && len(restart) > 0:
 		return c.at("service.restart", "service.unit is set too: want one of them")
 	case unit == "" && len(restart) == 0:
 		return c.missing("service.unit", `name the app's unit, or service.restart = ["command"] where there is no systemd`)
 	case unit != "" && (!strings.HasSuffix(unit, ".service") || strings.ContainsAny(unit, "/ \t\n")):
 		return c.at("service.unit", "%q, want a name such as %s.service", unit, c.App)
+	case unit != "" && len(stop) > 0:
+		return c.at("service.stop", "service.unit is set, which systemd stops: want it with service.restart only")
 	case len(restart) > 0 && restart[0] == "":
 		return c.at("service.restart", "the command is empty")
+	case len(stop) > 0 && stop[0] == "":
+		return c.at("service.stop", "the command is empty")
 	}
 	if file := c.Service.UnitFile; file != "" && (!filepath.IsLocal(file) || path.Clean(file) != file || path.Base(file) != c.Service.Unit) {
 		return c.at("service.unit_file", "%q, want a path inside the tree that ends in the name of service.unit", file)

@@ -67,6 +67,7 @@ var table = []row{
 	{is(systemd.ErrOrderedAfterUs), Activate, config.Unhealthy, "take After= on koboshi-boot.service, or on what waits for it such as multi-user.target, out of the app's unit"},
 	{is(service.ErrHook), Activate, config.Unhealthy, "the hook's output is in koboshi's own log: journalctl -u koboshi-boot, or where sync was called"},
 	{is(service.ErrActivate), Activate, config.Unhealthy, "look at the app's unit or restart command: systemctl status, journalctl -u"},
+	{is(service.ErrNoStop), Configuration, "", "set service.stop to a command that stops the app"},
 
 	{is(store.ErrNoPrevious), Resolve, "", "koboshi sync --version installs any published version"},
 	{is(status.ErrNotLaunched), Resolve, "", "koboshi boot has to have started a release here first"},

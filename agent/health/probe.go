@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"koboshi/agent/process"
 )
 
 const (
@@ -31,7 +33,8 @@ type Probe struct {
 	// TCP is green when a connection to host:port is accepted. The kernel
 	// accepts for a process that hangs, so a URL says more.
 	TCP string
-	// Command is green when it exits 0, see [Run]; Dir and Env are its own.
+	// Command is green when it exits 0. Dir and Env are for it, see
+	// process.Command.
 	Command []string
 	Dir     string
 	Env     []string
@@ -67,7 +70,7 @@ func (p Probe) compile() (func(context.Context) error, error) {
 		return func(ctx context.Context) error { return probeTCP(ctx, p.TCP) }, nil
 	}
 	return func(ctx context.Context) error {
-		_, err := Run(ctx, Cmd{Args: p.Command, Dir: p.Dir, Env: p.Env})
+		_, err := process.Group{}.Run(ctx, process.Command{Args: p.Command, Dir: p.Dir, Env: p.Env})
 		return err
 	}, nil
 }

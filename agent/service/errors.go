@@ -7,4 +7,18 @@ var (
 	ErrActivate = errors.New("the release could not be started")
 	// ErrHook is a hook of a release that failed.
 	ErrHook = errors.New("failed hook")
+	// ErrUnknown is the answer of Running where it cannot be determined.
+	ErrUnknown = errors.New("it is not known whether the app runs")
+	// ErrNoStop is the answer of Stop where there is no way to stop the app.
+	ErrNoStop = errors.New("service.stop is not set")
+	// ErrNoUser keeps a program of a release from running as root where the app
+	// may not.
+	ErrNoUser error = noUser{}
 )
+
+type noUser struct{}
+
+func (noUser) Error() string { return "the user to run it as is not known" }
+
+// Advice is what can be done about it, whatever the program was run for.
+func (noUser) Advice() string { return "set hooks.user in the configuration" }

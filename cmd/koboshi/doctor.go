@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/doctor"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
+	"koboshi/agent/service"
 	"koboshi/artifacts"
 )
 
@@ -75,7 +76,7 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 		Config: cfg, Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
 		Past:     earlierRuns{cfg},
 		Disk:     releasesHere{cfg},
-		App:      appHere{newPrograms(cfg, c.ui), trust},
+		App:      appHere{service.New(cfg, c.ui.hookLine), cfg, trust},
 		Units:    unitsHere{},
 		Metadata: metadata,
 		Connect: func(ctx context.Context, who instance.Identity) (doctor.Cloud, error) {

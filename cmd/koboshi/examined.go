@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -23,6 +21,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -87,40 +86,15 @@ func openExisting(root string) (*store.Store, error) {
 	return store.Open(root)
 }
 
-// appHere is the app that serves now.
+// appHere is the app that runs now.
 type appHere struct {
-	programs
-	trust artifacts.Trust
+	service.Service
+	config *config.Config
+	trust  artifacts.Trust
 }
 
-// Probe asks once. Who listens is not judged: no start was seen.
-func (a appHere) Probe(ctx context.Context) error {
-	gate := a.gate(a.override())
-	gate.Timeout, gate.Bake = 0, 0
-	_, err := gate.WaitSince(ctx, time.Time{})
-	return err
-}
-
-// HookUser is whom a hook would run as, by name. Those of DynamicUser= come and
-// go.
-func (a appHere) HookUser(ctx context.Context) (string, error) {
-	if a.config.Service.Unit == "" {
-		_, _, err := groupUser(a.config)
-		return cmp.Or(a.config.Hooks.User, "koboshi itself"), err
-	}
-	manager, err := systemd.Connect(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer manager.Close()
-	as, err := unitUser(ctx, a.config, manager)
-	if err != nil || as.Dynamic {
-		return as.User, err
-	}
-	name := cmp.Or(as.User, "root")
-	_, err = user.Lookup(name)
-	return name, err
-}
+// Probe asks as the gate of the current release would, once.
+func (a appHere) Probe(ctx context.Context) error { return a.Service.Probe(ctx, a.override()) }
 
 // override is what the current release says of its own health; nothing where
 // it cannot be read.

@@ -26,6 +26,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
@@ -310,7 +311,7 @@ func (simulated) TargetState(context.Context) (string, error) { return "InServic
 
 // Restart starts an app that is up after one to ten seconds, and bakes it for
 // ten more.
-func (s simulated) Restart(context.Context, []string) (agent.Gate, error) {
+func (s simulated) Restart(context.Context, []string) (service.Gate, error) {
 	up := time.Second + time.Duration(pace.Share(string(s), 2)*float64(9*time.Second))
 	return func(ctx context.Context, _ artifacts.Health) (health.Report, error) {
 		select {
@@ -323,10 +324,10 @@ func (s simulated) Restart(context.Context, []string) (agent.Gate, error) {
 }
 
 // RunHook runs nothing: the release has no hooks.
-func (simulated) RunHook(context.Context, agent.Hook) error { return nil }
+func (simulated) RunHook(context.Context, service.Hook) error { return nil }
 
-// Stopped is no question at a launch.
-func (simulated) Stopped(context.Context) bool { return false }
+// Running is not asked at a launch.
+func (simulated) Running(context.Context) (bool, error) { return true, nil }
 
 // modest asserts what a fleet may cost, and that nothing is lost for it.
 func (o *outcomes) modest(t *testing.T) {

@@ -55,7 +55,7 @@ var reserved = map[string][]string{
 	"github.com/rogpeppe/go-internal": {},
 	"text/template":                   {}, // switches off the linker's dead-code elimination
 	"html/template":                   {},
-	"os/exec":                         {"agent/health", "cmd/koboshi-mock/demo/web"},
+	"os/exec":                         {"agent/process", "cmd/koboshi-mock/demo/web"},
 	"github.com/BurntSushi/toml":      {"agent/config"},
 	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/delta", "artifacts/publish"},
 	"github.com/hashicorp/":           {"artifacts/fetch", "agent/health"},

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/service"
 )
 
 // asHookUser runs a hook where there is no systemd, for a koboshi that is root.
@@ -30,7 +30,7 @@ hooks.user = %q
 	must(t, os.Chmod(filepath.Dir(tree), 0o755)) // others may not enter it
 	must(t, os.WriteFile(filepath.Join(tree, "hook"), []byte("#!/bin/sh\n"+script), 0o755))
 	var out strings.Builder
-	err = newPrograms(cfg, newUI(&out, &out)).RunHook(t.Context(), agent.Hook{Name: "pre_start", Version: "1", Dir: tree, Args: []string{"hook"}, Env: []string{"KOBOSHI_APP=web"}})
+	err = service.New(cfg, newUI(&out, &out).hookLine).RunHook(t.Context(), service.Hook{Name: "pre_start", Version: "1", Dir: tree, Args: []string{"hook"}, Env: []string{"KOBOSHI_APP=web"}})
 	return out.String(), err
 }
 
@@ -54,7 +54,7 @@ func TestE2EHookUser(t *testing.T) {
 
 // Root does not run a hook that nobody gave it, nor as somebody who is not.
 func TestE2EHookOfNobody(t *testing.T) {
-	for name, want := range map[string]error{"": errNoUser, "no-such-user": user.UnknownUserError("no-such-user")} {
+	for name, want := range map[string]error{"": service.ErrNoUser, "no-such-user": user.UnknownUserError("no-such-user")} {
 		told, err := asHookUser(t, name, "echo I am here")
 		if !errors.Is(err, want) || told != "" {
 			t.Errorf("%q: %v, told %q", name, err, told)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"koboshi/agent/failure"
+	"koboshi/agent/service"
 	"koboshi/agent/status"
 )
 
@@ -177,4 +178,13 @@ func (u *ui) paint(p paint, text string) string {
 		return text
 	}
 	return "\x1b[" + string(p) + "m" + text + "\x1b[0m"
+}
+
+// hookLine prints a line of a hook's output.
+func (u *ui) hookLine(h service.Hook, line string) {
+	if u.log != nil {
+		u.log.Info("hook output", zap.String("hook", h.Name), zap.String("version", h.Version), zap.String("line", line))
+		return
+	}
+	u.say("%s: %s", h.Name, line)
 }

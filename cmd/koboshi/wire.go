@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
@@ -50,7 +51,7 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		State:   d.state,
 		Run:     d.run,
 		Trust:   trust,
-		Service: newService(cfg, c.ui),
+		Service: service.New(cfg, c.ui.hookLine),
 		Ready:   systemd.Notifier{}.Ready,
 		Now:     time.Now,
 		Observe: c.ui.observe,
@@ -97,20 +98,6 @@ func localID() (string, bool) {
 		return "", false
 	}
 	return instance.LocalID(instance.AssetTag)
-}
-
-// service is what the agent starts the app by, and its hooks.
-type service interface {
-	Restart(context.Context, []string) (agent.Gate, error)
-	RunHook(context.Context, agent.Hook) error
-	Stopped(context.Context) bool
-}
-
-func newService(cfg *config.Config, u *ui) service {
-	if cfg.Service.Unit != "" {
-		return unitService{newPrograms(cfg, u)}
-	}
-	return commandService{newPrograms(cfg, u)}
 }
 
 // dirs are the three places where an app keeps anything on the machine.

@@ -1,0 +1,33 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Command is one command to run.
+type Command struct {
+	// Args is the program and its arguments. A program without a slash is
+	// looked up in our PATH; in a Unit it must be an absolute path.
+	Args []string
+	Dir  string
+	// Env is the whole environment in a Group. A Unit adds what systemd sets
+	// for every service.
+	Env []string
+	// Timeout is how long the command may run; 0: until the context ends.
+	Timeout time.Duration
+	// Output takes standard output and error, from one goroutine. Where it is
+	// nil a Group collects the end of the output, for the error.
+	Output io.Writer
+}
+
+// limited is ctx with the command's timeout, whose cause reads "not finished
+// after 1m0s": a plain context.DeadlineExceeded would look like the caller's.
+func (c Command) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not finished after %v", c.Timeout))
+}

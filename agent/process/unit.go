@@ -1,0 +1,83 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"koboshi/systemd"
+)
+
+// outputGrace is how long to wait for the output of a unit that has ended.
+const outputGrace = time.Second
+
+// Unit runs a command in a transient systemd unit of its own.
+type Unit struct {
+	Name        string // no other command uses it at the same time
+	Description string // for systemctl status and the journal
+	As          systemd.Credentials
+	Quiet       bool // nothing about it in the journal, even where it fails
+}
+
+// Manager is the part of *systemd.Manager that a Unit needs.
+type Manager interface {
+	RunTransient(ctx context.Context, t systemd.Transient) error
+	Discard(ctx context.Context, unit string) error
+}
+
+// Run runs a command to its end. A unit of the same name that an earlier
+// process left running is stopped first. However it ends, nothing is left: when
+// ctx or the timeout ends first, the whole control group gets SIGTERM and 5 s
+// later SIGKILL.
+//
+// Errors: *systemd.JobError if it failed; the cause of the context or of the
+// timeout; systemd.ErrDisconnected.
+func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
+	if err := m.Discard(ctx, u.Name); err != nil {
+		return err
+	}
+	ctx, cancel := c.limited(ctx)
+	defer cancel()
+	out, err := capture(c.Output)
+	if err != nil {
+		return err
+	}
+	err = m.RunTransient(ctx, systemd.Transient{
+		Unit: u.Name, Description: u.Description, As: u.As, Quiet: u.Quiet,
+		Args: c.Args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Output: out.to,
+	})
+	return errors.Join(err, out.close())
+}
+
+// captured is a pipe: one end is handed to a unit, the other one is read.
+type captured struct {
+	to, from *os.File
+	read     chan struct{} // closed when everything has been read
+}
+
+func capture(output io.Writer) (*captured, error) {
+	if output == nil {
+		output = io.Discard
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	c := &captured{to: to, from: from, read: make(chan struct{})}
+	go func() {
+		defer close(c.read)
+		_, _ = io.Copy(output, from) // a report of what happened, no more
+	}()
+	return c, nil
+}
+
+// close returns when all of the output has been read, or after outputGrace if
+// some process still keeps the pipe open.
+func (c *captured) close() error {
+	_ = c.to.Close() // the unit has its own copy
+	_ = c.from.SetReadDeadline(time.Now().Add(outputGrace))
+	<-c.read
+	return c.from.Close()
+}

@@ -1,0 +1,72 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"koboshi/agent/health"
+	"koboshi/agent/process"
+)
+
+// program is a command of a release with what its unit needs to know.
+type program struct {
+	process.Command
+	unit  string // the name of its transient unit
+	about string
+	quiet bool // runs too often to be worth a line in the journal
+}
+
+// RunHook runs a hook to its end, as the app's user. However it ends, nothing
+// that it started goes on running, and neither does a hook that a killed
+// koboshi left behind in the same unit. An error includes the last line of the
+// hook's output.
+func (s Service) RunHook(ctx context.Context, h Hook) error {
+	return s.runProgram(ctx, program{
+		unit:  "koboshi-" + s.config.App + "-hook.service",
+		about: fmt.Sprintf("%s of %s %s", h.Name, s.config.App, h.Version),
+		Command: process.Command{
+			Args: inTree(h.Dir, h.Args), Dir: h.Dir, Env: h.Env,
+			Timeout: time.Duration(s.config.Hooks.Timeout),
+		},
+	}, func(line string) { s.output(h, line) })
+}
+
+// ask runs the health command of the current release. Its unit has our process
+// id in its name: doctor may ask while a sync does.
+func (s Service) ask(ctx context.Context, command []string) error {
+	dir := current(s.config)
+	return s.runProgram(ctx, program{
+		unit:    fmt.Sprintf("koboshi-%s-health-%d.service", s.config.App, os.Getpid()),
+		about:   "health of " + s.config.App,
+		quiet:   true,
+		Command: process.Command{Args: inTree(dir, command), Dir: dir, Timeout: health.DefaultProbeTimeout},
+	}, func(string) {})
+}
+
+func (s Service) runProgram(ctx context.Context, p program, print func(line string)) error {
+	out := &lines{print: print}
+	p.Output = out
+	return out.explain(s.backend.run(ctx, p))
+}
+
+// inTree makes the first argument, a path inside the tree, absolute.
+func inTree(dir string, args []string) []string {
+	return append([]string{filepath.Join(dir, args[0])}, args[1:]...)
+}
+
+// systemEnv is what a command gets of our environment: enough to find programs,
+// and nothing that could be a credential.
+func systemEnv() []string { return inherited("PATH", "HOME", "LANG", "TZ") }
+
+func inherited(names ...string) (env []string) {
+	for _, name := range names {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+strings.ToValidUTF8(value, ""))
+		}
+	}
+	return env
+}

@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/health"
+	"koboshi/artifacts"
+)
+
+// Gate waits until the app that was started is healthy and has stayed healthy.
+// override is what the release's manifest says about its health.
+type Gate func(ctx context.Context, override artifacts.Health) (health.Report, error)
+
+// Hook is a command of a release, to be run as the app's user. Its output is
+// not trusted.
+type Hook struct {
+	Name    string // pre_start, post_start or pre_stop
+	Version string // of the release
+	Dir     string // the release's tree
+	Args    []string
+	Env     []string // the same as the app's
+}
+
+// Service is the app's service on this machine.
+type Service struct {
+	config  *config.Config
+	output  func(h Hook, line string)
+	backend backend
+}
+
+// backend is what differs between a unit and a command.
+type backend interface {
+	restart(ctx context.Context, env []string) (waiter, error)
+	stop(ctx context.Context) error
+	running(ctx context.Context) (bool, error)
+	user(ctx context.Context) (string, error)
+	run(ctx context.Context, p program) error
+}
+
+// waiter waits at a gate for what was just started.
+type waiter func(context.Context, health.Gate) (health.Report, error)
+
+// New makes the service that the configuration describes. output gets what
+// hooks write, line by line, bounded and safe to print.
+func New(cfg *config.Config, output func(h Hook, line string)) Service {
+	if cfg.Service.Unit != "" {
+		return Service{cfg, output, units{cfg, connect}}
+	}
+	return Service{cfg, output, commands{cfg}}
+}
+
+// Restart runs the app from <root>/current in place of what ran before, and
+// returns the gate that the started app has to pass.
+func (s Service) Restart(ctx context.Context, env []string) (Gate, error) {
+	wait, err := s.backend.restart(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, override artifacts.Health) (health.Report, error) {
+		return wait(ctx, s.gate(override))
+	}, nil
+}
+
+// Stop stops the app and returns when it has stopped; an app that does not run
+// is no error. The error is ErrNoStop where the app is started by a command and
+// there is none to stop it.
+func (s Service) Stop(ctx context.Context) error { return s.backend.stop(ctx) }
+
+// Running reports whether the app runs, which includes an app that is just
+// being started or stopped. The error is ErrUnknown where the app is started by
+// a command; every error means that it may run.
+func (s Service) Running(ctx context.Context) (bool, error) { return s.backend.running(ctx) }
+
+// HookUser is the name of the user that programs of a release run as: hooks.user,
+// else the user of the app's unit. The error is ErrNoUser where it is not set.
+func (s Service) HookUser(ctx context.Context) (string, error) { return s.backend.user(ctx) }
+
+// Probe asks the app once. The process that answers is not looked at.
+func (s Service) Probe(ctx context.Context, override artifacts.Health) error {
+	gate := s.gate(override)
+	gate.Timeout, gate.Bake = 0, 0
+	_, err := gate.WaitSince(ctx, time.Time{})
+	return err
+}
+
+// gate is the configuration's gate with what the release overrides. A health
+// command of the configuration runs as koboshi does; one of the release is a
+// path inside its tree and runs as the app's user.
+func (s Service) gate(override artifacts.Health) health.Gate {
+	h := s.config.Health
+	if override.Timeout > 0 {
+		h.Timeout = override.Timeout
+	}
+	if override.Bake > 0 {
+		h.Bake = override.Bake
+	}
+	probe := health.Probe{URL: h.URL, TCP: h.TCP, Command: h.Command, Dir: current(s.config), Env: systemEnv()}
+	switch {
+	case len(override.Command) > 0:
+		probe = health.Probe{Ask: func(ctx context.Context) error { return s.ask(ctx, override.Command) }}
+	case override.URL != "" || override.TCP != "":
+		probe = health.Probe{URL: override.URL, TCP: override.TCP}
+	}
+	return health.Gate{Probe: probe, Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake)}
+}
+
+func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, "current") }

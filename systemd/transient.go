@@ -1,0 +1,127 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+const (
+	// killAfter is how long a command has to end after SIGTERM.
+	killAfter = 5 * time.Second
+	// discardLimit bounds the removal of a transient unit.
+	discardLimit = killAfter + 10*time.Second
+
+	// LogLevelMax= takes the priorities of syslog(3).
+	logEmergency, logDebug = 0, 7
+)
+
+// Transient is a command to run in a unit that is created for it
+// (systemd-run): no shell, /dev/null as standard input, no terminal, and no way
+// to gain privileges.
+type Transient struct {
+	Unit        string   // a name that no other command uses at the same time
+	Description string   // for systemctl status and the journal
+	Args        []string // the first is an absolute path
+	Dir         string
+	Env         []string // in addition to what systemd sets for every service
+	As          Credentials
+	Timeout     time.Duration // systemd stops the unit soon after, should this process be gone by then
+	Output      *os.File      // takes standard output and error
+	Quiet       bool          // nothing about it in the journal, even where it fails
+}
+
+// RunTransient runs a command in its unit and returns when it has ended. When
+// ctx ends first, its whole control group gets SIGTERM, and SIGKILL 5 s later.
+// However it ends, the unit is removed.
+//
+// Errors: *JobError if the command failed; the cause of the context;
+// ErrDisconnected.
+func (m *Manager) RunTransient(ctx context.Context, t Transient) error {
+	err := m.startTransient(ctx, t)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return errors.Join(err, m.Discard(ctx, t.Unit))
+}
+
+// startTransient waits for the answer to a start that it has sent, even if ctx
+// ends meanwhile: only a unit that has started can be stopped.
+func (m *Manager) startTransient(ctx context.Context, t Transient) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardLimit)
+	defer cancel()
+	done := make(chan string, 1)
+	if _, err := m.conn.StartTransientUnitContext(call, t.Unit, "fail", t.properties(), done); err != nil {
+		return unitError("start", t.Unit, err)
+	}
+	return m.await(ctx, t.Unit, done)
+}
+
+// Discard stops a transient unit, if there is one of that name, and removes
+// what systemd remembers of it. It does so even after ctx has ended.
+func (m *Manager) Discard(ctx context.Context, unit string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardLimit)
+	defer cancel()
+	if err := m.Stop(ctx, unit); err != nil && !errors.Is(err, ErrNoUnit) {
+		return err
+	}
+	err := m.conn.ResetFailedUnitContext(ctx, unit)
+	if err != nil && !isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") {
+		return unitError("reset", unit, err)
+	}
+	return nil
+}
+
+// properties are the unit's. The protection leaves alone every place that the
+// command's user may write to.
+func (t Transient) properties() []sdbus.Property {
+	type exec struct { // of org.freedesktop.systemd1(5), ExecStartEx
+		Path        string
+		Args, Flags []string
+	}
+	pipe := dbus.UnixFD(t.Output.Fd()) //nolint:gosec // a descriptor fits
+	level := int32(logDebug)
+	if t.Quiet {
+		level = logEmergency
+	}
+	var all []sdbus.Property
+	for _, p := range []struct {
+		name  string
+		value any
+	}{
+		{"Description", t.Description},
+		{"Type", "oneshot"}, // its start lasts until the command has ended
+		{"ExecStartEx", []exec{{t.Args[0], t.Args, []string{"no-env-expand"}}}},
+		{"WorkingDirectory", t.Dir},
+		{"Environment", t.Env},
+		{"StandardOutputFileDescriptor", pipe},
+		{"StandardErrorFileDescriptor", pipe},
+		{"TimeoutStartUSec", usec(t.Timeout + discardLimit)}, // should we be gone by then
+		{"TimeoutStopUSec", usec(killAfter)},
+		{"KillMode", "control-group"},
+		{"LogLevelMax", level}, // of what PID 1 says of the unit, too
+		{"User", t.As.User},    // empty is systemd's default, and so with the next
+		{"Group", t.As.Group},
+		{"SupplementaryGroups", t.As.Groups},
+		{"DynamicUser", t.As.Dynamic},
+		{"NoNewPrivileges", true},
+		{"PrivateTmp", true},
+		{"ProtectControlGroups", true},
+		{"ProtectKernelModules", true},
+		{"ProtectKernelTunables", true},
+		{"ProtectSystem", "full"},
+		{"RestrictSUIDSGID", true},
+	} {
+		all = append(all, sdbus.Property{Name: p.name, Value: dbus.MakeVariant(p.value)})
+	}
+	return all
+}
+
+func usec(d time.Duration) uint64 { return uint64(max(d, 0).Microseconds()) } //nolint:gosec // not negative

@@ -1,0 +1,198 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+const hookUnit = "koboshi-web-hook.service"
+
+// hook is the hook's command, and what is written to its output when all of it
+// has ended.
+func hook(t *testing.T) (c Transient, written func() string) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "output")
+	file, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	c = Transient{
+		Unit: hookUnit, Description: "pre_start of web 2", Args: []string{"/opt/web/bin/migrate", "$HOME", "100%n"}, Dir: "/opt/web",
+		Env: []string{"A=1"}, As: Credentials{User: "web", Group: "www", Groups: []string{"adm"}}, Timeout: time.Minute, Output: file,
+	}
+	return c, func() string {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(data)
+	}
+}
+
+// transient has a command's unit end with result, after it has written its
+// output and closed it.
+func transient(t *testing.T, result, output string) *fakeSystemd {
+	f := &fakeSystemd{units: map[string]*fakeUnit{}}
+	f.made = func(properties map[string]any) *fakeUnit {
+		u := newUnit(result)
+		u.fleeting = true
+		u.started = func() {
+			for _, name := range []string{"StandardErrorFileDescriptor", "StandardOutputFileDescriptor"} {
+				fd, ok := properties[name].(dbus.UnixFD)
+				if !ok {
+					t.Errorf("%s is %v", name, properties[name])
+					return
+				}
+				w := os.NewFile(uintptr(fd), name)
+				if _, err := w.WriteString(output); err != nil {
+					t.Error(err)
+				}
+				_ = w.Close()
+				output = ""
+			}
+		}
+		return u
+	}
+	return f
+}
+
+func TestRunTransient(t *testing.T) {
+	f := transient(t, "done", "one\ntwo")
+	var properties map[string]any
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit { properties = p; return made(p) }
+	c, written := hook(t)
+	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil || written() != "one\ntwo" {
+		t.Errorf("RunTransient = %v, output %q", err, written())
+	}
+	if len(f.units) != 0 {
+		t.Errorf("left behind: %v", f.units)
+	}
+	for name, want := range map[string]any{
+		"Description": "pre_start of web 2", "Type": "oneshot", "WorkingDirectory": "/opt/web", "Environment": []string{"A=1"},
+		"User": "web", "Group": "www", "SupplementaryGroups": []string{"adm"}, "DynamicUser": false, "KillMode": "control-group", "LogLevelMax": int32(7),
+		"TimeoutStartUSec": uint64(75_000_000), "TimeoutStopUSec": uint64(5_000_000),
+		"NoNewPrivileges": true, "PrivateTmp": true, "ProtectSystem": "full",
+		"ExecStartEx": [][]any{{"/opt/web/bin/migrate", []string{"/opt/web/bin/migrate", "$HOME", "100%n"}, []string{"no-env-expand"}}},
+	} {
+		if !reflect.DeepEqual(properties[name], want) {
+			t.Errorf("%s is %v, want %v", name, properties[name], want)
+		}
+	}
+}
+
+// A program may not expect a pipe that does not block.
+func TestRunTransientGivesAPipeThatBlocks(t *testing.T) {
+	f := transient(t, "done", "")
+	flags := -1
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit {
+		flags, _ = unix.FcntlInt(uintptr(p["StandardErrorFileDescriptor"].(dbus.UnixFD)), unix.F_GETFL, 0)
+		return made(p)
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(from.Close(), to.Close()) }()
+	c, _ := hook(t)
+	c.Output = to
+	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if flags < 0 || flags&unix.O_NONBLOCK != 0 {
+		t.Errorf("flags of standard error: %#x", flags)
+	}
+}
+
+func TestRunTransientThatFails(t *testing.T) {
+	f := transient(t, "failed", "no such column\n")
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit {
+		u := made(p)
+		u.service["Result"], u.service["ExecMainStatus"] = "exit-code", int32(3)
+		return u
+	}
+	c, written := hook(t)
+	err := f.startWithFDs(t).RunTransient(t.Context(), c)
+	failure, ok := errors.AsType[*JobError](err)
+	if want := (JobError{hookUnit, "failed", "exit-code", 3}); !ok || *failure != want {
+		t.Errorf("RunTransient = %v, want %+v", err, want)
+	}
+	if written() != "no such column\n" || len(f.units) != 0 {
+		t.Errorf("output %q, left behind %v", written(), f.units)
+	}
+}
+
+// When the context ends the unit is stopped, and the error is the cause.
+func TestRunTransientIsInterrupted(t *testing.T) {
+	f := transient(t, "", "begun\n")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("SIGTERM")
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit {
+		u := made(p)
+		begin := u.started
+		u.started = func() { begin(); cancel(why) }
+		return u
+	}
+	c, written := hook(t)
+	if err := f.startWithFDs(t).RunTransient(ctx, c); !errors.Is(err, why) || written() != "begun\n" {
+		t.Errorf("RunTransient = %v, want %v; output %q", err, why, written())
+	}
+	if len(f.units) != 0 || f.called() != "start "+hookUnit+" fail, stop "+hookUnit+" replace" {
+		t.Errorf("left behind %v after %s", f.units, f.called())
+	}
+}
+
+// An interruption may come at any moment. Before the unit is asked for, it does
+// not start at all; after that it does not outlive the call.
+func TestRunTransientIsInterruptedAtAnyMoment(t *testing.T) {
+	f := transient(t, "", "begun\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit {
+		cancel() // before the answer is sent
+		return made(p)
+	}
+	m := f.startWithFDs(t)
+	c, _ := hook(t)
+	for range 2 {
+		if err := m.RunTransient(ctx, c); !errors.Is(err, context.Canceled) || len(f.units) != 0 {
+			t.Errorf("RunTransient = %v, left behind %v", err, f.units)
+		}
+	}
+	if n := strings.Count(f.called(), "start "); n != 1 {
+		t.Errorf("%d starts, want 1: %s", n, f.called())
+	}
+}
+
+// Discard stops what a process that was killed has left running, and works
+// after the context has ended.
+func TestDiscard(t *testing.T) {
+	f := &fakeSystemd{units: map[string]*fakeUnit{hookUnit: {fleeting: true}}}
+	m := f.start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 { // the second finds no unit
+		if err := m.Discard(ctx, hookUnit); err != nil || len(f.units) != 0 {
+			t.Errorf("Discard = %v, left behind %v", err, f.units)
+		}
+	}
+	failed := newUnit("failed")
+	failed.fleeting = true
+	f.units[hookUnit] = failed
+	if err := m.Discard(t.Context(), hookUnit); err != nil || len(f.units) != 0 {
+		t.Errorf("Discard of a failed unit = %v, left behind %v", err, f.units)
+	}
+}
