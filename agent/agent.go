@@ -78,8 +78,8 @@ type Content interface {
 // hooks is the Auto Scaling group's side of a launch.
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
-	KeepAlive(ctx context.Context, hook lifecycle.Hook, after time.Duration, report func(n int, err error))
-	Complete(ctx context.Context, hook lifecycle.Hook, result lifecycle.Result) (lifecycle.Outcome, error)
+	KeepAlive(ctx context.Context, hook lifecycle.Action, after time.Duration, report func(n int, err error))
+	Complete(ctx context.Context, hook lifecycle.Action, result lifecycle.Result) (lifecycle.Outcome, error)
 }
 
 // app is how the app is started, and what belongs to starting it:

@@ -46,7 +46,7 @@ func (r *run) launch(ctx context.Context) outcome {
 	if _, held := r.held(); held {
 		r.warn("a hold does not count at launch")
 	}
-	r.waiting = sync.OnceValues(func() (lifecycle.Hook, error) { return r.awaitedHook(ctx) })
+	r.waiting = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedHook(ctx) })
 	stopHeartbeats := r.keepAlive(ctx) // which looks for the hook while the release comes
 	out := r.converge(ctx)
 	if out.err != nil {

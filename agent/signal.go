@@ -22,26 +22,26 @@ const lastCall = 2 * time.Minute
 
 // launchHook tells which hook waits for this instance, and what could not be
 // found out about it. The zero Hook means that there is nobody to tell.
-type launchHook func() (lifecycle.Hook, error)
+type launchHook func() (lifecycle.Action, error)
 
 // awaitedHook runs beside the launch, so it only reads what the launch reads.
-func (r *run) awaitedHook(ctx context.Context) (lifecycle.Hook, error) {
+func (r *run) awaitedHook(ctx context.Context) (lifecycle.Action, error) {
 	name := r.config.Lifecycle.LaunchHook
 	if name == "" {
-		return lifecycle.Hook{}, nil
+		return lifecycle.Action{}, nil
 	}
 	state, err := r.Machine.TargetState(ctx)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the target lifecycle state could not be read: %w", err)
 	case state == "":
-		return lifecycle.Hook{}, nil
+		return lifecycle.Action{}, nil
 	}
 	group, unknown := r.group(ctx)
 	if group == "" {
-		return lifecycle.Hook{}, errors.Join(err, unknown)
+		return lifecycle.Action{}, errors.Join(err, unknown)
 	}
-	return lifecycle.Hook{Group: group, Name: name, Instance: r.who.ID}, err
+	return lifecycle.Action{Group: group, Hook: name, Instance: r.who.ID}, err
 }
 
 func (r *run) group(ctx context.Context) (string, error) {
@@ -64,7 +64,7 @@ func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		waits, _ := r.waiting() // who signals tells of the error
-		if waits == (lifecycle.Hook{}) {
+		if waits == (lifecycle.Action{}) {
 			return
 		}
 		after := time.Duration(r.config.Lifecycle.HeartbeatAfter + r.config.Lifecycle.ContinueJitter)
@@ -94,7 +94,7 @@ func (r *run) signal(ctx context.Context, out outcome) outcome {
 	if errors.Is(endedBy(ctx), failure.ErrInterrupted) || out.err != nil && r.config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
-	if hook == (lifecycle.Hook{}) {
+	if hook == (lifecycle.Action{}) {
 		return r.launched(out, "")
 	}
 	if errors.Is(out.err, instance.ErrNoCredentials) {
@@ -132,7 +132,7 @@ func (r *run) launched(out outcome, result string) outcome {
 // tell completes the hook, for as long as the run has time and a little longer.
 // That nobody waits any more, or never did, is no error: what counts is that the
 // launch can go on.
-func (r *run) tell(ctx context.Context, hook lifecycle.Hook, result lifecycle.Result) error {
+func (r *run) tell(ctx context.Context, hook lifecycle.Action, result lifecycle.Result) error {
 	ctx, cancel := outlive(ctx, lastCall)
 	defer cancel()
 	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *status.Span) error {
@@ -142,9 +142,9 @@ func (r *run) tell(ctx context.Context, hook lifecycle.Hook, result lifecycle.Re
 		}
 		switch found.End {
 		case lifecycle.Completed:
-			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = hook.Name, string(result)
+			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = hook.Hook, string(result)
 		case lifecycle.AlreadyOver:
-			r.warn("hook %s no longer waits: the instance is %s", hook.Name, found.State)
+			r.warn("hook %s no longer waits: the instance is %s", hook.Hook, found.State)
 		case lifecycle.NoHook:
 		}
 		return nil

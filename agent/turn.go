@@ -118,5 +118,5 @@ func (r *run) awaited() bool {
 		return false
 	}
 	hook, _ := r.waiting() // who signals tells of the error
-	return hook != (lifecycle.Hook{})
+	return hook != (lifecycle.Action{})
 }

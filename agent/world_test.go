@@ -372,15 +372,15 @@ func (g group) Group(context.Context, string) (string, string, error) {
 	return "web", "Pending:Wait", nil
 }
 
-func (g group) KeepAlive(ctx context.Context, _ lifecycle.Hook, _ time.Duration, report func(int, error)) {
+func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, report func(int, error)) {
 	if g.heartbeats {
 		report(1, nil)
 	}
 	<-ctx.Done()
 }
 
-func (g group) Complete(ctx context.Context, h lifecycle.Hook, r lifecycle.Result) (lifecycle.Outcome, error) {
-	if h != (lifecycle.Hook{Group: "web", Name: "koboshi-launching", Instance: g.id}) {
+func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Result) (lifecycle.Outcome, error) {
+	if h != (lifecycle.Action{Group: "web", Hook: "koboshi-launching", Instance: g.id}) {
 		return lifecycle.Outcome{}, fmt.Errorf("an unknown hook %v", h)
 	}
 	select {

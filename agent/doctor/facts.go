@@ -258,13 +258,13 @@ func (f *facts) askHooks(ctx context.Context, hooks hooks) {
 		return m, err
 	})
 	hook := f.launchHook()
-	if hook.Group == "" || hook.Name == "" {
+	if hook.Group == "" || hook.Hook == "" {
 		return
 	}
 	together(
 		func() {
 			f.hook = ask(ctx, func(ctx context.Context) (time.Duration, error) {
-				return hooks.HeartbeatTimeout(ctx, hook.Group, hook.Name)
+				return hooks.HeartbeatTimeout(ctx, hook.Group, hook.Hook)
 			})
 		},
 		func() { f.heartbeat = ask0(ctx, func(ctx context.Context) error { return hooks.Heartbeat(ctx, hook) }) },
@@ -273,10 +273,10 @@ func (f *facts) askHooks(ctx context.Context, hooks hooks) {
 
 // launchHook is the hook that would wait for this instance, as far as its names
 // are known.
-func (f *facts) launchHook() lifecycle.Hook {
+func (f *facts) launchHook() lifecycle.Action {
 	group := f.config.Lifecycle.Group
 	if group == "" {
 		group = f.group.value.group
 	}
-	return lifecycle.Hook{Group: group, Name: f.config.Lifecycle.LaunchHook, Instance: f.who.value.ID}
+	return lifecycle.Action{Group: group, Hook: f.config.Lifecycle.LaunchHook, Instance: f.who.value.ID}
 }

@@ -53,12 +53,12 @@ func hookOutlastsBoot(f *facts) []Finding {
 	switch err := f.hook.err; {
 	case f.group.err != nil && hook.Group == "":
 		return unknown(f.group.err)
-	case hook.Name == "":
+	case hook.Hook == "":
 		return fine("no launch hook is configured: there is nobody to tell")
 	case hook.Group == "":
 		return fine("%v", errNobody)
 	case errors.Is(err, lifecycle.ErrNoHook):
-		return warning("aws autoscaling put-lifecycle-hook adds it, or correct lifecycle.launch_hook", "group %s has no hook %s: instances come into service before the app does", hook.Group, hook.Name)
+		return warning("aws autoscaling put-lifecycle-hook adds it, or correct lifecycle.launch_hook", "group %s has no hook %s: instances come into service before the app does", hook.Group, hook.Hook)
 	case errors.Is(err, bucket.ErrDenied):
 		return failure(allowHooks, "the hook's timeout cannot be asked, so a long boot gets no heartbeats: %v", err)
 	case err != nil:
@@ -85,7 +85,7 @@ func (f *facts) noHook() error {
 	switch {
 	case f.group.err != nil && hook.Group == "":
 		return f.group.err
-	case hook.Group == "" || hook.Name == "":
+	case hook.Group == "" || hook.Hook == "":
 		return errNobody
 	case errors.Is(f.hook.err, lifecycle.ErrNoHook):
 		return fmt.Errorf("%w %s", lifecycle.ErrNoHook, hook)

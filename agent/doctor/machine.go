@@ -108,7 +108,7 @@ type documents interface {
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
 	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)
-	Heartbeat(context.Context, lifecycle.Hook) error
+	Heartbeat(context.Context, lifecycle.Action) error
 }
 
 // clock tells how far this machine's clock is ahead of the one that answered

@@ -182,7 +182,7 @@ func (w *world) HeartbeatTimeout(context.Context, string, string) (time.Duration
 	return w.timeout, w.hookErr
 }
 
-func (w *world) Heartbeat(_ context.Context, hook lifecycle.Hook) error {
+func (w *world) Heartbeat(_ context.Context, hook lifecycle.Action) error {
 	w.note("heartbeat " + hook.String() + " " + hook.Instance)
 	return w.beatErr
 }

@@ -50,7 +50,7 @@ func TestALaunchIsCompleted(t *testing.T) {
 	if timeout != 5*time.Minute || err != nil {
 		t.Errorf("HeartbeatTimeout = %v, %v, want 5m", timeout, err)
 	}
-	hook := lifecycle.Hook{Group: group, Name: hookName, Instance: i.ID()}
+	hook := lifecycle.Action{Group: group, Hook: hookName, Instance: i.ID()}
 	if err := client.Heartbeat(t.Context(), hook); err != nil {
 		t.Errorf("Heartbeat: %v", err)
 	}
@@ -73,7 +73,7 @@ func TestALaunchIsCompleted(t *testing.T) {
 func TestALostReplyConverges(t *testing.T) {
 	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{})
 	server.Faults().Add(awstest.Fault{Service: "autoscaling", Operation: "CompleteLifecycleAction", Times: 1, Applied: true, Reset: true})
-	got, err := client.Complete(t.Context(), lifecycle.Hook{Group: "web", Name: hookName, Instance: i.ID()}, lifecycle.Abandon)
+	got, err := client.Complete(t.Context(), lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}, lifecycle.Abandon)
 	if err != nil || got.End != lifecycle.AlreadyOver {
 		t.Errorf("Complete = %+v, %v, want already over", got, err)
 	}
@@ -84,7 +84,7 @@ func TestALostReplyConverges(t *testing.T) {
 
 func TestAGroupWithoutTheHook(t *testing.T) {
 	_, i, client := launch(t, onLaunch("another"), awstest.LaunchOptions{})
-	hook := lifecycle.Hook{Group: "web", Name: hookName, Instance: i.ID()}
+	hook := lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}
 	if got, err := client.Complete(t.Context(), hook, lifecycle.Continue); err != nil || got.End != lifecycle.NoHook {
 		t.Errorf("Complete = %+v, %v, want no hook", got, err)
 	}
@@ -98,7 +98,7 @@ func TestAGroupWithoutTheHook(t *testing.T) {
 func TestKeepAliveOverTheWire(t *testing.T) {
 	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
-	client.KeepAlive(ctx, lifecycle.Hook{Group: "web", Name: hookName, Instance: i.ID()}, 0, func(n int, err error) {
+	client.KeepAlive(ctx, lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}, 0, func(n int, err error) {
 		if n != 0 || err != nil {
 			t.Errorf("reported %d, %v: five minutes ask for no heartbeat yet", n, err)
 		}

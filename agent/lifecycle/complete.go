@@ -19,8 +19,8 @@ type End string
 // The ends of a lifecycle action.
 const (
 	Completed   End = "completed"    // by this call
-	AlreadyOver End = "already over" // by an earlier call, or by the hook's own timeout
-	NoHook      End = "no hook"      // the group has no such hook
+	AlreadyOver End = "already over" // by an earlier call, or by the action's own timeout
+	NoHook      End = "no hook"      // the group has no such lifecycle hook
 )
 
 // Outcome tells how Complete ended. State is the instance's lifecycle state
@@ -30,25 +30,25 @@ type Outcome struct {
 	State string
 }
 
-// Complete tells the hook the result. While the action has not begun (the
-// instance is on its way into the hook) it tries again, after 2 s to 4 s
+// Complete completes the action with the result. While it has not begun (the
+// instance is still entering the lifecycle hook) it tries again, after 2 s to 4 s
 // and then ever less often, until ctx ends; so it does, within the retryer's budget,
 // while the service throttles or fails: after 5 s, 20 s, 80 s and then every two
 // minutes at most, or after a fraction of a second first where it only failed.
-// An action that is over, and a hook that does not exist, are no errors.
+// An action that is over, and a lifecycle hook that does not exist, are no errors.
 //
 // It is the last call of a sequence and must outlive what stopped that: give it
 // context.WithTimeout(context.WithoutCancel(ctx), …).
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CompleteLifecycleAction.html
-func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcome, error) {
-	if err := hook.check(); err != nil {
+func (c *Client) Complete(ctx context.Context, action Action, result Result) (Outcome, error) {
+	if err := action.check(); err != nil {
 		return Outcome{}, fmt.Errorf("complete lifecycle action: %w", err)
 	}
-	c = c.paced(hook.Instance).attempts(0)
-	look := look{client: c, hook: hook}
+	c = c.paced(action.Instance).attempts(0)
+	look := look{client: c, action: action}
 	for round := 1; ; round++ {
-		err := c.complete(ctx, hook, result)
+		err := c.complete(ctx, action, result)
 		if err == nil {
 			return Outcome{End: Completed}, nil
 		}
@@ -59,22 +59,22 @@ func (c *Client) Complete(ctx context.Context, hook Hook, result Result) (Outcom
 		if err != nil || outcome.End != "" {
 			return outcome, err
 		}
-		if err := pace.Sleep(ctx, notBegun.Pause(round, pace.Share(hook.Instance, round))); err != nil {
-			return Outcome{}, fmt.Errorf("complete %s: %w while %s: %w", hook, ErrNoAction, outcome.State, err)
+		if err := pace.Sleep(ctx, notBegun.Pause(round, pace.Share(action.Instance, round))); err != nil {
+			return Outcome{}, fmt.Errorf("complete %s: %w while %s: %w", action, ErrNoAction, outcome.State, err)
 		}
 	}
 }
 
 // complete makes the call once.
-func (c *Client) complete(ctx context.Context, hook Hook, result Result) error {
+func (c *Client) complete(ctx context.Context, action Action, result Result) error {
 	_, err := c.api.CompleteLifecycleAction(ctx, &autoscaling.CompleteLifecycleActionInput{
-		AutoScalingGroupName:  aws.String(hook.Group),
-		LifecycleHookName:     aws.String(hook.Name),
-		InstanceId:            aws.String(hook.Instance),
+		AutoScalingGroupName:  aws.String(action.Group),
+		LifecycleHookName:     aws.String(action.Hook),
+		InstanceId:            aws.String(action.Instance),
 		LifecycleActionResult: aws.String(string(result)),
 	}, c.options...)
 	if err != nil {
-		return fmt.Errorf("complete %s with %s: %w", hook, result, explain(err))
+		return fmt.Errorf("complete %s with %s: %w", action, result, explain(err))
 	}
 	return nil
 }
@@ -82,14 +82,14 @@ func (c *Client) complete(ctx context.Context, hook Hook, result Result) error {
 // look finds out why there is no active action.
 type look struct {
 	client     *Client
-	hook       Hook
-	transition string // the hook's, once that has been looked up
+	action     Action
+	transition string // the lifecycle hook's, once that has been looked up
 }
 
-// again looks at the instance, and once at the hook if the instance may be on
-// its way into it. An outcome without End is an action that has yet to begin.
+// again looks at the instance, and once at the lifecycle hook if the instance may be
+// entering it. An outcome without End is an action that has yet to begin.
 func (l *look) again(ctx context.Context) (Outcome, error) {
-	_, state, err := l.client.Group(ctx, l.hook.Instance)
+	_, state, err := l.client.Group(ctx, l.action.Instance)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -97,7 +97,7 @@ func (l *look) again(ctx context.Context) (Outcome, error) {
 		return Outcome{End: AlreadyOver, State: state}, nil
 	}
 	if l.transition == "" {
-		found, err := l.client.lookup(ctx, l.hook)
+		found, err := l.client.lookup(ctx, l.action)
 		if errors.Is(err, ErrNoHook) {
 			return Outcome{End: NoHook, State: state}, nil
 		}
@@ -112,14 +112,14 @@ func (l *look) again(ctx context.Context) (Outcome, error) {
 	return Outcome{State: state}, nil
 }
 
-// The transitions that a hook can be for.
+// The transitions that a lifecycle hook can be for.
 const (
 	launching   = "autoscaling:EC2_INSTANCE_LAUNCHING"
 	terminating = "autoscaling:EC2_INSTANCE_TERMINATING"
 )
 
-// entering reports whether a hook of the transition may still begin to wait, or
-// just have begun, in the state. A launch hook waits again on leaving a warm pool.
+// entering reports whether an action of the transition may still begin, or have
+// just begun, in the state. A launch action begins again on leaving a warm pool.
 func entering(state, transition string) bool {
 	step := "Pending"
 	if transition == terminating {

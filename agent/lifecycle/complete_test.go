@@ -127,27 +127,27 @@ func TestCompleteIsNotASecondRetryLayer(t *testing.T) {
 
 func TestHooksNotToBeTouched(t *testing.T) {
 	tests := []struct {
-		hook Hook
-		want error
+		action Action
+		want   error
 	}{
-		{Hook{"web", "CodeDeploy-managed-automatic-launch-deployment-hook-x", self}, ErrForeignHook},
-		{Hook{"", "koboshi-launching", self}, nil},
-		{Hook{"web", "", self}, nil},
-		{Hook{"web", "koboshi-launching", ""}, nil},
+		{Action{"web", "CodeDeploy-managed-automatic-launch-deployment-hook-x", self}, ErrForeignHook},
+		{Action{"", "koboshi-launching", self}, nil},
+		{Action{"web", "", self}, nil},
+		{Action{"web", "koboshi-launching", ""}, nil},
 	}
 	for _, tt := range tests {
 		s := newService(time.Hour)
-		_, completed := s.client().Complete(t.Context(), tt.hook, Continue)
-		beaten := s.client().Heartbeat(t.Context(), tt.hook)
+		_, completed := s.client().Complete(t.Context(), tt.action, Continue)
+		beaten := s.client().Heartbeat(t.Context(), tt.action)
 		var kept error
-		s.client().KeepAlive(t.Context(), tt.hook, 0, func(_ int, err error) { kept = err })
+		s.client().KeepAlive(t.Context(), tt.action, 0, func(_ int, err error) { kept = err })
 		for _, err := range []error{completed, beaten, kept} {
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
-				t.Errorf("%+v: error %v, want %v", tt.hook, err, tt.want)
+				t.Errorf("%+v: error %v, want %v", tt.action, err, tt.want)
 			}
 		}
 		if len(s.calls) != 0 {
-			t.Errorf("%+v: called %v, want no call", tt.hook, s.calls)
+			t.Errorf("%+v: called %v, want no call", tt.action, s.calls)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 const self = "i-0123456789abcdef0"
 
-var ours = Hook{Group: "web", Name: "koboshi-launching", Instance: self}
+var ours = Action{Group: "web", Hook: "koboshi-launching", Instance: self}
 
 // service is Auto Scaling as one instance sees it, in memory. Its switches are
 // functions of the time since it was made.
@@ -46,7 +46,7 @@ func newService(timeout time.Duration) *service {
 		broken:  map[string]func(time.Duration) error{},
 		hooks: []types.LifecycleHook{
 			hook("other", launching, time.Hour),
-			hook(ours.Name, launching, timeout),
+			hook(ours.Hook, launching, timeout),
 		},
 	}
 }
@@ -108,7 +108,7 @@ func (s *service) CompleteLifecycleAction(_ context.Context, in *autoscaling.Com
 }
 
 func (s *service) waits(at time.Duration, group, hook, instance *string) bool {
-	asked := Hook{Group: *group, Name: *hook, Instance: *instance}
+	asked := Action{Group: *group, Hook: *hook, Instance: *instance}
 	return asked == ours && s.waiting(at)
 }
 

@@ -17,50 +17,50 @@ const (
 	maxMissed  = 2                // refusals in a row before the wait counts as over
 )
 
-// HeartbeatTimeout returns how long the hook waits without a heartbeat: 30 s or
-// more. A group without the hook is [ErrNoHook].
+// HeartbeatTimeout returns how long an action waits without a heartbeat: 30 s or
+// more. A group without the lifecycle hook is [ErrNoHook].
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeLifecycleHooks.html
 func (c *Client) HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error) {
-	found, err := c.lookup(ctx, Hook{Group: group, Name: hook})
+	found, err := c.lookup(ctx, Action{Group: group, Hook: hook})
 	if err != nil {
 		return 0, err
 	}
 	return max(minTimeout, time.Duration(aws.ToInt32(found.HeartbeatTimeout))*time.Second), nil
 }
 
-// lookup describes one hook.
-func (c *Client) lookup(ctx context.Context, hook Hook) (types.LifecycleHook, error) {
+// lookup describes one lifecycle hook.
+func (c *Client) lookup(ctx context.Context, action Action) (types.LifecycleHook, error) {
 	out, err := c.api.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{
-		AutoScalingGroupName: aws.String(hook.Group),
-		LifecycleHookNames:   []string{hook.Name},
+		AutoScalingGroupName: aws.String(action.Group),
+		LifecycleHookNames:   []string{action.Hook},
 	}, c.options...)
 	if err != nil {
-		return types.LifecycleHook{}, fmt.Errorf("look up hook %s: %w", hook, err)
+		return types.LifecycleHook{}, fmt.Errorf("look up lifecycle hook %s: %w", action, err)
 	}
 	for _, found := range out.LifecycleHooks {
-		if aws.ToString(found.LifecycleHookName) == hook.Name {
+		if aws.ToString(found.LifecycleHookName) == action.Hook {
 			return found, nil
 		}
 	}
-	return types.LifecycleHook{}, fmt.Errorf("look up hook %s: %w", hook, ErrNoHook)
+	return types.LifecycleHook{}, fmt.Errorf("look up lifecycle hook %s: %w", action, ErrNoHook)
 }
 
-// Heartbeat starts the hook's timeout anew. Where the instance does not wait in
-// the hook the error is [ErrNoAction].
+// Heartbeat restarts the action's timeout. Where the instance is not waiting the
+// error is [ErrNoAction].
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RecordLifecycleActionHeartbeat.html
-func (c *Client) Heartbeat(ctx context.Context, hook Hook) error {
-	if err := hook.check(); err != nil {
+func (c *Client) Heartbeat(ctx context.Context, action Action) error {
+	if err := action.check(); err != nil {
 		return fmt.Errorf("send heartbeat: %w", err)
 	}
 	_, err := c.api.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{
-		AutoScalingGroupName: aws.String(hook.Group),
-		LifecycleHookName:    aws.String(hook.Name),
-		InstanceId:           aws.String(hook.Instance),
+		AutoScalingGroupName: aws.String(action.Group),
+		LifecycleHookName:    aws.String(action.Hook),
+		InstanceId:           aws.String(action.Instance),
 	}, c.options...)
 	if err != nil {
-		return fmt.Errorf("send heartbeat to %s: %w", hook, explain(err))
+		return fmt.Errorf("send heartbeat to %s: %w", action, explain(err))
 	}
 	return nil
 }

@@ -8,23 +8,23 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// KeepAlive keeps the hook waiting until ctx ends. After the time given (a
-// boot that is over by then costs no call) it looks up the hook's timeout. The
+// KeepAlive keeps the action waiting until ctx ends. After the time given (a
+// boot that is over by then costs no call) it looks up the lifecycle hook's timeout. The
 // first heartbeat comes when a third of that has passed since KeepAlive began,
 // the others at a little less than half of it. One that failed is sent again
-// well before the hook runs out, one that was throttled less and less soon.
-// report is told the number of heartbeats so far, and what went wrong, after
+// well before the action times out, one that was throttled less and less soon.
+// report gets the number of heartbeats so far, and what went wrong, after
 // each round.
 //
-// It returns early where there is nothing to keep: no such hook, a foreign one,
+// It returns early where there is nothing to keep: no such lifecycle hook, a foreign one,
 // two refusals in a row, or AWS's limit for a wait, the lesser of 48 h and 100
-// timeouts. Stop it, and wait for it, before completing the hook.
-func (c *Client) KeepAlive(ctx context.Context, hook Hook, after time.Duration, report func(n int, err error)) {
-	if err := hook.check(); err != nil {
+// timeouts. Stop it, and wait for it, before completing the action.
+func (c *Client) KeepAlive(ctx context.Context, action Action, after time.Duration, report func(n int, err error)) {
+	if err := action.check(); err != nil {
 		report(0, err)
 		return
 	}
-	pulse := pulse{client: c.attempts(1), hook: hook, begun: time.Now()}
+	pulse := pulse{client: c.attempts(1), action: action, begun: time.Now()}
 	for wait := after; pace.Sleep(ctx, wait) == nil; wait = pulse.next() {
 		err := pulse.beat(ctx)
 		if ctx.Err() != nil {
@@ -38,10 +38,10 @@ func (c *Client) KeepAlive(ctx context.Context, hook Hook, after time.Duration, 
 }
 
 // pulse is the state of one KeepAlive. It is the retry layer of its calls: when
-// one is worth repeating depends on the hook's timeout.
+// one is worth repeating depends on the action's timeout.
 type pulse struct {
 	client  *Client
-	hook    Hook
+	action  Action
 	begun   time.Time
 	timeout time.Duration // 0 until it is known
 	sent    int           // heartbeats that were taken
@@ -63,7 +63,7 @@ func (p *pulse) beat(ctx context.Context) error {
 		return p.judge(nil)
 	}
 	p.tries++
-	err := p.client.Heartbeat(ctx, p.hook)
+	err := p.client.Heartbeat(ctx, p.action)
 	if err == nil {
 		p.sent++
 	}
@@ -72,7 +72,7 @@ func (p *pulse) beat(ctx context.Context) error {
 
 func (p *pulse) learn(ctx context.Context) (err error) {
 	if p.timeout == 0 {
-		p.timeout, err = p.client.HeartbeatTimeout(ctx, p.hook.Group, p.hook.Name)
+		p.timeout, err = p.client.HeartbeatTimeout(ctx, p.action.Group, p.action.Hook)
 	}
 	return err
 }
@@ -102,13 +102,13 @@ func (p *pulse) over(err error) bool {
 	return errors.Is(err, ErrNoHook) || p.missed >= maxMissed || time.Since(p.begun) >= limit
 }
 
-// window is the hook's timeout, or the least there is while that is not known.
+// window is the action's timeout, or AWS's least while that is not known.
 func (p *pulse) window() time.Duration { return max(p.timeout, minTimeout) }
 
 // first is when the first heartbeat is due, since the beginning: the wait began
 // earlier, with the instance.
 func (p *pulse) first() time.Duration {
-	return p.window()*3/10 + time.Duration(pace.Share(p.hook.Instance, 0)*float64(p.window()/10))
+	return p.window()*3/10 + time.Duration(pace.Share(p.action.Instance, 0)*float64(p.window()/10))
 }
 
 // next is the time to the next round: 40 to 50 % of the timeout, or 8 to 10 %
@@ -117,13 +117,13 @@ func (p *pulse) next() time.Duration {
 	share := p.window() / 2
 	switch {
 	case p.held > 0 && p.timeout == 0:
-		return pauseAfter(p.hook.Instance, p.held, p.failed)
+		return pauseAfter(p.action.Instance, p.held, p.failed)
 	case p.held > 0:
-		return min(pauseAfter(p.hook.Instance, p.held, p.failed), p.timeout/10)
+		return min(pauseAfter(p.action.Instance, p.held, p.failed), p.timeout/10)
 	case p.failed != nil:
 		share = p.window() / 10
 	case p.sent+p.missed == 0:
 		return p.first() - time.Since(p.begun)
 	}
-	return share - time.Duration(pace.Share(p.hook.Instance, p.tries)*float64(share/5))
+	return share - time.Duration(pace.Share(p.action.Instance, p.tries)*float64(share/5))
 }

@@ -197,7 +197,7 @@ func TestHeartbeatTimeout(t *testing.T) {
 	for given, want := range map[time.Duration]time.Duration{
 		0: 30 * time.Second, 30 * time.Second: 30 * time.Second, 2 * time.Hour: 2 * time.Hour,
 	} {
-		got, err := newService(given).client().HeartbeatTimeout(t.Context(), ours.Group, ours.Name)
+		got, err := newService(given).client().HeartbeatTimeout(t.Context(), ours.Group, ours.Hook)
 		if got != want || err != nil {
 			t.Errorf("timeout of %v = %v, %v, want %v", given, got, err, want)
 		}

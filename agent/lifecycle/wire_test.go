@@ -133,7 +133,7 @@ func TestThePace(t *testing.T) {
 					tried := func(then http.HandlerFunc) http.HandlerFunc {
 						return func(w http.ResponseWriter, r *http.Request) { at = append(at, time.Now()); then(w, r) }
 					}
-					hook := Hook{Group: "web", Name: "koboshi-launching", Instance: id}
+					hook := Action{Group: "web", Hook: "koboshi-launching", Instance: id}
 					client := dial(answers{"CompleteLifecycleAction": times(len(tt.most), tried(tt.answer), tried(accept("CompleteLifecycleAction", "")))})
 					if got, err := client.Complete(t.Context(), hook, Continue); got.End != Completed {
 						t.Fatalf("Complete = %+v, %v", got, err)

@@ -215,7 +215,7 @@ func (r refusals) HeartbeatTimeout(ctx context.Context, group, hook string) (tim
 	return timeout, refused(err)
 }
 
-func (r refusals) Heartbeat(ctx context.Context, hook lifecycle.Hook) error {
+func (r refusals) Heartbeat(ctx context.Context, hook lifecycle.Action) error {
 	return refused(r.client.Heartbeat(ctx, hook))
 }
 

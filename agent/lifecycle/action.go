@@ -1,0 +1,63 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/smithy-go"
+)
+
+var (
+	// ErrNotCompleted is a lifecycle action that could not be completed.
+	ErrNotCompleted = errors.New("the lifecycle action could not be completed")
+	// ErrNoHook is a group without the lifecycle hook.
+	ErrNoHook = errors.New("no such lifecycle hook")
+	// ErrForeignHook is a lifecycle hook of CodeDeploy, which alone may complete its actions.
+	ErrForeignHook = errors.New("lifecycle hook belongs to CodeDeploy")
+	// ErrNoAction is an instance that is not waiting: not yet, or no longer.
+	ErrNoAction = errors.New("no active lifecycle action")
+)
+
+// Action is an instance that waits in a lifecycle hook of its group. The zero
+// Action is none.
+type Action struct {
+	Group    string
+	Hook     string // name of the lifecycle hook
+	Instance string // instance id
+}
+
+// Result is how an action is completed. At scale-in both end in termination, but
+// Abandon stops the group's other lifecycle hooks.
+type Result string
+
+// The results of a lifecycle action.
+const (
+	Continue Result = "CONTINUE"
+	Abandon  Result = "ABANDON"
+)
+
+// check refuses actions that are not ours to complete.
+func (a Action) check() error {
+	switch {
+	case strings.HasPrefix(a.Hook, "CodeDeploy-managed-"):
+		return fmt.Errorf("lifecycle hook %s: %w", a.Hook, ErrForeignHook)
+	case a.Group == "" || a.Hook == "" || a.Instance == "":
+		return fmt.Errorf("lifecycle hook %q of group %q for instance %q: a name is missing", a.Hook, a.Group, a.Instance)
+	}
+	return nil
+}
+
+// String returns group/hook, for messages.
+func (a Action) String() string { return a.Group + "/" + a.Hook }
+
+// explain turns the service's refusal of a call about an action into
+// ErrNoAction. AWS has no error code of its own for it.
+func explain(err error) error {
+	refusal, ok := errors.AsType[smithy.APIError](err)
+	if ok && refusal.ErrorCode() == "ValidationError" &&
+		strings.Contains(refusal.ErrorMessage(), "No active Lifecycle Action") {
+		return ErrNoAction
+	}
+	return err
+}
