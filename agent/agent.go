@@ -29,8 +29,6 @@ type Agent struct {
 	State *os.Root // <state>
 	Run   *os.Root // <run>
 
-	Trust artifacts.Trust
-
 	Service app
 	Ready   func() error // tells systemd that the boot is done
 

@@ -36,7 +36,11 @@ func TestBootRepairsARelease(t *testing.T) {
 	w := newWorld(t)
 	baked(w)
 	w.promote("1", time.Time{})
-	w.write("opt/current/.koboshi/manifest", "{}")
+	tree, err := os.Readlink(filepath.Join(w.dir, "opt/current"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(filepath.Join("opt", tree, "../meta/manifest"), "{}")
 	w.fetches, w.manifested = 0, 0
 	report, err := w.boot()
 	w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})

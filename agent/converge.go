@@ -65,7 +65,7 @@ func (r *run) install(ctx context.Context, t target) (store.Release, error) {
 	if err != nil {
 		return store.Release{}, err
 	}
-	if found && r.believed(rel) && (!r.force || r.intact(ctx, rel)) {
+	if found && (!r.force || r.intact(ctx, rel)) {
 		return rel, r.seen(rel, t)
 	}
 	rel, done, err := r.fromDelta(ctx, t)
@@ -84,22 +84,12 @@ func (r *run) seen(rel store.Release, t target) error {
 	return r.Store.MarkSeen(rel, t.pointer, r.Now())
 }
 
-// believed tells whether a release's own manifest is still what was signed:
-// without it the release could not be started.
-func (r *run) believed(rel store.Release) bool {
-	_, err := r.Store.Manifest(rel, r.Trust)
-	if err != nil {
-		r.warn("%s is installed again: %v", rel.Version(), err)
-	}
-	return err == nil
-}
-
 // intact hashes a tree again. One that cannot be held against its index is as
 // good as altered.
 func (r *run) intact(ctx context.Context, rel store.Release) bool {
 	var diff store.Diff
 	err := r.steps.Do(ctx, "verify", func(ctx context.Context, _ *status.Span) (err error) {
-		diff, err = r.Store.Verify(ctx, rel, r.Trust)
+		diff, err = r.Store.Verify(ctx, rel)
 		return err
 	})
 	if err != nil {

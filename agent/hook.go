@@ -37,11 +37,7 @@ func (r *run) makeWay(ctx context.Context) {
 	if !found || r.up != leaving.ID() {
 		return
 	}
-	manifest, err := r.Store.Manifest(leaving, r.Trust)
-	if err == nil {
-		err = r.hook(ctx, leaving, preStop, manifest.Manifest().Hooks.PreStop)
-	}
-	if err != nil {
+	if err := r.hook(ctx, leaving, preStop, leaving.Manifest().Manifest().Hooks.PreStop); err != nil {
 		r.warn("%s is stopped all the same: %v", leaving.Version(), err)
 	}
 }

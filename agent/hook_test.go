@@ -206,8 +206,8 @@ func TestHooksThatAreInterrupted(t *testing.T) {
 	}
 }
 
-// A hook of a tree whose manifest is not believed any more is not run.
-func TestHooksOfAnUnbelievedManifest(t *testing.T) {
+// A hook of a tree whose manifest no longer verifies is not run.
+func TestHooksOfAnUntrustedManifest(t *testing.T) {
 	w := hooked(t)
 	live(w)
 	w.story = nil
@@ -222,7 +222,7 @@ func TestHooksOfAnUnbelievedManifest(t *testing.T) {
 	report, err := w.sync()
 	w.check(t, report, err, result{status.Fresh, nil, "3", "3", nil})
 	w.happened(t, "pre_start 3", "restart 3", "gate 3", "post_start 3")
-	if len(report.Warnings) == 0 || !strings.Contains(report.Warnings[0], "1 is stopped all the same") {
+	if len(report.Warnings) == 0 || !strings.Contains(report.Warnings[0], "is no release: 1: ") {
 		t.Errorf("warnings %q", report.Warnings)
 	}
 }

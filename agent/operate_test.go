@@ -249,7 +249,7 @@ func TestHistory(t *testing.T) {
 // alter edits the app of an installed version in place.
 func (w *world) alter(version string) {
 	w.t.Helper()
-	found, err := filepath.Glob(filepath.Join(w.dir, "opt/releases", version+"-*", "web"))
+	found, err := filepath.Glob(filepath.Join(w.dir, "opt/releases", version+"-*", "tree", "web"))
 	if err != nil || len(found) != 1 {
 		w.t.Fatalf("the tree of %s: %v, %v", version, found, err)
 	}

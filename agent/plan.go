@@ -62,7 +62,7 @@ func (r *run) plan(ctx context.Context, t target) (Plan, error) {
 	}
 	current, serves := r.current()
 	if serves {
-		p.Release = installed(current)
+		p.Release = r.describeInstalled(current)
 	}
 	if a.Index == nil && a.Format != artifacts.File {
 		p.Unknown = true
@@ -72,7 +72,7 @@ func (r *run) plan(ctx context.Context, t target) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Files, err = r.Store.Changes(current, r.Trust, t.manifest, index)
+	p.Files, err = r.Store.Changes(current, t.manifest, index)
 	return p, err
 }
 

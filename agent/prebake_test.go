@@ -58,7 +58,7 @@ func TestPrebakeLeavesACandidate(t *testing.T) {
 	if _, err := w.prebake(agent.PrebakeOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(filepath.Join(w.dir, "opt"))
+	s, err := store.Open(filepath.Join(w.dir, "opt"), w.trust())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +70,8 @@ func TestPrebakeLeavesACandidate(t *testing.T) {
 	if !rel.HealthySince().IsZero() {
 		t.Error("it counts as healthy")
 	}
-	if channel, sequence := rel.Channel(); channel != "stable" || sequence != w.sequence || len(rel.Pointer()) == 0 || !rel.Seen().Equal(w.now) {
-		t.Errorf("named by %s %d, seen %s, pointer of %d bytes", channel, sequence, rel.Seen(), len(rel.Pointer()))
+	if seen, ok := rel.SeenOn("stable"); !ok || seen.Pointer.Sequence().Number != w.sequence || !seen.Seen.Equal(w.now) {
+		t.Errorf("seen on stable: %v, at %s", ok, seen.Seen)
 	}
 }
 

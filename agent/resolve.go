@@ -86,8 +86,7 @@ func (r *run) installedManifest(ref artifacts.Reference) (*artifacts.VerifiedMan
 	if err != nil || i < 0 {
 		return nil, false
 	}
-	manifest, err := r.Store.Manifest(releases[i], r.Trust)
-	return manifest, err == nil
+	return releases[i].Manifest(), true
 }
 
 // moved asks once more what the channel names. A channel that cannot be read
@@ -116,23 +115,14 @@ func (r *run) learnSequences() error {
 		return err
 	}
 	for _, rel := range releases {
-		p, channel := r.pointerOf(rel)
-		if p != nil && sequenceOf(r.state, channel).Number < p.Sequence().Number {
-			r.setSequence(channel, p.Sequence())
+		for _, seen := range rel.Pointers() {
+			channel, sequence := seen.Pointer.Pointer().Channel, seen.Pointer.Sequence()
+			if sequenceOf(r.state, channel).Number < sequence.Number {
+				r.setSequence(channel, sequence)
+			}
 		}
 	}
 	return nil
-}
-
-// pointerOf is the pointer that lies beside a release, verified again; nil for
-// one that was asked for by version, or signed by keys that no longer count.
-func (r *run) pointerOf(rel store.Release) (p *artifacts.VerifiedPointer, channel string) {
-	channel, _ = rel.Channel()
-	p, err := r.Trust.Pointer(rel.Pointer(), r.config.App, channel)
-	if err != nil {
-		return nil, channel
-	}
-	return p, channel
 }
 
 func sequenceOf(s status.State, channel string) artifacts.Sequence {

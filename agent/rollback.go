@@ -48,14 +48,11 @@ func (r *run) rollBack(ctx context.Context, hold status.Hold) outcome {
 
 // stepBack serves an earlier release, once its tree is what was published.
 func (r *run) stepBack(ctx context.Context, rel store.Release) error {
-	manifest, err := r.Store.Manifest(rel, r.Trust)
-	if err != nil {
-		return err
-	}
-	pointer, _ := r.pointerOf(rel)
-	t := target{pointer, manifest}
+	seen, _ := rel.SeenOn(r.config.Channel)
+	t := target{seen.Pointer, rel.Manifest()}
 	r.report.Target = t.describe()
 	if !r.intact(ctx, rel) {
+		var err error
 		if rel, err = r.fetch(ctx, t); err != nil {
 			return err
 		}

@@ -186,11 +186,11 @@ func (r *run) describe(out outcome) {
 	rep.Instance.ID, rep.Instance.Region, rep.Instance.AZ = r.who.ID, r.who.Region, r.who.AZ
 	rep.Instance.Group = r.config.Lifecycle.Group
 	if current, found, err := r.Store.Current(); found && err == nil {
-		rep.Release = installed(current)
+		rep.Release = r.describeInstalled(current)
 		rep.Release.Healthy = r.up == current.ID()
 	}
 	if previous, found, err := r.Store.Previous(); found && err == nil {
-		rep.Previous = installed(previous)
+		rep.Previous = r.describeInstalled(previous)
 	}
 	rep.Hold = r.state.Hold
 	if err := errors.Join(out.err, out.cause); err != nil {
@@ -198,12 +198,14 @@ func (r *run) describe(out outcome) {
 	}
 }
 
-func installed(rel store.Release) *status.Release {
-	_, sequence := rel.Channel()
-	return &status.Release{
-		Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(),
-		Sequence: sequence, ActivatedAt: rel.HealthySince(),
+// describeInstalled gives the sequence that the run's own channel has the
+// release at.
+func (r *run) describeInstalled(rel store.Release) *status.Release {
+	out := &status.Release{Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(), ActivatedAt: rel.HealthySince()}
+	if seen, ok := rel.SeenOn(r.config.Channel); ok {
+		out.Sequence = seen.Pointer.Sequence().Number
 	}
+	return out
 }
 
 // recordSignal makes durable that this instance has been through its launch.

@@ -18,19 +18,15 @@ const envFile = "env"
 
 // serve has the app run from rel and waits until it is healthy and its
 // post_start hook is content. Only then is the release marked as one that
-// served here. A tree whose manifest is not believed does not get to serve,
-// whenever it came here.
+// served here.
 func (r *run) serve(ctx context.Context, rel store.Release) error {
-	manifest, err := r.Store.Manifest(rel, r.Trust)
-	if err != nil {
-		return err
-	}
-	hooks := manifest.Manifest().Hooks
+	manifest := rel.Manifest().Manifest()
+	hooks := manifest.Hooks
 	gate, err := r.start(ctx, rel, hooks)
 	if err != nil {
 		return err
 	}
-	if err := r.pass(ctx, gate, manifest.Manifest().Health); err != nil {
+	if err := r.pass(ctx, gate, manifest.Health); err != nil {
 		return err
 	}
 	if err := r.hook(ctx, rel, postStart, hooks.PostStart); err != nil {

@@ -50,7 +50,7 @@ func (r *run) candidates() []store.Release {
 
 func (r *run) fallBack(ctx context.Context, rel store.Release) error {
 	limit := time.Duration(r.config.Fallback.MaxAge)
-	if age := r.Now().Sub(rel.Seen()); limit == 0 || age > limit {
+	if age := r.Now().Sub(lastSeen(rel)); limit == 0 || age > limit {
 		return fmt.Errorf("its channel was last seen %s ago, fallback.max_age is %s", age.Round(time.Second), limit)
 	}
 	if r.up == rel.ID() {
@@ -59,17 +59,27 @@ func (r *run) fallBack(ctx context.Context, rel store.Release) error {
 	return r.serve(ctx, rel)
 }
 
+// lastSeen is when a channel was last seen to point to a release, or when it was
+// installed if none ever did.
+func lastSeen(rel store.Release) (at time.Time) {
+	for _, seen := range rel.Pointers() {
+		if seen.Seen.After(at) {
+			at = seen.Seen
+		}
+	}
+	if at.IsZero() {
+		return rel.Installed()
+	}
+	return at
+}
+
 // putBack leaves the last good release under current for whoever looks at the
 // instance. It is started but not waited for: the instance will not serve.
 func (r *run) putBack(ctx context.Context, rel store.Release) {
 	if r.up == rel.ID() {
 		return
 	}
-	manifest, err := r.Store.Manifest(rel, r.Trust)
-	if err == nil {
-		_, err = r.start(ctx, rel, manifest.Manifest().Hooks)
-	}
-	if err != nil {
+	if _, err := r.start(ctx, rel, rel.Manifest().Manifest().Hooks); err != nil {
 		r.warn("%s could not be put back: %v", rel.Version(), err)
 	}
 }

@@ -169,13 +169,19 @@ func (w *world) run(ctx context.Context, do func(*agent.Agent, context.Context) 
 	return do(a, ctx)
 }
 
-func (w *world) agent() (*agent.Agent, func()) {
+func (w *world) trust() artifacts.Trust {
 	w.t.Helper()
 	trust, err := artifacts.NewTrust("0.1.0", 1, w.key.Public())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := store.Open(filepath.Join(w.dir, "opt"))
+	return trust
+}
+
+func (w *world) agent() (*agent.Agent, func()) {
+	w.t.Helper()
+	trust := w.trust()
+	s, err := store.Open(filepath.Join(w.dir, "opt"), trust)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -186,7 +192,7 @@ func (w *world) agent() (*agent.Agent, func()) {
 			Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
 				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Hooks: group{w}}, nil
 			},
-			Store: s, State: state, Run: run, Trust: trust,
+			Store: s, State: state, Run: run,
 			Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 			Now:     func() time.Time { return w.now },
 			Waits:   w.waitsFor,
@@ -273,7 +279,7 @@ func (w *world) linked(link string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	name := filepath.Base(dir)
+	name := filepath.Base(filepath.Dir(dir)) // of releases/<id>/tree
 	return name[:len(name)-len("-0123456789ab")]
 }
 

@@ -143,14 +143,12 @@ func (l *lab) keep(name string, make func(temp string) error) {
 	must(l, os.Rename(name+".part", name))
 }
 
-// count is the regular files of a tree and their bytes, koboshi's own apart.
+// count is the regular files of a tree and their bytes.
 func count(top string) (files, bytes int64, err error) {
 	err = filepath.WalkDir(top, func(_ string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.Name() == ".koboshi":
-			return fs.SkipDir
 		case !d.Type().IsRegular():
 			return nil
 		}

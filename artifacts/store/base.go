@@ -54,7 +54,7 @@ func (s *Store) openBase(r Release) (*base, error) {
 			b.files[e.SHA256] = e
 		}
 	}
-	if b.tree, err = s.root.OpenRoot(path.Join(releasesDir, r.id)); err != nil {
+	if b.tree, err = s.root.OpenRoot(path.Join(releasesDir, r.id, treeDir)); err != nil {
 		return nil, b.altered(".", err)
 	}
 	return b, nil

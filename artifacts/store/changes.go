@@ -14,8 +14,8 @@ import (
 // Changes is what a release would change in the tree of another, by their
 // indexes; no file is read. The zero Release has an empty tree. index is the
 // target's own, as [Input.Index].
-func (s *Store) Changes(from Release, trust artifacts.Trust, target *artifacts.VerifiedManifest, index []byte) (Diff, error) {
-	before, err := s.entriesOf(from, trust)
+func (s *Store) Changes(from Release, target *artifacts.VerifiedManifest, index []byte) (Diff, error) {
+	before, err := s.entriesOf(from)
 	if err != nil {
 		return Diff{}, err
 	}
@@ -48,15 +48,11 @@ func readIndex(version string, index []byte) ([]unpack.Entry, error) {
 }
 
 // entriesOf is what a release's tree must be, by its index.
-func (s *Store) entriesOf(r Release, trust artifacts.Trust) ([]unpack.Entry, error) {
+func (s *Store) entriesOf(r Release) ([]unpack.Entry, error) {
 	if r.id == "" {
 		return nil, nil
 	}
-	m, err := s.Manifest(r, trust)
-	if err != nil {
-		return nil, err
-	}
-	a, err := m.Manifest().Artifact(r.made.OS, r.made.Arch)
+	a, err := r.manifest.Manifest().Artifact(r.made.OS, r.made.Arch)
 	if err != nil {
 		return nil, err
 	}

@@ -173,7 +173,7 @@ func TestDelta(t *testing.T) {
 			want := must(other.Stage(t.Context(), whole))
 			samePicture(t, picture(t, r.Dir()), picture(t, want.Dir()))
 			samePicture(t, picture(t, base.Dir()), was)
-			if diff, err := s.Verify(t.Context(), r, trust); err != nil || !diff.Clean() {
+			if diff, err := s.Verify(t.Context(), r); err != nil || !diff.Clean() {
 				t.Errorf("verify: %+v, %v", diff, err)
 			}
 			if left := must(os.ReadDir(filepath.Join(s.Dir(), ".staging"))); len(left) != 0 {
@@ -197,7 +197,7 @@ func TestDeltaSharesNoFile(t *testing.T) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if diff, err := s.Verify(t.Context(), r, trust); err != nil || !diff.Clean() {
+	if diff, err := s.Verify(t.Context(), r); err != nil || !diff.Clean() {
 		t.Errorf("verify: %+v, %v", diff, err)
 	}
 }
@@ -238,7 +238,7 @@ func TestDeltaFromAnAlteredBase(t *testing.T) {
 			return replace(name, func() error { return os.Symlink("../bin/web", name) })
 		}},
 		"a directory":   {"bin/helper", func(name string) error { return replace(name, func() error { return os.Mkdir(name, 0o755) }) }},
-		"another index": {"index", func(name string) error { return flip(filepath.Join(filepath.Dir(name), ".koboshi/index")) }},
+		"another index": {"index", func(name string) error { return flip(filepath.Join(filepath.Dir(name), "../meta/index")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

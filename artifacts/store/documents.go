@@ -11,33 +11,48 @@ import (
 	"koboshi/artifacts/durable"
 )
 
-// writeDocuments puts everything but the marker into a tree's .koboshi/. It
-// need not be durable yet: one sync of the whole tree follows.
-func writeDocuments(tree *os.Root, in Input, index []byte) error {
-	pointer, err := json.Marshal(seenBy(in.Pointer, in.Seen), json.Deterministic(true))
-	if err != nil {
-		return err
-	}
-	if err := makeDir(tree, metaDir); err != nil {
-		return err
-	}
-	return errors.Join(
-		writePlain(tree, manifestFile, in.Manifest.Envelope()),
-		writePlain(tree, pointerFile, append(pointer, '\n')),
-		writePlain(tree, indexFile, index),
-		tree.Chmod(".", 0o755),
+// writeDocuments puts everything but the marker into a staged release's meta/.
+// It need not be durable yet: one sync of the whole release follows.
+func (s *Store) writeDocuments(staged string, in Input, pointers []Sighting, index []byte) error {
+	meta := path.Join(staged, metaDir)
+	err := errors.Join(
+		s.makeDir(meta),
+		s.makeDir(path.Join(meta, pointersDir)),
+		s.writePlain(path.Join(meta, manifestFile), in.Manifest.Envelope()),
+		s.writePlain(path.Join(meta, indexFile), index),
 	)
+	for _, p := range pointers {
+		data, e := json.Marshal(seen{Seen: p.Seen.UTC(), Envelope: p.Pointer.Envelope()}, json.Deterministic(true))
+		err = errors.Join(err, e, s.writePlain(path.Join(meta, pointersDir, p.Pointer.Pointer().Channel), append(data, '\n')))
+	}
+	return errors.Join(err, s.root.Chmod(path.Join(staged, treeDir), 0o755), s.root.Chmod(staged, 0o755))
 }
 
-func makeDir(tree *os.Root, name string) error {
-	if err := tree.Mkdir(name, 0o755); err != nil {
+// pointers is what the release was asked for by, and what other channels said of
+// the release that it replaces.
+func (s *Store) pointers(id string, in Input) (all []Sighting) {
+	old, _ := s.load(id) // what is not a release has none
+	if in.Pointer == nil {
+		return old.pointers
+	}
+	for _, p := range old.pointers {
+		if p.Pointer.Pointer().Channel != in.Pointer.Pointer().Channel {
+			all = append(all, p)
+		}
+	}
+	return append(all, Sighting{Pointer: in.Pointer, Seen: in.Seen})
+}
+
+// makeDir makes a directory whose permissions do not depend on the umask.
+func (s *Store) makeDir(name string) error {
+	if err := s.root.Mkdir(name, 0o755); err != nil {
 		return err
 	}
-	return tree.Chmod(name, 0o755)
+	return s.root.Chmod(name, 0o755)
 }
 
-func writePlain(tree *os.Root, name string, data []byte) error {
-	f, err := tree.OpenFile(path.Join(metaDir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func (s *Store) writePlain(name string, data []byte) error {
+	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -45,20 +60,20 @@ func writePlain(tree *os.Root, name string, data []byte) error {
 	return errors.Join(err, f.Chmod(0o644), f.Close())
 }
 
-// publish moves a finished tree to where releases are.
+// publish moves a finished release to where releases are.
 func (s *Store) publish(staged, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	release := path.Join(releasesDir, id)
 	if _, err := s.root.Lstat(release); err == nil {
-		return s.exchange(staged, release) // the old tree is garbage from now on
+		return s.exchange(staged, release) // the old one is garbage from now on
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return onDisk("publish", err)
 	}
 	return s.change("publish", func() error { return durable.Rename(s.root, staged, release) })
 }
 
-// discard removes a tree that has come to nothing.
+// discard removes a release that has come to nothing.
 func (s *Store) discard(staged string) error {
 	return onDisk("discard", s.root.RemoveAll(staged))
 }

@@ -44,8 +44,8 @@ func (e *SpaceError) Error() string {
 // Is makes every such error an [ErrDisk].
 func (e *SpaceError) Is(target error) bool { return target == ErrDisk }
 
-// LinkError tells that current or previous names nothing that could serve. It
-// is a warning: the store goes on as if the link were not there.
+// LinkError is the reason why what current or previous names cannot run. It is
+// a warning: the store goes on as if the link were not there.
 type LinkError struct {
 	Link   string // "current" or "previous"
 	Target string // as it stands in the link; "" = it is no link
@@ -56,7 +56,9 @@ func (e *LinkError) Error() string {
 	return fmt.Sprintf("%s -> %q is no release: %v", e.Link, e.Target, e.Err)
 }
 
-// Unwrap is the cause; ErrDisk where the disk could not be read.
+// Unwrap is the cause: [ErrDisk] where the disk could not be read,
+// artifacts.ErrUntrusted or artifacts.ErrTooOld where the manifest does not
+// verify; else the link is broken, or its release incomplete.
 func (e *LinkError) Unwrap() error { return e.Err }
 
 // onDisk makes err the disk's, unless it is one of this package's already.

@@ -16,16 +16,16 @@ import (
 	"koboshi/artifacts/durable"
 )
 
-// What lies in a release's .koboshi/.
+// What is in a release's meta/.
 const (
 	manifestFile = "manifest"
-	pointerFile  = "pointer"
+	pointersDir  = "pointers" // one file a channel
 	indexFile    = "index"
 	completeFile = "complete"
 	healthyFile  = "healthy"
 )
 
-const maxMetaBytes = 1 << 20 // of complete, pointer and healthy
+const maxMetaBytes = 1 << 20 // of complete, healthy and a pointer
 
 // complete is the completion marker. It ties the directory to what it was made
 // from.
@@ -36,28 +36,8 @@ type complete struct {
 	OS             string           `json:"os"`
 	Arch           string           `json:"arch"`
 	IndexSHA256    artifacts.Digest `json:"index_sha256"` // of the index file
-}
-
-// seen is when the channel last named the release, and the pointer that did. A
-// release that was asked for by version has the time only.
-type seen struct {
-	Seen     time.Time `json:"seen"`
-	Channel  string    `json:"channel,omitzero"`
-	Sequence int64     `json:"sequence,omitzero"`
-	Envelope []byte    `json:"envelope,omitzero"` // base64 of the signed bytes
-}
-
-// healthy is the last time that the release passed the gate.
-type healthy struct {
-	Instance string    `json:"instance"`
-	At       time.Time `json:"at"`
-}
-
-func seenBy(p *artifacts.VerifiedPointer, at time.Time) seen {
-	if p == nil {
-		return seen{Seen: at.UTC()}
-	}
-	return seen{Seen: at.UTC(), Channel: p.Pointer().Channel, Sequence: p.Pointer().Sequence, Envelope: p.Envelope()}
+	Order          int64            `json:"order"`        // as that of healthy
+	Installed      time.Time        `json:"installed"`    // for people
 }
 
 // errIncomplete is why a directory is no release.
@@ -67,7 +47,7 @@ func incomplete(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", errIncomplete, fmt.Errorf(format, args...))
 }
 
-// readMeta reads one file of a release's .koboshi/, and never more than limit
+// readMeta reads one file of a release's meta/, and never more than limit
 // bytes. What is not there, or not a file, is errIncomplete; a disk that
 // cannot be read is [ErrDisk].
 func (s *Store) readMeta(id, name string, limit int64) ([]byte, error) {
@@ -77,7 +57,7 @@ func (s *Store) readMeta(id, name string, limit int64) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }() // only read
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, incomplete("%s is no file", name)
+		return nil, incomplete("%s is not a file", name)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
@@ -109,7 +89,7 @@ func (s *Store) readJSON(id, name string, out any) error {
 	return nil
 }
 
-// writeJSON replaces a file of a release's .koboshi/ durably. dir is the
+// writeJSON replaces a file of a release's meta/ durably. dir is the
 // release, or a tree that is to become one.
 func (s *Store) writeJSON(dir, name string, value any) error {
 	data, err := json.Marshal(value, json.Deterministic(true))

@@ -2,7 +2,6 @@ package store
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"koboshi/artifacts"
@@ -13,7 +12,7 @@ import (
 func FuzzDocuments(f *testing.F) {
 	f.Add([]byte(`{"version":"1","manifest_sha256":""}`), []byte(`{"seen":"2026-11-21T12:00:00Z"}`), []byte(`{"instance":"i-1","at":"2026-11-21T12:00:00Z"}`))
 	f.Add([]byte(`{}`), []byte(`[]`), []byte("\x00"))
-	s, err := Open(f.TempDir())
+	s, err := Open(f.TempDir(), trust)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -22,10 +21,10 @@ func FuzzDocuments(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(must(os.ReadFile(filepath.Join(r.Dir(), ".koboshi/complete"))), []byte(`{"sequence":-1}`), []byte(`{"instance":"i-1"`))
+	f.Add(must(os.ReadFile(meta(r, "complete"))), []byte(`{"sequence":-1}`), []byte(`{"instance":"i-1"`))
 	f.Fuzz(func(t *testing.T, complete, pointer, healthy []byte) {
-		for name, data := range map[string][]byte{"complete": complete, "pointer": pointer, "healthy": healthy} {
-			if err := os.WriteFile(filepath.Join(r.Dir(), ".koboshi", name), data, 0o644); err != nil {
+		for name, data := range map[string][]byte{"complete": complete, "pointers/stable": pointer, "healthy": healthy} {
+			if err := os.WriteFile(meta(r, name), data, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -16,7 +16,7 @@ func TestOpen(t *testing.T) {
 	defer unix.Umask(old)
 	dir := filepath.Join(t.TempDir(), "opt", "web")
 	for range 2 {
-		s, err := Open(dir) // the second time what is there is put right
+		s, err := Open(dir, trust) // the second time what is there is put right
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,11 +32,11 @@ func TestOpen(t *testing.T) {
 		if err := errors.Join(os.Remove(filepath.Join(dir, name)), os.WriteFile(filepath.Join(dir, name), nil, 0o644)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir); !errors.Is(err, ErrDisk) {
+		if _, err := Open(dir, trust); !errors.Is(err, ErrDisk) {
 			t.Errorf("%s is a file: %v", name, err)
 		}
 	}
-	if _, err := Open(filepath.Join(dir, "releases", "web")); !errors.Is(err, ErrDisk) {
+	if _, err := Open(filepath.Join(dir, "releases", "web"), trust); !errors.Is(err, ErrDisk) {
 		t.Errorf("beneath a file: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -10,8 +11,8 @@ import (
 	"koboshi/artifacts/durable"
 )
 
-// Prune deletes releases that nobody needs, what is incomplete, and what was
-// left in .staging; it returns the names of the releases it removed. It never
+// Prune deletes releases that are no longer needed, what is incomplete or does
+// not verify, and what was left in .staging; it returns the names of the releases it removed. It never
 // touches what current and previous name, and keeps in all at least keep
 // releases, as far as there are healthy ones: those that passed the gate last.
 //
@@ -58,14 +59,15 @@ func (s *Store) retire(ctx context.Context, keep int) (removed []string, err err
 // were healthy last.
 func (s *Store) kept(keep int) (kept []string, err error) {
 	for _, link := range []string{currentLink, previousLink} {
-		if target, err := s.root.Readlink(link); err == nil && !slices.Contains(kept, path.Base(target)) {
-			kept = append(kept, path.Base(target))
+		target, err := s.root.Readlink(link)
+		if id := linkedID(target); err == nil && id != "" && !slices.Contains(kept, id) {
+			kept = append(kept, id)
 		}
 	}
 	all, err := s.Releases()
-	slices.SortStableFunc(all, func(a, b Release) int { return b.HealthySince().Compare(a.HealthySince()) })
+	slices.SortStableFunc(all, func(a, b Release) int { return cmp.Compare(b.healthy.Order, a.healthy.Order) })
 	for _, r := range all {
-		if len(kept) < keep && !r.HealthySince().IsZero() && !slices.Contains(kept, r.id) {
+		if len(kept) < keep && r.everHealthy() && !slices.Contains(kept, r.id) {
 			kept = append(kept, r.id)
 		}
 	}
@@ -89,7 +91,8 @@ func (s *Store) sweepTemporary() error {
 	releases, err := s.names(releasesDir)
 	dirs := []string{"."}
 	for _, id := range releases {
-		dirs = append(dirs, path.Join(releasesDir, id, metaDir))
+		meta := path.Join(releasesDir, id, metaDir)
+		dirs = append(dirs, meta, path.Join(meta, pointersDir))
 	}
 	for _, dir := range dirs {
 		names, _ := s.names(dir) // an incomplete release may have none

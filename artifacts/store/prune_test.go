@@ -55,9 +55,9 @@ func litter(t *testing.T, s *Store) {
 	current, _, _ := s.Current()
 	err := errors.Join(
 		os.MkdirAll(filepath.Join(s.Dir(), ".staging", "1.x", "deep", "tree"), 0o755),
-		os.MkdirAll(filepath.Join(s.Dir(), "releases", "half", ".koboshi"), 0o755),
+		os.MkdirAll(filepath.Join(s.Dir(), "releases", "half", "meta"), 0o755),
 		os.Symlink("releases/x", filepath.Join(s.Dir(), ".tmp-link")),
-		os.WriteFile(filepath.Join(current.Dir(), ".koboshi", ".tmp-x"), nil, 0o644),
+		os.WriteFile(meta(current, ".tmp-x"), nil, 0o644),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestPruneKeepsWhatLinksName(t *testing.T) {
 	s := open(t)
 	r := stage(t, s, "1")
 	activate(t, s, r)
-	if err := os.Remove(filepath.Join(r.Dir(), ".koboshi", "complete")); err != nil {
+	if err := os.Remove(meta(r, "complete")); err != nil {
 		t.Fatal(err)
 	}
 	if removed, err := s.Prune(t.Context(), 1); len(removed) != 0 || err != nil {
@@ -129,7 +129,7 @@ func TestConcurrency(t *testing.T) {
 	if !ok || err != nil {
 		t.Fatalf("no current release: %v", err)
 	}
-	if diff, err := s.Verify(t.Context(), r, trust); err != nil || !diff.Clean() {
+	if diff, err := s.Verify(t.Context(), r); err != nil || !diff.Clean() {
 		t.Errorf("%+v, %v", diff, err)
 	}
 }

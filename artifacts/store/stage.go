@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"time"
 
 	"koboshi/artifacts"
@@ -23,7 +24,7 @@ type Input struct {
 	Manifest *artifacts.VerifiedManifest
 	Artifact artifacts.Artifact         // one of the manifest's
 	Pointer  *artifacts.VerifiedPointer // nil = asked for by version
-	Seen     time.Time                  // when the pointer was read
+	Seen     time.Time                  // when the pointer was read, or the release asked for
 	Index    []byte                     // what Artifact.Index names; without one it is made while unpacking
 	Content  Content
 	Delta    *DeltaUpdate // then Content is its delta, and Artifact has an index or is a single file
@@ -49,7 +50,7 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	}
 	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
 	staged := stagingName(id)
-	if err := s.build(ctx, staged, in); err != nil {
+	if err := s.build(ctx, id, staged, in); err != nil {
 		return Release{}, errors.Join(err, s.discard(staged))
 	}
 	if err := s.publish(staged, id); err != nil {
@@ -93,11 +94,14 @@ func (s *Store) makeRoom(ctx context.Context, a artifacts.Artifact) error {
 
 // build makes the whole release in .staging, out of everyone's reach, and
 // brings it to the disk.
-func (s *Store) build(ctx context.Context, staged string, in Input) error {
-	if err := s.change("stage", func() error { return s.root.Mkdir(staged, 0o700) }); err != nil {
+func (s *Store) build(ctx context.Context, id, staged string, in Input) error {
+	err := s.change("stage", func() error {
+		return errors.Join(s.root.Mkdir(staged, 0o700), s.root.Mkdir(path.Join(staged, treeDir), 0o700))
+	})
+	if err != nil {
 		return err
 	}
-	tree, err := s.root.OpenRoot(staged)
+	tree, err := s.root.OpenRoot(path.Join(staged, treeDir))
 	if err != nil {
 		return onDisk("stage", err)
 	}
@@ -116,16 +120,22 @@ func (s *Store) build(ctx context.Context, staged string, in Input) error {
 	if err != nil {
 		return err
 	}
-	if err := s.change("write documents", func() error { return writeDocuments(tree, in, index) }); err != nil {
+	pointers := s.pointers(id, in)
+	if err := s.change("write documents", func() error { return s.writeDocuments(staged, in, pointers, index) }); err != nil {
 		return err
 	}
 	if err := s.change("sync the tree", disk.sync); err != nil {
+		return err
+	}
+	newest, err := s.newestOrder()
+	if err != nil {
 		return err
 	}
 	m := in.Manifest.Manifest()
 	return s.writeJSON(staged, completeFile, complete{
 		App: m.App, Version: m.Version, ManifestSHA256: in.Manifest.SHA256(),
 		OS: in.Artifact.OS, Arch: in.Artifact.Arch, IndexSHA256: artifacts.Sum(index),
+		Order: newest + 1, Installed: in.Seen.UTC(),
 	})
 }
 

@@ -44,14 +44,14 @@ func TestStage(t *testing.T) {
 			if !ok || err != nil || found.ID() != r.ID() {
 				t.Errorf("find: %v %v %v", found.ID(), ok, err)
 			}
-			if want := "1.0-" + in.Manifest.SHA256().Short(); r.ID() != want || r.Dir() != filepath.Join(s.Dir(), "releases", want) {
+			if want := "1.0-" + in.Manifest.SHA256().Short(); r.ID() != want || r.Dir() != filepath.Join(s.Dir(), "releases", want, "tree") {
 				t.Errorf("release %s at %s, want %s", r.ID(), r.Dir(), want)
 			}
-			if channel, sequence := r.Channel(); channel != "stable" || sequence != 7 || !r.Seen().Equal(noon) {
-				t.Errorf("seen %v on %s at %d", r.Seen(), channel, sequence)
+			if seen, ok := r.SeenOn("stable"); !ok || seen.Pointer.Sequence().Number != 7 || !seen.Seen.Equal(noon) {
+				t.Errorf("seen on stable: %v, at %v", ok, seen.Seen)
 			}
 			checkTree(t, r.Dir(), tc.want)
-			if diff, err := s.Verify(t.Context(), r, trust); err != nil || !diff.Clean() {
+			if diff, err := s.Verify(t.Context(), r); err != nil || !diff.Clean() {
 				t.Errorf("verify: %+v, %v", diff, err)
 			}
 			if left := must(os.ReadDir(filepath.Join(s.Dir(), ".staging"))); len(left) != 0 {
@@ -63,20 +63,20 @@ func TestStage(t *testing.T) {
 
 func checkTree(t *testing.T, dir string, want files) {
 	t.Helper()
-	got := picture(t, dir)
-	for name, mode := range map[string]string{".": "drwxr-xr-x", ".koboshi": "drwxr-xr-x"} {
+	got := picture(t, filepath.Dir(dir))
+	for name, mode := range map[string]string{".": "drwxr-xr-x", "tree": "drwxr-xr-x", "meta": "drwxr-xr-x", "meta/pointers": "drwxr-xr-x"} {
 		if got[name] != mode {
 			t.Errorf("%s is %s, want %s", name, got[name], mode)
 		}
 	}
 	for name, data := range maps.All(want) {
-		if mode, text, _ := strings.Cut(got[name], " "); text != data || !strings.HasSuffix(mode, "r--") && !strings.HasSuffix(mode, "r-x") {
+		if mode, text, _ := strings.Cut(got["tree/"+name], " "); text != data || !strings.HasSuffix(mode, "r--") && !strings.HasSuffix(mode, "r-x") {
 			t.Errorf("%s is %s with %d bytes", name, mode, len(text))
 		}
 	}
-	for _, name := range []string{"manifest", "pointer", "index", "complete"} {
-		if !strings.HasPrefix(got[".koboshi/"+name], "-rw-r--r-- ") {
-			t.Errorf(".koboshi/%s: %q", name, got[".koboshi/"+name])
+	for _, name := range []string{"manifest", "pointers/stable", "index", "complete"} {
+		if !strings.HasPrefix(got["meta/"+name], "-rw-r--r-- ") {
+			t.Errorf("meta/%s: %q", name, got["meta/"+name])
 		}
 	}
 }
@@ -204,9 +204,9 @@ func TestDiskErrorIsSaidOnce(t *testing.T) {
 func TestStageReplaces(t *testing.T) {
 	for name, damage := range map[string]func(dir string) error{
 		"altered":    func(dir string) error { return os.WriteFile(filepath.Join(dir, "bin/web"), []byte("evil"), 0o644) },
-		"incomplete": func(dir string) error { return os.Remove(filepath.Join(dir, ".koboshi/complete")) },
+		"incomplete": func(dir string) error { return os.Remove(filepath.Join(dir, "../meta/complete")) },
 		"torn": func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, ".koboshi/complete"), []byte(`{"ve`), 0o644)
+			return os.WriteFile(filepath.Join(dir, "../meta/complete"), []byte(`{"ve`), 0o644)
 		},
 		"empty": os.RemoveAll,
 	} {
@@ -221,7 +221,7 @@ func TestStageReplaces(t *testing.T) {
 			if again.ID() != r.ID() || again.HealthyOn("i-1") {
 				t.Errorf("%s, healthy %v: want %s, which has to pass the gate again", again.ID(), again.HealthyOn("i-1"), r.ID())
 			}
-			if diff, err := s.Verify(t.Context(), again, trust); err != nil || !diff.Clean() {
+			if diff, err := s.Verify(t.Context(), again); err != nil || !diff.Clean() {
 				t.Errorf("verify: %+v, %v", diff, err)
 			}
 		})

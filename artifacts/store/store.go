@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 )
 
@@ -21,14 +22,16 @@ const (
 	stagingDir   = ".staging"
 	currentLink  = "current"
 	previousLink = "previous"
-	metaDir      = ".koboshi"
+	treeDir      = "tree" // of a release: what the app sees
+	metaDir      = "meta" // of a release: what the store knows of it
 )
 
 // Store is the releases of one app, beneath one directory. Its methods may be
 // called by several goroutines.
 type Store struct {
-	dir  string
-	root *os.Root
+	dir      string
+	root     *os.Root
+	verified verifier
 
 	mu      sync.Mutex // releases/ and the links change one at a time
 	staging sync.Mutex // and so does .staging; taken before mu
@@ -36,9 +39,10 @@ type Store struct {
 	before func(step string) error // where tests fail or die; nil outside of them
 }
 
-// Open opens the store at dir and creates what is missing. What a crash left
-// behind stays until [Store.Prune]. Errors are [ErrDisk].
-func Open(dir string) (*Store, error) {
+// Open opens the store at dir and creates what is missing. Only what verifies
+// under trust is a [Release]. What a crash left behind stays until
+// [Store.Prune]. Errors are [ErrDisk].
+func Open(dir string, trust artifacts.Trust) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, onDisk("open the store", err)
@@ -50,7 +54,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, onDisk("open the store", err)
 	}
-	s := &Store{dir: dir, root: root}
+	s := &Store{dir: dir, root: root, verified: verifier{trust: trust}}
 	if err := errors.Join(s.ensure(releasesDir, 0o755), s.ensure(stagingDir, 0o700)); err != nil {
 		return nil, errors.Join(onDisk("open the store", err), root.Close())
 	}

@@ -102,19 +102,26 @@ func (f files) release(version string, format artifacts.Format, framed bool) Inp
 	return sign(version, a, &content{pieces: frames})
 }
 
-func sign(version string, a artifacts.Artifact, c *content) Input {
+func sign(version string, a artifacts.Artifact, c *content, change ...func(*artifacts.Manifest)) Input {
 	a.Key = artifacts.ArtifactKey("web", version, a.OS, a.Arch, a.SHA256, a.Format)
 	m := artifacts.Manifest{Schema: 1, App: "web", Version: version, Created: noon, Artifacts: []artifacts.Artifact{a}}
+	for _, f := range change {
+		f(&m)
+	}
 	verified := must(trust.Manifest(must(m.Sign(key)), artifacts.Reference{App: "web", Version: version}))
-	return Input{Manifest: verified, Artifact: a, Pointer: pointerTo(verified, 7), Seen: noon, Content: c}
+	return Input{Manifest: verified, Artifact: a, Pointer: pointerTo(verified, "stable", 7), Seen: noon, Content: c}
 }
 
-func pointerTo(m *artifacts.VerifiedManifest, sequence int64) *artifacts.VerifiedPointer {
-	p := artifacts.Pointer{
-		Schema: 1, App: "web", Channel: "stable", Sequence: sequence,
+func pointer(m *artifacts.VerifiedManifest, channel string, sequence int64) artifacts.Pointer {
+	return artifacts.Pointer{
+		Schema: 1, App: "web", Channel: channel, Sequence: sequence,
 		Version: m.Manifest().Version, ManifestSHA256: m.SHA256(), Issued: noon,
 	}
-	return must(trust.Pointer(must(p.Sign(key)), "web", "stable"))
+}
+
+func pointerTo(m *artifacts.VerifiedManifest, channel string, sequence int64) *artifacts.VerifiedPointer {
+	p := pointer(m, channel, sequence)
+	return must(trust.Pointer(must(p.Sign(key)), "web", channel))
 }
 
 func pack(f files, format artifacts.Format, framed bool) ([]byte, []unpack.Frame) {
@@ -154,7 +161,7 @@ func slice(data []byte, n int) (pieces []unpack.Frame) {
 
 func open(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open(filepath.Join(t.TempDir(), "web"))
+	s, err := Open(filepath.Join(t.TempDir(), "web"), trust)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +178,9 @@ func stage(t *testing.T, s *Store, version string) Release {
 	}
 	return r
 }
+
+// meta is a file of what the store knows of a release.
+func meta(r Release, name string) string { return filepath.Join(filepath.Dir(r.Dir()), "meta", name) }
 
 func activate(t *testing.T, s *Store, r Release) {
 	t.Helper()

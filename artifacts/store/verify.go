@@ -33,14 +33,14 @@ func (d Diff) Clean() bool { return len(d.Altered)+len(d.Added)+len(d.Removed) =
 // the signed one where the manifest names one, else the one that was written
 // while unpacking and that the completion marker holds the hash of.
 //
-// Errors are artifacts.ErrUntrusted for a manifest that does not hold any
-// more, artifacts.ErrIntegrity for such an index, and [ErrDisk].
-func (s *Store) Verify(ctx context.Context, r Release, trust artifacts.Trust) (Diff, error) {
-	entries, err := s.entriesOf(r, trust)
+// Errors are artifacts.ErrIntegrity for an index that was altered, and
+// [ErrDisk].
+func (s *Store) Verify(ctx context.Context, r Release) (Diff, error) {
+	entries, err := s.entriesOf(r)
 	if err != nil {
 		return Diff{}, err
 	}
-	tree, err := s.root.OpenRoot(path.Join(releasesDir, r.id))
+	tree, err := s.root.OpenRoot(path.Join(releasesDir, r.id, treeDir))
 	if err != nil {
 		return Diff{}, onDisk("verify", err)
 	}
@@ -116,11 +116,7 @@ func (c *comparison) walk(dir string) error {
 		return onDisk("verify", err)
 	}
 	for _, f := range found {
-		name := path.Join(dir, f.Name())
-		if name == metaDir {
-			continue
-		}
-		if err := c.meet(name); err != nil {
+		if err := c.meet(path.Join(dir, f.Name())); err != nil {
 			return err
 		}
 	}

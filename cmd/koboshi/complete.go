@@ -132,11 +132,15 @@ func (c *cli) installed() []string {
 	if err != nil {
 		return nil
 	}
-	return installedIn(cfg.Install.Root)
+	trust, err := loadTrust(cfg)
+	if err != nil {
+		return nil
+	}
+	return installedIn(cfg.Install.Root, trust)
 }
 
-func installedIn(root string) (names []string) {
-	s, err := openExisting(root)
+func installedIn(root string, trust artifacts.Trust) (names []string) {
+	s, err := openExisting(root, trust)
 	if err != nil {
 		return nil
 	}

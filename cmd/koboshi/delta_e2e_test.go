@@ -43,7 +43,7 @@ func TestE2EDelta(t *testing.T) {
 			}
 			b.verifies("2")
 			b.tidy()
-			base, err := filepath.Glob(b.path("opt", "releases", "1-*", "noise"))
+			base, err := filepath.Glob(b.path("opt", "releases", "1-*", "tree", "noise"))
 			must(t, err)
 			must(t, os.WriteFile(base[0], []byte("altered later"), 0o644))
 			b.verifies("2")

@@ -75,7 +75,7 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	m = doctor.Machine{
 		Config: cfg, Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
 		Past:     earlierRuns{cfg},
-		Disk:     releasesHere{cfg},
+		Disk:     releasesHere{cfg, trust},
 		App:      appHere{service.New(cfg, c.ui.hookLine), cfg, trust},
 		Units:    unitsHere{},
 		Metadata: metadata,

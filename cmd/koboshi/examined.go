@@ -49,14 +49,17 @@ func inDir[T any](cfg *config.Config, load func(*os.Root) (T, error)) (v T, err 
 }
 
 // releasesHere is the store, where there is one.
-type releasesHere struct{ config *config.Config }
+type releasesHere struct {
+	config *config.Config
+	trust  artifacts.Trust
+}
 
 func (d releasesHere) Current() (*doctor.Tree, error) { return d.tree((*store.Store).Current) }
 
 func (d releasesHere) Previous() (*doctor.Tree, error) { return d.tree((*store.Store).Previous) }
 
 func (d releasesHere) CheckSpace(a artifacts.Artifact) error {
-	s, err := openExisting(d.config.Install.Root)
+	s, err := openExisting(d.config.Install.Root, d.trust)
 	if err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (d releasesHere) CheckSpace(a artifacts.Artifact) error {
 }
 
 func (d releasesHere) tree(named func(*store.Store) (store.Release, bool, error)) (*doctor.Tree, error) {
-	s, err := openExisting(d.config.Install.Root)
+	s, err := openExisting(d.config.Install.Root, d.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -77,13 +80,13 @@ func (d releasesHere) tree(named func(*store.Store) (store.Release, bool, error)
 }
 
 // openExisting is store.Open without its making what is missing.
-func openExisting(root string) (*store.Store, error) {
+func openExisting(root string, trust artifacts.Trust) (*store.Store, error) {
 	for _, name := range []string{"releases", ".staging"} {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			return nil, err
 		}
 	}
-	return store.Open(root)
+	return store.Open(root, trust)
 }
 
 // appHere is the app that runs now.
@@ -99,7 +102,7 @@ func (a appHere) Probe(ctx context.Context) error { return a.Service.Probe(ctx, 
 // override is what the current release says of its own health; nothing where
 // it cannot be read.
 func (a appHere) override() (h artifacts.Health) {
-	s, err := openExisting(a.config.Install.Root)
+	s, err := openExisting(a.config.Install.Root, a.trust)
 	if err != nil {
 		return h
 	}
@@ -108,11 +111,7 @@ func (a appHere) override() (h artifacts.Health) {
 	if err != nil || !found {
 		return h
 	}
-	manifest, err := s.Manifest(r, a.trust)
-	if err != nil {
-		return h
-	}
-	return manifest.Manifest().Health
+	return r.Manifest().Manifest().Health
 }
 
 // unitsHere is systemd, over a connection for each question.

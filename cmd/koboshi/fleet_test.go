@@ -261,7 +261,7 @@ func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) (status.Ve
 func (w *fleetWorld) disk(dir string) (*config.Config, *store.Store, *os.Root, error) {
 	cfg := *w.base
 	cfg.Install.Root = filepath.Join(dir, "opt")
-	releases, err := store.Open(cfg.Install.Root)
+	releases, err := store.Open(cfg.Install.Root, w.trust)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -280,7 +280,7 @@ func (w *fleetWorld) bake(t *testing.T) {
 // agent is what cmd would build, but for the machine and the way to AWS.
 func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, releases *store.Store, state *os.Root) *agent.Agent {
 	return &agent.Agent{
-		Files: cfg, Version: version, Trust: w.trust,
+		Files: cfg, Version: version,
 		Machine: simulated(id), LocalID: func() (string, bool) { return "", false },
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
 			retryer := newRetryer(who.ID)

@@ -228,14 +228,14 @@ func (b *box) serves(want string) {
 	}
 }
 
-// current is what the link names; "" = there is none.
+// current is the release that the link names; "" = there is none.
 func (b *box) current() string {
 	b.Helper()
 	target, err := os.Readlink(b.path("opt", "current"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.Fatal(err)
 	}
-	return strings.TrimPrefix(target, "releases/")
+	return strings.TrimSuffix(strings.TrimPrefix(target, "releases/"), "/tree")
 }
 
 // verifies asserts that the current release is the version, and whole.

@@ -55,8 +55,8 @@ func (o *origin) published(ctx context.Context) []string {
 }
 
 // versionsHere are the versions that are on this machine, and those that were.
-func versionsHere(cfg *config.Config) []string {
-	versions := installedIn(cfg.Install.Root)
+func versionsHere(cfg *config.Config, trust artifacts.Trust) []string {
+	versions := installedIn(cfg.Install.Root, trust)
 	runs, _ := inDir(cfg, status.LoadHistory) // a courtesy
 	for _, run := range runs {
 		versions = append(versions, run.Version)

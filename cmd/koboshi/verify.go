@@ -50,7 +50,7 @@ func (c *cli) runVerify(ctx context.Context, asJSON bool) (err error) {
 	if _, err := os.Stat(cfg.Install.Root); err != nil {
 		return nothingHere(err)
 	}
-	s, err := store.Open(cfg.Install.Root)
+	s, err := store.Open(cfg.Install.Root, trust)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *cli) runVerify(ctx context.Context, asJSON bool) (err error) {
 	if err != nil || !found {
 		return noCurrent(err)
 	}
-	diff, err := s.Verify(ctx, rel, trust)
+	diff, err := s.Verify(ctx, rel)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := openDirs(cfg)
+	d, err := openDirs(cfg, trust)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,7 +50,6 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		Store:   d.store,
 		State:   d.state,
 		Run:     d.run,
-		Trust:   trust,
 		Service: service.New(cfg, c.ui.hookLine),
 		Ready:   systemd.Notifier{}.Ready,
 		Now:     time.Now,
@@ -80,7 +79,7 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 
 // newCloud makes what talks to the sources and to Auto Scaling.
 func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, memory profile) (agent.Cloud, error) {
-	o := &origin{trust: trust, app: cfg.App, memory: memory, here: func() []string { return versionsHere(cfg) }}
+	o := &origin{trust: trust, app: cfg.App, memory: memory, here: func() []string { return versionsHere(cfg, trust) }}
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App)
 		if err != nil {
@@ -106,8 +105,8 @@ type dirs struct {
 	state, run *os.Root
 }
 
-func openDirs(cfg *config.Config) (d dirs, err error) {
-	if d.store, err = store.Open(cfg.Install.Root); err != nil {
+func openDirs(cfg *config.Config, trust artifacts.Trust) (d dirs, err error) {
+	if d.store, err = store.Open(cfg.Install.Root, trust); err != nil {
 		return d, err
 	}
 	if d.state, err = openDir(cfg.State.Dir); err != nil {

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Candidates is every release that could run on an instance, best first:
+// those that passed the gate on it, the latest first; then the current one;
+// then those that passed it elsewhere, and at last what was merely installed,
+// each the latest first. All but the first kind have yet to pass. What is later
+// is told by a counter, never by the clock.
+func (s *Store) Candidates(instance string) ([]Release, error) {
+	all, err := s.Releases()
+	current, _, _ := s.Current() // a broken link prefers nothing
+	slices.SortStableFunc(all, func(a, b Release) int {
+		return cmp.Or(
+			cmp.Compare(b.orderOn(instance), a.orderOn(instance)),
+			isCurrent(b, current)-isCurrent(a, current),
+			cmp.Compare(b.healthy.Order, a.healthy.Order),
+			cmp.Compare(b.made.Order, a.made.Order),
+		)
+	})
+	return all, err
+}
+
+func isCurrent(r, current Release) int {
+	if r.id == current.id {
+		return 1
+	}
+	return 0
+}
+
+// orderOn is when the release passed the gate on the instance, 0 if it did not.
+func (r Release) orderOn(instance string) int64 {
+	if r.HealthyOn(instance) {
+		return r.healthy.Order
+	}
+	return 0
+}
+
+// LastGood is the release that passed the gate on the instance last.
+func (s *Store) LastGood(instance string) (Release, bool, error) {
+	all, err := s.Candidates(instance)
+	if err != nil || len(all) == 0 || !all[0].HealthyOn(instance) {
+		return Release{}, false, err
+	}
+	return all[0], true, nil
+}
