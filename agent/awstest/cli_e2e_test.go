@@ -11,6 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/faults"
 )
 
 // awsCLI is where Debian's package awscli puts version 2.
@@ -23,12 +27,12 @@ type cli struct {
 	env      []string
 }
 
-func newCLI(t *testing.T, s *Server, i *Instance) cli {
+func newCLI(t *testing.T, s *Server, i *ec2.Instance) cli {
 	t.Helper()
 	if _, err := os.Stat(awsCLI); err != nil {
 		t.Fatalf("this test drives the real AWS CLI: apt-get install -y awscli (%v)", err)
 	}
-	env := append(i.Env(), "PATH=/usr/bin:/bin", "HOME="+t.TempDir(), "AWS_PAGER=", "AWS_DEFAULT_REGION="+i.region(), "AWS_MAX_ATTEMPTS=1")
+	env := append(i.Env(), "PATH=/usr/bin:/bin", "HOME="+t.TempDir(), "AWS_PAGER=", "AWS_DEFAULT_REGION="+"eu-west-1", "AWS_MAX_ATTEMPTS=1")
 	return cli{t, s.URL(), env}
 }
 
@@ -77,7 +81,7 @@ func pattern(n int) []byte {
 
 func TestCLIObjects(t *testing.T) {
 	s := New(t)
-	i, err := s.Launch(LaunchOptions{AZ: "eu-west-1a"})
+	i, err := s.Launch(autoscaling.LaunchOptions{AZ: "eu-west-1a"})
 	check(t, err)
 	aws, dir := newCLI(t, s, i), t.TempDir()
 	write := func(name string, data []byte) string {
@@ -129,7 +133,7 @@ func TestCLIObjects(t *testing.T) {
 
 func TestCLIAutoScaling(t *testing.T) {
 	s := New(t)
-	outside, err := s.Launch(LaunchOptions{AZ: "eu-west-1a"})
+	outside, err := s.Launch(autoscaling.LaunchOptions{AZ: "eu-west-1a"})
 	check(t, err)
 	aws := newCLI(t, s, outside)
 	who := cliInto[struct{ Arn string }](aws, "sts", "get-caller-identity")
@@ -161,7 +165,7 @@ func TestCLIAutoScaling(t *testing.T) {
 	complete := append([]string{"autoscaling", "complete-lifecycle-action", "--lifecycle-action-result", "CONTINUE"}, hook...)
 	aws.run(complete...)
 	aws.fails("No active Lifecycle Action found with instance ID "+member.ID(), complete...)
-	equal(t, member.State(), InService)
+	equal(t, member.State(), autoscaling.InService)
 	equal(t, member.Actions()[0].Heartbeats, 1)
 
 	type groups struct {
@@ -171,6 +175,6 @@ func TestCLIAutoScaling(t *testing.T) {
 	}
 	one := cliInto[groups](aws, "autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", "web")
 	equal(t, one.AutoScalingGroups[0].Instances[0].LifecycleState, "InService")
-	s.Faults().Add(Fault{Service: "autoscaling", Status: 400, Code: "Throttling", Message: "Rate exceeded"})
+	s.Faults().Add(faults.Fault{Service: "autoscaling", Status: 400, Code: "Throttling", Message: "Rate exceeded"})
 	aws.fails("(Throttling) when calling the DescribeAutoScalingGroups operation", "autoscaling", "describe-auto-scaling-groups")
 }

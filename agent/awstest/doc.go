@@ -10,19 +10,23 @@
 // objects.
 //
 //	aws := awstest.New(t)
-//	err := aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{
-//		{Name: "koboshi-launching", Transition: awstest.OnLaunch},
+//	err := aws.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{
+//		{Name: "koboshi-launching", Transition: autoscaling.OnLaunch},
 //	}})
-//	i, err := aws.Launch(awstest.LaunchOptions{Group: "web"}) // now Pending:Wait
+//	i, err := aws.Launch(autoscaling.LaunchOptions{Group: "web"}) // now Pending:Wait
+//
+// This package only assembles: faults has the script of what goes wrong and the
+// log of calls; s3, autoscaling, sts and imds are one service each; ec2 runs
+// instances; control is how another process drives it all.
 //
 // Instances follow the lifecycle of Auto Scaling as one table has it, driven
 // by the clock: hooks wait, heartbeats extend, timeouts end. Whatever is due
 // has happened before anything is read, so under testing/synctest a run is
 // the same every time. IDs and addresses are the same in every run, too.
 //
-// Faults script what goes wrong, in any service; Switches and LaunchOptions
-// have what needs to know AWS: late credentials, tags switched off, a hook
-// that is not waiting yet.
+// A faults.Fault scripts what goes wrong, in any service; imds.Switches and
+// autoscaling.LaunchOptions have what needs to know AWS: late credentials, tags
+// switched off, a hook that is not waiting yet.
 //
 // What it never does: check a signature or a policy, talk to the network
 // beyond its listeners, or keep anything on disk. Nothing of the product

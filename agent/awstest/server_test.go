@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
@@ -12,11 +13,19 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	metadata "github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	asg "github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	objects "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+
+	"koboshi/agent/awstest/account"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/imds"
 )
 
 func check(t *testing.T, err error) {
@@ -25,9 +34,6 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
-
-// elapse lets time pass in a synctest bubble.
-func elapse(d time.Duration) { <-time.After(d) }
 
 func equal[T any](t *testing.T, got, want T) {
 	t.Helper()
@@ -46,7 +52,7 @@ func code(err error) string {
 
 // on sets the environment of an instance, and nothing else of AWS, and loads
 // the SDK's configuration from it.
-func on(t *testing.T, i *Instance) aws.Config {
+func on(t *testing.T, i *ec2.Instance) aws.Config {
 	t.Helper()
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"} {
 		t.Setenv(name, "")
@@ -64,11 +70,11 @@ func on(t *testing.T, i *Instance) aws.Config {
 }
 
 // web is a server with a group "web" with both hooks, and one instance.
-func web(t *testing.T, o LaunchOptions) (*Server, *Instance) {
+func web(t *testing.T, o autoscaling.LaunchOptions) (*Server, *ec2.Instance) {
 	t.Helper()
 	s := New(t)
-	check(t, s.CreateGroup(Group{Name: "web", Hooks: []Hook{
-		launching("up", time.Hour, ""), terminating("down", time.Hour, ""),
+	check(t, s.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{
+		{Name: "up", Transition: autoscaling.OnLaunch}, {Name: "down", Transition: autoscaling.OnTerminate},
 	}}))
 	o.Group = "web"
 	i, err := s.Launch(o)
@@ -78,7 +84,7 @@ func web(t *testing.T, o LaunchOptions) (*Server, *Instance) {
 
 // TestInstanceNeedsNoOtherEnvironment is what an agent does at boot, by the real SDK.
 func TestInstanceNeedsNoOtherEnvironment(t *testing.T) {
-	s, i := web(t, LaunchOptions{AZ: "eu-central-1b"})
+	s, i := web(t, autoscaling.LaunchOptions{AZ: "eu-central-1b"})
 	cfg := on(t, i)
 	equal(t, cfg.Region, "eu-central-1")
 
@@ -88,20 +94,20 @@ func TestInstanceNeedsNoOtherEnvironment(t *testing.T) {
 
 	s.S3().CreateBucket("releases")
 	s.S3().Put("releases", "a/b", []byte("hello"))
-	object, err := s3.NewFromConfig(cfg).GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("releases"), Key: aws.String("a/b")})
+	object, err := objects.NewFromConfig(cfg).GetObject(t.Context(), &objects.GetObjectInput{Bucket: aws.String("releases"), Key: aws.String("a/b")})
 	check(t, err)
 	check(t, object.Body.Close())
 	equal(t, object.ContentLength, aws.Int64(5))
 
-	_, err = autoscaling.NewFromConfig(cfg).CompleteLifecycleAction(t.Context(), &autoscaling.CompleteLifecycleActionInput{
+	_, err = asg.NewFromConfig(cfg).CompleteLifecycleAction(t.Context(), &asg.CompleteLifecycleActionInput{
 		AutoScalingGroupName: aws.String("web"), LifecycleHookName: aws.String("up"),
 		InstanceId: aws.String(i.ID()), LifecycleActionResult: aws.String("CONTINUE"),
 	})
 	check(t, err)
-	check(t, i.Await(t.Context(), InService))
+	check(t, i.Await(t.Context(), autoscaling.InService))
 
 	for _, service := range []string{"s3", "autoscaling", "sts", "imds"} {
-		calls := s.Calls().Filter(func(c Call) bool { return c.Service == service && c.Instance == i.ID() })
+		calls := s.Calls().Filter(func(c faults.Call) bool { return c.Service == service && c.Instance == i.ID() })
 		if len(calls) == 0 {
 			t.Errorf("no call of %s by %s in the log", service, i.ID())
 		}
@@ -109,13 +115,13 @@ func TestInstanceNeedsNoOtherEnvironment(t *testing.T) {
 }
 
 func TestFaultsReachEveryService(t *testing.T) {
-	s, i := web(t, LaunchOptions{})
+	s, i := web(t, autoscaling.LaunchOptions{})
 	cfg := on(t, i)
 	_, err := cfg.Credentials.Retrieve(t.Context())
 	check(t, err)
 	calls := map[string]func(context.Context) error{
 		"autoscaling": func(ctx context.Context) error {
-			_, err := autoscaling.NewFromConfig(cfg).DescribeAutoScalingGroups(ctx, nil)
+			_, err := asg.NewFromConfig(cfg).DescribeAutoScalingGroups(ctx, nil)
 			return err
 		},
 		"sts": func(ctx context.Context) error {
@@ -123,13 +129,13 @@ func TestFaultsReachEveryService(t *testing.T) {
 			return err
 		},
 		"s3": func(ctx context.Context) error {
-			_, err := s3.NewFromConfig(cfg).ListBuckets(ctx, nil)
+			_, err := objects.NewFromConfig(cfg).ListBuckets(ctx, nil)
 			return err
 		},
 	}
 	for service, call := range calls {
 		t.Run(service, func(t *testing.T) {
-			s.Faults().Add(Fault{Service: service, Times: 1, Status: 400, Code: "Throttling", Message: "Rate exceeded"})
+			s.Faults().Add(faults.Fault{Service: service, Times: 1, Status: 400, Code: "Throttling", Message: "Rate exceeded"})
 			err := call(t.Context())
 			equal(t, code(err), "Throttling")
 			if err == nil || !strings.Contains(err.Error(), "Rate exceeded") {
@@ -145,53 +151,53 @@ func TestTLS(t *testing.T) {
 	certified := httptest.NewTLSServer(nil)
 	defer certified.Close()
 	s := New(t, WithTLS(certified.TLS.Certificates[0]))
-	i, err := s.Launch(LaunchOptions{})
+	i, err := s.Launch(autoscaling.LaunchOptions{})
 	check(t, err)
 	cfg := on(t, i)
 	cfg.HTTPClient = certified.Client()
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint = aws.String(s.TLSURL()) })
+	client := objects.NewFromConfig(cfg, func(o *objects.Options) { o.BaseEndpoint = aws.String(s.TLSURL()) })
 	s.S3().CreateBucket("releases")
-	_, err = client.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("releases")})
+	_, err = client.HeadBucket(t.Context(), &objects.HeadBucketInput{Bucket: aws.String("releases")})
 	check(t, err)
-	s.Faults().Add(Fault{Service: "s3", Reset: true})
-	_, err = client.ListBuckets(t.Context(), nil, func(o *s3.Options) { o.RetryMaxAttempts = 1 })
+	s.Faults().Add(faults.Fault{Service: "s3", Reset: true})
+	_, err = client.ListBuckets(t.Context(), nil, func(o *objects.Options) { o.RetryMaxAttempts = 1 })
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%v, want a connection that is reset", err)
 	}
 	s.Faults().Clear()
 	cfg.HTTPClient = nil
-	client = s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint = aws.String(s.TLSURL()); o.RetryMaxAttempts = 1 })
+	client = objects.NewFromConfig(cfg, func(o *objects.Options) { o.BaseEndpoint = aws.String(s.TLSURL()); o.RetryMaxAttempts = 1 })
 	if _, err = client.ListBuckets(t.Context(), nil); !errors.As(err, new(*tls.CertificateVerificationError)) {
 		t.Errorf("%v, want a certificate that is not trusted", err)
 	}
 }
 
 func TestCredentialsAreRequired(t *testing.T) {
-	_, i := web(t, LaunchOptions{})
+	_, i := web(t, autoscaling.LaunchOptions{})
 	cfg := on(t, i)
 	cfg.Credentials = aws.AnonymousCredentials{}
-	_, err := autoscaling.NewFromConfig(cfg).DescribeAutoScalingGroups(t.Context(), nil)
+	_, err := asg.NewFromConfig(cfg).DescribeAutoScalingGroups(t.Context(), nil)
 	equal(t, code(err), "MissingAuthenticationToken")
 	_, err = sts.NewFromConfig(cfg).GetCallerIdentity(t.Context(), nil)
 	equal(t, code(err), "MissingAuthenticationToken")
 }
 
 func TestUnknownAction(t *testing.T) {
-	_, i := web(t, LaunchOptions{})
-	_, err := autoscaling.NewFromConfig(on(t, i)).DescribeAccountLimits(t.Context(), nil)
+	_, i := web(t, autoscaling.LaunchOptions{})
+	_, err := asg.NewFromConfig(on(t, i)).DescribeAccountLimits(t.Context(), nil)
 	equal(t, code(err), "InvalidAction")
 }
 
 func TestAddressThatCannotBeBound(t *testing.T) {
 	s := New(t)
-	first, err := s.Launch(LaunchOptions{})
+	first, err := s.Launch(autoscaling.LaunchOptions{})
 	check(t, err)
 	addr := strings.TrimPrefix(first.IMDSURL(), "http://")
-	if _, err := s.Launch(LaunchOptions{IMDSAddr: addr}); err == nil {
+	if _, err := s.Launch(autoscaling.LaunchOptions{IMDSAddr: addr}); err == nil {
 		t.Fatal("two instances share an IMDS address")
 	}
 	check(t, s.Terminate(first.ID()))
-	second, err := s.Launch(LaunchOptions{IMDSAddr: addr})
+	second, err := s.Launch(autoscaling.LaunchOptions{IMDSAddr: addr})
 	check(t, err)
 	equal(t, second.IMDSURL(), first.IMDSURL())
 	if _, err := Start(WithAddr(strings.TrimPrefix(s.URL(), "http://"))); err == nil {
@@ -201,10 +207,14 @@ func TestAddressThatCannotBeBound(t *testing.T) {
 
 // TestCloseCutsOff would hang if a request held up by a fault or a switch outlived Close.
 func TestCloseCutsOff(t *testing.T) {
-	s, i := web(t, LaunchOptions{IMDS: Switches{HopLimit: true}})
+	s, i := web(t, autoscaling.LaunchOptions{IMDS: imds.Switches{HopLimit: true}})
 	failed := make(chan error, 1)
 	go func() {
-		_, err := put(context.WithoutCancel(t.Context()), i, "21600")
+		r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPut, i.IMDSURL()+"/latest/api/token", nil)
+		if err == nil {
+			r.Header.Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+			_, err = http.DefaultClient.Do(r)
+		}
 		failed <- err
 	}()
 	check(t, s.Calls().Await(t.Context(), "imds", "PUT /latest/api/token", 1))
@@ -212,4 +222,37 @@ func TestCloseCutsOff(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("a token in spite of the hop limit")
 	}
+}
+
+// TestSDK reads through the SDK's own client, which never falls back to v1 here.
+func TestSDK(t *testing.T) {
+	s, i := web(t, autoscaling.LaunchOptions{AZ: "eu-west-1a"})
+	cfg := on(t, i)
+	cfg.Retryer = func() aws.Retryer { // it takes one retry to get a new token
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+	}
+	client := metadata.NewFromConfig(cfg, func(o *metadata.Options) { o.EnableFallback = aws.FalseTernary })
+	doc, err := client.GetInstanceIdentityDocument(t.Context(), nil)
+	check(t, err)
+	equal(t, doc.InstanceID, i.ID())
+	equal(t, doc.Region, "eu-west-1")
+	equal(t, doc.AccountID, "123456789012")
+	role, err := client.GetIAMInfo(t.Context(), nil)
+	check(t, err)
+	equal(t, role.InstanceProfileArn, "arn:aws:iam::123456789012:instance-profile/koboshi-instance")
+	_, err = client.GetMetadata(t.Context(), &metadata.GetMetadataInput{Path: "spot/instance-action"})
+	if err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("got %v, want a 404", err)
+	}
+	i.ExpireTokens()
+	_, err = client.GetRegion(t.Context(), nil)
+	check(t, err)
+	equal(t, s.Calls().Count("imds", "PUT /latest/api/token") >= 2, true)
+
+	loaded, err := config.LoadDefaultConfig(t.Context())
+	check(t, err)
+	keys, err := loaded.Credentials.Retrieve(t.Context())
+	check(t, err)
+	equal(t, keys.AccessKeyID, account.AccessKey(i.ID()))
+	equal(t, keys.Source, "EC2RoleProvider")
 }

@@ -7,15 +7,19 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/imds"
 	"koboshi/agent/instance"
 )
 
 // launch returns an instance and the metadata as that sees it.
-func launch(t *testing.T, options awstest.LaunchOptions, patience time.Duration) (*awstest.Server, *awstest.Instance, *instance.Metadata) {
+func launch(t *testing.T, options autoscaling.LaunchOptions, patience time.Duration) (*awstest.Server, *ec2.Instance, *instance.Metadata) {
 	t.Helper()
 	server := awstest.New(t)
 	if options.Group != "" {
-		if err := server.CreateGroup(awstest.Group{Name: options.Group}); err != nil {
+		if err := server.CreateGroup(autoscaling.Group{Name: options.Group}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -27,7 +31,7 @@ func launch(t *testing.T, options awstest.LaunchOptions, patience time.Duration)
 }
 
 func TestAnInstanceInAGroup(t *testing.T) {
-	_, i, m := launch(t, awstest.LaunchOptions{Group: "web", AZ: "eu-west-1b", Tags: map[string]string{"koboshi:channel": "canary", "Name": "x"}}, 0)
+	_, i, m := launch(t, autoscaling.LaunchOptions{Group: "web", AZ: "eu-west-1b", Tags: map[string]string{"koboshi:channel": "canary", "Name": "x"}}, 0)
 	id, err := m.Identity(t.Context())
 	if err != nil || id.ID != i.ID() || id.Region != "eu-west-1" || id.AZ != "eu-west-1b" || id.Account != "123456789012" {
 		t.Errorf("Identity = %+v, %v", id, err)
@@ -54,7 +58,7 @@ func TestAnInstanceInAGroup(t *testing.T) {
 }
 
 func TestAnInstanceAlone(t *testing.T) {
-	_, _, m := launch(t, awstest.LaunchOptions{TagsOff: true, IMDS: awstest.Switches{NoRole: true}}, 300*time.Millisecond)
+	_, _, m := launch(t, autoscaling.LaunchOptions{TagsOff: true, IMDS: imds.Switches{NoRole: true}}, 300*time.Millisecond)
 	if state, err := m.TargetState(t.Context()); state != "" || err != nil {
 		t.Errorf("TargetState = %q, %v, want none", state, err)
 	}
@@ -68,23 +72,23 @@ func TestAnInstanceAlone(t *testing.T) {
 
 func TestMetadataThatFails(t *testing.T) {
 	tests := map[string]struct {
-		switches awstest.Switches
-		fault    awstest.Fault
+		switches imds.Switches
+		fault    faults.Fault
 		want     error
 	}{
-		"switched off": {switches: awstest.Switches{Disabled: true}, want: instance.ErrDisabled},
-		"hop limit":    {switches: awstest.Switches{HopLimit: true}, want: instance.ErrHopLimit},
-		"garbage":      {fault: awstest.Fault{Body: "\x00{"}, want: instance.ErrMalformed},
-		"redirect":     {fault: awstest.Fault{Status: 302, Header: map[string]string{"Location": "http://127.0.0.1:1/"}}, want: instance.ErrMalformed},
-		"reset":        {fault: awstest.Fault{Reset: true}, want: instance.ErrUnreachable},
-		"cut short":    {fault: awstest.Fault{Operation: "GET /latest/dynamic/instance-identity/document", Cut: 10}, want: instance.ErrUnreachable},
-		"overloaded":   {fault: awstest.Fault{Status: 503}, want: instance.ErrUnreachable},
-		"throttled":    {fault: awstest.Fault{Status: 429}, want: instance.ErrUnreachable},
+		"switched off": {switches: imds.Switches{Disabled: true}, want: instance.ErrDisabled},
+		"hop limit":    {switches: imds.Switches{HopLimit: true}, want: instance.ErrHopLimit},
+		"garbage":      {fault: faults.Fault{Body: "\x00{"}, want: instance.ErrMalformed},
+		"redirect":     {fault: faults.Fault{Status: 302, Header: map[string]string{"Location": "http://127.0.0.1:1/"}}, want: instance.ErrMalformed},
+		"reset":        {fault: faults.Fault{Reset: true}, want: instance.ErrUnreachable},
+		"cut short":    {fault: faults.Fault{Operation: "GET /latest/dynamic/instance-identity/document", Cut: 10}, want: instance.ErrUnreachable},
+		"overloaded":   {fault: faults.Fault{Status: 503}, want: instance.ErrUnreachable},
+		"throttled":    {fault: faults.Fault{Status: 429}, want: instance.ErrUnreachable},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			server, _, m := launch(t, awstest.LaunchOptions{IMDS: tt.switches}, 300*time.Millisecond)
-			if tt.switches == (awstest.Switches{}) {
+			server, _, m := launch(t, autoscaling.LaunchOptions{IMDS: tt.switches}, 300*time.Millisecond)
+			if tt.switches == (imds.Switches{}) {
 				tt.fault.Service = "imds"
 				server.Faults().Add(tt.fault)
 			}
@@ -97,8 +101,8 @@ func TestMetadataThatFails(t *testing.T) {
 }
 
 func TestMetadataThatRecovers(t *testing.T) {
-	server, _, m := launch(t, awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsAfter: 500 * time.Millisecond}}, 0)
-	for _, fault := range []awstest.Fault{{Status: 503}, {Reset: true}, {Status: 429}} {
+	server, _, m := launch(t, autoscaling.LaunchOptions{IMDS: imds.Switches{CredentialsAfter: 500 * time.Millisecond}}, 0)
+	for _, fault := range []faults.Fault{{Status: 503}, {Reset: true}, {Status: 429}} {
 		fault.Service, fault.Times = "imds", 1
 		server.Faults().Add(fault)
 	}

@@ -11,16 +11,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/lifecycle"
 )
 
 const hookName = "koboshi-launching"
 
 // launch returns an instance of the group "web" and a client as that has it.
-func launch(t *testing.T, hook awstest.Hook, options awstest.LaunchOptions) (*awstest.Server, *awstest.Instance, *lifecycle.Client) {
+func launch(t *testing.T, hook autoscaling.Hook, options autoscaling.LaunchOptions) (*awstest.Server, *ec2.Instance, *lifecycle.Client) {
 	t.Helper()
 	server := awstest.New(t)
-	if err := server.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{hook}}); err != nil {
+	if err := server.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{hook}}); err != nil {
 		t.Fatal(err)
 	}
 	options.Group = "web"
@@ -36,12 +39,12 @@ func launch(t *testing.T, hook awstest.Hook, options awstest.LaunchOptions) (*aw
 	})
 }
 
-func onLaunch(name string) awstest.Hook {
-	return awstest.Hook{Name: name, Transition: awstest.OnLaunch, HeartbeatTimeout: 5 * time.Minute}
+func onLaunch(name string) autoscaling.Hook {
+	return autoscaling.Hook{Name: name, Transition: autoscaling.OnLaunch, HeartbeatTimeout: 5 * time.Minute}
 }
 
 func TestALaunchIsCompleted(t *testing.T) {
-	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{RaceCompletes: 1})
+	server, i, client := launch(t, onLaunch(hookName), autoscaling.LaunchOptions{RaceCompletes: 1})
 	group, state, err := client.Group(t.Context(), i.ID())
 	if group != "web" || state != "Pending:Wait" || err != nil {
 		t.Errorf("Group = %q, %q, %v", group, state, err)
@@ -62,7 +65,7 @@ func TestALaunchIsCompleted(t *testing.T) {
 	if err := client.Heartbeat(t.Context(), hook); !errors.Is(err, lifecycle.ErrNoAction) {
 		t.Errorf("Heartbeat afterwards: %v, want ErrNoAction", err)
 	}
-	if a := i.Actions()[0]; a.Result != awstest.Continue || a.Ending != awstest.ByCall || a.Heartbeats != 1 {
+	if a := i.Actions()[0]; a.Result != autoscaling.Continue || a.Ending != autoscaling.ByCall || a.Heartbeats != 1 {
 		t.Errorf("the action is %+v", a)
 	}
 	if n := server.Calls().Count("autoscaling", "DescribeLifecycleHooks"); n != 2 {
@@ -71,19 +74,19 @@ func TestALaunchIsCompleted(t *testing.T) {
 }
 
 func TestALostReplyConverges(t *testing.T) {
-	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{})
-	server.Faults().Add(awstest.Fault{Service: "autoscaling", Operation: "CompleteLifecycleAction", Times: 1, Applied: true, Reset: true})
+	server, i, client := launch(t, onLaunch(hookName), autoscaling.LaunchOptions{})
+	server.Faults().Add(faults.Fault{Service: "autoscaling", Operation: "CompleteLifecycleAction", Times: 1, Applied: true, Reset: true})
 	got, err := client.Complete(t.Context(), lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}, lifecycle.Abandon)
 	if err != nil || got.End != lifecycle.AlreadyOver {
 		t.Errorf("Complete = %+v, %v, want already over", got, err)
 	}
-	if a := i.Actions()[0]; a.Result != awstest.Abandon || a.Ending != awstest.ByCall {
+	if a := i.Actions()[0]; a.Result != autoscaling.Abandon || a.Ending != autoscaling.ByCall {
 		t.Errorf("the action is %+v", a)
 	}
 }
 
 func TestAGroupWithoutTheHook(t *testing.T) {
-	_, i, client := launch(t, onLaunch("another"), awstest.LaunchOptions{})
+	_, i, client := launch(t, onLaunch("another"), autoscaling.LaunchOptions{})
 	hook := lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}
 	if got, err := client.Complete(t.Context(), hook, lifecycle.Continue); err != nil || got.End != lifecycle.NoHook {
 		t.Errorf("Complete = %+v, %v, want no hook", got, err)
@@ -96,7 +99,7 @@ func TestAGroupWithoutTheHook(t *testing.T) {
 }
 
 func TestKeepAliveOverTheWire(t *testing.T) {
-	server, i, client := launch(t, onLaunch(hookName), awstest.LaunchOptions{})
+	server, i, client := launch(t, onLaunch(hookName), autoscaling.LaunchOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	client.KeepAlive(ctx, lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}, 0, func(n int, err error) {
 		if n != 0 || err != nil {

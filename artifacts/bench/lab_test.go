@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 )
 
 // lab is a loopback S3 with releases, and a place for disks.
@@ -55,8 +56,8 @@ func newLab(t *testing.T) *lab {
 
 // shape sets how the origin behaves from now on.
 func (l *lab) shape(origin shape) {
-	faults := l.aws.Faults()
-	faults.Clear()
+	script := l.aws.Faults()
+	script.Clear()
 	l.aws.Calls().Reset()
 	l.url = l.aws.URL()
 	if origin == secure {
@@ -65,16 +66,16 @@ func (l *lab) shape(origin shape) {
 	if origin == fast {
 		return
 	}
-	get := awstest.Fault{Service: "s3", Operation: "GetObject"}
+	get := faults.Fault{Service: "s3", Operation: "GetObject"}
 	slow, busy, broken := get, get, get
 	slow.BytesPerSecond = 90e6
-	slow.Delay, slow.Jitter = awstest.Duration(20*time.Millisecond), awstest.Duration(20*time.Millisecond)
-	faults.Add(slow)
+	slow.Delay, slow.Jitter = faults.Duration(20*time.Millisecond), faults.Duration(20*time.Millisecond)
+	script.Add(slow)
 	if origin == faulty {
 		busy.Percent, busy.Status, busy.Code = 5, 503, "SlowDown"
 		broken.Percent, broken.ResetAfter = 5, 512<<10
-		faults.Add(busy)
-		faults.Add(broken)
+		script.Add(busy)
+		script.Add(broken)
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 )
 
 func (m *mock) fault() *cobra.Command {
-	var f awstest.Fault
+	var f faults.Fault
 	var delay time.Duration
 	cmd := &cobra.Command{
 		Use:   "fault [JSON]",
@@ -27,7 +27,7 @@ func (m *mock) fault() *cobra.Command {
 			case byFlags == (len(args) == 1):
 				return errors.New("a fault is given by either JSON or flags")
 			case byFlags:
-				f.Delay = awstest.Duration(delay)
+				f.Delay = faults.Duration(delay)
 				return m.addFault(cmd, f)
 			default:
 				return m.addFault(cmd, jsontext.Value(args[0]))
@@ -125,7 +125,7 @@ func (m *mock) calls() *cobra.Command {
 }
 
 func (m *mock) countCalls(cmd *cobra.Command, path string) error {
-	var calls []awstest.Call
+	var calls []faults.Call
 	if err := m.do(cmd, http.MethodGet, path, nil, &calls); err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 )
 
 // groupFlags describe a group: of serve and of group.
@@ -25,17 +25,17 @@ func (f *groupFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.replace, "replace", false, "launch another when an instance leaves other than by scale-in")
 }
 
-func (f *groupFlags) build(name string) awstest.Group {
-	g := awstest.Group{Name: name, Replace: f.replace}
-	add := func(hook string, on awstest.Transition) {
+func (f *groupFlags) build(name string) autoscaling.Group {
+	g := autoscaling.Group{Name: name, Replace: f.replace}
+	add := func(hook string, on autoscaling.Transition) {
 		if hook != "" {
-			g.Hooks = append(g.Hooks, awstest.Hook{
-				Name: hook, Transition: on, HeartbeatTimeout: f.hookTimeout, DefaultResult: awstest.Result(f.hookDefault),
+			g.Hooks = append(g.Hooks, autoscaling.Hook{
+				Name: hook, Transition: on, HeartbeatTimeout: f.hookTimeout, DefaultResult: autoscaling.Result(f.hookDefault),
 			})
 		}
 	}
-	add(f.launchHook, awstest.OnLaunch)
-	add(f.terminateHook, awstest.OnTerminate)
+	add(f.launchHook, autoscaling.OnLaunch)
+	add(f.terminateHook, autoscaling.OnTerminate)
 	return g
 }
 

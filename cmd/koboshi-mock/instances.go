@@ -11,7 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/control"
 )
 
 // unsetForInstance is what an operator's shell may have and an instance has not:
@@ -19,7 +20,7 @@ import (
 const unsetForInstance = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION AWS_DEFAULT_REGION\n"
 
 func (m *mock) launch() *cobra.Command {
-	var o awstest.LaunchOptions
+	var o autoscaling.LaunchOptions
 	var tags []string
 	var userData string
 	cmd := &cobra.Command{
@@ -52,8 +53,8 @@ func (m *mock) launch() *cobra.Command {
 	return cmd
 }
 
-func (m *mock) launchInstance(cmd *cobra.Command, o awstest.LaunchOptions) error {
-	var i awstest.Status
+func (m *mock) launchInstance(cmd *cobra.Command, o autoscaling.LaunchOptions) error {
+	var i control.Status
 	if err := m.do(cmd, http.MethodPost, "instances", o, &i); err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (m *mock) state() *cobra.Command {
 			if all {
 				return m.show(cmd, instancePath(args[0]))
 			}
-			var i awstest.Status
+			var i control.Status
 			if err := m.do(cmd, http.MethodGet, instancePath(args[0]), nil, &i); err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/control"
 )
 
 // Exit codes.
@@ -76,7 +76,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 }
 
 // mock is the server that the client commands talk to.
-type mock struct{ awstest.Client }
+type mock struct{ control.Client }
 
 // do marks errors of the mock, which are no usage errors.
 func (m *mock) do(cmd *cobra.Command, method, path string, in, out any) error {

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/control"
+	"koboshi/agent/awstest/faults"
 )
 
 // shell runs commands against one server.
@@ -83,7 +85,7 @@ func value(t *testing.T, exports, name string) string {
 	return ""
 }
 
-func (s shell) status(id string) (i awstest.Status) {
+func (s shell) status(id string) (i control.Status) {
 	s.t.Helper()
 	if err := json.Unmarshal([]byte(s.ok("state", "--json", id)), &i); err != nil {
 		s.t.Fatal(err)
@@ -104,7 +106,7 @@ func TestLifeOfAnInstance(t *testing.T) {
 	if i.Tags["a"] != "b=c" || i.Tags["koboshi:channel"] != "canary" || len(i.Tags) != 3 {
 		t.Errorf("tags: %v", i.Tags)
 	}
-	if i.Actions[0].Ending != awstest.ByTimeout || i.Actions[0].Result != awstest.Continue {
+	if i.Actions[0].Ending != autoscaling.ByTimeout || i.Actions[0].Result != autoscaling.Continue {
 		t.Errorf("actions: %+v", i.Actions)
 	}
 	s.ok("terminate", id)
@@ -138,7 +140,7 @@ func TestFaultsAndCalls(t *testing.T) {
 		t.Errorf("calls of sts: %q", got)
 	}
 	s.ok("faults", "--remove", "1")
-	var left []awstest.FaultState
+	var left []faults.State
 	if err := json.Unmarshal([]byte(s.ok("faults")), &left); err != nil || len(left) != 1 || left[0].ID != 2 {
 		t.Errorf("faults left: %v %+v", err, left)
 	}

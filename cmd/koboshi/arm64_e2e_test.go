@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 )
 
 // The binary for arm64 brings an instance into service, emulated, with the tree
@@ -23,7 +23,7 @@ func TestE2EARM64(t *testing.T) {
 	if r := runCommand(t, l.dir, nil, l.koboshi, "version"); r.code != 0 || !strings.HasSuffix(strings.TrimSpace(r.output), " linux/arm64") {
 		t.Errorf("version: exit %d, %s", r.code, r.output)
 	}
-	b := l.launch(awstest.LaunchOptions{})
+	b := l.launch(autoscaling.LaunchOptions{})
 	b.exits(0, "boot")
 	b.told("CONTINUE")
 	b.serves("1.0.0")

@@ -11,7 +11,8 @@ import (
 	"syscall"
 	"testing"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/failure"
 )
 
@@ -20,8 +21,8 @@ import (
 func TestE2ETwoAgents(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
-	b := l.launch(awstest.LaunchOptions{})
-	l.aws.Faults().Add(on(awstest.Fault{Hang: true}))
+	b := l.launch(autoscaling.LaunchOptions{})
+	l.aws.Faults().Add(on(faults.Fault{Hang: true}))
 	first := b.start("boot")
 	b.await("s3", artifactPath, 1)
 	second := b.start("boot")
@@ -52,8 +53,8 @@ func TestE2ETwoAgents(t *testing.T) {
 func TestE2ESyncWaits(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
-	b := l.launch(awstest.LaunchOptions{})
-	l.aws.Faults().Add(on(awstest.Fault{Hang: true}))
+	b := l.launch(autoscaling.LaunchOptions{})
+	l.aws.Faults().Add(on(faults.Fault{Hang: true}))
 	boot := b.start("boot")
 	b.await("s3", artifactPath, 1)
 	sync := b.start("sync", "--wait")
@@ -71,8 +72,8 @@ func TestE2EInterrupted(t *testing.T) {
 	l.release("1", noise)
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
-			b := l.on(t).launch(awstest.LaunchOptions{})
-			b.suffers(on(awstest.Fault{Hang: true, Skip: 1}))
+			b := l.on(t).launch(autoscaling.LaunchOptions{})
+			b.suffers(on(faults.Fault{Hang: true, Skip: 1}))
 			boot := b.start("boot")
 			b.await("s3", artifactPath, 2)
 			must(t, boot.cmd.Process.Signal(signal))

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/failure"
 )
 
@@ -22,12 +22,12 @@ import (
 func TestE2EKilledBoot(t *testing.T) {
 	l := newLab(t)
 	trees := map[string]string{"1": l.release("1", 64<<10)}
-	all := l.launch(awstest.LaunchOptions{}).mutations("boot")
+	all := l.launch(autoscaling.LaunchOptions{}).mutations("boot")
 	t.Logf("a boot makes %d mutating calls", len(all))
 	for n := range all {
 		t.Run(fmt.Sprintf("%d", n), func(t *testing.T) {
 			t.Parallel()
-			b := l.on(t).launch(awstest.LaunchOptions{})
+			b := l.on(t).launch(autoscaling.LaunchOptions{})
 			b.killAt(n, "boot")
 			b.whole(trees)
 			b.exits(0, "boot")
@@ -44,7 +44,7 @@ func TestE2EKilledSync(t *testing.T) {
 	trees := map[string]string{"1": l.release("1", 64<<10), "2": l.tree("2", 96<<10)}
 	l.publish("2", trees["2"])
 	live := func(t *testing.T) *box {
-		b := l.on(t).launch(awstest.LaunchOptions{})
+		b := l.on(t).launch(autoscaling.LaunchOptions{})
 		b.override("20-channel", "channel = \"stable\"\n")
 		b.exits(0, "boot")
 		b.override("20-channel", "channel = \"canary\"\n")

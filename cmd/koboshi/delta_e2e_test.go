@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 )
 
 // TestE2EDelta brings a live machine from version 1 to 2 on real filesystems:
@@ -30,7 +30,7 @@ func TestE2EDelta(t *testing.T) {
 		"ext4": {[]string{needs(t, "mkfs.ext4", "e2fsprogs"), "-q", "-F"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := l.on(t).launch(awstest.LaunchOptions{})
+			b := l.on(t).launch(autoscaling.LaunchOptions{})
 			b.format("opt", name, test.mkfs)
 			b.exits(0, "boot")
 			b.instance.SetTag("koboshi:channel", "canary")

@@ -14,7 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/failure"
 )
 
@@ -69,7 +70,7 @@ func TestE2EDiskAtLaunch(t *testing.T) {
 	l.release("1", 0)
 	for name, dir := range map[string]string{"where releases go": "opt", "where the state goes": "state", "where the environment goes": "run"} {
 		t.Run(name, func(t *testing.T) {
-			b := l.on(t).launch(awstest.LaunchOptions{})
+			b := l.on(t).launch(autoscaling.LaunchOptions{})
 			b.mount(dir, "size=64k")
 			fill(t, b.path(dir, "ballast"))
 			r := b.run("boot")
@@ -135,7 +136,7 @@ func (l *lab) twoVersions() map[string]string {
 // names version 2.
 func (l *lab) liveOn(options string) *box {
 	l.Helper()
-	b := l.launch(awstest.LaunchOptions{})
+	b := l.launch(autoscaling.LaunchOptions{})
 	b.mount("opt", options)
 	b.exits(0, "boot")
 	b.told("CONTINUE")
@@ -170,7 +171,7 @@ func (b *box) syncAmidst(do func(*box)) result {
 	b.Helper()
 	// With little memory there are two slots, four connections each: the first
 	// eight requests are those of the first two chunks.
-	recovers := b.suffers(on(awstest.Fault{Hang: true, Skip: 8}))
+	recovers := b.suffers(on(faults.Fault{Hang: true, Skip: 8}))
 	sync := startCommand(b.T, b.world.dir, append(b.env(), "GOMEMLIMIT=64MiB"), b.koboshi, b.args("sync")...)
 	b.await("s3", artifactPath, len(b.artifactCalls())+1)
 	b.until("something is staged", func() bool {
@@ -238,7 +239,7 @@ func (b *box) untouched(trees map[string]string) {
 	b.whole(trees)
 	b.serves("1")
 	for _, a := range b.instance.Actions() {
-		if a.Result != awstest.Continue {
+		if a.Result != autoscaling.Continue {
 			b.Errorf("hook %s: %s", a.Hook, a.Result)
 		}
 	}

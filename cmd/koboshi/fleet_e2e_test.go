@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/failure"
 )
 
@@ -31,12 +32,12 @@ func TestE2EFleet(t *testing.T) {
 		// An address of its own, which no connection takes for its other end.
 		pid := os.Getpid()
 		b := l.bareAt(filepath.Join(disks, fmt.Sprint(n)), fmt.Sprintf("127.%d.%d.%d:8080", 1+pid/250%250, pid%250, 1+n))
-		b.relaunch(awstest.LaunchOptions{})
+		b.relaunch(autoscaling.LaunchOptions{})
 		b.override("20-patient", "[lifecycle]\nheartbeat_after = \"2m\"\n")
 		boxes = append(boxes, b)
 	}
 	l.aws.Calls().Reset()
-	l.aws.Faults().Add(awstest.Fault{
+	l.aws.Faults().Add(faults.Fault{
 		Service: "autoscaling", Operation: "CompleteLifecycleAction", Skip: 40, Times: throttled,
 		Status: http.StatusBadRequest, Code: "Throttling", Message: "Rate exceeded",
 	})
@@ -55,7 +56,7 @@ func TestE2EFleet(t *testing.T) {
 		t.Errorf("%d calls of Auto Scaling, want one for each launch and each that was throttled: %d", got, launches+throttled)
 	}
 	for path, each := range map[string]int{"/channels/stable.json": 2, "/releases/1/manifest.json": 1, artifactPath: 1} {
-		if got := len(calls.Filter(func(c awstest.Call) bool { return c.Service == "s3" && strings.Contains(c.Path, path) })); got != each*launches {
+		if got := len(calls.Filter(func(c faults.Call) bool { return c.Service == "s3" && strings.Contains(c.Path, path) })); got != each*launches {
 			t.Errorf("%d calls for %s, want %d of each launch", got, path, each)
 		}
 	}

@@ -45,6 +45,10 @@ var floors = map[string]int{
 // testOnly are packages that no product package may import.
 var testOnly = []string{"agent/awstest", "artifacts/bucket/buckettest"}
 
+func isTestOnly(pkg string) bool {
+	return slices.ContainsFunc(testOnly, func(p string) bool { return pkg == p || strings.HasPrefix(pkg, p+"/") })
+}
+
 // reserved are outside modules that only some packages may use.
 var reserved = map[string][]string{
 	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/lifecycle", "agent/instance", "cmd/koboshi"},
@@ -113,7 +117,7 @@ func imports(t *testing.T, root fs.FS, name string) []string {
 
 // trespass says what is wrong with an import, or nothing.
 func trespass(importer, imported string) string {
-	if slices.ContainsFunc(testOnly, func(p string) bool { return importer == p || strings.HasPrefix(importer, p+"/") }) {
+	if isTestOnly(importer) {
 		return ""
 	}
 	for prefix, allowed := range reserved {
@@ -125,7 +129,7 @@ func trespass(importer, imported string) string {
 	if !ok {
 		return ""
 	}
-	if slices.Contains(testOnly, own) {
+	if isTestOnly(own) {
 		if importer == "cmd/koboshi-mock" {
 			return ""
 		}
@@ -152,6 +156,7 @@ func TestTrespassIsNoticed(t *testing.T) {
 		{"artifacts/fetch", "koboshi/agent"},                   // up, across
 		{"agent", "koboshi/cmd/koboshi"},                       // up
 		{"agent", "koboshi/agent/awstest"},                     // a test package
+		{"agent", "koboshi/agent/awstest/faults"},              // a package of one
 		{"agent", "github.com/aws/aws-sdk-go-v2/service/s3"},   // the SDK
 		{"agent/health", "github.com/coreos/go-systemd/v22/x"}, // systemd
 		{"artifacts/store", "go.uber.org/zap"},                 // a leaf that logs

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/failure"
 	"koboshi/artifacts"
 )
@@ -46,9 +46,9 @@ func TestE2EHostileArchives(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := l.on(t).launch(awstest.LaunchOptions{})
+			b := l.on(t).launch(autoscaling.LaunchOptions{})
 			b.exits(0, "boot")
-			b.relaunch(awstest.LaunchOptions{Tags: map[string]string{"koboshi:channel": "canary"}})
+			b.relaunch(autoscaling.LaunchOptions{Tags: map[string]string{"koboshi:channel": "canary"}})
 			must(t, os.WriteFile(b.path("canary"), []byte("sings"), 0o600))
 			dir := newSealed(b)
 			dir.sign("canary", archive(t, test.entries))

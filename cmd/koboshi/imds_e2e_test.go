@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/imds"
 	"koboshi/agent/failure"
 )
 
@@ -25,25 +27,25 @@ func TestE2EIMDS(t *testing.T) {
 	l.release("1", 0)
 	cases := []imdsCase{
 		{name: "in order", tokens: 1},
-		{name: "token expired mid-run", faults: []awstest.Fault{{Path: tagsPath, Status: 401, Times: 1}}, tokens: 2},
-		{name: "token expired before the credentials", faults: []awstest.Fault{{Path: credentialsPath, Status: 401, Times: 1}}, tokens: 2},
-		{name: "tags off", options: awstest.LaunchOptions{TagsOff: true}},
-		{name: "throttled", faults: []awstest.Fault{{Status: 429, Times: 2}}},
-		{name: "500 and 503", faults: []awstest.Fault{{Path: identityPath, Status: 500, Times: 1}, {Path: identityPath, Status: 503, Times: 1}}},
-		{name: "connections reset", faults: []awstest.Fault{{Reset: true, Times: 3}}},
-		{name: "slow", faults: []awstest.Fault{{Delay: awstest.Duration(300 * time.Millisecond)}}},
-		{name: "slow beyond its limit, once", faults: []awstest.Fault{{Path: identityPath, Hang: true, Times: 1}}},
-		{name: "no token over an open connection, once", faults: []awstest.Fault{{Path: tokenPath, Hang: true, Times: 1}}},
-		{name: "credentials after 3 s", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsAfter: 3 * time.Second}}},
-		{name: "disabled", options: awstest.LaunchOptions{IMDS: awstest.Switches{Disabled: true}}, code: failure.Metadata, says: "disabled", hint: "HttpEndpoint=enabled"},
-		{name: "hop limit", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{HopLimit: true}}, code: failure.Metadata, says: "no token", hint: "HttpPutResponseHopLimit"},
-		{name: "unreachable", slow: true, faults: []awstest.Fault{{Reset: true}}, code: failure.Metadata, says: "cannot be reached", hint: "IMDSv2"},
-		{name: "a redirect", faults: []awstest.Fault{{Path: identityPath, Status: 302, Header: map[string]string{"Location": "http://127.0.0.1:1/"}}}, code: failure.Metadata, says: "not expected"},
-		{name: "garbage for a token", faults: []awstest.Fault{{Path: tokenPath, Body: "a\nb"}}, code: failure.Metadata, says: "no token in the answer"},
-		{name: "garbage for an identity", faults: []awstest.Fault{{Path: identityPath, Body: "<html>"}}, code: failure.Metadata, says: "not expected"},
-		{name: "an identity without end", faults: []awstest.Fault{{Path: identityPath, ExtraBytes: 8 << 20}}, code: failure.Metadata, says: "more than"},
-		{name: "no role", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{NoRole: true}}, code: failure.Credentials, says: "no role credentials", hint: "instance profile"},
-		{name: "credentials with another code", slow: true, options: awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsCode: "AssumeRoleUnauthorizedAccess"}}, code: failure.Credentials, says: "AssumeRoleUnauthorizedAccess", hint: "instance profile"},
+		{name: "token expired mid-run", faults: []faults.Fault{{Path: tagsPath, Status: 401, Times: 1}}, tokens: 2},
+		{name: "token expired before the credentials", faults: []faults.Fault{{Path: credentialsPath, Status: 401, Times: 1}}, tokens: 2},
+		{name: "tags off", options: autoscaling.LaunchOptions{TagsOff: true}},
+		{name: "throttled", faults: []faults.Fault{{Status: 429, Times: 2}}},
+		{name: "500 and 503", faults: []faults.Fault{{Path: identityPath, Status: 500, Times: 1}, {Path: identityPath, Status: 503, Times: 1}}},
+		{name: "connections reset", faults: []faults.Fault{{Reset: true, Times: 3}}},
+		{name: "slow", faults: []faults.Fault{{Delay: faults.Duration(300 * time.Millisecond)}}},
+		{name: "slow beyond its limit, once", faults: []faults.Fault{{Path: identityPath, Hang: true, Times: 1}}},
+		{name: "no token over an open connection, once", faults: []faults.Fault{{Path: tokenPath, Hang: true, Times: 1}}},
+		{name: "credentials after 3 s", slow: true, options: autoscaling.LaunchOptions{IMDS: imds.Switches{CredentialsAfter: 3 * time.Second}}},
+		{name: "disabled", options: autoscaling.LaunchOptions{IMDS: imds.Switches{Disabled: true}}, code: failure.Metadata, says: "disabled", hint: "HttpEndpoint=enabled"},
+		{name: "hop limit", slow: true, options: autoscaling.LaunchOptions{IMDS: imds.Switches{HopLimit: true}}, code: failure.Metadata, says: "no token", hint: "HttpPutResponseHopLimit"},
+		{name: "unreachable", slow: true, faults: []faults.Fault{{Reset: true}}, code: failure.Metadata, says: "cannot be reached", hint: "IMDSv2"},
+		{name: "a redirect", faults: []faults.Fault{{Path: identityPath, Status: 302, Header: map[string]string{"Location": "http://127.0.0.1:1/"}}}, code: failure.Metadata, says: "not expected"},
+		{name: "garbage for a token", faults: []faults.Fault{{Path: tokenPath, Body: "a\nb"}}, code: failure.Metadata, says: "no token in the answer"},
+		{name: "garbage for an identity", faults: []faults.Fault{{Path: identityPath, Body: "<html>"}}, code: failure.Metadata, says: "not expected"},
+		{name: "an identity without end", faults: []faults.Fault{{Path: identityPath, ExtraBytes: 8 << 20}}, code: failure.Metadata, says: "more than"},
+		{name: "no role", slow: true, options: autoscaling.LaunchOptions{IMDS: imds.Switches{NoRole: true}}, code: failure.Credentials, says: "no role credentials", hint: "instance profile"},
+		{name: "credentials with another code", slow: true, options: autoscaling.LaunchOptions{IMDS: imds.Switches{CredentialsCode: "AssumeRoleUnauthorizedAccess"}}, code: failure.Credentials, says: "AssumeRoleUnauthorizedAccess", hint: "instance profile"},
 	}
 	slow := map[string]*imdsBoot{}
 	for _, c := range cases {
@@ -69,8 +71,8 @@ func TestE2EIMDS(t *testing.T) {
 func TestE2EExpiredTokens(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
-	b := l.launch(awstest.LaunchOptions{IMDS: awstest.Switches{CredentialsFor: time.Millisecond}})
-	b.suffers(on(awstest.Fault{Hang: true, Skip: 1}))
+	b := l.launch(autoscaling.LaunchOptions{IMDS: imds.Switches{CredentialsFor: time.Millisecond}})
+	b.suffers(on(faults.Fault{Hang: true, Skip: 1}))
 	boot := b.start("boot")
 	b.await("s3", artifactPath, 2)
 	b.instance.ExpireTokens()
@@ -86,8 +88,8 @@ func TestE2EExpiredTokens(t *testing.T) {
 type imdsCase struct {
 	name       string
 	slow       bool // it mostly waits: begun beside all others
-	options    awstest.LaunchOptions
-	faults     []awstest.Fault
+	options    autoscaling.LaunchOptions
+	faults     []faults.Fault
 	code       failure.Code
 	says, hint string
 	tokens     int // how many are asked for; 0 = not counted
@@ -132,7 +134,7 @@ func (b *imdsBoot) judge(c imdsCase) {
 func (b *box) onlyVersion2() {
 	b.Helper()
 	all := b.calls("imds", "")
-	answered := slices.IndexFunc(all, func(c awstest.Call) bool { return c.Path == tokenPath && c.Status == 200 })
+	answered := slices.IndexFunc(all, func(c faults.Call) bool { return c.Path == tokenPath && c.Status == 200 })
 	for n, c := range all {
 		if c.Path != tokenPath && (answered < 0 || n < answered) {
 			b.Errorf("%s %s without a token", c.Method, c.Path)

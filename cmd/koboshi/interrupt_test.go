@@ -12,7 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/failure"
 )
 
@@ -78,7 +78,7 @@ func moment(ctx context.Context, ts *testscript.TestScript, kind, what string, p
 }
 
 func asked(w *world, part string) bool {
-	return len(w.aws.Calls().Filter(func(c awstest.Call) bool { return strings.Contains(c.Path, part) })) > 0
+	return len(w.aws.Calls().Filter(func(c faults.Call) bool { return strings.Contains(c.Path, part) })) > 0
 }
 
 func hasOpen(pid int, name string) bool {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/failure"
 )
 
@@ -59,7 +60,7 @@ func newLab(t *testing.T) *lab {
 	must(t, err)
 	l := &lab{T: t, aws: awstest.New(t), dir: t.TempDir(), koboshi: binary}
 	l.aws.S3().CreateBucket("releases")
-	must(t, l.aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{{Name: "koboshi-launching", Transition: awstest.OnLaunch}}}))
+	must(t, l.aws.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: autoscaling.OnLaunch}}}))
 	must(t, writeKeys(l.dir))
 	return l
 }
@@ -125,7 +126,7 @@ type box struct {
 }
 
 // launch launches an instance with an empty disk.
-func (l *lab) launch(o awstest.LaunchOptions) *box {
+func (l *lab) launch(o autoscaling.LaunchOptions) *box {
 	l.Helper()
 	b := l.bare(l.TempDir())
 	b.relaunch(o)
@@ -157,7 +158,7 @@ func (l *lab) bareAt(dir, addr string) *box {
 }
 
 // relaunch gives the disk to a new instance, as if an AMI had been made of it.
-func (b *box) relaunch(o awstest.LaunchOptions) {
+func (b *box) relaunch(o autoscaling.LaunchOptions) {
 	b.Helper()
 	o.Group = cmp.Or(o.Group, "web")
 	i, err := b.lab.aws.Launch(o)
@@ -208,12 +209,12 @@ func (b *box) exits(code failure.Code, args ...string) string {
 // and that the instance went where that sends it.
 func (b *box) told(want string) {
 	b.Helper()
-	state := map[string]awstest.State{"CONTINUE": awstest.InService, "ABANDON": awstest.Terminated, "nothing": awstest.PendingWait}[want]
+	state := map[string]autoscaling.State{"CONTINUE": autoscaling.InService, "ABANDON": autoscaling.Terminated, "nothing": autoscaling.PendingWait}[want]
 	ctx, cancel := context.WithTimeout(b.Context(), patience)
 	defer cancel()
 	must(b.T, b.instance.Await(ctx, state))
 	for _, a := range b.instance.Actions() {
-		if got := cmp.Or(string(a.Result), "nothing"); got != want || want != "nothing" && a.Ending != awstest.ByCall {
+		if got := cmp.Or(string(a.Result), "nothing"); got != want || want != "nothing" && a.Ending != autoscaling.ByCall {
 			b.Errorf("hook %s was told %s (%s), want %s", a.Hook, got, a.Ending, want)
 		}
 	}

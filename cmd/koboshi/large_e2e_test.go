@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 )
 
 const (
@@ -86,7 +86,7 @@ func TestE2EMemory(t *testing.T) {
 // large is a box with time for much.
 func (l *lab) large() *box {
 	l.Helper()
-	b := l.launch(awstest.LaunchOptions{})
+	b := l.launch(autoscaling.LaunchOptions{})
 	b.override("20-patient", "[health]\ntimeout = \"1m\"\n")
 	return b
 }

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/failure"
 )
 
@@ -28,37 +29,37 @@ func TestE2ES3(t *testing.T) {
 	artifact, _ := l.aws.S3().Object("releases", l.artifactKey("1"))
 	cases := []s3Case{
 		{name: "nothing", requests: 22, once: true},
-		{name: "503 at first", faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 3})}, requests: 25, once: true},
-		{name: "500, 502, 504", faults: []awstest.Fault{on(awstest.Fault{Status: 500, Times: 1}), on(awstest.Fault{Status: 502, Times: 1}), on(awstest.Fault{Status: 504, Times: 1})}, requests: 25, once: true},
-		{name: "503 without end", slow: true, faults: []awstest.Fault{on(awstest.Fault{Status: 503, Code: "SlowDown", Times: 100})}, code: failure.Fetch, says: "SlowDown", requests: maxAttempts},
-		{name: "reset before an answer", faults: []awstest.Fault{on(awstest.Fault{Reset: true, Times: 4})}, requests: 26, once: true},
-		{name: "cut at 1", faults: []awstest.Fault{on(awstest.Fault{Cut: 1, Times: 5})}, requests: 27, once: true},
-		{name: "cut at 100,000", faults: []awstest.Fault{on(awstest.Fault{Cut: 100_000, Times: 5})}, requests: 27, once: true},
-		{name: "cut at 1,000,000", faults: []awstest.Fault{on(awstest.Fault{Cut: 1_000_000, Times: 5})}, requests: 27, once: true},
-		{name: "every body cut", slow: true, faults: []awstest.Fault{on(awstest.Fault{Cut: 1000})}, code: failure.Fetch, says: "could not be fetched"},
-		{name: "one body at 1 byte/s", slow: true, faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1, Times: 1, Skip: 1})}, requests: 23},
-		{name: "all at 1 byte/s", faults: []awstest.Fault{on(awstest.Fault{BytesPerSecond: 1})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: failure.Deadline, says: "deadline"},
-		{name: "Retry-After an hour, twice", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600", Times: 2})}, requests: 24, once: true},
-		{name: "Retry-After an hour, always", faults: []awstest.Fault{on(awstest.Fault{Status: 503, RetryAfter: "3600"})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: failure.Deadline, says: "deadline"},
-		{name: "Range ignored", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true})}, code: failure.Fetch, says: "Content-Range", requests: 1},
-		{name: "Range ignored later", faults: []awstest.Fault{on(awstest.Fault{IgnoreRange: true, Skip: 1})}, code: failure.Fetch, says: "Content-Range"},
-		{name: "wrong Content-Range", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Range": "bytes 1-10/11"}})}, code: failure.Fetch, says: "Content-Range", requests: 1},
-		{name: "other object in Content-Range", faults: []awstest.Fault{on(awstest.Fault{Skip: 1, Header: map[string]string{"Content-Range": "bytes 0-9/10"}})}, code: failure.Fetch, says: "Content-Range"},
-		{name: "Content-Encoding added", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"Content-Encoding": "gzip"}})}, code: failure.Fetch, says: "Content-Encoding", requests: 1},
-		{name: "ETag taken away", faults: []awstest.Fault{on(awstest.Fault{Header: map[string]string{"ETag": ""}})}, code: failure.Fetch, says: "ETag", requests: 1},
-		{name: "longer than signed", faults: []awstest.Fault{on(awstest.Fault{ExtraBytes: 7})}, code: failure.Fetch, says: "Content-Length"},
-		{name: "one bit, once", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64), Times: 1})}, requests: 23},
-		{name: "one bit, always", faults: []awstest.Fault{on(awstest.Fault{Corrupt: new(int64)})}, code: failure.Integrity, says: "sha256"},
-		{name: "redirect", faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusMovedPermanently, Code: "PermanentRedirect", Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: failure.Fetch, says: "PermanentRedirect", requests: 1},
-		{name: "temporary redirect to nowhere", slow: true, faults: []awstest.Fault{on(awstest.Fault{Status: http.StatusTemporaryRedirect, Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: failure.Fetch, says: "refused"},
-		{name: "200 with an error in XML", faults: []awstest.Fault{on(awstest.Fault{Status: 200, Code: "InternalError"})}, code: failure.Fetch, says: "answered with", requests: 1},
-		{name: "403", faults: []awstest.Fault{on(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "access denied"})}, code: failure.Resolve, says: "access denied", requests: 1},
-		{name: "404", faults: []awstest.Fault{on(awstest.Fault{Status: 404, Code: "NoSuchKey", Message: "no such key"})}, code: failure.Resolve, says: "no such key", requests: 1},
-		{name: "pointer: 503 at first", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 503, Times: 3}}},
-		{name: "pointer: 200 with an error in XML", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: failure.Resolve, says: "channels/stable.json"},
-		{name: "pointer: cut", faults: []awstest.Fault{{Service: "s3", Path: "channels/", Cut: 40, Times: 2}}},
-		{name: "pointer: longer than said", faults: []awstest.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: failure.Untrusted, says: "not believed"},
-		{name: "manifest: 404", faults: []awstest.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey", Message: "no such key"}}, code: failure.Resolve, says: "no such key"},
+		{name: "503 at first", faults: []faults.Fault{on(faults.Fault{Status: 503, Code: "SlowDown", Times: 3})}, requests: 25, once: true},
+		{name: "500, 502, 504", faults: []faults.Fault{on(faults.Fault{Status: 500, Times: 1}), on(faults.Fault{Status: 502, Times: 1}), on(faults.Fault{Status: 504, Times: 1})}, requests: 25, once: true},
+		{name: "503 without end", slow: true, faults: []faults.Fault{on(faults.Fault{Status: 503, Code: "SlowDown", Times: 100})}, code: failure.Fetch, says: "SlowDown", requests: maxAttempts},
+		{name: "reset before an answer", faults: []faults.Fault{on(faults.Fault{Reset: true, Times: 4})}, requests: 26, once: true},
+		{name: "cut at 1", faults: []faults.Fault{on(faults.Fault{Cut: 1, Times: 5})}, requests: 27, once: true},
+		{name: "cut at 100,000", faults: []faults.Fault{on(faults.Fault{Cut: 100_000, Times: 5})}, requests: 27, once: true},
+		{name: "cut at 1,000,000", faults: []faults.Fault{on(faults.Fault{Cut: 1_000_000, Times: 5})}, requests: 27, once: true},
+		{name: "every body cut", slow: true, faults: []faults.Fault{on(faults.Fault{Cut: 1000})}, code: failure.Fetch, says: "could not be fetched"},
+		{name: "one body at 1 byte/s", slow: true, faults: []faults.Fault{on(faults.Fault{BytesPerSecond: 1, Times: 1, Skip: 1})}, requests: 23},
+		{name: "all at 1 byte/s", faults: []faults.Fault{on(faults.Fault{BytesPerSecond: 1})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: failure.Deadline, says: "deadline"},
+		{name: "Retry-After an hour, twice", faults: []faults.Fault{on(faults.Fault{Status: 503, RetryAfter: "3600", Times: 2})}, requests: 24, once: true},
+		{name: "Retry-After an hour, always", faults: []faults.Fault{on(faults.Fault{Status: 503, RetryAfter: "3600"})}, more: "[lifecycle]\ndeadline = \"3s\"\n[health]\ntimeout = \"1s\"\n", code: failure.Deadline, says: "deadline"},
+		{name: "Range ignored", faults: []faults.Fault{on(faults.Fault{IgnoreRange: true})}, code: failure.Fetch, says: "Content-Range", requests: 1},
+		{name: "Range ignored later", faults: []faults.Fault{on(faults.Fault{IgnoreRange: true, Skip: 1})}, code: failure.Fetch, says: "Content-Range"},
+		{name: "wrong Content-Range", faults: []faults.Fault{on(faults.Fault{Header: map[string]string{"Content-Range": "bytes 1-10/11"}})}, code: failure.Fetch, says: "Content-Range", requests: 1},
+		{name: "other object in Content-Range", faults: []faults.Fault{on(faults.Fault{Skip: 1, Header: map[string]string{"Content-Range": "bytes 0-9/10"}})}, code: failure.Fetch, says: "Content-Range"},
+		{name: "Content-Encoding added", faults: []faults.Fault{on(faults.Fault{Header: map[string]string{"Content-Encoding": "gzip"}})}, code: failure.Fetch, says: "Content-Encoding", requests: 1},
+		{name: "ETag taken away", faults: []faults.Fault{on(faults.Fault{Header: map[string]string{"ETag": ""}})}, code: failure.Fetch, says: "ETag", requests: 1},
+		{name: "longer than signed", faults: []faults.Fault{on(faults.Fault{ExtraBytes: 7})}, code: failure.Fetch, says: "Content-Length"},
+		{name: "one bit, once", faults: []faults.Fault{on(faults.Fault{Corrupt: new(int64), Times: 1})}, requests: 23},
+		{name: "one bit, always", faults: []faults.Fault{on(faults.Fault{Corrupt: new(int64)})}, code: failure.Integrity, says: "sha256"},
+		{name: "redirect", faults: []faults.Fault{on(faults.Fault{Status: http.StatusMovedPermanently, Code: "PermanentRedirect", Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: failure.Fetch, says: "PermanentRedirect", requests: 1},
+		{name: "temporary redirect to nowhere", slow: true, faults: []faults.Fault{on(faults.Fault{Status: http.StatusTemporaryRedirect, Header: map[string]string{"Location": "http://127.0.0.1:1/"}})}, code: failure.Fetch, says: "refused"},
+		{name: "200 with an error in XML", faults: []faults.Fault{on(faults.Fault{Status: 200, Code: "InternalError"})}, code: failure.Fetch, says: "answered with", requests: 1},
+		{name: "403", faults: []faults.Fault{on(faults.Fault{Status: 403, Code: "AccessDenied", Message: "access denied"})}, code: failure.Resolve, says: "access denied", requests: 1},
+		{name: "404", faults: []faults.Fault{on(faults.Fault{Status: 404, Code: "NoSuchKey", Message: "no such key"})}, code: failure.Resolve, says: "no such key", requests: 1},
+		{name: "pointer: 503 at first", faults: []faults.Fault{{Service: "s3", Path: "channels/", Status: 503, Times: 3}}},
+		{name: "pointer: 200 with an error in XML", faults: []faults.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: failure.Resolve, says: "channels/stable.json"},
+		{name: "pointer: cut", faults: []faults.Fault{{Service: "s3", Path: "channels/", Cut: 40, Times: 2}}},
+		{name: "pointer: longer than said", faults: []faults.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: failure.Untrusted, says: "not believed"},
+		{name: "manifest: 404", faults: []faults.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey", Message: "no such key"}}, code: failure.Resolve, says: "no such key"},
 	}
 	slow := map[string]*s3Boot{}
 	for _, c := range cases {
@@ -83,7 +84,7 @@ func TestE2ES3(t *testing.T) {
 type s3Case struct {
 	name     string
 	slow     bool // it mostly waits: begun beside all others
-	faults   []awstest.Fault
+	faults   []faults.Fault
 	more     string // configuration
 	code     failure.Code
 	says     string
@@ -99,7 +100,7 @@ type s3Boot struct {
 
 func (l *lab) begin(c s3Case) *s3Boot {
 	l.Helper()
-	b := l.launch(awstest.LaunchOptions{})
+	b := l.launch(autoscaling.LaunchOptions{})
 	b.override("20-more", c.more)
 	b.suffers(c.faults...)
 	return &s3Boot{b, b.start("boot")}
@@ -133,13 +134,13 @@ func (b *s3Boot) judge(c s3Case, artifact []byte) {
 func TestE2EFlakyS3(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
-	l.aws.Faults().Add(awstest.Fault{Service: "s3", Status: 503, Code: "SlowDown", Percent: 5})
-	l.aws.Faults().Add(awstest.Fault{Service: "s3", Path: artifactPath, ResetAfter: 1 << 20, Percent: 5})
+	l.aws.Faults().Add(faults.Fault{Service: "s3", Status: 503, Code: "SlowDown", Percent: 5})
+	l.aws.Faults().Add(faults.Fault{Service: "s3", Path: artifactPath, ResetAfter: 1 << 20, Percent: 5})
 	t.Run("boots", func(t *testing.T) {
 		for n := range 20 {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				b := l.on(t).launch(awstest.LaunchOptions{})
+				b := l.on(t).launch(autoscaling.LaunchOptions{})
 				b.exits(0, "boot")
 				b.told("CONTINUE")
 				b.verifies("1")
@@ -159,8 +160,8 @@ func TestE2EFlakyS3(t *testing.T) {
 func TestE2EReplacedObject(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
-	b := l.launch(awstest.LaunchOptions{})
-	l.aws.Faults().Add(awstest.Fault{Service: "s3", Path: artifactPath, Skip: 1, Hang: true})
+	b := l.launch(autoscaling.LaunchOptions{})
+	l.aws.Faults().Add(faults.Fault{Service: "s3", Path: artifactPath, Skip: 1, Hang: true})
 	boot := b.start("boot")
 	b.await("s3", artifactPath, 2)
 	l.aws.S3().Mutate("releases", l.artifactKey("1"), func(data []byte) []byte { return append(data[:len(data)-1], data[len(data)-1]^1) })
@@ -179,13 +180,13 @@ func TestE2EReplacedObject(t *testing.T) {
 }
 
 // on makes a fault one of the requests for artifacts.
-func on(f awstest.Fault) awstest.Fault {
+func on(f faults.Fault) faults.Fault {
 	f.Service, f.Path = "s3", artifactPath
 	return f
 }
 
 // suffers makes faults this instance's alone, until it recovers.
-func (b *box) suffers(faults ...awstest.Fault) (recovers func()) {
+func (b *box) suffers(faults ...faults.Fault) (recovers func()) {
 	var ids []int
 	for _, f := range faults {
 		f.Instance = b.instance.ID()
@@ -209,13 +210,13 @@ func (l *lab) artifactKey(version string) string {
 	return ""
 }
 
-func (b *box) artifactCalls() []awstest.Call {
+func (b *box) artifactCalls() []faults.Call {
 	return b.calls("s3", artifactPath)
 }
 
 // calls are this instance's to a service, with a part of their path.
-func (b *box) calls(service, path string) []awstest.Call {
-	return b.lab.aws.Calls().Filter(func(c awstest.Call) bool {
+func (b *box) calls(service, path string) []faults.Call {
+	return b.lab.aws.Calls().Filter(func(c faults.Call) bool {
 		return c.Service == service && c.Instance == b.instance.ID() && strings.Contains(c.Path, path)
 	})
 }

@@ -18,6 +18,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/faults"
 	"koboshi/artifacts"
 )
 
@@ -65,7 +68,7 @@ type worldKey struct{}
 // world is what a script has around it.
 type world struct {
 	aws      *awstest.Server
-	instance *awstest.Instance
+	instance *ec2.Instance
 	dir      string
 	addr     string     // of the app
 	proxy    *forwarder // where the script has one
@@ -79,7 +82,7 @@ func setUp(env *testscript.Env) error {
 	env.Defer(aws.Close)
 	aws.S3().CreateBucket("releases")
 	aws.S3().CreateBucket("mirror")
-	if err := aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{{Name: "koboshi-launching", Transition: "autoscaling:EC2_INSTANCE_LAUNCHING"}}}); err != nil {
+	if err := aws.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: "autoscaling:EC2_INSTANCE_LAUNCHING"}}}); err != nil {
 		return err
 	}
 	addr, err := freeAddress()
@@ -178,7 +181,7 @@ func laptop(ts *testscript.TestScript, _ bool, _ []string) { of(ts).laptop(ts.Se
 // launch [JSON] launches an instance and puts the script on it.
 func launch(ts *testscript.TestScript, _ bool, args []string) {
 	w := of(ts)
-	o := awstest.LaunchOptions{Group: "web"}
+	o := autoscaling.LaunchOptions{Group: "web"}
 	if len(args) == 1 {
 		ts.Check(json.Unmarshal([]byte(args[0]), &o))
 	}
@@ -222,7 +225,7 @@ func hook(ts *testscript.TestScript, _ bool, args []string) {
 	i := of(ts).instance
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ts.Check(i.Await(ctx, awstest.State(args[1])))
+	ts.Check(i.Await(ctx, autoscaling.State(args[1])))
 	for _, a := range i.Actions() {
 		if got := cmp.Or(string(a.Result), "nothing"); got != args[0] {
 			ts.Fatalf("hook %s was told %s (%s), want %s", a.Hook, got, a.Ending, args[0])
@@ -239,7 +242,7 @@ func fault(ts *testscript.TestScript, _ bool, args []string) {
 		of(ts).aws.Faults().Clear()
 		return
 	}
-	var f awstest.Fault
+	var f faults.Fault
 	ts.Check(json.Unmarshal([]byte(args[0]), &f))
 	of(ts).aws.Faults().Add(f)
 }
@@ -256,7 +259,7 @@ func calls(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: calls N SERVICE OPERATION [PATH]")
 	}
 	part := strings.Join(args[3:], "")
-	got := len(w.aws.Calls().Filter(func(c awstest.Call) bool {
+	got := len(w.aws.Calls().Filter(func(c faults.Call) bool {
 		return c.Service == args[1] && c.Operation == args[2] && strings.Contains(c.Path, part)
 	}))
 	if strconv.Itoa(got) != args[0] {

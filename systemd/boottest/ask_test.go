@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 )
 
 // downloads counts the requests for parts of artifacts.
@@ -21,7 +21,7 @@ func (l *lab) downloads() int {
 	return len(l.aws.Calls().Filter(isDownload))
 }
 
-func isDownload(c awstest.Call) bool {
+func isDownload(c faults.Call) bool {
 	return c.Service == "s3" && strings.Contains(c.Path, "/web-linux-")
 }
 

@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/imds"
 	"koboshi/agent/doctor"
 )
 
@@ -58,19 +59,19 @@ var ailments = []ailment{
 		says: map[string]string{"app": "fail the app is not healthy now: ", "unit": "warn web.service has failed (failed)"},
 	}, {
 		name: "the hop limit",
-		get:  imds(awstest.Switches{HopLimit: true}), end: imds(awstest.Switches{}),
+		get:  withIMDS(imds.Switches{HopLimit: true}), end: withIMDS(imds.Switches{}),
 		code: 1,
 		says: map[string]string{"metadata": "fail no token comes back from IMDSv2, as with a hop limit that is too low"},
 	}, {
 		name: "no role",
-		get:  imds(awstest.Switches{NoRole: true}), end: imds(awstest.Switches{}),
+		get:  withIMDS(imds.Switches{NoRole: true}), end: withIMDS(imds.Switches{}),
 		code: 1,
 		says: map[string]string{"credentials": "fail ", "source": "warn not checked: there are no credentials"},
 	}, {
 		name: "tags are off, and one should choose the channel",
 		get: func(c *container) {
 			files{dropIn: "channels = [\"stable\", \"canary\"]\n"}.write(c.T, c.root)
-			c.aws.Faults().Add(awstest.Fault{Service: "imds", Path: "/latest/meta-data/tags", Status: 404})
+			c.aws.Faults().Add(faults.Fault{Service: "imds", Path: "/latest/meta-data/tags", Status: 404})
 		},
 		end: func(c *container) {
 			files{dropIn: ""}.write(c.T, c.root)
@@ -80,19 +81,19 @@ var ailments = []ailment{
 	}, {
 		name: "the clock is wrong",
 		get: func(c *container) {
-			c.aws.Faults().Add(awstest.Fault{Header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}})
+			c.aws.Faults().Add(faults.Fault{Header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}})
 		},
 		end:  noFault,
 		code: 1,
 		says: map[string]string{"clock": "fail the clock is 1 h 00 min ahead"},
 	}, {
 		name: "the bucket is closed",
-		get:  fault(awstest.Fault{Service: "s3", Status: 403, Code: "AccessDenied"}), end: noFault,
+		get:  fault(faults.Fault{Service: "s3", Status: 403, Code: "AccessDenied"}), end: noFault,
 		code: 1,
 		says: map[string]string{"source": "fail s3://releases/apps (at http://" + endpoint + "/releases): ", "listing": "warn s3://releases/apps: a missing object looks like a forbidden one"},
 	}, {
 		name: "no heartbeat is allowed",
-		get:  fault(awstest.Fault{Service: "autoscaling", Operation: "RecordLifecycleActionHeartbeat", Status: 403, Code: "AccessDenied"}), end: noFault,
+		get:  fault(faults.Fault{Service: "autoscaling", Operation: "RecordLifecycleActionHeartbeat", Status: 403, Code: "AccessDenied"}), end: noFault,
 		code: 1,
 		says: map[string]string{"heartbeat": "fail no heartbeat may be sent"},
 	}, {
@@ -122,11 +123,11 @@ func orders(after string) func(*container) {
 	}
 }
 
-func imds(s awstest.Switches) func(*container) {
-	return func(c *container) { c.instance.SetIMDS(func(now *awstest.Switches) { *now = s }) }
+func withIMDS(s imds.Switches) func(*container) {
+	return func(c *container) { c.instance.SetIMDS(func(now *imds.Switches) { *now = s }) }
 }
 
-func fault(faults ...awstest.Fault) func(*container) {
+func fault(faults ...faults.Fault) func(*container) {
 	return func(c *container) {
 		for _, f := range faults {
 			c.aws.Faults().Add(f)

@@ -9,7 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/status"
 )
 
@@ -17,7 +18,7 @@ import (
 const startTimeout = 3 * time.Second
 
 // stuck is a download that begins and never ends.
-var stuck = []awstest.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Hang: true}}
+var stuck = []faults.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Hang: true}}
 
 func TestAgentKilled(t *testing.T) {
 	t.Parallel()
@@ -55,7 +56,7 @@ func TestAgentBarked(t *testing.T) {
 	l.promote("1.0.0")
 	l.launch("")
 	inService(status.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
-	l.aws.Faults().Add(awstest.Fault{Service: "s3", Hang: true})
+	l.aws.Faults().Add(faults.Fault{Service: "s3", Hang: true})
 	c := l.start("exit")
 	c.until(settleLimit, "the watchdog has barked", func() bool { return strings.Contains(c.journal(), "Watchdog timeout") })
 	l.aws.Faults().Clear()
@@ -91,7 +92,7 @@ func interrupted(t *testing.T, end func(*container) error) (l *lab) {
 	c.awaitDownload()
 	must(t, end(c))
 	_ = c.cmd.Wait() // however it ended
-	same(t, "state", l.instance.State(), awstest.PendingWait)
+	same(t, "state", l.instance.State(), autoscaling.PendingWait)
 	l.aws.Faults().Clear()
 	inService(status.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
 	return l
@@ -102,11 +103,11 @@ func interrupted(t *testing.T, end func(*container) error) (l *lab) {
 func TestSlowDownload(t *testing.T) {
 	t.Parallel()
 	slow := stuck[0]
-	slow.Hang, slow.Times, slow.Delay = false, 1, awstest.Duration(2*startTimeout)
+	slow.Hang, slow.Times, slow.Delay = false, 1, faults.Duration(2*startTimeout)
 	_, got := scenario{
 		image:   files{bootUnit + ".d/timeout.conf": "[Service]\nTimeoutStartSec=" + startTimeout.String() + "\n"},
 		channel: "1.0.0",
-		faults:  []awstest.Fault{slow},
+		faults:  []faults.Fault{slow},
 		want:    inService(status.Fresh, "1.0.0"),
 	}.run(t)
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "0")

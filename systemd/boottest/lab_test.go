@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/status"
 )
 
@@ -32,7 +34,7 @@ type lab struct {
 	dir      string
 	root     string // the machine's disk
 	aws      *awstest.Server
-	instance *awstest.Instance
+	instance *ec2.Instance
 	boots    int
 }
 
@@ -48,8 +50,8 @@ func newLab(t *testing.T, image files, layers ...string) *lab {
 	l.copyIn("observer", "/usr/local/bin/observer", 0o755)
 	l.copyIn("release.pub", "/etc/koboshi/keys/release.pub", 0o644)
 	l.aws = awstest.New(t, awstest.WithAddr(endpoint), awstest.WithIMDSAddr("169.254.169.254:80"))
-	must(t, l.aws.CreateGroup(awstest.Group{Name: "web", Hooks: []awstest.Hook{
-		{Name: "koboshi-launching", Transition: awstest.OnLaunch},
+	must(t, l.aws.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{
+		{Name: "koboshi-launching", Transition: autoscaling.OnLaunch},
 	}}))
 	must(t, built.objects(func(key string, data []byte) { l.aws.S3().Put("releases", key, data) }))
 	t.Cleanup(func() {
@@ -83,7 +85,7 @@ func (l *lab) promote(version string, more ...string) {
 // launch gives the machine to a new instance of the group.
 func (l *lab) launch(userData string) {
 	l.Helper()
-	options := awstest.LaunchOptions{Group: "web"}
+	options := autoscaling.LaunchOptions{Group: "web"}
 	if userData != "" {
 		options.UserData = []byte(userData)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/status"
 )
 
@@ -98,7 +98,7 @@ func TestMetadataLate(t *testing.T) {
 }
 
 // down is S3 when it is.
-var down = []awstest.Fault{{Service: "s3", Status: 503, Code: "SlowDown"}}
+var down = []faults.Fault{{Service: "s3", Status: 503, Code: "SlowDown"}}
 
 func TestSourceDownBaked(t *testing.T) {
 	t.Parallel()

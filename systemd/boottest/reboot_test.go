@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/status"
 )
 
 // reboot launches an instance with version 1.0.0 and boots it a second time.
-func reboot(t *testing.T, image files, faults ...awstest.Fault) (l *lab, second seen) {
+func reboot(t *testing.T, image files, faults ...faults.Fault) (l *lab, second seen) {
 	t.Helper()
 	l = newLab(t, standard().with(image))
 	l.promote("1.0.0")

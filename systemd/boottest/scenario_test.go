@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/status"
 )
 
@@ -19,7 +20,7 @@ type scenario struct {
 	userData  string     // "" = none
 	baked     string     // the version that the image has installed, "" = none
 	channel   string     // the version that the channel names at launch
-	faults    []awstest.Fault
+	faults    []faults.Fault
 	metadata  time.Duration    // IMDS answers only so long after the start
 	meanwhile func(*container) // while the machine boots
 	want      outcome
@@ -29,10 +30,10 @@ type scenario struct {
 type outcome struct {
 	exit    string // of the unit
 	verdict status.Verdict
-	hook    awstest.Result // what the hook was told
-	state   awstest.State  // of the instance
-	serves  string         // the version that answers, "" = none
-	says    string         // on the console, in a line of koboshi's
+	hook    autoscaling.Result // what the hook was told
+	state   autoscaling.State  // of the instance
+	serves  string             // the version that answers, "" = none
+	says    string             // on the console, in a line of koboshi's
 }
 
 // run boots a scenario and looks at how it ended. What it returns serves
@@ -94,7 +95,7 @@ func (l *lab) chroot(args ...string) {
 // inService is a launch that came to a good end.
 func inService(verdict status.Verdict, version string) outcome {
 	return outcome{
-		exit: "0", verdict: verdict, hook: awstest.Continue, state: awstest.InService, serves: version,
+		exit: "0", verdict: verdict, hook: autoscaling.Continue, state: autoscaling.InService, serves: version,
 		says: "web " + version + " serves (" + string(verdict),
 	}
 }
@@ -102,7 +103,7 @@ func inService(verdict status.Verdict, version string) outcome {
 // abandoned is one that did not: whatever serves is not what the group gets.
 func abandoned(exit, serves, says string) outcome {
 	return outcome{
-		exit: exit, verdict: status.Failed, hook: awstest.Abandon, state: awstest.Terminated, serves: serves,
+		exit: exit, verdict: status.Failed, hook: autoscaling.Abandon, state: autoscaling.Terminated, serves: serves,
 		says: "error: " + says,
 	}
 }

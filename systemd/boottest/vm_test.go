@@ -17,7 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/faults"
 	"koboshi/agent/status"
 )
 
@@ -33,14 +34,14 @@ func TestVMPowerCut(t *testing.T) {
 	l.promote("1.0.0-large")
 	l.launch("")
 	disk := l.makeDisk()
-	l.aws.Faults().Add(awstest.Fault{Service: "s3", Path: "/web-linux-", BytesPerSecond: 1 << 20})
+	l.aws.Faults().Add(faults.Fault{Service: "s3", Path: "/web-linux-", BytesPerSecond: 1 << 20})
 	l.aws.Calls().Reset()
 
 	vm := l.startVM(disk)
 	l.until(vmLimit, "half of the release is here", func() bool { return l.downloaded() > ballast/2 })
 	must(t, vm.Process.Kill())
 	_ = vm.Wait() // it was killed
-	same(t, "state", l.instance.State(), awstest.PendingWait)
+	same(t, "state", l.instance.State(), autoscaling.PendingWait)
 	l.aws.Faults().Clear()
 
 	vm = l.startVM(disk)

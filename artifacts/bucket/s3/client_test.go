@@ -8,6 +8,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 )
@@ -68,7 +69,7 @@ func TestListOfAServerThatRepeatsItself(t *testing.T) {
 	const page = `<ListBucketResult><Name>releases</Name><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>` +
 		`<Contents><Key>apps/web/k</Key><Size>1</Size></Contents></ListBucketResult>`
 	b, server := mocked(t)
-	server.Faults().Add(awstest.Fault{Operation: "ListObjectsV2", Status: 200, Body: page})
+	server.Faults().Add(faults.Fault{Operation: "ListObjectsV2", Status: 200, Body: page})
 	count := 0
 	for _, err := range b.List(t.Context(), "") {
 		if err != nil {
@@ -83,13 +84,13 @@ func TestListOfAServerThatRepeatsItself(t *testing.T) {
 
 func TestErrorsOfList(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault    awstest.Fault
+		fault    faults.Fault
 		sentinel error
 	}{
-		"denied":        {awstest.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied},
-		"no bucket":     {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound},
-		"another's key": {awstest.Fault{Body: `<ListBucketResult><Name>releases</Name><Contents><Key>apps/other/k</Key></Contents></ListBucketResult>`}, nil},
-		"not XML":       {awstest.Fault{Body: `{}`}, nil},
+		"denied":        {faults.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied},
+		"no bucket":     {faults.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound},
+		"another's key": {faults.Fault{Body: `<ListBucketResult><Name>releases</Name><Contents><Key>apps/other/k</Key></Contents></ListBucketResult>`}, nil},
+		"not XML":       {faults.Fault{Body: `{}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)

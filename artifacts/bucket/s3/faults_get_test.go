@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 )
@@ -20,12 +20,12 @@ var middle = bucket.Range{Offset: 3, Length: 4}
 // What is not the answer to the request is never handed on.
 func TestWrongAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault awstest.Fault
+		fault faults.Fault
 		r     bucket.Range
 		what  string
 	}{
-		"range ignored":            {awstest.Fault{IgnoreRange: true}, middle, "Content-Range"},
-		"range ignored to end":     {awstest.Fault{IgnoreRange: true}, bucket.Range{Offset: 3}, "Content-Range"},
+		"range ignored":            {faults.Fault{IgnoreRange: true}, middle, "Content-Range"},
+		"range ignored to end":     {faults.Fault{IgnoreRange: true}, bucket.Range{Offset: 3}, "Content-Range"},
 		"other range":              {header("Content-Range", "bytes 2-5/10"), middle, "Content-Range"},
 		"shorter range":            {header("Content-Range", "bytes 3-5/10"), middle, "Content-Range"},
 		"shorter body":             {header("Content-Length", "3"), middle, "Content-Length"},
@@ -33,14 +33,14 @@ func TestWrongAnswers(t *testing.T) {
 		"size left open":           {header("Content-Range", "bytes 3-6/*"), middle, "Content-Range"},
 		"size too small":           {header("Content-Range", "bytes 3-6/5"), middle, "Content-Range"},
 		"no content range":         {header("Content-Range", ""), middle, "Content-Range"},
-		"longer than its range":    {awstest.Fault{ExtraBytes: 5}, middle, "Content-Length"},
-		"as long, but elsewhere":   {awstest.Fault{Header: map[string]string{"Content-Range": "bytes 2-6/10"}, ExtraBytes: 1}, middle, "Content-Range"},
+		"longer than its range":    {faults.Fault{ExtraBytes: 5}, middle, "Content-Length"},
+		"as long, but elsewhere":   {faults.Fault{Header: map[string]string{"Content-Range": "bytes 2-6/10"}, ExtraBytes: 1}, middle, "Content-Range"},
 		"a range of the whole":     {header("Content-Range", "bytes 0-9/10"), bucket.Range{}, "Content-Range"},
 		"encoded":                  {header("Content-Encoding", "gzip"), middle, "Content-Encoding"},
 		"whole, encoded":           {header("Content-Encoding", "br"), bucket.Range{}, "Content-Encoding"},
 		"no ETag":                  {header("ETag", ""), middle, "ETag"},
 		"pin ignored":              {header("ETag", `"other"`), bucket.Range{Offset: 3, ETag: pin}, "ETag"},
-		"whole, of unknown length": {awstest.Fault{Header: map[string]string{"Content-Length": ""}, BytesPerSecond: 1 << 30}, bucket.Range{}, "Content-Length"},
+		"whole, of unknown length": {faults.Fault{Header: map[string]string{"Content-Length": ""}, BytesPerSecond: 1 << 30}, bucket.Range{}, "Content-Length"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
@@ -64,27 +64,27 @@ func TestWrongAnswers(t *testing.T) {
 
 const pin = "the ETag of the object"
 
-func header(name, value string) awstest.Fault {
-	return awstest.Fault{Header: map[string]string{name: value}}
+func header(name, value string) faults.Fault {
+	return faults.Fault{Header: map[string]string{name: value}}
 }
 
 func TestErrorsOfGet(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault    awstest.Fault
+		fault    faults.Fault
 		sentinel error
 		code     string
 		requests int
 	}{
-		"missing":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, bucket.ErrNotFound, "NoSuchKey", 1},
-		"no bucket":        {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound, "NoSuchBucket", 1},
-		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, "AccessDenied", 1},
-		"expired":          {awstest.Fault{Status: 400, Code: "ExpiredToken"}, nil, "ExpiredToken", 1},
-		"unknown key":      {awstest.Fault{Status: 403, Code: "InvalidAccessKeyId"}, nil, "InvalidAccessKeyId", 1},
-		"changed":          {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, bucket.ErrChanged, "PreconditionFailed", 1},
-		"slow down":        {awstest.Fault{Status: 503, Code: "SlowDown"}, nil, "SlowDown", attempts},
-		"internal":         {awstest.Fault{Status: 500, Code: "InternalError"}, nil, "InternalError", attempts},
-		"not even XML":     {awstest.Fault{Status: 502, Body: "<html>bad gateway"}, nil, "", attempts},
-		"reset before all": {awstest.Fault{Reset: true}, nil, "", attempts},
+		"missing":          {faults.Fault{Status: 404, Code: "NoSuchKey"}, bucket.ErrNotFound, "NoSuchKey", 1},
+		"no bucket":        {faults.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound, "NoSuchBucket", 1},
+		"denied":           {faults.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, "AccessDenied", 1},
+		"expired":          {faults.Fault{Status: 400, Code: "ExpiredToken"}, nil, "ExpiredToken", 1},
+		"unknown key":      {faults.Fault{Status: 403, Code: "InvalidAccessKeyId"}, nil, "InvalidAccessKeyId", 1},
+		"changed":          {faults.Fault{Status: 412, Code: "PreconditionFailed"}, bucket.ErrChanged, "PreconditionFailed", 1},
+		"slow down":        {faults.Fault{Status: 503, Code: "SlowDown"}, nil, "SlowDown", attempts},
+		"internal":         {faults.Fault{Status: 500, Code: "InternalError"}, nil, "InternalError", attempts},
+		"not even XML":     {faults.Fault{Status: 502, Body: "<html>bad gateway"}, nil, "", attempts},
+		"reset before all": {faults.Fault{Reset: true}, nil, "", attempts},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
@@ -107,8 +107,8 @@ func TestErrorsOfGet(t *testing.T) {
 func TestRetriedUntilFirstByte(t *testing.T) {
 	b, server := mocked(t)
 	mustPut(t, b, "k", text)
-	server.Faults().Add(awstest.Fault{Operation: "GetObject", Status: 503, Code: "SlowDown", Times: 1})
-	server.Faults().Add(awstest.Fault{Operation: "GetObject", Reset: true, Times: 1})
+	server.Faults().Add(faults.Fault{Operation: "GetObject", Status: 503, Code: "SlowDown", Times: 1})
+	server.Faults().Add(faults.Fault{Operation: "GetObject", Reset: true, Times: 1})
 	if got, err := get(t, b, "k", middle); got != "3456" || err != nil {
 		t.Errorf("got %q and %v, want the range", got, err)
 	}
@@ -116,7 +116,7 @@ func TestRetriedUntilFirstByte(t *testing.T) {
 
 // A body that breaks off is its reader's to resume: no second request.
 func TestCutBodyIsNotRetried(t *testing.T) {
-	for name, fault := range map[string]awstest.Fault{"cut": {Cut: 2}, "reset": {ResetAfter: 2}} {
+	for name, fault := range map[string]faults.Fault{"cut": {Cut: 2}, "reset": {ResetAfter: 2}} {
 		b, server := mocked(t)
 		mustPut(t, b, "k", text)
 		fault.Operation = "GetObject"
@@ -161,13 +161,13 @@ func discreet(t *testing.T, err error) {
 // about it.
 func TestBucketOfAnotherRegion(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault awstest.Fault
+		fault faults.Fault
 		want  string
 	}{
-		"redirected":       {awstest.Fault{Status: 301, Code: "PermanentRedirect"}, "eu-west-1"},
-		"signed for ours":  {awstest.Fault{Status: 400, Code: "AuthorizationHeaderMalformed"}, "eu-west-1"},
-		"denied":           {awstest.Fault{Status: 403, Code: "AccessDenied"}, ""},
-		"our own, renamed": {awstest.Fault{Status: 400, Code: "InvalidRequest", Header: map[string]string{"X-Amz-Bucket-Region": "us-east-1"}}, ""},
+		"redirected":       {faults.Fault{Status: 301, Code: "PermanentRedirect"}, "eu-west-1"},
+		"signed for ours":  {faults.Fault{Status: 400, Code: "AuthorizationHeaderMalformed"}, "eu-west-1"},
+		"denied":           {faults.Fault{Status: 403, Code: "AccessDenied"}, ""},
+		"our own, renamed": {faults.Fault{Status: 400, Code: "InvalidRequest", Header: map[string]string{"X-Amz-Bucket-Region": "us-east-1"}}, ""},
 	} {
 		b, server := mocked(t)
 		if c.fault.Header == nil {

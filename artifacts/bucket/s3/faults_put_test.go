@@ -7,25 +7,25 @@ import (
 	"sync"
 	"testing"
 
-	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/faults"
 	"koboshi/artifacts/bucket"
 )
 
 func TestErrorsOfPut(t *testing.T) {
 	absent, etag := bucket.Condition{Absent: true}, bucket.Condition{ETag: `"x"`}
 	for name, c := range map[string]struct {
-		fault    awstest.Fault
+		fault    faults.Fault
 		when     bucket.Condition
 		sentinel error
 		requests int
 	}{
-		"exists":               {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, absent, bucket.ErrExists, 1},
-		"changed":              {awstest.Fault{Status: 412, Code: "PreconditionFailed"}, etag, bucket.ErrChanged, 1},
-		"object gone":          {awstest.Fault{Status: 404, Code: "NoSuchKey"}, etag, bucket.ErrChanged, 1},
-		"bucket gone":          {awstest.Fault{Status: 404, Code: "NoSuchBucket"}, etag, bucket.ErrNotFound, 1},
-		"denied":               {awstest.Fault{Status: 403, Code: "AccessDenied"}, absent, bucket.ErrDenied, 1},
-		"conflict without end": {awstest.Fault{Status: 409, Code: "ConditionalRequestConflict"}, absent, nil, attempts},
-		"down":                 {awstest.Fault{Status: 503, Code: "SlowDown"}, absent, nil, attempts},
+		"exists":               {faults.Fault{Status: 412, Code: "PreconditionFailed"}, absent, bucket.ErrExists, 1},
+		"changed":              {faults.Fault{Status: 412, Code: "PreconditionFailed"}, etag, bucket.ErrChanged, 1},
+		"object gone":          {faults.Fault{Status: 404, Code: "NoSuchKey"}, etag, bucket.ErrChanged, 1},
+		"bucket gone":          {faults.Fault{Status: 404, Code: "NoSuchBucket"}, etag, bucket.ErrNotFound, 1},
+		"denied":               {faults.Fault{Status: 403, Code: "AccessDenied"}, absent, bucket.ErrDenied, 1},
+		"conflict without end": {faults.Fault{Status: 409, Code: "ConditionalRequestConflict"}, absent, nil, attempts},
+		"down":                 {faults.Fault{Status: 503, Code: "SlowDown"}, absent, nil, attempts},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
@@ -43,7 +43,7 @@ func TestErrorsOfPut(t *testing.T) {
 
 func TestConflictPasses(t *testing.T) {
 	b, server := mocked(t)
-	server.Faults().Add(awstest.Fault{Operation: "PutObject", Status: 409, Code: "ConditionalRequestConflict", Times: 2})
+	server.Faults().Add(faults.Fault{Operation: "PutObject", Status: 409, Code: "ConditionalRequestConflict", Times: 2})
 	if _, err := put(t, b, "k", []byte(text), bucket.Condition{Absent: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestConflictPasses(t *testing.T) {
 // The doc comment of Put warns of it; package publish has to cope.
 func TestLostReplyLooksLikeARival(t *testing.T) {
 	b, server := mocked(t)
-	server.Faults().Add(awstest.Fault{Operation: "PutObject", Applied: true, Reset: true, Times: 1})
+	server.Faults().Add(faults.Fault{Operation: "PutObject", Applied: true, Reset: true, Times: 1})
 	_, err := put(t, b, "k", []byte(text), bucket.Condition{Absent: true})
 	wantSentinel(t, err, bucket.ErrExists)
 	if got, err := get(t, b, "k", bucket.Range{}); got != text || err != nil {
@@ -67,15 +67,15 @@ var large = bytes.Repeat([]byte("large object "), 17<<20/13)
 
 func TestLargePutIsAbortedOnFailure(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault    awstest.Fault
+		fault    faults.Fault
 		sentinel error
 		aborts   int
 	}{
-		"a part is denied":    {awstest.Fault{Operation: "UploadPart", Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, 1},
-		"a part never passes": {awstest.Fault{Operation: "UploadPart", Reset: true}, nil, 1},
-		"lost at the end":     {awstest.Fault{Operation: "CompleteMultipartUpload", Status: 412, Code: "PreconditionFailed"}, bucket.ErrExists, 1},
-		"200 with an error":   {awstest.Fault{Operation: "CompleteMultipartUpload", Body: "<Error><Code>AccessDenied</Code></Error>"}, nil, 1},
-		"not even begun":      {awstest.Fault{Operation: "CreateMultipartUpload", Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, 0},
+		"a part is denied":    {faults.Fault{Operation: "UploadPart", Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, 1},
+		"a part never passes": {faults.Fault{Operation: "UploadPart", Reset: true}, nil, 1},
+		"lost at the end":     {faults.Fault{Operation: "CompleteMultipartUpload", Status: 412, Code: "PreconditionFailed"}, bucket.ErrExists, 1},
+		"200 with an error":   {faults.Fault{Operation: "CompleteMultipartUpload", Body: "<Error><Code>AccessDenied</Code></Error>"}, nil, 1},
+		"not even begun":      {faults.Fault{Operation: "CreateMultipartUpload", Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
@@ -97,11 +97,11 @@ func TestLargePutIsAbortedOnFailure(t *testing.T) {
 // lost answer the upload is no more, and the rival is ourselves.
 func TestLargePutBeginsAgain(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault    awstest.Fault
+		fault    faults.Fault
 		sentinel error
 	}{
-		"conflict":   {awstest.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, nil},
-		"lost reply": {awstest.Fault{Applied: true, Reset: true, Times: 1}, bucket.ErrExists},
+		"conflict":   {faults.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, nil},
+		"lost reply": {faults.Fault{Applied: true, Reset: true, Times: 1}, bucket.ErrExists},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
@@ -120,7 +120,7 @@ func TestLargePutBeginsAgain(t *testing.T) {
 
 func TestLargePutIsAbortedWhenCancelled(t *testing.T) {
 	b, server := mocked(t)
-	server.Faults().Add(awstest.Fault{Operation: "UploadPart", Hang: true})
+	server.Faults().Add(faults.Fault{Operation: "UploadPart", Hang: true})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {

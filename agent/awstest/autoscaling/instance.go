@@ -1,0 +1,155 @@
+package autoscaling
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"koboshi/agent/awstest/imds"
+)
+
+// Change is one entry in the history of an instance.
+type Change struct {
+	State State     `json:"state"`
+	At    time.Time `json:"at"`
+}
+
+// Instance is one EC2 instance. Its methods may be called at any time.
+type Instance struct {
+	id       string
+	ip       netip.Addr
+	launched time.Time
+	done     chan struct{}
+	model    *Model
+
+	// Under Model.mu.
+	options LaunchOptions
+	state   State
+	history []Change
+	actions []*action
+	races   int
+	changed chan struct{} // closed and replaced at each change of state
+}
+
+func newInstance(m *Model, serial int, o LaunchOptions, now time.Time) *Instance {
+	o = o.withDefaults()
+	return &Instance{
+		id:       fmt.Sprintf("i-0%016x", 0xa5c0de0000000000+uint64(serial)),
+		ip:       netip.AddrFrom4([4]byte{10, 0, byte(serial >> 8), byte(serial)}),
+		launched: now,
+		done:     make(chan struct{}),
+		model:    m,
+		options:  o,
+		races:    o.RaceCompletes,
+		changed:  make(chan struct{}),
+	}
+}
+
+// ID is the instance id.
+func (i *Instance) ID() string { return i.id }
+
+// Group is the name of its Auto Scaling group, or "".
+func (i *Instance) Group() string { return i.options.Group }
+
+// Metadata is what its metadata service shows now.
+func (i *Instance) Metadata() (shown imds.Instance) {
+	i.model.do(func(time.Time) {
+		shown = imds.Instance{
+			ID: i.id, IP: i.ip, Launched: i.launched, AZ: i.options.AZ, AMI: i.options.AMI, Type: i.options.Type,
+			Role: i.options.Role, UserData: i.options.UserData, TargetState: string(i.state.Target()),
+		}
+		if !i.options.TagsOff {
+			shown.Tags = maps.Clone(i.options.Tags)
+		}
+	})
+	return shown
+}
+
+// Done is closed once it is Terminated.
+func (i *Instance) Done() <-chan struct{} { return i.done }
+
+// State is its lifecycle state now.
+func (i *Instance) State() (state State) {
+	i.model.do(func(time.Time) { state = i.state })
+	return state
+}
+
+// History tells every state it has been in.
+func (i *Instance) History() (history []Change) {
+	i.model.do(func(time.Time) { history = slices.Clone(i.history) })
+	return history
+}
+
+// Actions tells its lifecycle actions, in the order in which they began.
+func (i *Instance) Actions() (actions []Action) {
+	i.model.do(func(time.Time) {
+		for _, a := range i.actions {
+			actions = append(actions, a.Action)
+		}
+	})
+	return actions
+}
+
+// Await returns when the instance is in the state, or with an error when ctx
+// ends or the instance is Terminated and so will never be.
+func (i *Instance) Await(ctx context.Context, want State) error {
+	for {
+		var state State
+		var changed <-chan struct{}
+		i.model.do(func(time.Time) { state, changed = i.state, i.changed })
+		if state == want {
+			return nil
+		}
+		if state == Terminated {
+			return fmt.Errorf("waiting for %s to be %s: it is Terminated", i.id, want)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s to be %s: still %q: %w", i.id, want, state, ctx.Err())
+		}
+	}
+}
+
+// Tags are its tags now.
+func (i *Instance) Tags() (tags map[string]string) {
+	i.model.do(func(time.Time) { tags = maps.Clone(i.options.Tags) })
+	return tags
+}
+
+// SetTag adds or changes a tag.
+func (i *Instance) SetTag(key, value string) {
+	i.model.do(func(time.Time) { i.options.Tags[key] = value })
+}
+
+// RemoveTag removes a tag.
+func (i *Instance) RemoveTag(key string) {
+	i.model.do(func(time.Time) { delete(i.options.Tags, key) })
+}
+
+func (i *Instance) enter(state State, at time.Time) {
+	i.state = state
+	i.history = append(i.history, Change{state, at})
+	if state == Terminated {
+		close(i.done)
+	}
+	close(i.changed)
+	i.changed = make(chan struct{})
+}
+
+// waits tells whether any of its actions is still open.
+func (i *Instance) waits() bool {
+	return slices.ContainsFunc(i.actions, (*action).open)
+}
+
+// drop ends what is open without a result.
+func (i *Instance) drop(at time.Time) {
+	for _, a := range i.actions {
+		if a.open() {
+			a.end("", Dropped, at)
+		}
+	}
+}

@@ -1,0 +1,226 @@
+// Package autoscaling is Auto Scaling: groups, lifecycle hooks, and instances
+// that follow the lifecycle as one table has it, driven by the clock. [Model] has
+// no sockets; [NewAPI] is the service over it.
+package autoscaling
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"koboshi/agent/awstest/query"
+)
+
+// Group is an Auto Scaling group.
+type Group struct {
+	Name     string        `json:"name"`
+	Hooks    []Hook        `json:"hooks,omitempty"`
+	Min      int           `json:"min,omitempty"`
+	Max      int           `json:"max,omitempty"`     // 0 = no limit
+	Desired  int           `json:"desired,omitempty"` // launched at once, from Template
+	Replace  bool          `json:"replace,omitempty"` // launch another when an instance leaves other than by scale-in
+	Template LaunchOptions `json:"template,omitzero"` // for instances that the group launches on its own
+}
+
+// maxDesired keeps a slip of the pen from binding every port of the machine.
+const maxDesired = 500
+
+// on lists the hooks of one transition, by name so that runs repeat.
+func (g *Group) on(t Transition) []Hook {
+	hooks := slices.DeleteFunc(slices.Clone(g.Hooks), func(h Hook) bool { return h.Transition != t })
+	slices.SortFunc(hooks, func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
+	return hooks
+}
+
+// fits tells whether the group may desire n instances.
+func (g *Group) fits(n int) error {
+	switch {
+	case g.Min < 0 || g.Max < 0:
+		return query.Invalid("MinSize and MaxSize must not be negative")
+	case n < g.Min || (g.Max > 0 && n > g.Max):
+		return query.Invalid(fmt.Sprintf("New SetDesiredCapacity value %d is outside of min value:%d and max value:%d", n, g.Min, g.Max))
+	case n > maxDesired:
+		return &query.Error{Status: http.StatusBadRequest, Code: "LimitExceeded", Message: fmt.Sprintf("%d instances are more than the mock's %d", n, maxDesired)}
+	}
+	return nil
+}
+
+// put adds the hook or replaces the one of the same name. Actions under way keep the old one.
+func (g *Group) put(h Hook) {
+	g.drop(h.Name)
+	g.Hooks = append(g.Hooks, h)
+}
+
+func (g *Group) drop(name string) {
+	g.Hooks = slices.DeleteFunc(g.Hooks, func(h Hook) bool { return h.Name == name })
+}
+
+// Model is the state of Auto Scaling: groups, instances and their states. Its
+// methods may be called at any time.
+type Model struct {
+	now  func() time.Time
+	boot func(*Instance, LaunchOptions) error
+
+	mu        sync.Mutex
+	agenda    agenda
+	groups    map[string]*Group
+	instances []*Instance // in the order of their launch
+	serial    int
+}
+
+// New returns a model without groups, which the caller must Close. It calls boot
+// for each new instance with what it is launched with. That is under the lock of
+// the model; an error there fails the launch.
+func New(now func() time.Time, boot func(*Instance, LaunchOptions) error) *Model {
+	m := &Model{now: now, boot: boot, groups: map[string]*Group{}}
+	m.agenda = agenda{now: now, wake: func() { m.do(func(time.Time) {}) }}
+	return m
+}
+
+// do runs f on a model where all that is due has happened, and lets happen what f made due.
+func (m *Model) do(f func(now time.Time)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agenda.settle()
+	f(m.now())
+	m.agenda.settle()
+}
+
+// Close stops the clock: nothing happens by itself any more.
+func (m *Model) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agenda.cancel()
+}
+
+func (m *Model) createGroup(g Group) error {
+	if g.Name == "" {
+		return query.Invalid("AutoScalingGroupName is required")
+	}
+	if _, ok := m.groups[g.Name]; ok {
+		return &query.Error{Status: http.StatusBadRequest, Code: "AlreadyExists", Message: "AutoScalingGroup by this name already exists - A group with the name " + g.Name + " already exists"}
+	}
+	hooks := g.Hooks
+	g.Hooks = nil
+	for _, h := range hooks {
+		h, err := h.withDefaults()
+		if err != nil {
+			return err
+		}
+		g.put(h)
+	}
+	if err := g.fits(g.Desired); err != nil {
+		return err
+	}
+	m.groups[g.Name] = &g
+	return m.reconcile(g.Name)
+}
+
+func (m *Model) group(name string) (*Group, error) {
+	g, ok := m.groups[name]
+	if !ok {
+		return nil, query.Invalid(fmt.Sprintf("AutoScalingGroup name not found - AutoScalingGroup '%s' not found", name))
+	}
+	return g, nil
+}
+
+// sortedGroups lists the groups by name.
+func (m *Model) sortedGroups() []*Group {
+	return slices.SortedFunc(maps.Values(m.groups), func(a, b *Group) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func (m *Model) putHook(group string, h Hook) error {
+	g, err := m.group(group)
+	if err != nil {
+		return err
+	}
+	h, err = h.withDefaults()
+	if err != nil {
+		return err
+	}
+	g.put(h)
+	return nil
+}
+
+func (m *Model) launch(o LaunchOptions, now time.Time) (*Instance, error) {
+	if o.Group != "" {
+		if _, err := m.group(o.Group); err != nil {
+			return nil, err
+		}
+	}
+	m.serial++
+	i := newInstance(m, m.serial, o, now)
+	if err := m.boot(i, i.options); err != nil {
+		return nil, fmt.Errorf("launching %s: %w", i.id, err)
+	}
+	m.instances = append(m.instances, i)
+	if o.Group != "" {
+		g := m.groups[o.Group]
+		g.Desired = max(g.Desired, len(m.members(o.Group)))
+		m.enter(i, Pending, now)
+	}
+	return i, nil
+}
+
+// members lists the instances that count for the group's capacity, oldest first.
+func (m *Model) members(group string) []*Instance {
+	var in []*Instance
+	for _, i := range m.instances {
+		if i.options.Group == group && !i.state.leaves() {
+			in = append(in, i)
+		}
+	}
+	return in
+}
+
+func (m *Model) instance(id string) (*Instance, error) {
+	for _, i := range m.instances {
+		if i.id == id {
+			return i, nil
+		}
+	}
+	return nil, query.Invalid("Instance Id not found - No managed instance found for instance ID " + id)
+}
+
+func (m *Model) setDesired(group string, n int) error {
+	g, err := m.group(group)
+	if err != nil {
+		return err
+	}
+	if err := g.fits(n); err != nil {
+		return err
+	}
+	g.Desired = n
+	return m.reconcile(group)
+}
+
+// reconcile launches or terminates (the oldest first) until the group has what it desires.
+func (m *Model) reconcile(group string) error {
+	g, ok := m.groups[group]
+	if !ok {
+		return nil
+	}
+	in := m.members(group)
+	for range g.Desired - len(in) {
+		o := g.Template
+		o.Group = group
+		if _, err := m.launch(o, m.now()); err != nil {
+			return err
+		}
+	}
+	for _, i := range in[:max(len(in)-g.Desired, 0)] {
+		g.Desired++ // leave takes it away again
+		m.leave(i, true, m.now())
+	}
+	return nil
+}
+
+// uuid is unique within the server and the same in every run.
+func (m *Model) uuid() string {
+	m.serial++
+	return fmt.Sprintf("00000000-0000-4000-8000-%012x", m.serial)
+}

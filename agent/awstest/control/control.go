@@ -1,0 +1,226 @@
+// Package control drives a mock from another process: what its Go methods do, as
+// JSON over HTTP.
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/imds"
+	"koboshi/agent/awstest/s3"
+)
+
+// root is a path that no bucket can have: names do not begin with an underscore.
+const root = "/_mock/"
+
+// Is reports whether a request is for the control endpoint.
+func Is(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, root) }
+
+type endpoint struct {
+	*ec2.Fleet
+	s3     *s3.Store
+	faults *faults.Script
+	calls  *faults.Calls
+}
+
+// New is the control endpoint, without credentials: for loopback only.
+func New(fleet *ec2.Fleet, objects *s3.Store, script *faults.Script, calls *faults.Calls) http.Handler {
+	c := endpoint{fleet, objects, script, calls}
+	mux := http.NewServeMux()
+	for pattern, run := range map[string]func(*http.Request) (any, error){
+		"POST /_mock/groups":                       c.createGroup,
+		"POST /_mock/instances":                    c.launch,
+		"GET /_mock/instances":                     c.instances,
+		"GET /_mock/instances/{id}":                c.instance,
+		"DELETE /_mock/instances/{id}":             c.terminate,
+		"PUT /_mock/instances/{id}/tags/{key}":     c.setTag,
+		"DELETE /_mock/instances/{id}/tags/{key}":  c.removeTag,
+		"PUT /_mock/instances/{id}/imds":           c.setIMDS,
+		"DELETE /_mock/instances/{id}/imds/tokens": c.expireTokens,
+		"POST /_mock/faults":                       c.addFault,
+		"GET /_mock/faults":                        c.listFaults,
+		"DELETE /_mock/faults":                     c.clearFaults,
+		"DELETE /_mock/faults/{id}":                c.removeFault,
+		"GET /_mock/calls":                         c.listCalls,
+		"DELETE /_mock/calls":                      c.resetCalls,
+		"POST /_mock/buckets/{name}":               c.createBucket,
+	} {
+		mux.Handle(pattern, c.handler(run))
+	}
+	return mux
+}
+
+// done is the answer of what has nothing to tell.
+type done struct{}
+
+func (endpoint) handler(run func(*http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+		result, err := run(r)
+		if err != nil {
+			writeJSON(w, controlStatus(err), map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, result)
+	})
+}
+
+// notFound is an error that answers 404; any other answers 400.
+type notFound struct{ error }
+
+func controlStatus(err error) int {
+	if _, ok := errors.AsType[notFound](err); ok {
+		return http.StatusNotFound
+	}
+	return http.StatusBadRequest
+}
+
+func (c endpoint) createGroup(r *http.Request) (any, error) {
+	g, err := readJSON[autoscaling.Group](r)
+	if err != nil {
+		return nil, err
+	}
+	return done{}, c.CreateGroup(g)
+}
+
+func (c endpoint) launch(r *http.Request) (any, error) {
+	o, err := readJSON[autoscaling.LaunchOptions](r)
+	if err != nil {
+		return nil, err
+	}
+	i, err := c.Launch(o)
+	if err != nil {
+		return nil, err
+	}
+	return statusOf(i), nil
+}
+
+func (c endpoint) instances(*http.Request) (any, error) {
+	all := []Status{}
+	for _, i := range c.Instances() {
+		all = append(all, statusOf(i))
+	}
+	return all, nil
+}
+
+// instance waits for ?state= first if the query has it, at most ?timeout= long.
+func (c endpoint) instance(r *http.Request) (any, error) {
+	i, err := c.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if want := r.FormValue("state"); want != "" {
+		if err := await(r, i, autoscaling.State(want)); err != nil {
+			return nil, err
+		}
+	}
+	return statusOf(i), nil
+}
+
+func (c endpoint) find(r *http.Request) (*ec2.Instance, error) {
+	i, err := c.Instance(r.PathValue("id"))
+	if err != nil {
+		return nil, notFound{err}
+	}
+	return i, nil
+}
+
+// on runs a change of one instance.
+func (c endpoint) on(r *http.Request, change func(*ec2.Instance) error) (any, error) {
+	i, err := c.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return done{}, change(i)
+}
+
+func (c endpoint) terminate(r *http.Request) (any, error) {
+	return c.on(r, func(i *ec2.Instance) error { return c.Terminate(i.ID()) })
+}
+
+// setTag takes the value as the JSON string in the body.
+func (c endpoint) setTag(r *http.Request) (any, error) {
+	return c.on(r, func(i *ec2.Instance) error {
+		value, err := readJSON[string](r)
+		if err == nil {
+			i.SetTag(r.PathValue("key"), value)
+		}
+		return err
+	})
+}
+
+func (c endpoint) removeTag(r *http.Request) (any, error) {
+	return c.on(r, func(i *ec2.Instance) error {
+		i.RemoveTag(r.PathValue("key"))
+		return nil
+	})
+}
+
+// setIMDS replaces all switches.
+func (c endpoint) setIMDS(r *http.Request) (any, error) {
+	return c.on(r, func(i *ec2.Instance) error {
+		switches, err := readJSON[imds.Switches](r)
+		if err == nil {
+			i.SetIMDS(func(s *imds.Switches) { *s = switches })
+		}
+		return err
+	})
+}
+
+func (c endpoint) expireTokens(r *http.Request) (any, error) {
+	return c.on(r, func(i *ec2.Instance) error {
+		i.ExpireTokens()
+		return nil
+	})
+}
+
+func (c endpoint) addFault(r *http.Request) (any, error) {
+	f, err := readJSON[faults.Fault](r)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int{"id": c.faults.Add(f)}, nil
+}
+
+func (c endpoint) listFaults(*http.Request) (any, error) { return c.faults.List(), nil }
+
+func (c endpoint) clearFaults(*http.Request) (any, error) {
+	c.faults.Clear()
+	return done{}, nil
+}
+
+func (c endpoint) removeFault(r *http.Request) (any, error) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		return nil, fmt.Errorf("fault id %q: %w", r.PathValue("id"), err)
+	}
+	if !c.faults.Remove(id) {
+		return nil, notFound{fmt.Errorf("no fault %d", id)}
+	}
+	return done{}, nil
+}
+
+// listCalls filters by ?service=, ?operation= and ?instance=.
+func (c endpoint) listCalls(r *http.Request) (any, error) {
+	is := func(key, value string) bool { return r.FormValue(key) == "" || r.FormValue(key) == value }
+	calls := c.calls.Filter(func(call faults.Call) bool {
+		return is("service", call.Service) && is("operation", call.Operation) && is("instance", call.Instance)
+	})
+	return append([]faults.Call{}, calls...), nil
+}
+
+func (c endpoint) resetCalls(*http.Request) (any, error) {
+	c.calls.Reset()
+	return done{}, nil
+}
+
+func (c endpoint) createBucket(r *http.Request) (any, error) {
+	c.s3.CreateBucket(r.PathValue("name"))
+	return done{}, nil
+}

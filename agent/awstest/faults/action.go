@@ -1,0 +1,122 @@
+package faults
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// action is one fault upon one request.
+type action struct {
+	Fault
+	gone <-chan struct{} // closed once the fault is removed
+}
+
+// around returns a handler that serves like next, but with the fault.
+func (a *action) around(next http.Handler, fail ErrorWriter) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.wait(r.Context(), time.Duration(a.Delay)) {
+			panic(http.ErrAbortHandler)
+		}
+		body := newWriter(w, r, a)
+		if a.replaces() {
+			a.replace(body, r, next, fail)
+		} else {
+			next.ServeHTTP(body, a.request(r))
+		}
+		body.finish()
+	})
+}
+
+// request returns what the service gets to see.
+func (a *action) request(r *http.Request) *http.Request {
+	if !a.IgnoreRange {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del("Range")
+	return r
+}
+
+// replace answers in the service's place. It takes in the whole request first:
+// a client that is still sending would see a broken pipe in place of the answer.
+func (a *action) replace(w *writer, r *http.Request, next http.Handler, fail ErrorWriter) {
+	if a.Applied {
+		next.ServeHTTP(&discardWriter{header: http.Header{}}, a.request(r))
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	switch {
+	case a.Hang:
+		a.hang(r.Context())
+		panic(http.ErrAbortHandler)
+	case a.Reset && a.ResetAfter <= 0:
+		resetConnection(w)
+	default:
+		a.answer(w, r, fail)
+	}
+}
+
+func (a *action) answer(w *writer, r *http.Request, fail ErrorWriter) {
+	if a.RetryAfter != "" {
+		w.Header().Set("Retry-After", a.RetryAfter)
+	}
+	status := a.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if a.Body == "" && (a.Code != "" || status >= 400) {
+		fail(w, r, status, a.Code, a.Message)
+		return
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, a.Body)
+}
+
+// wait sleeps for d, or until the fault is removed. It reports whether the
+// client is still there.
+func (a *action) wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.gone:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+func (a *action) hang(ctx context.Context) {
+	select {
+	case <-a.gone:
+	case <-ctx.Done():
+	}
+}
+
+// resetConnection drops the connection so that the peer sees ECONNRESET.
+// It does not return.
+func resetConnection(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		if secure, ok := conn.(*tls.Conn); ok {
+			conn = secure.NetConn()
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// discardWriter receives an answer that nobody gets.
+type discardWriter struct{ header http.Header }
+
+func (d *discardWriter) Header() http.Header         { return d.header }
+func (d *discardWriter) WriteHeader(int)             {}
+func (d *discardWriter) Write(p []byte) (int, error) { return len(p), nil }

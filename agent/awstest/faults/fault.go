@@ -1,0 +1,85 @@
+// Package faults scripts what goes wrong between clients and a service, and logs
+// what they asked.
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Fault is one scripted misbehaviour. Selectors left empty match everything,
+// effects left zero do nothing.
+//
+// Status, Body, Code, Hang and a Reset without ResetAfter take the place of the
+// real answer, and the request has no effect unless Applied says so. All other
+// effects change the real answer on its way out. Offsets and counts are bytes
+// of the response body, so those of a ranged request start at its range.
+type Fault struct {
+	Service   string `json:"service,omitempty"`   // "s3", "imds", "autoscaling", "sts"
+	Operation string `json:"operation,omitempty"` // "GetObject", "PUT /latest/api/token"
+	Path      string `json:"path,omitempty"`      // substring of the decoded URL path
+	Instance  string `json:"instance,omitempty"`  // the instance that asks
+
+	Skip    int `json:"skip,omitempty"`    // let this many matches through first
+	Times   int `json:"times,omitempty"`   // then act this often; 0 is without end
+	Percent int `json:"percent,omitempty"` // act on this share of matches, the same ones in every run; 0 is all
+	// A token bucket lets Burst matches through, and PerSecond more each second;
+	// the fault acts on the rest. AWS throttles so.
+	Burst     int     `json:"burst,omitempty"`
+	PerSecond float64 `json:"per_second,omitempty"`
+
+	Applied    bool              `json:"applied,omitempty"`     // the request takes effect and only its answer is replaced
+	Status     int               `json:"status,omitempty"`      // 200 when only Code or Body is given
+	Code       string            `json:"code,omitempty"`        // error code, told in the service's own format
+	Message    string            `json:"message,omitempty"`     // error text beside Code
+	Body       string            `json:"body,omitempty"`        // verbatim, in place of the service's format
+	RetryAfter string            `json:"retry_after,omitempty"` // value of a Retry-After header
+	Header     map[string]string `json:"header,omitempty"`      // set on the answer; an empty value removes the header
+	Hang       bool              `json:"hang,omitempty"`        // never answer, until the client goes or the fault is removed
+
+	Delay          Duration `json:"delay,omitempty"`            // before the request is looked at
+	Jitter         Duration `json:"jitter,omitempty"`           // up to this much more Delay, the same in every run
+	BytesPerSecond int64    `json:"bytes_per_second,omitempty"` // of the body, for each response by itself
+	Cut            int64    `json:"cut,omitempty"`              // close in an orderly way after this many bytes
+	Reset          bool     `json:"reset,omitempty"`            // TCP RST
+	ResetAfter     int64    `json:"reset_after,omitempty"`      // let at most this many bytes out before the RST; implies Reset
+	Corrupt        *int64   `json:"corrupt,omitempty"`          // flip the lowest bit of the byte at this offset
+	ExtraBytes     int64    `json:"extra_bytes,omitempty"`      // append this many bytes, and declare them
+	IgnoreRange    bool     `json:"ignore_range,omitempty"`     // answer a ranged request with the whole object
+}
+
+// matches reports whether the selectors pick a call.
+func (f *Fault) matches(c *Call) bool {
+	return (f.Service == "" || f.Service == c.Service) &&
+		(f.Operation == "" || f.Operation == c.Operation) &&
+		(f.Instance == "" || f.Instance == c.Instance) &&
+		strings.Contains(c.Path, f.Path)
+}
+
+// replaces reports whether the fault answers in the service's place.
+func (f *Fault) replaces() bool {
+	return f.Status != 0 || f.Code != "" || f.Body != "" || f.Hang || f.Reset && f.ResetAfter <= 0
+}
+
+// Duration is a time.Duration that reads and writes as text like "1.5s".
+type Duration time.Duration
+
+// String formats d like a time.Duration.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes d in the form that UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads the syntax of time.ParseDuration and refuses what is negative.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	if v < 0 {
+		return fmt.Errorf("duration %s is negative", text)
+	}
+	*d = Duration(v)
+	return nil
+}

@@ -1,0 +1,168 @@
+package s3
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// maxKeys is the most that one page of a listing holds.
+const maxKeys = 1000
+
+// page is one page of a listing.
+type page struct {
+	keys      []string
+	prefixes  []string // keys rolled up to the delimiter
+	last      string   // the last key or prefix on the page
+	truncated bool
+}
+
+// page lists the keys and prefixes that come after a key or prefix, most of
+// them at the most.
+func (b *keyspace) page(prefix, delimiter, after string, most int) (p page) {
+	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
+		rest, ok := strings.CutPrefix(key, prefix)
+		if !ok || key <= after {
+			continue
+		}
+		entry := key
+		head, _, rolled := strings.Cut(rest, delimiter)
+		if rolled = rolled && delimiter != ""; rolled {
+			entry = prefix + head + delimiter
+			if entry == p.last || entry == after {
+				continue
+			}
+		}
+		if len(p.keys)+len(p.prefixes) == most {
+			p.truncated = most > 0
+			return p
+		}
+		if rolled {
+			p.prefixes = append(p.prefixes, entry)
+		} else {
+			p.keys = append(p.keys, entry)
+		}
+		p.last = entry
+	}
+	return p
+}
+
+// listEntry is an object in a listing.
+type listEntry struct {
+	Key               string
+	LastModified      timestamp
+	ETag              string
+	Size              int64
+	StorageClass      string
+	Owner             *owner
+	ChecksumAlgorithm string `xml:",omitempty"`
+	ChecksumType      string `xml:",omitempty"`
+}
+
+// commonPrefix is a prefix in a listing.
+type commonPrefix struct{ Prefix string }
+
+// listing is what both versions of ListObjects say.
+type listing struct {
+	Name           string
+	Prefix         string
+	Delimiter      string `xml:",omitempty"`
+	MaxKeys        int
+	EncodingType   string `xml:",omitempty"`
+	IsTruncated    bool
+	Contents       []listEntry
+	CommonPrefixes []commonPrefix
+}
+
+// list makes the page of objects after a key, their names written by encode.
+func (s *Store) list(r *request, after string, encode func(string) string) (l listing, last string, err error) {
+	most, err := r.intParam("max-keys", maxKeys, 0, 1<<31-1)
+	if err != nil {
+		return l, "", err
+	}
+	prefix, delimiter := r.query.Get("prefix"), r.query.Get("delimiter")
+	l = listing{
+		Name: r.bucket, Prefix: encode(prefix), Delimiter: encode(delimiter),
+		MaxKeys: min(most, maxKeys), EncodingType: r.query.Get("encoding-type"),
+	}
+	err = s.within(r.bucket, func(b *keyspace) error {
+		page := b.page(prefix, delimiter, after, l.MaxKeys)
+		for _, key := range page.keys {
+			l.Contents = append(l.Contents, b.objects[key].entry(encode(key)))
+		}
+		for _, p := range page.prefixes {
+			l.CommonPrefixes = append(l.CommonPrefixes, commonPrefix{encode(p)})
+		}
+		l.IsTruncated, last = page.truncated, page.last
+		return nil
+	})
+	return l, last, err
+}
+
+func (o *object) entry(key string) listEntry {
+	return listEntry{
+		Key: key, LastModified: timestamp(o.modified), ETag: o.etag, Size: o.data.size, StorageClass: "STANDARD",
+		ChecksumAlgorithm: strings.ToUpper(o.checksum.algorithm), ChecksumType: o.checksum.kind,
+	}
+}
+
+// listObjects is version 1 of the listing.
+func (s *Store) listObjects(w http.ResponseWriter, r *request) error {
+	encode, err := r.encoder()
+	if err != nil {
+		return err
+	}
+	marker := r.query.Get("marker")
+	l, last, err := s.list(r, marker, encode)
+	if err != nil {
+		return err
+	}
+	owner := onlyOwner()
+	for i := range l.Contents {
+		l.Contents[i].Owner = &owner
+	}
+	next := ""
+	if l.IsTruncated && l.Delimiter != "" { // without one the last key is the next marker
+		next = encode(last)
+	}
+	writeXML(w, http.StatusOK, document{"ListBucketResult", struct {
+		listing
+		Marker     string
+		NextMarker string `xml:",omitempty"`
+	}{l, encode(marker), next}})
+	return nil
+}
+
+func (s *Store) listObjectsV2(w http.ResponseWriter, r *request) error {
+	encode, err := r.encoder()
+	if err != nil {
+		return err
+	}
+	token, start := r.query.Get("continuation-token"), r.query.Get("start-after")
+	after := start
+	if r.query.Has("continuation-token") {
+		raw, err := base64.RawURLEncoding.DecodeString(token)
+		if err != nil || len(raw) == 0 {
+			return badRequest("InvalidArgument", "The continuation token provided is incorrect")
+		}
+		after = string(raw)
+	}
+	l, last, err := s.list(r, after, encode)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if l.IsTruncated {
+		next = base64.RawURLEncoding.EncodeToString([]byte(last))
+	}
+	writeXML(w, http.StatusOK, document{"ListBucketResult", struct {
+		listing
+		KeyCount              int
+		StartAfter            string `xml:",omitempty"`
+		ContinuationToken     string `xml:",omitempty"`
+		NextContinuationToken string `xml:",omitempty"`
+	}{l, len(l.Contents) + len(l.CommonPrefixes), encode(start), token, next}})
+	return nil
+}

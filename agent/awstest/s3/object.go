@@ -1,0 +1,118 @@
+package s3
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+func (s *Store) putObject(w http.ResponseWriter, r *request) error {
+	condition, err := parseWriteCondition(r.Header)
+	if err != nil {
+		return err
+	}
+	header, err := objectHeader(r.Header)
+	if err != nil {
+		return err
+	}
+	payload, err := readPayload(r.Request, maxUpload)
+	if err != nil {
+		return err
+	}
+	o := &object{
+		data:     payload.data,
+		etag:     quoteETag(payload.md5),
+		modified: s.now(),
+		header:   header,
+		checksum: payload.checksum,
+	}
+	if err := s.commit(r, condition, o); err != nil {
+		return err
+	}
+	w.Header().Set("ETag", o.etag)
+	o.checksum.tell(w.Header())
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// commit puts an object in its place if the condition holds there and then.
+func (s *Store) commit(r *request, condition writeCondition, o *object) error {
+	return s.within(r.bucket, func(b *keyspace) error {
+		if err := condition.check(b, r.key); err != nil {
+			return err
+		}
+		b.objects[r.key] = o
+		return nil
+	})
+}
+
+// getObject serves GET and HEAD.
+func (s *Store) getObject(w http.ResponseWriter, r *request) error {
+	o, err := s.object(r.bucket, r.key)
+	if err != nil {
+		return err
+	}
+	if err := checkRead(r.Header, "", o); err != nil {
+		if errors.Is(err, errNotModified) {
+			o.describe(w.Header())
+		}
+		return err
+	}
+	part, partial, err := parseRange(r.Header.Get("Range"), o.data.size)
+	if err != nil {
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(o.data.size, 10))
+		return err
+	}
+	o.describe(w.Header())
+	r.overrideHeader(w.Header())
+	status := http.StatusOK
+	if partial {
+		status = http.StatusPartialContent
+		w.Header().Set("Content-Range", part.contentRange(o.data.size))
+	} else if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+		o.checksum.tell(w.Header())
+	}
+	w.Header().Set("Content-Length", strconv.FormatInt(part.size, 10))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_ = o.data.slice(part.offset, part.size).writeTo(w) // the client is gone
+	}
+	return nil
+}
+
+// overrideHeader does what the response-* parameters of a request ask for.
+func (r *request) overrideHeader(h http.Header) {
+	for _, name := range systemHeaders() {
+		if value := r.query.Get("response-" + strings.ToLower(name)); value != "" {
+			h.Set(name, value)
+		}
+	}
+}
+
+// getObjectTagging says that there are no tags: an upload that brings some is
+// refused. The CLI asks before it copies in parts.
+func (s *Store) getObjectTagging(w http.ResponseWriter, r *request) error {
+	_, err := s.object(r.bucket, r.key)
+	if err == nil {
+		writeXML(w, http.StatusOK, document{"Tagging", struct{ TagSet struct{} }{}})
+	}
+	return err
+}
+
+func (s *Store) deleteObject(w http.ResponseWriter, r *request) error {
+	condition := writeCondition{match: r.Header.Get("If-Match")}
+	err := s.within(r.bucket, func(b *keyspace) error { return b.deleteObject(r.key, condition) })
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+func (b *keyspace) deleteObject(key string, condition writeCondition) error {
+	if err := condition.check(b, key); err != nil {
+		return err
+	}
+	delete(b.objects, key)
+	return nil
+}

@@ -1,0 +1,102 @@
+package s3
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+// document is an answer: its content's fields stand right below the root.
+type document struct {
+	root    string
+	content any
+}
+
+// MarshalXML puts the root into S3's namespace.
+func (d document) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
+	return e.EncodeElement(d.content, xml.StartElement{Name: xml.Name{Space: namespace, Local: d.root}})
+}
+
+// timestamp is written as S3 does: UTC, milliseconds.
+type timestamp time.Time
+
+// MarshalText implements encoding.TextMarshaler.
+func (t timestamp) MarshalText() ([]byte, error) {
+	return []byte(time.Time(t).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+}
+
+// checksumElements are a checksum in a document.
+type checksumElements struct {
+	ChecksumCRC32     string `xml:",omitempty"`
+	ChecksumCRC32C    string `xml:",omitempty"`
+	ChecksumCRC64NVME string `xml:",omitempty"`
+	ChecksumSHA1      string `xml:",omitempty"`
+	ChecksumSHA256    string `xml:",omitempty"`
+	ChecksumType      string `xml:",omitempty"`
+}
+
+func (c checksum) elements() (e checksumElements) {
+	if field := e.field(c.algorithm); field != nil {
+		*field, e.ChecksumType = c.value, c.kind
+	}
+	return e
+}
+
+// field is the element of an algorithm, nil where there is none.
+func (e *checksumElements) field(algorithm string) *string {
+	switch algorithm {
+	case "crc32":
+		return &e.ChecksumCRC32
+	case "crc32c":
+		return &e.ChecksumCRC32C
+	case "crc64nvme":
+		return &e.ChecksumCRC64NVME
+	case "sha1":
+		return &e.ChecksumSHA1
+	case "sha256":
+		return &e.ChecksumSHA256
+	default:
+		return nil
+	}
+}
+
+// readDocument reads a request's body into an XML document. The error is
+// errMalformedXML, or that of the body.
+func readDocument(r *http.Request, document any) (*payload, error) {
+	payload, err := readPayload(r, maxDocument)
+	if errors.Is(err, errEntityTooLarge) {
+		return nil, errMalformedXML
+	}
+	if err != nil {
+		return nil, err
+	}
+	decoder := xml.NewDecoder(strings.NewReader(string(payload.data.bytes())))
+	if err := decoder.Decode(document); err != nil {
+		return nil, errMalformedXML
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errMalformedXML
+	}
+	return payload, nil
+}
+
+// encoder returns how a listing writes keys. With encoding-type=url it leaves
+// only what every decoder reads the same way.
+func (r *request) encoder() (func(string) string, error) {
+	switch r.query.Get("encoding-type") {
+	case "":
+		return func(s string) string { return s }, nil
+	case "url":
+		return func(s string) string {
+			return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(s))
+		}, nil
+	default:
+		return nil, badRequest("InvalidArgument", "Invalid Encoding Method specified in Request")
+	}
+}
