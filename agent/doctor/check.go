@@ -38,6 +38,15 @@ func checks() []check {
 	}
 }
 
+// Names are the names of all checks, in the order of their findings.
+func Names() []string {
+	var names []string
+	for _, c := range checks() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // Examine asks and judges. The findings are in a fixed order; a check may have
 // several, or none where it does not apply.
 func (m Machine) Examine(ctx context.Context) []Finding {

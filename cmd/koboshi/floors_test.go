@@ -37,7 +37,7 @@ var floors = map[string]int{
 
 	"agent/converge": 7, "agent/doctor": 7,
 
-	"agent": 8,
+	"agent": 8, "cmd/koboshi/help": 8,
 
 	"cmd/koboshi": 9, "cmd/koboshi-mock": 9,
 }

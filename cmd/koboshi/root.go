@@ -39,6 +39,10 @@ func (c *cli) root() *cobra.Command {
 		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
 		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.man(), c.version(),
 	)
+	help := c.help()
+	root.SetHelpCommand(help)
+	root.AddCommand(help)
+	setOverview(root)
 	c.completions(root)
 	c.wrap(root)
 	return root

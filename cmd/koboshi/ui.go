@@ -38,10 +38,13 @@ func newUI(out, err io.Writer) *ui {
 	terminal := isTerminal(err)
 	return &ui{
 		out: out, err: err, terminal: terminal,
-		colour:  terminal && os.Getenv("NO_COLOR") == "",
+		colour:  terminal && !noColour(),
 		journal: os.Getenv("JOURNAL_STREAM") != "" && columns(err) == 0,
 	}
 }
+
+// noColour reports whether the user wants none: see no-color.org.
+func noColour() bool { return os.Getenv("NO_COLOR") != "" }
 
 // printf writes a result.
 func (u *ui) printf(format string, args ...any) {

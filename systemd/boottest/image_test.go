@@ -28,7 +28,7 @@ const (
 
 const endpoint = "169.254.169.254:9000" // of the APIs; a virtual machine reaches it, too
 
-// webService is the app's unit as the README has it.
+// webService is the app's unit as the topic ami asks for it.
 const webService = `[Unit]
 Description=The app
 [Service]
@@ -69,7 +69,7 @@ locale: false
 ssh_genkeytypes: []
 `
 
-// standard is the image that the README tells to make: the binary, the key, the
+// standard is the image that the topic ami describes: the binary, the key, the
 // configuration and the units; koboshi's unit enabled, the app's not.
 func standard() files {
 	f := files{

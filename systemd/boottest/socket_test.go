@@ -11,8 +11,8 @@ import (
 
 const socketUnit = "/etc/systemd/system/web.socket"
 
-// webSocket and socketService are the app's units as the README has them for
-// who wants to lose no request.
+// webSocket and socketService are the app's units as the topic release has them for
+// apps that lose no request.
 const webSocket = `[Unit]
 Description=The app's socket
 [Socket]

@@ -108,9 +108,9 @@ func TestUserDataConfigures(t *testing.T) {
 	}
 }
 
-// The README shows the user data as it lies here, but for the comments.
-func TestReadmeShowsUserData(t *testing.T) {
-	readme := read(t, "../../README.md")
+// The topic shows the user data as it is stored here, but for the comments.
+func TestTopicShowsUserData(t *testing.T) {
+	topic := read(t, "../../cmd/koboshi/help/ami.md")
 	for _, name := range []string{"userdata/start.yaml", "userdata/configure.yaml"} {
 		var shown strings.Builder
 		for line := range strings.Lines(read(t, name)) {
@@ -118,8 +118,8 @@ func TestReadmeShowsUserData(t *testing.T) {
 				shown.WriteString(line)
 			}
 		}
-		if !strings.Contains(readme, "```yaml\n"+shown.String()+"```\n") {
-			t.Errorf("the README does not show %s", name)
+		if !strings.Contains(topic, "```yaml\n"+shown.String()+"```\n") {
+			t.Errorf("the topic does not show %s", name)
 		}
 	}
 }

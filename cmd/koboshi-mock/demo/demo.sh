@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job of koboshi on a loopback AWS: publish a release, boot an
 # instance, promote another release, boot a second instance, and refuse a
-# release that somebody has changed. Everything happens in a temporary
+# release that was changed in the bucket. Everything happens in a temporary
 # directory and on 127.0.0.0/8, and nothing is left behind.
 #
 #	demo.sh BIN    BIN holds koboshi and koboshi-mock
@@ -59,7 +59,7 @@ EOF
 launch() {
 	configure "$1" "$2"
 	eval "$(koboshi-mock launch --group web)"
-	echo "Auto Scaling launched $INSTANCE_ID; its hook waits: $(koboshi-mock state "$INSTANCE_ID")"
+	echo "Auto Scaling launched $INSTANCE_ID; its lifecycle action waits: $(koboshi-mock state "$INSTANCE_ID")"
 }
 
 build() { # VERSION
@@ -76,7 +76,7 @@ until [ -e ready ]; do sleep 0.05; done
 . ./mock.env
 echo "listening at $AWS_ENDPOINT_URL"
 
-say "2. A release: built, signed, published, and named by the channel \"stable\""
+say "2. A release: built, signed, published; the channel \"stable\" points to it"
 build 1.0.0
 show koboshi keygen --out release
 show koboshi publish --source s3://releases/apps --app web --version 1.0.0 --key release.key web-1.0.0
@@ -87,7 +87,7 @@ launch one 127.0.0.11
 show koboshi --config one.toml boot
 show koboshi --config one.toml status --timeline
 show web-1.0.0/web get http://127.0.0.11:8080/
-echo "the group says: $(koboshi-mock state "$INSTANCE_ID")"
+echo "its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 
 say "4. Version 2 is promoted; the next instance comes up with it"
 build 2.0.0
@@ -98,14 +98,14 @@ show koboshi promote --source s3://releases/apps --app web --channel stable --ve
 launch two 127.0.0.12
 show koboshi --config two.toml boot
 show web-2.0.0/web get http://127.0.0.12:8080/
-echo "the group says: $(koboshi-mock state "$INSTANCE_ID")"
+echo "its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 
-say "5. Somebody changes one byte in the bucket: the next instance refuses it and is replaced"
+say "5. One byte changes in the bucket: the next instance refuses it and is replaced"
 koboshi-mock fault '{"service": "s3", "operation": "GetObject", "path": "releases/2.0.0/web-", "corrupt": 100000}' >/dev/null
 launch three 127.0.0.13
 code=0
 show koboshi --config three.toml boot || code=$?
-echo "exit code $code; the group says: $(koboshi-mock state "$INSTANCE_ID")"
+echo "exit code $code; its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 [ "$code" -eq 16 ]
 
 say "That was koboshi: only what was signed comes into service, and the group always learns how it ended"

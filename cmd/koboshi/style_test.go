@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"koboshi/cmd/koboshi/help"
+)
+
+// archaic are phrases that an operator would not say, and what is said instead.
+var archaic = map[string]string{
+	`nothing serves|what served`:           "no release is running, the previous release",
+	`could not be told|nobody to tell`:     "the lifecycle action could not be completed",
+	`believed`:                             "verified, trusted",
+	`(not to be|cannot be|to be) had\b`:    "unavailable",
+	`channels? names?\b`:                   "the channel points to",
+	`whoever|nobody|somebody|anybody`:      "anyone who, no one, the thing itself",
+	`\blies?\b|beside it|on its way`:       "is stored next to, is being fetched",
+	`(is|was|are|not) told\b|\btells?\b`:   "is reported, prints",
+	`top-up|last good|abandon_hold`:        "delta update, last known good, abandon_delay",
+	`gave up|look at what lies`:            "the download failed; check route, VPC endpoint and proxy",
+	`(hook|action) (is|was|has been) told`: "the lifecycle action is completed",
+}
+
+// The documentation is plain English.
+func TestDocumentationIsPlain(t *testing.T) {
+	pages := map[string]string{}
+	for _, topic := range help.Topics() {
+		pages[topic.Name] = topic.Text
+	}
+	for _, name := range []string{"../../README.md", "help/CHANGELOG.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[name] = string(text)
+	}
+	for name, text := range pages {
+		reportArchaic(t, name, text)
+	}
+}
+
+// reportArchaic reports what is archaic in a text, whose lines may break anywhere.
+func reportArchaic(t *testing.T, name, text string) {
+	t.Helper()
+	text = strings.Join(strings.Fields(text), " ")
+	for phrase, instead := range archaic {
+		for _, at := range regexp.MustCompile(`(?i)`+phrase).FindAllStringIndex(text, -1) {
+			t.Errorf("%s: …%s…: say: %s", name, text[max(0, at[0]-30):min(len(text), at[1]+30)], instead)
+		}
+	}
+}
