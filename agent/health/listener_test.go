@@ -20,7 +20,9 @@ type table struct {
 }
 
 func newTable() table {
-	return table{fstest.MapFS{"net/tcp": {}, "net/tcp6": {}, "self/fd/3": {Mode: fs.ModeSymlink, Data: []byte("socket:[1]")}}}
+	const header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+	return table{fstest.MapFS{"net/tcp": {Data: []byte(header)}, "net/tcp6": {Data: []byte(header)},
+		"self/fd/3": {Mode: fs.ModeSymlink, Data: []byte("socket:[11]")}}}
 }
 
 // listen adds a socket: ip as the kernel prints it, the port in hex.
@@ -40,7 +42,7 @@ func (tb table) connect(ip, port, inode string) table {
 
 // process adds one that started the given time after boot.
 func (tb table) process(pid int, started time.Duration, inodes ...string) table {
-	stat := fmt.Sprintf("%d (a (b) c) S%s %d 0 0", pid, strings.Repeat(" 0", 18), started/tickLength)
+	stat := fmt.Sprintf("%d (a) R 1 (b) c) S%s %d%s\n", pid, strings.Repeat(" 0", 18), started/tickLength, strings.Repeat(" 0", 30))
 	tb.MapFS[fmt.Sprintf("%d/stat", pid)] = &fstest.MapFile{Data: []byte(stat)}
 	tb.MapFS[fmt.Sprintf("%d/fd/0", pid)] = &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("/dev/null")}
 	for i, inode := range inodes {
@@ -53,8 +55,13 @@ func (tb table) process(pid int, started time.Duration, inodes ...string) table 
 // uptime is what the clock of a fixture says.
 const uptime = time.Hour
 
-func (tb table) proc() proc {
-	return proc{fsys: tb.MapFS, sinceBoot: func() (time.Duration, error) { return uptime, nil }}
+func (tb table) proc(t *testing.T) proc {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, tb.MapFS); err != nil {
+		t.Fatal(err)
+	}
+	return proc{dir, func() (time.Duration, error) { return uptime, nil }}
 }
 
 const (
@@ -106,7 +113,7 @@ func TestListener(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := test.tb.proc().listener(test.addr)
+			got, err := test.tb.proc(t).listener(test.addr)
 			if got.pid != test.pid || errors.Is(err, ErrUnseen) != (test.pid == 0) {
 				t.Errorf("listener(%q) = %+v, %v; want pid %d", test.addr, got, err, test.pid)
 			}
@@ -117,12 +124,16 @@ func TestListener(t *testing.T) {
 func TestListenerWithoutIPv6(t *testing.T) {
 	tb := newTable().listen("tcp", loop4, p8080, "11").process(7, 0, "11")
 	delete(tb.MapFS, "net/tcp6")
-	if got, err := tb.proc().listener("127.0.0.1:8080"); got.pid != 7 || err != nil {
+	if got, err := tb.proc(t).listener("127.0.0.1:8080"); got.pid != 7 || err != nil {
 		t.Errorf("listener = %+v, %v", got, err)
 	}
 	delete(tb.MapFS, "net/tcp") // no socket table at all: nothing may be concluded
-	if got, err := tb.proc().listener("127.0.0.1:8080"); !errors.Is(err, ErrUnseen) {
+	if got, err := tb.proc(t).listener("127.0.0.1:8080"); !errors.Is(err, ErrUnseen) {
 		t.Errorf("listener = %+v, %v", got, err)
+	}
+	nothing := proc{root: filepath.Join(t.TempDir(), "proc")}
+	if got, err := nothing.listener("127.0.0.1:8080"); !errors.Is(err, ErrUnseen) {
+		t.Errorf("without /proc: listener = %+v, %v", got, err)
 	}
 }
 
@@ -156,7 +167,7 @@ func TestListenerGone(t *testing.T) {
 			var why string
 			var err error
 			for _, look := range test.looks {
-				l.proc = look.proc()
+				l.proc = look.proc(t)
 				why, err = l.Gone(t.Context())
 			}
 			if !strings.HasPrefix(why, test.why) || (why == "") != (test.why == "") {
@@ -173,7 +184,7 @@ func TestListenerGone(t *testing.T) {
 // A start is rounded down to 10 ms, so it may seem to lie before the command.
 func TestListenerGoneWithinATick(t *testing.T) {
 	tb := newTable().listen("tcp", loop4, p8080, "11").process(7, time.Minute, "11")
-	l := &listener{proc: tb.proc(), addr: "127.0.0.1:8080", since: time.Now().Add(time.Minute - uptime + tickLength/2)}
+	l := &listener{proc: tb.proc(t), addr: "127.0.0.1:8080", since: time.Now().Add(time.Minute - uptime + tickLength/2)}
 	if why, err := l.Gone(t.Context()); why != "" || err != nil {
 		t.Errorf("Gone = %q, %v", why, err)
 	}
