@@ -89,13 +89,6 @@ type Object struct {
 	Modified time.Time
 }
 
-// Range is a part of an object. The zero Range is the whole of it.
-type Range struct {
-	Offset int64
-	Length int64  // 0 = to the end
-	ETag   string // "" = whatever is there; else the object must have it, or the error is ErrChanged
-}
-
 // Condition makes a write depend on what is stored. The zero Condition does
 // not. At most one field is set.
 type Condition struct {

@@ -153,7 +153,7 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 	watched := &dated{client: settings.HTTPClient}
 	settings.HTTPClient = watched
 	for _, name := range cfg.Source {
-		source, err := openSource(settings, name, cfg.App)
+		source, err := openSource(settings, name, cfg.App, who.ID)
 		if err != nil {
 			return cloud, fmt.Errorf("source: %w", err)
 		}

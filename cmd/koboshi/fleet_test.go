@@ -288,7 +288,7 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 				Region: "us-east-1", HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
 				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 				Retryer:     func() aws.Retryer { return retryer },
-			}, cfg, w.trust, profile{})
+			}, cfg, w.trust, who.ID, profile{})
 		},
 		Store: releases, State: state, Run: state,
 		Service: simulated(id), Ready: func() error { return nil },

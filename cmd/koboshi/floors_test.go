@@ -62,7 +62,7 @@ var reserved = map[string][]string{
 	"os/exec":                         {"agent/process", "cmd/koboshi-mock/demo/web"},
 	"github.com/BurntSushi/toml":      {"agent/config"},
 	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/delta", "artifacts/publish"},
-	"github.com/hashicorp/":           {"artifacts/fetch", "agent/health"},
+	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health"},
 	"github.com/secure-systems-lab/":  {"artifacts"},
 	"github.com/prometheus/procfs":    {"agent/health"},
 }

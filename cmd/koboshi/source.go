@@ -14,18 +14,19 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/dir"
+	"koboshi/artifacts/bucket/https"
 	"koboshi/artifacts/bucket/s3"
-	"koboshi/artifacts/fetch"
 )
 
-// openSource opens one app's part of a source for reading.
-func openSource(cfg aws.Config, source, app string) (bucket.Reader, error) {
+// openSource opens one app's part of a source for reading. seed is what the
+// pauses between tries follow from, where cfg does not say.
+func openSource(cfg aws.Config, source, app, seed string) (bucket.Reader, error) {
 	u, err := parseSource(source)
 	if err != nil {
 		return nil, err
 	}
 	if u.Scheme == "http" || u.Scheme == "https" {
-		return fetch.HTTPS(strings.TrimSuffix(source, "/")+"/"+app, nil)
+		return https.New(strings.TrimSuffix(source, "/")+"/"+app, seed, nil)
 	}
 	return openStore(cfg, u, app)
 }

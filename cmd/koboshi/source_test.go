@@ -31,7 +31,7 @@ func TestRegionOfASource(t *testing.T) {
 		client := &nowhere{}
 		cfg := aws.Config{Region: "us-east-1", HTTPClient: client, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
 			Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
-		s, err := openSource(cfg, source, "web")
+		s, err := openSource(cfg, source, "web", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -74,14 +74,14 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 	if slices.ContainsFunc(cfg.Source, func(s string) bool { return strings.HasPrefix(s, "s3:") }) {
 		go func() { _, _ = settings.Credentials.Retrieve(ctx) }() // whoever needs them first joins this wait, or asks again
 	}
-	return newCloud(settings, cfg, trust, limitMemory())
+	return newCloud(settings, cfg, trust, who.ID, limitMemory())
 }
 
 // newCloud makes what talks to the sources and to Auto Scaling.
-func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, memory profile) (agent.Cloud, error) {
+func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, seed string, memory profile) (agent.Cloud, error) {
 	o := &origin{trust: trust, app: cfg.App, memory: memory, here: func() []string { return versionsHere(cfg, trust) }}
 	for _, s := range cfg.Source {
-		source, err := openSource(settings, s, cfg.App)
+		source, err := openSource(settings, s, cfg.App, seed)
 		if err != nil {
 			return agent.Cloud{}, failure.Mark(fmt.Errorf("source: %w", err), failure.ErrConfiguration)
 		}

@@ -10,23 +10,45 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// Conformance holds a bucket against the contract of [bucket.Bucket]. open makes an
-// empty bucket; it is called once for each group of checks.
+// Conformance holds a bucket against the contract of [bucket.Bucket]. open makes
+// an empty bucket; it is called once for each group of checks.
 func Conformance(t *testing.T, open func(t *testing.T) bucket.Bucket) {
-	for _, group := range []struct {
-		name  string
-		check func(*testing.T, bucket.Bucket)
-	}{
-		{"ranges", Ranges},
-		{"pins", Pins},
-		{"writes", Writes},
-		{"races", Races},
-		{"keys", Keys},
-		{"paging", Paging},
-		{"large", Large},
-	} {
-		t.Run(group.name, func(t *testing.T) { group.check(t, open(t)) })
+	run(t, append(reads, writes...), open)
+}
+
+// ReadConformance holds a reader against the contract of [bucket.Reader]. open
+// makes an empty bucket, and a reader of what is stored there.
+func ReadConformance(t *testing.T, open func(t *testing.T) (bucket.Bucket, bucket.Reader)) {
+	run(t, reads, func(t *testing.T) bucket.Bucket {
+		origin, reader := open(t)
+		return readThrough{origin, reader}
+	})
+}
+
+type group struct {
+	name  string
+	check func(*testing.T, bucket.Bucket)
+}
+
+var (
+	reads  = []group{{"ranges", Ranges}, {"pins", Pins}, {"keys", Keys}}
+	writes = []group{{"writes", Writes}, {"races", Races}, {"paging", Paging}, {"large", Large}}
+)
+
+func run(t *testing.T, groups []group, open func(t *testing.T) bucket.Bucket) {
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) { g.check(t, open(t)) })
 	}
+}
+
+// readThrough is a bucket that is read by another way than it is written.
+type readThrough struct {
+	bucket.Bucket
+	reader bucket.Reader
+}
+
+func (r readThrough) Get(ctx context.Context, key string, part bucket.Range) (io.ReadCloser, bucket.Object, error) {
+	return r.reader.Get(ctx, key, part)
 }
 
 // put stores data or ends the test.

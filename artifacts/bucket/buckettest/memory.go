@@ -64,23 +64,11 @@ func (m *Memory) get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	case r.ETag != "" && r.ETag != s.etag:
 		return nil, bucket.Object{}, bucket.ErrChanged
 	}
-	from, to, err := span(r, int64(len(s.data)))
+	length, err := r.Of(int64(len(s.data)))
 	if err != nil {
 		return nil, bucket.Object{}, err
 	}
-	return &body{memory: m, key: key, data: s.data[from:to], at: from}, s.object(key), nil
-}
-
-// span is the part of an object of size bytes that r means.
-func span(r bucket.Range, size int64) (from, to int64, err error) {
-	whole := r.Offset == 0 && r.Length == 0
-	if r.Offset < 0 || r.Length < 0 || r.Offset >= size && !whole {
-		return 0, 0, fmt.Errorf("range %d+%d of %d bytes", r.Offset, r.Length, size)
-	}
-	if r.Length == 0 || r.Length > size-r.Offset {
-		return r.Offset, size, nil
-	}
-	return r.Offset, r.Offset + r.Length, nil
+	return &body{memory: m, key: key, data: s.data[r.Offset : r.Offset+length], at: r.Offset}, s.object(key), nil
 }
 
 // Put stores an object, as [bucket.Bucket] says.

@@ -58,23 +58,11 @@ func (b *Bucket) get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	if r.ETag != "" && r.ETag != object.ETag {
 		return nil, bucket.Object{}, errors.Join(bucket.ErrChanged, f.Close())
 	}
-	length, err := span(r, object.Size)
+	length, err := r.Of(object.Size)
 	if err != nil {
 		return nil, bucket.Object{}, errors.Join(err, f.Close())
 	}
 	return &body{ctx: ctx, file: f, at: r.Offset, left: length}, object, nil
-}
-
-// span is how many bytes of an object of size r means.
-func span(r bucket.Range, size int64) (int64, error) {
-	whole := r.Offset == 0 && r.Length == 0
-	if r.Offset < 0 || r.Length < 0 || r.Offset >= size && !whole {
-		return 0, fmt.Errorf("range %d+%d of %d bytes", r.Offset, r.Length, size)
-	}
-	if r.Length == 0 {
-		return size - r.Offset, nil
-	}
-	return min(r.Length, size-r.Offset), nil
 }
 
 // openObject does not wait for a FIFO's writer, and takes regular files only.

@@ -10,5 +10,5 @@
 //
 // What is read is never believed: no checksum of S3 covers a range, so only the
 // caller's own hash counts. But an answer must be the one that was asked for,
-// or it is an [AnswerError]. Errors name bucket and key, never a URL.
+// or it is an [bucket.AnswerError]. Errors name bucket and key, never a URL.
 package s3

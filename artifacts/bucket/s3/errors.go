@@ -62,17 +62,6 @@ func (e *Error) Unwrap() []error {
 	return []error{e.sentinel, e.cause}
 }
 
-// AnswerError is an answer that is not the one that was asked for: a server,
-// proxy or cache that does not honour ranges, or changes bytes on their way.
-type AnswerError struct {
-	What      string // such as "Content-Range"
-	Got, Want string
-}
-
-func (e *AnswerError) Error() string {
-	return fmt.Sprintf("answered with %s %q, want %s", e.What, e.Got, e.Want)
-}
-
 func (b *Bucket) failed(op, key string, when bucket.Condition, cause error) error {
 	if cause == nil {
 		return nil

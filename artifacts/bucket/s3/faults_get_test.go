@@ -51,7 +51,7 @@ func TestWrongAnswers(t *testing.T) {
 			c.fault.Operation = "GetObject"
 			server.Faults().Add(c.fault)
 			got, err := get(t, b, "k", c.r)
-			wrong, ok := errors.AsType[*s3.AnswerError](err)
+			wrong, ok := errors.AsType[*bucket.AnswerError](err)
 			if !ok || wrong.What != c.what {
 				t.Fatalf("got %q and %v, want an AnswerError about %s", got, err, c.what)
 			}

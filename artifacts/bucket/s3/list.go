@@ -33,13 +33,13 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 
 func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield func(bucket.Object, error) bool) bool {
 	if page.Name == nil { // the SDK reads any other document as an empty list
-		yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, &AnswerError{"list", "", "a ListBucketResult"}))
+		yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, &bucket.AnswerError{What: "list", Want: "a ListBucketResult"}))
 		return false
 	}
 	for _, found := range page.Contents {
 		full := aws.ToString(found.Key)
 		if !strings.HasPrefix(full, b.prefix+prefix) {
-			err := &AnswerError{"key", full, b.prefix + prefix + "…"}
+			err := &bucket.AnswerError{What: "key", Got: full, Want: b.prefix + prefix + "…"}
 			yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, err))
 			return false
 		}

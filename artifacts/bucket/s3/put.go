@@ -33,7 +33,7 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int
 		etag, err = b.putWhole(ctx, key, body, size, when)
 	}
 	if err == nil && etag == "" {
-		err = &AnswerError{"ETag", "", "one"}
+		err = &bucket.AnswerError{What: "ETag", Want: "one"}
 	}
 	return etag, b.failed("put", key, when, err)
 }

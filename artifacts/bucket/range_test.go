@@ -1,11 +1,8 @@
-package s3
+package bucket
 
 import (
 	"fmt"
 	"testing"
-
-	"koboshi/artifacts"
-	"koboshi/artifacts/bucket"
 )
 
 func FuzzContentRange(f *testing.F) {
@@ -24,13 +21,14 @@ func FuzzContentRange(f *testing.F) {
 				t.Fatalf("%q was read as %q, which is read otherwise", s, again)
 			}
 		}
-		var object bucket.Object
-		r := bucket.Range{Offset: max(offset, 0), Length: max(length, 0) % (1 << 62)}
+		r := Range{Offset: max(offset, 0), Length: max(length, 0) % (1 << 62)}
 		r.Offset %= 1 << 62
-		if place(&object, s, got, r) != nil || whole(r) {
+		answered, err := r.Answered(false, s, max(got, 0))
+		if err != nil {
 			return
 		}
-		if first != r.Offset || got != last-first+1 || r.Length > 0 && got > r.Length || got != r.Length && last != size-1 {
+		got = max(got, 0)
+		if answered != size || first != r.Offset || got != last-first+1 || r.Length > 0 && got > r.Length || got != r.Length && last != size-1 {
 			t.Fatalf("range %+v took %d bytes of %q", r, got, s)
 		}
 	})
@@ -45,11 +43,32 @@ func TestContentRangeThatIsNone(t *testing.T) {
 	}
 }
 
-func TestPartSize(t *testing.T) {
-	for _, size := range []int64{partBytes + 1, 100 << 20, partBytes * maxParts, partBytes*maxParts + 1, artifacts.MaxArtifactBytes} {
-		each := partSize(size)
-		if parts := (size + each - 1) / each; parts < 2 || parts > maxParts || each < partBytes || each > 5<<30 {
-			t.Errorf("%d bytes: %d parts of %d, which S3 does not take", size, parts, each)
+func TestRangeOf(t *testing.T) {
+	for _, c := range []struct{ offset, length, size, want int64 }{
+		{0, 0, 10, 10}, {0, 0, 0, 0}, {3, 0, 10, 7}, {3, 4, 10, 4}, {3, 1 << 40, 10, 7}, {9, 1, 10, 1}, {0, 5, 3, 3},
+		{10, 0, 10, -1}, {10, 1, 10, -1}, {0, 1, 0, -1}, {-1, 1, 10, -1}, {0, -1, 10, -1}, {1, 1<<63 - 1, 10, -1},
+	} {
+		got, err := Range{Offset: c.offset, Length: c.length}.Of(c.size)
+		if (err != nil) != (c.want < 0) || err == nil && got != c.want {
+			t.Errorf("%+v: got %d and %v", c, got, err)
+		}
+	}
+}
+
+// A whole object is taken for a range only where that is the same.
+func TestWholeAnswers(t *testing.T) {
+	for _, c := range []struct {
+		offset, length int64
+		contentRange   string
+		got            int64
+		ok             bool
+	}{
+		{0, 0, "", 10, true}, {0, 0, "", 0, true}, {0, 10, "", 10, true}, {0, 11, "", 10, true},
+		{0, 9, "", 10, false}, {1, 0, "", 10, false}, {1, 9, "", 10, false}, {0, 1, "", 0, false}, {0, 0, "", -1, false}, {0, 0, "bytes 0-9/10", 10, false},
+	} {
+		size, err := Range{Offset: c.offset, Length: c.length}.Answered(true, c.contentRange, c.got)
+		if (err == nil) != c.ok || c.ok && size != c.got {
+			t.Errorf("%+v: got %d and %v", c, size, err)
 		}
 	}
 }

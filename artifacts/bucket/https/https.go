@@ -1,4 +1,10 @@
-package fetch
+// Package https is a read-only bucket over plain HTTP: any server or CDN that
+// answers ranges.
+//
+// A request is repeated on lost connections, 429 and 5xx (RFC 9110), until the
+// head of its answer is there; bodies never. That is the one retry layer of
+// such a source.
+package https
 
 import (
 	"context"
@@ -14,34 +20,44 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/pace"
 )
 
 // How a request is repeated until its answer begins. A server's Retry-After
-// is honoured up to maxPause: it must not decide how long a boot takes.
+// is honoured up to maxWait: it must not decide how long a boot takes.
 const (
-	requestRetries = 7
-	requestMinWait = 200 * time.Millisecond
-	maxRedirects   = 3
-	headTimeout    = 15 * time.Second // from the request to the head of its answer
+	retries      = 7
+	minWait      = 200 * time.Millisecond
+	maxWait      = 5 * time.Second
+	maxRedirects = 3
+)
+
+// Limits of the connections.
+const (
+	connectionsPerHost = 64 // for parallel ranges; each has a congestion window of its own
+	connectTimeout     = 5 * time.Second
+	headTimeout        = 15 * time.Second // from the request to the head of its answer
 )
 
 var errRedirect = errors.New("redirected to another host or scheme, or too often")
 
-// httpSource is a Source over plain HTTP ranges.
-type httpSource struct {
+// Site is a [bucket.Reader] of the objects beneath a URL.
+type Site struct {
 	base   *url.URL
 	client *retryablehttp.Client
+	jitter pace.Jitter
 }
 
-// HTTPS is a [bucket.Reader] of the objects beneath base, an https:// URL;
-// http:// is for loopback addresses only. Userinfo and query of base go with
-// every request and into no error. Redirects are followed three times, to the
-// same scheme and host.
+var _ bucket.Reader = (*Site)(nil)
+
+// New reads what is beneath base, an https:// URL; http:// is for loopback
+// addresses only. Userinfo and query of base are sent with every request and
+// appear in no error. Redirects are followed three times, to the same scheme
+// and host. The pauses between the tries of a request follow from seed.
 //
-// client carries the requests; nil stands for one that fits: HTTP/1.1, so that
-// connections are parallel, and proxies from the environment. Requests are
-// repeated on connection errors, 429 and 5xx (RFC 9110), bodies never.
-func HTTPS(base string, client *http.Client) (bucket.Reader, error) {
+// client sends the requests; nil stands for one that fits: HTTP/1.1, so that
+// connections are parallel, and proxies from the environment.
+func New(base, seed string, client *http.Client) (*Site, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, errors.New("source: not a URL") // whose text would be in the error
@@ -54,20 +70,22 @@ func HTTPS(base string, client *http.Client) (bucket.Reader, error) {
 	}
 	once := *client
 	once.CheckRedirect = checkRedirect
-	return &httpSource{base: u, client: &retryablehttp.Client{
+	s := &Site{base: u, jitter: pace.Jitter{Seed: seed}}
+	s.client = &retryablehttp.Client{
 		HTTPClient:   &once,
-		RetryMax:     requestRetries,
-		RetryWaitMin: requestMinWait,
-		RetryWaitMax: maxPause,
+		RetryMax:     retries,
+		RetryWaitMin: minWait,
+		RetryWaitMax: maxWait,
 		CheckRetry:   checkRetry,
-		Backoff:      backoff,
+		Backoff:      s.backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}}, nil
+	}
+	return s, nil
 }
 
 // Get implements [bucket.Reader] with GET, Range and If-Match.
-func (s *httpSource) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
-	u := s.base.JoinPath(key)
+func (s *Site) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
+	u := s.base.JoinPath((&url.URL{Path: key}).EscapedPath()) // a key is no URL: its % is one
 	answer, err := s.do(ctx, u, r)
 	if err != nil {
 		return nil, bucket.Object{}, fmt.Errorf("GET %s: %w", redact(u), err)
@@ -80,14 +98,17 @@ func (s *httpSource) Get(ctx context.Context, key string, r bucket.Range) (io.Re
 	return answer.Body, object, nil
 }
 
-func (s *httpSource) do(ctx context.Context, u *url.URL, r bucket.Range) (*http.Response, error) {
+func (s *Site) do(ctx context.Context, u *url.URL, r bucket.Range) (*http.Response, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("not a URL")
 	}
 	request.Header.Set("Accept-Encoding", "identity") // the signed bytes are the stored ones
-	if r.Offset > 0 || r.Length > 0 {
-		request.Header.Set("Range", rangeHeader(r))
+	if !r.Whole() {
+		request.Header.Set("Range", r.Header())
 	}
 	if r.ETag != "" {
 		request.Header.Set("If-Match", r.ETag)
@@ -105,17 +126,23 @@ func (s *httpSource) do(ctx context.Context, u *url.URL, r bucket.Range) (*http.
 	return nil, err
 }
 
-// newTransport has a connection for every worker of a download.
+// backoff is the pause before a request is repeated; one that the server asks
+// for is capped.
+func (s *Site) backoff(least, most time.Duration, n int, answer *http.Response) time.Duration {
+	asked := retryablehttp.DefaultBackoff(least, most, n, answer) // knows Retry-After
+	return pace.Scatter(min(asked, most), s.jitter.Next())
+}
+
 func newTransport() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    10 * time.Second,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    2 * connectTimeout,
 		ResponseHeaderTimeout:  headTimeout,
 		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConnsPerHost:    2 * maxWorkers,
+		MaxIdleConnsPerHost:    connectionsPerHost,
 		MaxResponseHeaderBytes: 64 << 10,
 		ReadBufferSize:         64 << 10,
 		Protocols:              protocols,
@@ -135,12 +162,6 @@ func checkRetry(ctx context.Context, answer *http.Response, err error) (bool, er
 		return false, err
 	}
 	return retryablehttp.DefaultRetryPolicy(ctx, answer, err)
-}
-
-// backoff doubles and scatters the pause; what a server asks for is capped.
-func backoff(least, most time.Duration, n int, answer *http.Response) time.Duration {
-	wait := retryablehttp.DefaultBackoff(least, most, n, answer)
-	return scatter(min(wait, most))
 }
 
 func loopback(host string) bool {

@@ -1,0 +1,50 @@
+package https
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"koboshi/artifacts/bucket"
+)
+
+// readHead describes the object that was answered, and refuses an answer to
+// another question.
+func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object, error) {
+	object := bucket.Object{Key: key, ETag: strongETag(answer.Header.Get("ETag"))}
+	object.Modified, _ = http.ParseTime(answer.Header.Get("Last-Modified")) // for people only
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent {
+		return object, statusError(answer.StatusCode)
+	}
+	if e := answer.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return object, &bucket.AnswerError{What: "Content-Encoding", Got: e, Want: "none"}
+	}
+	var err error
+	whole := answer.StatusCode == http.StatusOK
+	object.Size, err = r.Answered(whole, answer.Header.Get("Content-Range"), answer.ContentLength)
+	if err == nil && r.ETag != "" && object.ETag != r.ETag {
+		err = bucket.ErrChanged // a server that does not know If-Match
+	}
+	return object, err
+}
+
+func statusError(status int) error {
+	switch status {
+	case http.StatusNotFound, http.StatusGone:
+		return bucket.ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return bucket.ErrDenied
+	case http.StatusPreconditionFailed:
+		return bucket.ErrChanged
+	}
+	return fmt.Errorf("status %d", status)
+}
+
+// strongETag is empty for a weak one (RFC 9110 section 8.8.3), which may stand
+// for other bytes and never satisfies If-Match.
+func strongETag(etag string) string {
+	if !strings.HasPrefix(etag, `"`) {
+		return ""
+	}
+	return etag
+}
