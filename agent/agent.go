@@ -8,8 +8,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
@@ -33,9 +33,9 @@ type Agent struct {
 	Ready   func() error // tells systemd that the boot is done
 
 	Now     func() time.Time
-	Observe func(status.Event)
+	Observe func(report.Event)
 	Waits   func(step string, d time.Duration) // told before a step in which nothing is done for a while
-	Explain func(error) *status.Error          // an error as people and reports shall see it
+	Explain func(error) *report.Error          // an error as people and reports shall see it
 }
 
 // Cloud is what only an identified and configured machine can talk to.
@@ -64,7 +64,7 @@ type releases interface {
 type artifactSource interface {
 	Blob(ctx context.Context, b artifacts.Blob) ([]byte, error)
 	// Open brings at most rate bytes a second; 0 is without a limit.
-	Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) Content
+	Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) Content
 }
 
 // Content is one artifact as it comes in. It must be closed.

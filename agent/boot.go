@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // Boot is what systemd starts on every launch and reboot. It returns the
@@ -16,7 +16,7 @@ import (
 // At launch a hook waits to hear of the outcome. After a reboot none does: what
 // served before is started first, before anything is asked of the network, and
 // the channel is looked at afterwards.
-func (a *Agent) Boot(ctx context.Context) (status.Report, error) {
+func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	limited, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("boot")
@@ -69,7 +69,7 @@ func (r *run) rise(ctx context.Context) {
 
 // catchUp is a reboot that follows its channel later. Others may work on the
 // machine meanwhile.
-func (r *run) catchUp(ctx context.Context, turn time.Duration) (status.Report, error) {
+func (r *run) catchUp(ctx context.Context, turn time.Duration) (report.Report, error) {
 	if err := r.pause(ctx, "spread", turn); err != nil {
 		return r.end(ctx, failed(err))
 	}
@@ -88,7 +88,7 @@ func (r *run) catchUp(ctx context.Context, turn time.Duration) (status.Report, e
 // reboot converges a machine that serves what it served before.
 func (r *run) reboot(ctx context.Context) outcome {
 	out := r.follow(ctx, nil)
-	if out.verdict == status.Stale {
+	if out.verdict == report.Stale {
 		out.cause, out.err = out.err, nil // a boot is no check: what serves goes on serving
 	}
 	r.prune(ctx)

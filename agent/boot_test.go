@@ -14,7 +14,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
@@ -24,8 +25,8 @@ func TestBootWithTheTargetInstalledFetchesNothing(t *testing.T) {
 	baked(w)
 	w.promote("1", time.Time{})
 	w.fetches, w.manifested, w.pointers = 0, 0, 0
-	if report, err := w.boot(); err != nil || report.Verdict != status.Current {
-		t.Fatalf("verdict %q, error %v", report.Verdict, err)
+	if rep, err := w.boot(); err != nil || rep.Verdict != report.Current {
+		t.Fatalf("verdict %q, error %v", rep.Verdict, err)
 	}
 	if w.fetches != 0 || w.manifested != 0 || w.pointers != 2 {
 		t.Errorf("%d artifacts, %d manifests, %d pointers were asked for, want the pointer twice", w.fetches, w.manifested, w.pointers)
@@ -42,8 +43,8 @@ func TestBootRepairsARelease(t *testing.T) {
 	}
 	w.write(filepath.Join("opt", tree, "../meta/manifest"), "{}")
 	w.fetches, w.manifested = 0, 0
-	report, err := w.boot()
-	w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})
+	rep, err := w.boot()
+	w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
 	if w.fetches != 1 || w.manifested != 1 {
 		t.Errorf("%d artifacts and %d manifests were asked for, want one of each", w.fetches, w.manifested)
 	}
@@ -62,8 +63,8 @@ func TestTheHookIsLookedForWhileTheReleaseComes(t *testing.T) {
 			case <-ctx.Done():
 			}
 		}
-		report, err := w.boot()
-		w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})
+		rep, err := w.boot()
+		w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
 	})
 }
 
@@ -72,8 +73,8 @@ func TestCrashBeforeTheSignalIsStillALaunch(t *testing.T) {
 	w.completeErr = errors.New("the process died here")
 	_, _ = w.boot()
 	w.completeErr, w.signals = nil, nil
-	report, err := w.boot()
-	w.check(t, report, err, result{status.Current, nil, "1", "1", goOn})
+	rep, err := w.boot()
+	w.check(t, rep, err, result{report.Current, nil, "1", "1", goOn})
 }
 
 func TestRebootStartsTheAppBeforeTheNetwork(t *testing.T) {
@@ -115,14 +116,14 @@ func TestSyncStartsAnAppThatSomebodyHasStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.running, w.restarts = "", 0
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Current, nil, "2", "2", nil})
-	if w.restarts != 1 || !strings.Contains(strings.Join(report.Warnings, "\n"), "was not running") {
-		t.Errorf("%d restarts, warnings %q", w.restarts, report.Warnings)
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Current, nil, "2", "2", nil})
+	if w.restarts != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "was not running") {
+		t.Errorf("%d restarts, warnings %q", w.restarts, rep.Warnings)
 	}
 	w.running, w.tags[config.TagHold] = "", "somebody looks at it"
-	if report, err = w.sync(); err != nil || report.Verdict != status.Held || w.running != "" {
-		t.Errorf("a machine that is held: %v, %v, %q runs", report.Verdict, err, w.running)
+	if rep, err = w.sync(); err != nil || rep.Verdict != report.Held || w.running != "" {
+		t.Errorf("a machine that is held: %v, %v, %q runs", rep.Verdict, err, w.running)
 	}
 }
 
@@ -153,28 +154,28 @@ func TestBootWaitsForTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(150*time.Millisecond, unlock)
-	report, err := w.boot()
-	w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})
+	rep, err := w.boot()
+	w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
 }
 
 func TestDeadlineAbandons(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	w.onGate = func() { cancel(failure.ErrDeadline) }
-	report, err := w.run(ctx, (*agent.Agent).Boot)
-	w.check(t, report, err, result{status.Failed, failure.ErrDeadline, "1", "1", giveUp})
+	rep, err := w.run(ctx, (*agent.Agent).Boot)
+	w.check(t, rep, err, result{report.Failed, failure.ErrDeadline, "1", "1", giveUp})
 }
 
 func TestInterruptionSaysNothingToTheHook(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.onGate = cancel
-	report, err := w.run(ctx, (*agent.Agent).Boot)
-	w.check(t, report, err, result{status.Failed, failure.ErrInterrupted, "1", "1", nil})
+	rep, err := w.run(ctx, (*agent.Agent).Boot)
+	w.check(t, rep, err, result{report.Failed, failure.ErrInterrupted, "1", "1", nil})
 
 	w.onGate = nil
-	report, err = w.boot()
-	w.check(t, report, err, result{status.Current, nil, "1", "1", goOn})
+	rep, err = w.boot()
+	w.check(t, rep, err, result{report.Current, nil, "1", "1", goOn})
 }
 
 func TestPruneComesAfterTheSignal(t *testing.T) {
@@ -206,7 +207,7 @@ func TestReportIsWhole(t *testing.T) {
 	}
 	r := w.report(t)
 	if r.Command != "sync" || r.Channel != "stable" || r.Release.Version != "2" || r.Previous.Version != "1" || r.Target.Sequence != 2 ||
-		r.Instance != (status.Instance{ID: self, Region: "eu-central-1", AZ: "eu-central-1a", Group: "web"}) {
+		r.Instance != (report.Instance{ID: self, Region: "eu-central-1", AZ: "eu-central-1a", Group: "web"}) {
 		t.Errorf("report %+v", r)
 	}
 	var names []string
@@ -222,7 +223,7 @@ func TestBootReportsTheHook(t *testing.T) {
 	w := newWorld(t)
 	w.heartbeats = true
 	_, _ = w.boot()
-	if got, want := w.report(t).Lifecycle, (status.Lifecycle{Hook: "koboshi-launching", Result: "CONTINUE", Heartbeats: 1}); got != want {
+	if got, want := w.report(t).Lifecycle, (report.Lifecycle{Hook: "koboshi-launching", Result: "CONTINUE", Heartbeats: 1}); got != want {
 		t.Errorf("lifecycle %+v, want %+v", got, want)
 	}
 }
@@ -267,21 +268,21 @@ func TestSequenceOfAFailedReleaseCounts(t *testing.T) {
 func TestHoldOfAnotherInstanceDoesNotCount(t *testing.T) {
 	w := newWorld(t)
 	live(w)
-	state := status.State{Instance: "i-0cccccccccccccccc", Hold: &status.Hold{Reason: "left in the AMI", By: "root"}}
-	if err := state.Save(w.open("state")); err != nil {
+	left := state.State{Instance: "i-0cccccccccccccccc", Hold: &state.Hold{Reason: "left in the AMI", By: "root"}}
+	if err := left.Save(w.open("state")); err != nil {
 		t.Fatal(err)
 	}
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
 }
 
 func TestHostileTagsChangeNothing(t *testing.T) {
 	for _, channel := range []string{"beta", "../stable", "s3://evil", strings.Repeat("a", 300), ""} {
 		w := newWorld(t)
 		w.tags["koboshi:channel"] = channel
-		report, err := w.boot()
-		w.check(t, report, err, result{status.Fresh, nil, "1", "1", goOn})
-		if len(report.Warnings) == 0 {
+		rep, err := w.boot()
+		w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
+		if len(rep.Warnings) == 0 {
 			t.Errorf("no warning about channel %q", channel)
 		}
 	}
@@ -294,18 +295,18 @@ func TestCurrentThatLeadsNowhere(t *testing.T) {
 	if err := os.Symlink("releases/gone", filepath.Join(w.dir, "opt/current")); err != nil {
 		t.Fatal(err)
 	}
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
 }
 
 func TestRollbackThatFailsToo(t *testing.T) {
 	w := newWorld(t)
 	live(w)
 	w.ill["1"], w.ill["2"] = true, true
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Failed, health.ErrUnhealthy, "1", "1", nil})
-	if len(report.Warnings) == 0 || !strings.Contains(report.Warnings[0], "put back but is not healthy") {
-		t.Errorf("warnings %q", report.Warnings)
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Failed, health.ErrUnhealthy, "1", "1", nil})
+	if len(rep.Warnings) == 0 || !strings.Contains(rep.Warnings[0], "put back but is not healthy") {
+		t.Errorf("warnings %q", rep.Warnings)
 	}
 }
 
@@ -323,9 +324,9 @@ func TestAppLearnsWhereItRuns(t *testing.T) {
 	}
 }
 
-func (w *world) report(t *testing.T) status.Report {
+func (w *world) report(t *testing.T) report.Report {
 	t.Helper()
-	r, err := status.LoadReport(w.open("state"))
+	r, err := report.Load(w.open("state"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
@@ -34,18 +34,18 @@ func (r *run) converge(ctx context.Context) outcome {
 
 // look is the first step of every run that asks the channel.
 func (r *run) look(ctx context.Context) (t target, err error) {
-	err = r.steps.Do(ctx, "resolve", func(ctx context.Context, s *status.Span) (err error) {
+	err = r.steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) (err error) {
 		t, err = r.resolve(ctx, s)
 		return err
 	})
 	return t, err
 }
 
-func (r *run) verdict() status.Verdict {
+func (r *run) verdict() report.Verdict {
 	if r.installed {
-		return status.Fresh
+		return report.Fresh
 	}
-	return status.Current
+	return report.Current
 }
 
 // bring makes t what serves: on the disk, under current, up and healthy. What
@@ -88,7 +88,7 @@ func (r *run) seen(rel store.Release, t target) error {
 // good as altered.
 func (r *run) intact(ctx context.Context, rel store.Release) bool {
 	var diff store.Diff
-	err := r.steps.Do(ctx, "verify", func(ctx context.Context, _ *status.Span) (err error) {
+	err := r.steps.Do(ctx, "verify", func(ctx context.Context, _ *report.Span) (err error) {
 		diff, err = r.Store.Verify(ctx, rel)
 		return err
 	})
@@ -105,7 +105,7 @@ func (r *run) intact(ctx context.Context, rel store.Release) bool {
 
 // fetch installs the whole artifact.
 func (r *run) fetch(ctx context.Context, t target) (rel store.Release, err error) {
-	err = r.steps.Do(ctx, "install", func(ctx context.Context, s *status.Span) error {
+	err = r.steps.Do(ctx, "install", func(ctx context.Context, s *report.Span) error {
 		a, err := t.artifact()
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func (r *run) fetch(ctx context.Context, t target) (rel store.Release, err error
 }
 
 // stage brings the artifact, or with a delta update the delta, and makes the release.
-func (r *run) stage(ctx context.Context, t target, a artifacts.Artifact, u *store.DeltaUpdate, s *status.Span) (rel store.Release, err error) {
+func (r *run) stage(ctx context.Context, t target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span) (rel store.Release, err error) {
 	if err := r.Store.CheckSpace(a); err != nil {
 		return rel, err
 	}

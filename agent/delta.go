@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"koboshi/agent/config"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
@@ -75,7 +75,7 @@ func (r *run) fromDelta(ctx context.Context, t target) (rel store.Release, done 
 	if u == nil {
 		return rel, false, nil
 	}
-	err = r.steps.Do(ctx, "delta", func(ctx context.Context, s *status.Span) error {
+	err = r.steps.Do(ctx, "delta", func(ctx context.Context, s *report.Span) error {
 		s.Note("from " + u.Base.Version())
 		rel, err = r.stage(ctx, t, a, u, s)
 		return err

@@ -17,7 +17,7 @@ import (
 	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
 )
@@ -81,10 +81,10 @@ func onVersionOne(t *testing.T) *world {
 	return w
 }
 
-func stepNamed(r status.Report, name string) (status.Step, bool) {
-	i := slices.IndexFunc(r.Steps, func(s status.Step) bool { return s.Name == name })
+func stepNamed(r report.Report, name string) (report.Step, bool) {
+	i := slices.IndexFunc(r.Steps, func(s report.Step) bool { return s.Name == name })
 	if i < 0 {
-		return status.Step{}, false
+		return report.Step{}, false
 	}
 	return r.Steps[i], true
 }
@@ -99,7 +99,7 @@ func TestSyncUsesDelta(t *testing.T) {
 		t.Errorf("plan: %+v, %v", plan, err)
 	}
 	r, err := w.sync()
-	if err != nil || r.Verdict != status.Fresh || w.running != "2" {
+	if err != nil || r.Verdict != report.Fresh || w.running != "2" {
 		t.Fatalf("%s, running %s: %v", r.Verdict, w.running, err)
 	}
 	if !slices.Equal(w.asked, deltas[1:]) {
@@ -165,7 +165,7 @@ func TestDeltaThatFailsIsNone(t *testing.T) {
 			key, deltas := w.releaseFrom("2", "1")
 			tc.spoil(w, deltas[0])
 			r, err := w.sync()
-			if err != nil || r.Verdict != status.Fresh || w.running != "2" {
+			if err != nil || r.Verdict != report.Fresh || w.running != "2" {
 				t.Fatalf("%s, running %s: %v", r.Verdict, w.running, err)
 			}
 			if want := append(deltas, key); !slices.Equal(w.asked, want) {
@@ -197,7 +197,7 @@ func TestDeltaThatEndsTheRun(t *testing.T) {
 			if errors.Is(cause, failure.ErrDeadline) {
 				w.onFetch = func() { cancel(cause) }
 			}
-			_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+			_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				return a.Sync(ctx, agent.SyncOptions{})
 			})
 			if !errors.Is(err, cause) || w.running != "1" {

@@ -3,13 +3,13 @@ package agent
 import (
 	"context"
 
-	"koboshi/agent/status"
+	"koboshi/agent/state"
 )
 
 // Hold keeps the machine at the release that serves, or with nil lets it follow
 // its channel again. It asks nothing of the network. A hold belongs to the
 // instance: it does not count on one that is made from its disk.
-func (a *Agent) Hold(ctx context.Context, hold *status.Hold) error {
+func (a *Agent) Hold(ctx context.Context, hold *state.Hold) error {
 	r := a.begin("hold")
 	unlock, err := r.lock(ctx, false)
 	if err != nil {
@@ -17,7 +17,7 @@ func (a *Agent) Hold(ctx context.Context, hold *status.Hold) error {
 	}
 	defer unlock()
 	if r.state.Instance == "" {
-		return status.ErrNotLaunched
+		return state.ErrNotLaunched
 	}
 	r.state.Hold = hold
 	return r.state.Save(r.State)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 	"koboshi/artifacts/store"
 )
 
@@ -21,7 +21,7 @@ func (r *run) hook(ctx context.Context, rel store.Release, name string, args []s
 	if len(args) == 0 {
 		return nil
 	}
-	return r.steps.Do(ctx, name, func(ctx context.Context, _ *status.Span) error {
+	return r.steps.Do(ctx, name, func(ctx context.Context, _ *report.Span) error {
 		h := service.Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
 		if err := r.Service.RunHook(ctx, h); err != nil {
 			return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)

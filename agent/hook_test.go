@@ -12,8 +12,8 @@ import (
 	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 	"koboshi/artifacts"
 )
 
@@ -44,11 +44,11 @@ func TestHooksOfEveryStart(t *testing.T) {
 	live(w)
 	w.happened(t, "pre_start 1", "restart 1", "gate 1", "post_start 1")
 
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
 	w.happened(t, "pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2")
 	var steps []string
-	for _, s := range report.Steps {
+	for _, s := range rep.Steps {
 		steps = append(steps, s.Name)
 	}
 	if got := strings.Join(steps, " "); got != "discover resolve install pre_start pre_stop activate gate post_start recheck prune" {
@@ -84,26 +84,26 @@ func TestHooksThatFail(t *testing.T) {
 		want  result
 		story []string
 	}{
-		{"pre_start 2", result{status.Failed, service.ErrHook, "1", "1", nil}, []string{"pre_start 2"}}, // nothing was touched
-		{"post_start 2", result{status.Failed, service.ErrHook, "1", "1", nil}, []string{
+		{"pre_start 2", result{report.Failed, service.ErrHook, "1", "1", nil}, []string{"pre_start 2"}}, // nothing was touched
+		{"post_start 2", result{report.Failed, service.ErrHook, "1", "1", nil}, []string{
 			"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2", "pre_start 1", "restart 1", "gate 1", "post_start 1"}},
-		{"pre_stop 1", result{status.Fresh, nil, "2", "2", nil}, []string{"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2"}},
+		{"pre_stop 1", result{report.Fresh, nil, "2", "2", nil}, []string{"pre_start 2", "pre_stop 1", "restart 2", "gate 2", "post_start 2"}},
 	} {
 		t.Run(tt.hook, func(t *testing.T) {
 			w := hooked(t)
 			live(w)
 			w.story, w.hookFails[tt.hook] = nil, denied
-			report, err := w.sync()
-			w.check(t, report, err, tt.want)
+			rep, err := w.sync()
+			w.check(t, rep, err, tt.want)
 			w.happened(t, tt.story...)
-			told := strings.Join(report.Warnings, "\n")
+			told := strings.Join(rep.Warnings, "\n")
 			if err != nil {
-				told = report.Error.Message
+				told = rep.Error.Message
 			}
 			if name, version, _ := strings.Cut(tt.hook, " "); !strings.Contains(told, name+" of "+version+": "+denied.Error()) {
 				t.Errorf("the report tells %q", told)
 			}
-			if !report.Release.Healthy {
+			if !rep.Release.Healthy {
 				t.Error("the report does not say that what serves is healthy")
 			}
 		})
@@ -117,15 +117,15 @@ func TestHooksThatFailAtLaunch(t *testing.T) {
 			w := hooked(t)
 			baked(w)
 			w.hookFails[hook] = errors.New("exit status 1")
-			report, err := w.boot()
-			w.check(t, report, err, result{status.Failed, service.ErrHook, "1", "1", giveUp})
+			rep, err := w.boot()
+			w.check(t, rep, err, result{report.Failed, service.ErrHook, "1", "1", giveUp})
 		})
 		t.Run(hook+", allowed", func(t *testing.T) {
 			w := hooked(t)
 			baked(w)
 			w.hookFails[hook], w.when = errors.New("exit status 1"), []string{config.Unhealthy}
-			report, err := w.boot()
-			w.check(t, report, err, result{status.Stale, nil, "1", "1", goOn})
+			rep, err := w.boot()
+			w.check(t, rep, err, result{report.Stale, nil, "1", "1", goOn})
 		})
 	}
 }
@@ -140,8 +140,8 @@ func TestPreStartOfTheSecondRound(t *testing.T) {
 			w.release("2")
 		}
 	}
-	report, err := w.boot()
-	w.check(t, report, err, result{status.Failed, service.ErrHook, "1", "1", giveUp})
+	rep, err := w.boot()
+	w.check(t, rep, err, result{report.Failed, service.ErrHook, "1", "1", giveUp})
 	w.happened(t, "pre_start 1", "restart 1", "gate 1", "post_start 1", "pre_start 2")
 }
 
@@ -150,10 +150,10 @@ func TestPreStartOfARollback(t *testing.T) {
 	w := hooked(t)
 	twice(w)
 	w.story, w.hookFails["pre_start 1"] = nil, errors.New("exit status 1")
-	report, err := w.rollback()
-	w.check(t, report, err, result{status.Failed, service.ErrHook, "2", "2", nil})
+	rep, err := w.rollback()
+	w.check(t, rep, err, result{report.Failed, service.ErrHook, "2", "2", nil})
 	w.happened(t, "pre_start 1")
-	if !report.Release.Healthy {
+	if !rep.Release.Healthy {
 		t.Error("the report does not know that the app was left alone")
 	}
 }
@@ -196,10 +196,10 @@ func TestHooksThatAreInterrupted(t *testing.T) {
 				cancel()
 			}
 		}
-		report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		rep, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 			return a.Sync(ctx, agent.SyncOptions{})
 		})
-		w.check(t, report, err, result{status.Failed, failure.ErrInterrupted, "1", "1", nil})
+		w.check(t, rep, err, result{report.Failed, failure.ErrInterrupted, "1", "1", nil})
 		if got := w.story[len(w.story)-1]; got != last {
 			t.Errorf("%s was interrupted, and the last to run was %s", hook, got)
 		}
@@ -219,10 +219,10 @@ func TestHooksOfAnUntrustedManifest(t *testing.T) {
 	w.publish("3")
 	w.sequence += 10
 	w.promote("3", time.Time{})
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "3", "3", nil})
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "3", "3", nil})
 	w.happened(t, "pre_start 3", "restart 3", "gate 3", "post_start 3")
-	if len(report.Warnings) == 0 || !strings.Contains(report.Warnings[0], "is no release: 1: ") {
-		t.Errorf("warnings %q", report.Warnings)
+	if len(rep.Warnings) == 0 || !strings.Contains(rep.Warnings[0], "is no release: 1: ") {
+		t.Errorf("warnings %q", rep.Warnings)
 	}
 }

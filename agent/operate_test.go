@@ -5,28 +5,30 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"koboshi/agent"
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
 
-func (w *world) syncWith(o agent.SyncOptions) (status.Report, error) {
-	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, o) })
+func (w *world) syncWith(o agent.SyncOptions) (report.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) { return a.Sync(ctx, o) })
 }
 
-func (w *world) rollback() (status.Report, error) {
-	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) {
-		return a.Rollback(ctx, status.Hold{Reason: "2 is slow", By: "ops"})
+func (w *world) rollback() (report.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
+		return a.Rollback(ctx, state.Hold{Reason: "2 is slow", By: "ops"})
 	})
 }
 
-func (w *world) hold(hold *status.Hold) error {
+func (w *world) hold(hold *state.Hold) error {
 	a, done := w.agent()
 	defer done()
 	return a.Hold(w.t.Context(), hold)
@@ -45,22 +47,22 @@ func TestRollback(t *testing.T) {
 		want result
 		held bool
 	}{
-		{"to what served before", func(*world) {}, result{status.Held, nil, "1", "1", nil}, true},
-		{"which was altered", func(w *world) { w.alter("1") }, result{status.Held, nil, "1", "1", nil}, true},
-		{"which was altered and cannot be had", func(w *world) { w.alter("1"); w.contentErr = cutOff }, result{status.Stale, cutOff, "2", "2", nil}, false},
-		{"which is ill now", func(w *world) { w.ill["1"] = true }, result{status.Failed, health.ErrUnhealthy, "2", "2", nil}, false},
-		{"of which there is none", func(w *world) { w.remove("opt/previous") }, result{status.Failed, store.ErrNoPrevious, "2", "2", nil}, false},
-		{"without a channel", func(w *world) { w.pointerErr = noChannel }, result{status.Held, nil, "1", "1", nil}, true},
+		{"to what served before", func(*world) {}, result{report.Held, nil, "1", "1", nil}, true},
+		{"which was altered", func(w *world) { w.alter("1") }, result{report.Held, nil, "1", "1", nil}, true},
+		{"which was altered and cannot be had", func(w *world) { w.alter("1"); w.contentErr = cutOff }, result{report.Stale, cutOff, "2", "2", nil}, false},
+		{"which is ill now", func(w *world) { w.ill["1"] = true }, result{report.Failed, health.ErrUnhealthy, "2", "2", nil}, false},
+		{"of which there is none", func(w *world) { w.remove("opt/previous") }, result{report.Failed, store.ErrNoPrevious, "2", "2", nil}, false},
+		{"without a channel", func(w *world) { w.pointerErr = noChannel }, result{report.Held, nil, "1", "1", nil}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			twice(w)
 			tt.when(w)
-			report, err := w.rollback()
-			w.check(t, report, err, tt.want)
+			rep, err := w.rollback()
+			w.check(t, rep, err, tt.want)
 			w.contentErr, w.pointerErr, w.ill = nil, nil, map[string]bool{}
 			again, err := w.sync()
-			if held := again.Verdict == status.Held; err != nil || held != tt.held {
+			if held := again.Verdict == report.Held; err != nil || held != tt.held {
 				t.Errorf("the next sync ends as %q (%v), want held %v", again.Verdict, err, tt.held)
 			}
 		})
@@ -81,67 +83,67 @@ func TestRollbackRepairsBeforeItServes(t *testing.T) {
 
 func TestHoldAndUnhold(t *testing.T) {
 	w := newWorld(t)
-	if err := w.hold(&status.Hold{Reason: "x"}); !errors.Is(err, status.ErrNotLaunched) {
+	if err := w.hold(&state.Hold{Reason: "x"}); !errors.Is(err, state.ErrNotLaunched) {
 		t.Errorf("before any boot: %v", err)
 	}
 	live(w)
-	if err := w.hold(&status.Hold{Reason: "incident", Until: w.now.Add(time.Hour)}); err != nil {
+	if err := w.hold(&state.Hold{Reason: "incident", Until: w.now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Held, nil, "1", "1", nil})
-	if report.Hold == nil || report.Hold.Reason != "incident" {
-		t.Errorf("the report tells of hold %+v", report.Hold)
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Held, nil, "1", "1", nil})
+	if !slices.Contains(rep.Warnings, "held: incident") {
+		t.Errorf("warnings %q do not say why it is held", rep.Warnings)
 	}
 	w.now = w.now.Add(2 * time.Hour)
-	report, err = w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	rep, err = w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
 
-	if err := w.hold(&status.Hold{Reason: "for good"}); err != nil {
+	if err := w.hold(&state.Hold{Reason: "for good"}); err != nil {
 		t.Fatal(err)
 	}
 	w.release("3")
-	report, err = w.sync()
-	w.check(t, report, err, result{status.Held, nil, "2", "2", nil})
+	rep, err = w.sync()
+	w.check(t, rep, err, result{report.Held, nil, "2", "2", nil})
 	if err := w.hold(nil); err != nil {
 		t.Fatal(err)
 	}
-	report, err = w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "3", "3", nil})
+	rep, err = w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "3", "3", nil})
 }
 
 func TestSyncToAVersion(t *testing.T) {
 	w := newWorld(t)
 	twice(w)
 	w.publish("7")
-	report, err := w.syncWith(agent.SyncOptions{Version: "7"})
-	w.check(t, report, err, result{status.Fresh, nil, "7", "7", nil})
+	rep, err := w.syncWith(agent.SyncOptions{Version: "7"})
+	w.check(t, rep, err, result{report.Fresh, nil, "7", "7", nil})
 
 	w.pointerErr = noChannel // is not asked
-	report, err = w.syncWith(agent.SyncOptions{Version: "1"})
-	w.check(t, report, err, result{status.Current, nil, "1", "1", nil})
+	rep, err = w.syncWith(agent.SyncOptions{Version: "1"})
+	w.check(t, rep, err, result{report.Current, nil, "1", "1", nil})
 
 	w.pointerErr = nil
-	report, err = w.sync()
-	w.check(t, report, err, result{status.Current, nil, "2", "2", nil})
+	rep, err = w.sync()
+	w.check(t, rep, err, result{report.Current, nil, "2", "2", nil})
 }
 
 func TestSyncToAVersionBeatsAHold(t *testing.T) {
 	w := newWorld(t)
 	twice(w)
-	if err := w.hold(&status.Hold{Reason: "stay"}); err != nil {
+	if err := w.hold(&state.Hold{Reason: "stay"}); err != nil {
 		t.Fatal(err)
 	}
-	report, err := w.syncWith(agent.SyncOptions{Version: "1"})
-	w.check(t, report, err, result{status.Current, nil, "1", "1", nil})
+	rep, err := w.syncWith(agent.SyncOptions{Version: "1"})
+	w.check(t, rep, err, result{report.Current, nil, "1", "1", nil})
 }
 
 func TestSyncToAVersionOfAnotherApp(t *testing.T) {
 	w := newWorld(t)
 	live(w)
 	w.manifests["9"] = w.manifests["1"] // signed, but for version 1
-	report, err := w.syncWith(agent.SyncOptions{Version: "9"})
-	w.check(t, report, err, result{status.Failed, artifacts.ErrUntrusted, "1", "1", nil})
+	rep, err := w.syncWith(agent.SyncOptions{Version: "9"})
+	w.check(t, rep, err, result{report.Failed, artifacts.ErrUntrusted, "1", "1", nil})
 }
 
 func TestForceRepairs(t *testing.T) {
@@ -149,14 +151,14 @@ func TestForceRepairs(t *testing.T) {
 	twice(w)
 	w.alter("2")
 	w.fetches, w.restarts = 0, 0
-	report, err := w.syncWith(agent.SyncOptions{Force: true})
-	w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+	rep, err := w.syncWith(agent.SyncOptions{Force: true})
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
 	if got := w.app(t); got != "#!/bin/sh\necho 2\n" || w.fetches != 1 || w.restarts != 1 {
 		t.Errorf("the tree holds %q after %d downloads and %d restarts", got, w.fetches, w.restarts)
 	}
 	w.fetches, w.restarts = 0, 0
-	report, err = w.syncWith(agent.SyncOptions{Force: true})
-	w.check(t, report, err, result{status.Current, nil, "2", "2", nil})
+	rep, err = w.syncWith(agent.SyncOptions{Force: true})
+	w.check(t, rep, err, result{report.Current, nil, "2", "2", nil})
 	if w.fetches != 0 || w.restarts != 1 {
 		t.Errorf("%d downloads and %d restarts for a tree that is whole", w.fetches, w.restarts)
 	}
@@ -171,20 +173,20 @@ func TestInterruptedSyncPutsBack(t *testing.T) {
 			cancel()
 		}
 	}
-	report, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+	rep, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 		return a.Sync(ctx, agent.SyncOptions{})
 	})
-	w.check(t, report, err, result{status.Failed, failure.ErrInterrupted, "1", "1", nil})
-	if !report.Release.Healthy || len(report.Warnings) > 0 {
-		t.Errorf("what was put back: %+v, warnings %q", report.Release, report.Warnings)
+	w.check(t, rep, err, result{report.Failed, failure.ErrInterrupted, "1", "1", nil})
+	if !rep.Release.Healthy || len(rep.Warnings) > 0 {
+		t.Errorf("what was put back: %+v, warnings %q", rep.Release, rep.Warnings)
 	}
 }
 
 func TestHoldWithoutAnythingToKeep(t *testing.T) {
 	w := newWorld(t)
 	w.tags["koboshi:hold"] = "nothing serves here yet"
-	report, err := w.sync()
-	w.check(t, report, err, result{status.Fresh, nil, "1", "1", nil})
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "1", "1", nil})
 }
 
 func TestRebootPrunes(t *testing.T) {
@@ -236,12 +238,12 @@ func TestHistory(t *testing.T) {
 	w.ill["3"] = true
 	w.release("3")
 	_, _ = w.sync()
-	runs, err := status.LoadHistory(w.open("state"))
+	runs, err := report.LoadHistory(w.open("state"))
 	if err != nil || len(runs) != 3 {
 		t.Fatalf("%d runs, %v", len(runs), err)
 	}
 	last := runs[0]
-	if last.Command != "sync" || last.Verdict != status.Failed || last.Version != "2" || last.Target != "3" || last.Error == nil || runs[2].Command != "boot" {
+	if last.Command != "sync" || last.Verdict != report.Failed || last.Version != "2" || last.Target != "3" || last.Error == nil || runs[2].Command != "boot" {
 		t.Errorf("history %+v", runs)
 	}
 }

@@ -3,15 +3,15 @@ package agent
 import (
 	"context"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
 
 // Plan is what a sync would do.
 type Plan struct {
-	Release   *status.Release // what serves; nil = nothing
-	Target    *status.Release
+	Release   *report.Release // what serves; nil = nothing
+	Target    *report.Release
 	Held      string     // why the machine would stay where it is, "" = it would not
 	Fetch     int64      // bytes; 0 where the target is installed
 	DeltaFrom string     // version from which a delta makes the target; "" = the whole artifact is fetched

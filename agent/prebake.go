@@ -7,8 +7,8 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 )
 
 // PrebakeOptions are the choices of a [Agent.Prebake].
@@ -23,7 +23,7 @@ type PrebakeOptions struct {
 // Nothing is tied to the machine that bakes: it is not asked who it is, what an
 // earlier run left of it is forgotten, and of the state only the sequences
 // stay. [Agent.Connect] is given no identity.
-func (a *Agent) Prebake(ctx context.Context, o PrebakeOptions) (status.Report, error) {
+func (a *Agent) Prebake(ctx context.Context, o PrebakeOptions) (report.Report, error) {
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("prebake")
@@ -71,7 +71,7 @@ func (r *run) bake(ctx context.Context) outcome {
 	if err != nil {
 		return failed(err)
 	}
-	err = r.steps.Do(ctx, "activate", func(context.Context, *status.Span) error {
+	err = r.steps.Do(ctx, "activate", func(context.Context, *report.Span) error {
 		return r.Store.Activate(rel)
 	})
 	if err != nil {

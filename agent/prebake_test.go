@@ -13,14 +13,15 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
 
-func (w *world) prebake(o agent.PrebakeOptions) (status.Report, error) {
+func (w *world) prebake(o agent.PrebakeOptions) (report.Report, error) {
 	w.t.Helper()
-	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 		return a.Prebake(ctx, o)
 	})
 }
@@ -43,8 +44,8 @@ func TestPrebakeNeedsNoInstance(t *testing.T) {
 	w := newWorld(t)
 	w.identityErr, w.tagsErr = instance.ErrUnreachable, instance.ErrUnreachable
 	w.broken["1"] = true
-	report, err := w.prebake(agent.PrebakeOptions{})
-	w.check(t, report, err, result{status.Fresh, nil, "1", "", nil})
+	rep, err := w.prebake(agent.PrebakeOptions{})
+	w.check(t, rep, err, result{report.Fresh, nil, "1", "", nil})
 	if w.restarts+w.ready != 0 {
 		t.Errorf("%d restarts, systemd told %d times", w.restarts, w.ready)
 	}
@@ -79,23 +80,17 @@ func TestPrebakeLeavesACandidate(t *testing.T) {
 func TestPrebakeForgetsTheBuilder(t *testing.T) {
 	w := newWorld(t)
 	live(w)
-	state, err := status.LoadState(w.open("state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	state.Hold = &status.Hold{Reason: "by hand", By: "root"}
-	if err := state.Save(w.open("state")); err != nil {
+	left := w.state()
+	left.Hold = &state.Hold{Reason: "by hand", By: "root"}
+	if err := left.Save(w.open("state")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.prebake(agent.PrebakeOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	state, err = status.LoadState(w.open("state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if state.Instance != "" || state.Signalled != nil || state.Hold != nil || state.Sequences["stable"].Number != w.sequence {
-		t.Errorf("state %+v", state)
+	left = w.state()
+	if left.Instance != "" || left.Signalled != nil || left.Hold != nil || left.Sequence("stable").Number != w.sequence {
+		t.Errorf("state %+v", left)
 	}
 	for _, name := range []string{"state/state.json", "state/report.json"} {
 		if data, err := os.ReadFile(filepath.Join(w.dir, name)); err != nil || strings.Contains(string(data), self) {
@@ -103,8 +98,8 @@ func TestPrebakeForgetsTheBuilder(t *testing.T) {
 		}
 	}
 	w.signals, w.firmwareID = nil, w.id // the builder itself comes up again: that is a launch, too
-	report, err := w.boot()
-	w.check(t, report, err, result{status.Current, nil, "2", "2", goOn})
+	rep, err := w.boot()
+	w.check(t, rep, err, result{report.Current, nil, "2", "2", goOn})
 }
 
 // TestLaunchOfAPrebakedImage is the column "at launch" for a tree that has
@@ -116,20 +111,20 @@ func TestLaunchOfAPrebakedImage(t *testing.T) {
 		want    result
 		fetches int
 	}{
-		{"had it", func(*world) {}, result{status.Current, nil, "1", "1", goOn}, 0},
-		{"newer target", func(w *world) { w.release("2") }, result{status.Fresh, nil, "2", "2", goOn}, 1},
-		{"no channel", func(w *world) { w.pointerErr = noChannel }, result{status.Stale, nil, "1", "1", goOn}, 0},
-		{"no channel, baked too long ago", func(w *world) { w.pointerErr = noChannel; w.age = 59 * time.Minute }, result{status.Failed, noChannel, "1", "", giveUp}, 0},
-		{"no channel, baked is ill", func(w *world) { w.pointerErr = noChannel; w.ill["1"] = true }, result{status.Failed, noChannel, "1", "1", giveUp}, 0},
-		{"newer target is ill", func(w *world) { w.release("2"); w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}, 1},
-		{"went back", func(w *world) { w.sequence = 0; w.promote("1", time.Time{}) }, result{status.Failed, artifacts.ErrUntrusted, "1", "", giveUp}, 0},
-		{"went back, no state", func(w *world) { w.remove("state/state.json"); w.sequence = 0; w.promote("1", time.Time{}) }, result{status.Failed, artifacts.ErrUntrusted, "1", "", giveUp}, 0},
+		{"had it", func(*world) {}, result{report.Current, nil, "1", "1", goOn}, 0},
+		{"newer target", func(w *world) { w.release("2") }, result{report.Fresh, nil, "2", "2", goOn}, 1},
+		{"no channel", func(w *world) { w.pointerErr = noChannel }, result{report.Stale, nil, "1", "1", goOn}, 0},
+		{"no channel, baked too long ago", func(w *world) { w.pointerErr = noChannel; w.age = 59 * time.Minute }, result{report.Failed, noChannel, "1", "", giveUp}, 0},
+		{"no channel, baked is ill", func(w *world) { w.pointerErr = noChannel; w.ill["1"] = true }, result{report.Failed, noChannel, "1", "1", giveUp}, 0},
+		{"newer target is ill", func(w *world) { w.release("2"); w.ill["2"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}, 1},
+		{"went back", func(w *world) { w.sequence = 0; w.promote("1", time.Time{}) }, result{report.Failed, artifacts.ErrUntrusted, "1", "", giveUp}, 0},
+		{"went back, no state", func(w *world) { w.remove("state/state.json"); w.sequence = 0; w.promote("1", time.Time{}) }, result{report.Failed, artifacts.ErrUntrusted, "1", "", giveUp}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := prebaked(t)
 			tt.when(w)
-			report, err := w.boot()
-			w.check(t, report, err, tt.want)
+			rep, err := w.boot()
+			w.check(t, rep, err, tt.want)
 			if w.fetches != tt.fetches {
 				t.Errorf("%d artifacts were asked for, want %d", w.fetches, tt.fetches)
 			}
@@ -139,16 +134,16 @@ func TestLaunchOfAPrebakedImage(t *testing.T) {
 
 func TestPrebakeAgain(t *testing.T) {
 	w := prebaked(t)
-	report, err := w.prebake(agent.PrebakeOptions{})
-	w.check(t, report, err, result{status.Current, nil, "1", "", nil})
+	rep, err := w.prebake(agent.PrebakeOptions{})
+	w.check(t, rep, err, result{report.Current, nil, "1", "", nil})
 	w.pointerErr, w.now = noChannel, w.now.Add(w.age)
-	report, err = w.boot() // its age counts from the last baking
-	w.check(t, report, err, result{status.Stale, nil, "1", "1", goOn})
+	rep, err = w.boot() // its age counts from the last baking
+	w.check(t, rep, err, result{report.Stale, nil, "1", "1", goOn})
 
 	w = prebaked(t)
 	w.release("2")
-	report, err = w.prebake(agent.PrebakeOptions{})
-	w.check(t, report, err, result{status.Fresh, nil, "2", "", nil})
+	rep, err = w.prebake(agent.PrebakeOptions{})
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "", nil})
 	if n := w.releases(t); n != 1 {
 		t.Errorf("%d releases in the image, want the one", n)
 	}
@@ -156,9 +151,9 @@ func TestPrebakeAgain(t *testing.T) {
 
 func TestPrebakeChannel(t *testing.T) {
 	w := newWorld(t)
-	report, err := w.prebake(agent.PrebakeOptions{Channel: "canary"})
-	if !errors.Is(err, artifacts.ErrUntrusted) || report.Channel != "canary" {
-		t.Errorf("channel %s, error %v: the pointer of stable is not canary's", report.Channel, err)
+	rep, err := w.prebake(agent.PrebakeOptions{Channel: "canary"})
+	if !errors.Is(err, artifacts.ErrUntrusted) || rep.Channel != "canary" {
+		t.Errorf("channel %s, error %v: the pointer of stable is not canary's", rep.Channel, err)
 	}
 	_, err = w.prebake(agent.PrebakeOptions{Channel: "beta"})
 	if _, ok := errors.AsType[*config.Error](err); !ok {
@@ -186,8 +181,8 @@ func TestPrebakeFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			tt.when(w)
-			report, err := w.prebake(agent.PrebakeOptions{})
-			w.check(t, report, err, result{status.Failed, tt.want, "", "", nil})
+			rep, err := w.prebake(agent.PrebakeOptions{})
+			w.check(t, rep, err, result{report.Failed, tt.want, "", "", nil})
 		})
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"slices"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
@@ -24,7 +24,7 @@ func (t target) artifact() (artifacts.Artifact, error) {
 
 // resolve asks the channel for its release, or the source for the one that was
 // asked for by version.
-func (r *run) resolve(ctx context.Context, s *status.Span) (target, error) {
+func (r *run) resolve(ctx context.Context, s *report.Span) (target, error) {
 	if r.pin != "" {
 		return r.release(ctx, nil, artifacts.Reference{App: r.config.App, Version: r.pin})
 	}
@@ -41,17 +41,17 @@ func (r *run) resolve(ctx context.Context, s *status.Span) (target, error) {
 
 // pointer reads the channel. Its sequence is durable before anything else is
 // done with it, so that a crash cannot make this machine believe an older one.
-func (r *run) pointer(ctx context.Context, s *status.Span) (*artifacts.VerifiedPointer, error) {
+func (r *run) pointer(ctx context.Context, s *report.Span) (*artifacts.VerifiedPointer, error) {
 	s.Attempt()
 	pointer, err := r.cloud.Releases.Pointer(ctx, r.config.Channel)
 	if err != nil {
 		return nil, err
 	}
 	channel := r.config.Channel
-	if err := sequenceOf(r.state, channel).Admit(pointer.Sequence(), r.config.Trust.Floor[channel]); err != nil {
+	if err := r.state.Sequence(channel).Admit(pointer.Sequence(), r.config.Trust.Floor[channel]); err != nil {
 		return nil, err
 	}
-	r.setSequence(channel, pointer.Sequence())
+	r.state.SetSequence(channel, pointer.Sequence())
 	if err := r.state.Save(r.State); err != nil {
 		return nil, fmt.Errorf("remember the sequence: %w: %w", store.ErrDisk, err)
 	}
@@ -96,7 +96,7 @@ func (r *run) moved(ctx context.Context, t target) (*artifacts.VerifiedPointer, 
 		return nil, false // nobody asked it
 	}
 	var next *artifacts.VerifiedPointer
-	err := r.steps.Do(ctx, "recheck", func(ctx context.Context, s *status.Span) (err error) {
+	err := r.steps.Do(ctx, "recheck", func(ctx context.Context, s *report.Span) (err error) {
 		next, err = r.pointer(ctx, s)
 		return err
 	})
@@ -117,32 +117,16 @@ func (r *run) learnSequences() error {
 	for _, rel := range releases {
 		for _, seen := range rel.Pointers() {
 			channel, sequence := seen.Pointer.Pointer().Channel, seen.Pointer.Sequence()
-			if sequenceOf(r.state, channel).Number < sequence.Number {
-				r.setSequence(channel, sequence)
+			if r.state.Sequence(channel).Number < sequence.Number {
+				r.state.SetSequence(channel, sequence)
 			}
 		}
 	}
 	return nil
 }
 
-func sequenceOf(s status.State, channel string) artifacts.Sequence {
-	cached := s.Sequences[channel]
-	var payload artifacts.Digest
-	if err := payload.UnmarshalText([]byte(cached.Payload)); err != nil {
-		return artifacts.Sequence{Number: cached.Number}
-	}
-	return artifacts.Sequence{Number: cached.Number, Payload: payload}
-}
-
-func (r *run) setSequence(channel string, s artifacts.Sequence) {
-	if r.state.Sequences == nil {
-		r.state.Sequences = map[string]status.Sequence{}
-	}
-	r.state.Sequences[channel] = status.Sequence{Number: s.Number, Payload: s.Payload.String(), Seen: r.Now().UTC()}
-}
-
-func (t target) describe() *status.Release {
-	out := &status.Release{Version: t.manifest.Manifest().Version, ManifestSHA256: t.manifest.SHA256().String()}
+func (t target) describe() *report.Release {
+	out := &report.Release{Version: t.manifest.Manifest().Version, ManifestSHA256: t.manifest.SHA256().String()}
 	if t.pointer != nil {
 		out.Sequence = t.pointer.Sequence().Number
 	}

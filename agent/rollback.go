@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts/store"
 )
 
@@ -13,7 +14,7 @@ import (
 // rolled back. A previous tree that was altered meanwhile is installed again.
 // Where it does not pass the gate, what served goes on serving, and nothing is
 // held.
-func (a *Agent) Rollback(ctx context.Context, hold status.Hold) (status.Report, error) {
+func (a *Agent) Rollback(ctx context.Context, hold state.Hold) (report.Report, error) {
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("rollback")
@@ -30,7 +31,7 @@ func (a *Agent) Rollback(ctx context.Context, hold status.Hold) (status.Report, 
 	return r.end(ctx, r.rollBack(ctx, hold))
 }
 
-func (r *run) rollBack(ctx context.Context, hold status.Hold) outcome {
+func (r *run) rollBack(ctx context.Context, hold state.Hold) outcome {
 	previous, found, err := r.Store.Previous()
 	if err != nil || !found {
 		return failed(errors.Join(store.ErrNoPrevious, err))
@@ -43,7 +44,7 @@ func (r *run) rollBack(ctx context.Context, hold status.Hold) outcome {
 	if err := r.state.Save(r.State); err != nil {
 		return failed(err)
 	}
-	return outcome{verdict: status.Held}
+	return outcome{verdict: report.Held}
 }
 
 // stepBack serves an earlier release, once its tree is what was published.

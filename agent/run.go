@@ -10,7 +10,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 )
@@ -21,10 +22,10 @@ type run struct {
 	config *config.Config // Files, and later the tags too
 	who    instance.Identity
 	cloud  Cloud
-	state  status.State
+	state  state.State
 
-	steps  *status.Timeline
-	report status.Report
+	steps  *report.Timeline
+	report report.Report
 
 	pin   string      // the version that is asked for in place of the channel's, "" = none
 	rate  config.Rate // of the download; 0 = without a limit, as at launch
@@ -41,19 +42,19 @@ type run struct {
 // outcome is how a run ends. err is nil where the exit code is 0; cause is why
 // a stale release serves all the same.
 type outcome struct {
-	verdict status.Verdict
+	verdict report.Verdict
 	err     error
 	cause   error
 }
 
-func failed(err error) outcome { return outcome{verdict: status.Failed, err: err} }
+func failed(err error) outcome { return outcome{verdict: report.Failed, err: err} }
 
 func (a *Agent) begin(command string) *run {
 	return &run{
 		Agent:  a,
 		config: a.Files,
-		steps:  status.NewTimeline(a.Observe),
-		report: status.Report{Agent: a.Version, Command: command, App: a.Files.App},
+		steps:  report.NewTimeline(a.Observe),
+		report: report.Report{Agent: a.Version, Command: command, App: a.Files.App},
 	}
 }
 
@@ -76,25 +77,24 @@ func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// loadState reads the cached state. One that is damaged is made again from the
-// disk: the sequences are in the pointers that lie beside the releases.
+// loadState reads the cached state. What is lost of it is learnt again: the
+// sequences are in the pointers that are stored with the releases.
 func (r *run) loadState() error {
-	state, err := status.LoadState(r.State)
-	if errors.Is(err, status.ErrDamaged) {
-		r.warn("%s is made again from the installed releases: %v", status.StateFile, err)
-		err = nil
-	}
+	loaded, damage, err := state.Load(r.State)
 	if err != nil {
-		return fmt.Errorf("state: %w", err)
+		return fmt.Errorf("state: %w: %w", store.ErrDisk, err)
 	}
-	r.state = state
+	if damage != nil {
+		r.warn("what %s has lost is learnt again from the installed releases: %v", state.File, damage)
+	}
+	r.state = loaded
 	return r.learnSequences()
 }
 
 // discover asks who this machine is and what its tags choose. The clients come
 // before the tags: their credentials are on the way meanwhile.
 func (r *run) discover(ctx context.Context) error {
-	return r.steps.Do(ctx, "discover", func(ctx context.Context, _ *status.Span) error {
+	return r.steps.Do(ctx, "discover", func(ctx context.Context, _ *report.Span) error {
 		who, err := r.Machine.Identity(ctx)
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (r *run) configure(tags map[string]string) {
 }
 
 func (r *run) warn(format string, args ...any) {
-	text := status.Clean(fmt.Sprintf(format, args...), 500)
+	text := report.Clean(fmt.Sprintf(format, args...), 500)
 	if !slices.Contains(r.report.Warnings, text) { // once is enough
 		r.report.Warnings = append(r.report.Warnings, text)
 	}
@@ -141,18 +141,18 @@ func (r *run) warn(format string, args ...any) {
 
 // refuse ends a run that never had the lock: the report of the one that has it
 // stays.
-func (r *run) refuse(err error) (status.Report, error) {
-	r.report.Verdict, r.report.Error = status.Failed, r.Explain(err)
+func (r *run) refuse(err error) (report.Report, error) {
+	r.report.Verdict, r.report.Error = report.Failed, r.Explain(err)
 	return r.report, err
 }
 
 // end completes the report and leaves it in the state directory.
-func (r *run) end(ctx context.Context, out outcome) (status.Report, error) {
+func (r *run) end(ctx context.Context, out outcome) (report.Report, error) {
 	if out.err != nil {
 		out.err = because(endedBy(ctx), out.err)
 	}
 	r.describe(out)
-	err := errors.Join(r.report.Save(r.State), status.Remember(r.State, r.report))
+	err := errors.Join(r.report.Save(r.State), report.Remember(r.State, r.report))
 	if err != nil && out.err == nil {
 		out.err = fmt.Errorf("report: %w: %w", store.ErrDisk, err)
 	}
@@ -192,7 +192,6 @@ func (r *run) describe(out outcome) {
 	if previous, found, err := r.Store.Previous(); found && err == nil {
 		rep.Previous = r.describeInstalled(previous)
 	}
-	rep.Hold = r.state.Hold
 	if err := errors.Join(out.err, out.cause); err != nil {
 		rep.Error = r.Explain(err)
 	}
@@ -200,8 +199,8 @@ func (r *run) describe(out outcome) {
 
 // describeInstalled gives the sequence that the run's own channel has the
 // release at.
-func (r *run) describeInstalled(rel store.Release) *status.Release {
-	out := &status.Release{Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(), ActivatedAt: rel.HealthySince()}
+func (r *run) describeInstalled(rel store.Release) *report.Release {
+	out := &report.Release{Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(), ActivatedAt: rel.HealthySince()}
 	if seen, ok := rel.SeenOn(r.config.Channel); ok {
 		out.Sequence = seen.Pointer.Sequence().Number
 	}
@@ -211,6 +210,6 @@ func (r *run) describeInstalled(rel store.Release) *status.Release {
 // recordSignal makes durable that this instance has been through its launch.
 func (r *run) recordSignal(result string) error {
 	r.state.Instance = r.who.ID
-	r.state.Signalled = &status.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
+	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
 	return r.state.Save(r.State)
 }

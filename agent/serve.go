@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 	"koboshi/artifacts/store"
@@ -43,7 +43,7 @@ func (r *run) start(ctx context.Context, rel store.Release, hooks artifacts.Hook
 		return nil, err
 	}
 	r.makeWay(ctx)
-	err = r.steps.Do(ctx, "activate", func(ctx context.Context, _ *status.Span) (err error) {
+	err = r.steps.Do(ctx, "activate", func(ctx context.Context, _ *report.Span) (err error) {
 		gate, err = r.activate(ctx, rel)
 		return err
 	})
@@ -68,7 +68,7 @@ func (r *run) activate(ctx context.Context, rel store.Release) (service.Gate, er
 
 // pass waits at the gate. override is what the release says of its health.
 func (r *run) pass(ctx context.Context, gate service.Gate, override artifacts.Health) error {
-	return r.steps.Do(ctx, "gate", func(ctx context.Context, s *status.Span) error {
+	return r.steps.Do(ctx, "gate", func(ctx context.Context, s *report.Span) error {
 		found, err := gate(ctx, override)
 		s.SetAttempts(found.Attempts)
 		if found.Note != "" {

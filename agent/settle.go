@@ -8,7 +8,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts/store"
 )
 
@@ -27,7 +27,7 @@ func (r *run) settleLaunch(ctx context.Context, out outcome) outcome {
 				r.warn("no fallback to %s: %v", rel.Version(), err)
 				continue
 			}
-			return outcome{verdict: status.Stale, cause: out.err}
+			return outcome{verdict: report.Stale, cause: out.err}
 		}
 	}
 	if kind == config.Unhealthy && len(candidates) > 0 {
@@ -101,7 +101,7 @@ func (r *run) settleLive(ctx context.Context, out outcome, before store.Release,
 		}
 	}
 	if failure.Kind(out.err) == config.Unavailable {
-		out.verdict = status.Stale
+		out.verdict = report.Stale
 	}
 	return out
 }

@@ -11,7 +11,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
 )
@@ -135,7 +135,7 @@ func (r *run) launched(out outcome, result string) outcome {
 func (r *run) tell(ctx context.Context, hook lifecycle.Action, result lifecycle.Result) error {
 	ctx, cancel := outlive(ctx, lastCall)
 	defer cancel()
-	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *status.Span) error {
+	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *report.Span) error {
 		found, err := r.cloud.Hooks.Complete(ctx, hook, result)
 		if err != nil {
 			return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
@@ -171,7 +171,7 @@ func (r *run) ready() {
 // prune removes what is no longer kept. It comes last: deleting a tree slows
 // the disk down for everyone who still waits.
 func (r *run) prune(ctx context.Context) {
-	err := r.steps.Do(ctx, "prune", func(ctx context.Context, _ *status.Span) error {
+	err := r.steps.Do(ctx, "prune", func(ctx context.Context, _ *report.Span) error {
 		_, err := r.Store.Prune(ctx, r.config.Install.Keep)
 		return err
 	})

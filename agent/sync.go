@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"koboshi/agent/config"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // SyncOptions are the choices of a [Agent.Sync].
@@ -18,7 +18,7 @@ type SyncOptions struct {
 
 // Sync converges a live machine to its channel. It never signals a hook, and
 // whatever happens leaves a release serving: the new one, or the one before.
-func (a *Agent) Sync(ctx context.Context, o SyncOptions) (status.Report, error) {
+func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) {
 	r := a.begin("sync")
 	if o.Spread {
 		if err := r.awaitTurn(ctx, o.Wait); err != nil {
@@ -73,7 +73,7 @@ func (r *run) follow(ctx context.Context, rate *config.Rate) outcome {
 	}
 	if reason, held := r.held(); held && had && r.pin == "" {
 		r.warn("held: %s", reason)
-		return outcome{verdict: status.Held}
+		return outcome{verdict: report.Held}
 	}
 	out := r.converge(ctx)
 	if out.err != nil {

@@ -8,7 +8,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
 )
@@ -25,7 +25,7 @@ func (r *run) pause(ctx context.Context, name string, d time.Duration) error {
 		return nil
 	}
 	r.Waits(name, d)
-	return r.steps.Do(ctx, name, func(ctx context.Context, _ *status.Span) error {
+	return r.steps.Do(ctx, name, func(ctx context.Context, _ *report.Span) error {
 		return pace.Sleep(ctx, d)
 	})
 }
@@ -93,7 +93,7 @@ func (r *run) turn(ctx context.Context) time.Duration {
 		return 0
 	}
 	var pointer *artifacts.VerifiedPointer
-	err := r.steps.Do(ctx, "resolve", func(ctx context.Context, s *status.Span) (err error) {
+	err := r.steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) (err error) {
 		pointer, err = r.pointer(ctx, s)
 		return err
 	})

@@ -13,7 +13,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
@@ -66,8 +66,8 @@ func TestAChannelThatMovesDuringTheSpread(t *testing.T) {
 		w := newWorld(t)
 		w.spreadOver = 9 * time.Minute
 		w.onWait = func() { w.release("2") }
-		report, err := w.run(t.Context(), (*agent.Agent).Boot)
-		w.check(t, report, err, result{status.Fresh, nil, "2", "2", goOn})
+		rep, err := w.run(t.Context(), (*agent.Agent).Boot)
+		w.check(t, rep, err, result{report.Fresh, nil, "2", "2", goOn})
 		if len(w.waits) != 1 {
 			t.Errorf("waits %q, want once", w.waits)
 		}
@@ -98,26 +98,26 @@ func TestAnInterruptionEndsTheWait(t *testing.T) {
 func TestTurns(t *testing.T) {
 	turn := time.Duration(pace.Share(self, 0) * float64(time.Hour)).Round(time.Millisecond)
 	spread := func(w *world) { w.spreadSeconds = 3600; w.promote("2", time.Time{}) }
-	sync := func(o agent.SyncOptions) func(*agent.Agent, context.Context) (status.Report, error) {
-		return func(a *agent.Agent, ctx context.Context) (status.Report, error) { return a.Sync(ctx, o) }
+	sync := func(o agent.SyncOptions) func(*agent.Agent, context.Context) (report.Report, error) {
+		return func(a *agent.Agent, ctx context.Context) (report.Report, error) { return a.Sync(ctx, o) }
 	}
 	tests := []struct {
 		name  string
 		given func(*world)
-		do    func(*agent.Agent, context.Context) (status.Report, error)
+		do    func(*agent.Agent, context.Context) (report.Report, error)
 		want  result
 		waits time.Duration
 	}{
-		{"sync", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{}), result{status.Fresh, nil, "2", "2", nil}, 0},
-		{"sync --spread", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{Spread: true}), result{status.Fresh, nil, "2", "2", nil}, turn},
-		{"sync --spread, nothing signed", live, sync(agent.SyncOptions{Spread: true}), result{status.Fresh, nil, "2", "2", nil}, 0},
-		{"sync --spread, serves already", func(w *world) { live(w); w.spreadSeconds = 3600; w.promote("1", time.Time{}) }, sync(agent.SyncOptions{Spread: true}), result{status.Current, nil, "1", "1", nil}, 0},
-		{"sync --spread, held", func(w *world) { live(w); spread(w); w.tags[config.TagHold] = "x" }, sync(agent.SyncOptions{Spread: true}), result{status.Held, nil, "1", "1", nil}, 0},
-		{"sync --spread, no channel", func(w *world) { live(w); spread(w); w.pointerErr = noChannel }, sync(agent.SyncOptions{Spread: true}), result{status.Stale, noChannel, "1", "1", nil}, 0},
-		{"sync --spread, moves meanwhile", func(w *world) { live(w); spread(w); w.onWait = func() { w.release("3") } }, sync(agent.SyncOptions{Spread: true}), result{status.Fresh, nil, "3", "3", nil}, turn},
-		{"reboot", func(w *world) { live(w); spread(w) }, (*agent.Agent).Boot, result{status.Fresh, nil, "2", "2", nil}, turn},
-		{"reboot, nothing signed", live, (*agent.Agent).Boot, result{status.Fresh, nil, "2", "2", nil}, 0},
-		{"launch", spread, (*agent.Agent).Boot, result{status.Fresh, nil, "2", "2", goOn}, 0},
+		{"sync", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{}), result{report.Fresh, nil, "2", "2", nil}, 0},
+		{"sync --spread", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{Spread: true}), result{report.Fresh, nil, "2", "2", nil}, turn},
+		{"sync --spread, nothing signed", live, sync(agent.SyncOptions{Spread: true}), result{report.Fresh, nil, "2", "2", nil}, 0},
+		{"sync --spread, serves already", func(w *world) { live(w); w.spreadSeconds = 3600; w.promote("1", time.Time{}) }, sync(agent.SyncOptions{Spread: true}), result{report.Current, nil, "1", "1", nil}, 0},
+		{"sync --spread, held", func(w *world) { live(w); spread(w); w.tags[config.TagHold] = "x" }, sync(agent.SyncOptions{Spread: true}), result{report.Held, nil, "1", "1", nil}, 0},
+		{"sync --spread, no channel", func(w *world) { live(w); spread(w); w.pointerErr = noChannel }, sync(agent.SyncOptions{Spread: true}), result{report.Stale, noChannel, "1", "1", nil}, 0},
+		{"sync --spread, moves meanwhile", func(w *world) { live(w); spread(w); w.onWait = func() { w.release("3") } }, sync(agent.SyncOptions{Spread: true}), result{report.Fresh, nil, "3", "3", nil}, turn},
+		{"reboot", func(w *world) { live(w); spread(w) }, (*agent.Agent).Boot, result{report.Fresh, nil, "2", "2", nil}, turn},
+		{"reboot, nothing signed", live, (*agent.Agent).Boot, result{report.Fresh, nil, "2", "2", nil}, 0},
+		{"launch", spread, (*agent.Agent).Boot, result{report.Fresh, nil, "2", "2", goOn}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,8 +133,8 @@ func TestTurns(t *testing.T) {
 					unlock()
 				})
 				begun := time.Now()
-				report, err := w.run(t.Context(), tt.do)
-				w.check(t, report, err, tt.want)
+				rep, err := w.run(t.Context(), tt.do)
+				w.check(t, rep, err, tt.want)
 				if took := time.Since(begun); took != tt.waits {
 					t.Errorf("it took %v, want %v", took, tt.waits)
 				}
@@ -163,7 +163,7 @@ func TestASyncThatIsInterruptedInItsTurn(t *testing.T) {
 		before := w.report(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		w.onWait = cancel
-		_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+		_, err := w.run(ctx, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 			return a.Sync(ctx, agent.SyncOptions{Spread: true})
 		})
 		if !errors.Is(err, failure.ErrInterrupted) || w.current() != "1" || w.report(t).Started != before.Started {
@@ -179,8 +179,8 @@ func TestTheDeadlineDoesNotCountTheTurn(t *testing.T) {
 		live(w)
 		w.spreadSeconds = int64(artifacts.MaxSpread / time.Second)
 		w.promote("2", time.Time{})
-		report, err := w.boot()
-		w.check(t, report, err, result{status.Fresh, nil, "2", "2", nil})
+		rep, err := w.boot()
+		w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
 	})
 }
 

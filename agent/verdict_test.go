@@ -10,8 +10,8 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
@@ -20,17 +20,17 @@ import (
 
 // result is everything that somebody outside can tell of a run.
 type result struct {
-	verdict status.Verdict
+	verdict report.Verdict
 	err     error // the sentinel, nil where the exit code is 0
 	current string
 	running string
 	signals []lifecycle.Result
 }
 
-func (w *world) check(t *testing.T, report status.Report, err error, want result) {
+func (w *world) check(t *testing.T, rep report.Report, err error, want result) {
 	t.Helper()
-	if report.Verdict != want.verdict {
-		t.Errorf("verdict %q, want %q", report.Verdict, want.verdict)
+	if rep.Verdict != want.verdict {
+		t.Errorf("verdict %q, want %q", rep.Verdict, want.verdict)
 	}
 	if !errors.Is(err, want.err) {
 		t.Errorf("error %v, want %v", err, want.err)
@@ -44,7 +44,7 @@ func (w *world) check(t *testing.T, report status.Report, err error, want result
 	if !slices.Equal(w.signals, want.signals) {
 		t.Errorf("signals %v, want %v", w.signals, want.signals)
 	}
-	if saved, err := status.LoadReport(w.open("state")); err != nil || saved.Verdict != want.verdict {
+	if saved, err := report.Load(w.open("state")); err != nil || saved.Verdict != want.verdict {
 		t.Errorf("the report on the disk says %q (%v), want %q", saved.Verdict, err, want.verdict)
 	}
 }
@@ -83,65 +83,65 @@ func TestLaunch(t *testing.T) {
 		when  func(*world)
 		want  result
 	}{
-		{"installed the target", nothingBaked, func(*world) {}, result{status.Fresh, nil, "1", "1", goOn}},
-		{"installed the target beside a baked one", baked, func(*world) {}, result{status.Fresh, nil, "2", "2", goOn}},
-		{"had it", baked, func(w *world) { w.promote("1", time.Time{}) }, result{status.Current, nil, "1", "1", goOn}},
+		{"installed the target", nothingBaked, func(*world) {}, result{report.Fresh, nil, "1", "1", goOn}},
+		{"installed the target beside a baked one", baked, func(*world) {}, result{report.Fresh, nil, "2", "2", goOn}},
+		{"had it", baked, func(w *world) { w.promote("1", time.Time{}) }, result{report.Current, nil, "1", "1", goOn}},
 
-		{"no channel", nothingBaked, func(w *world) { w.pointerErr = noChannel }, result{status.Failed, noChannel, "", "", giveUp}},
-		{"no channel, baked", baked, func(w *world) { w.pointerErr = noChannel }, result{status.Stale, nil, "1", "1", goOn}},
-		{"no channel, baked too long ago", baked, func(w *world) { w.pointerErr = noChannel; w.age = 30 * time.Minute }, result{status.Failed, noChannel, "1", "", giveUp}},
-		{"no channel, baked, never stale", baked, func(w *world) { w.pointerErr = noChannel; w.age = 0 }, result{status.Failed, noChannel, "1", "", giveUp}},
-		{"no channel, baked, never stale, the clock has gone back", baked, func(w *world) { w.pointerErr = noChannel; w.age = 0; w.now = w.now.Add(-8760 * time.Hour) }, result{status.Failed, noChannel, "1", "", giveUp}},
-		{"no channel, baked, not allowed", baked, func(w *world) { w.pointerErr = noChannel; w.when = nil }, result{status.Failed, noChannel, "1", "", giveUp}},
-		{"no channel, baked is ill", baked, func(w *world) { w.pointerErr = noChannel; w.ill["1"] = true }, result{status.Failed, noChannel, "1", "1", giveUp}},
-		{"no manifest, baked", baked, func(w *world) { w.manifestErr = noChannel }, result{status.Stale, nil, "1", "1", goOn}},
-		{"cut off, baked", baked, func(w *world) { w.contentErr = cutOff }, result{status.Stale, nil, "1", "1", goOn}},
-		{"cut off", nothingBaked, func(w *world) { w.contentErr = cutOff }, result{status.Failed, fetch.ErrTransport, "", "", giveUp}},
-		{"expired, baked", baked, func(w *world) { w.promote("2", w.now) }, result{status.Stale, nil, "1", "1", goOn}},
-		{"expired", nothingBaked, func(w *world) { w.promote("1", w.now) }, result{status.Failed, artifacts.ErrExpired, "", "", giveUp}},
+		{"no channel", nothingBaked, func(w *world) { w.pointerErr = noChannel }, result{report.Failed, noChannel, "", "", giveUp}},
+		{"no channel, baked", baked, func(w *world) { w.pointerErr = noChannel }, result{report.Stale, nil, "1", "1", goOn}},
+		{"no channel, baked too long ago", baked, func(w *world) { w.pointerErr = noChannel; w.age = 30 * time.Minute }, result{report.Failed, noChannel, "1", "", giveUp}},
+		{"no channel, baked, never stale", baked, func(w *world) { w.pointerErr = noChannel; w.age = 0 }, result{report.Failed, noChannel, "1", "", giveUp}},
+		{"no channel, baked, never stale, the clock has gone back", baked, func(w *world) { w.pointerErr = noChannel; w.age = 0; w.now = w.now.Add(-8760 * time.Hour) }, result{report.Failed, noChannel, "1", "", giveUp}},
+		{"no channel, baked, not allowed", baked, func(w *world) { w.pointerErr = noChannel; w.when = nil }, result{report.Failed, noChannel, "1", "", giveUp}},
+		{"no channel, baked is ill", baked, func(w *world) { w.pointerErr = noChannel; w.ill["1"] = true }, result{report.Failed, noChannel, "1", "1", giveUp}},
+		{"no manifest, baked", baked, func(w *world) { w.manifestErr = noChannel }, result{report.Stale, nil, "1", "1", goOn}},
+		{"cut off, baked", baked, func(w *world) { w.contentErr = cutOff }, result{report.Stale, nil, "1", "1", goOn}},
+		{"cut off", nothingBaked, func(w *world) { w.contentErr = cutOff }, result{report.Failed, fetch.ErrTransport, "", "", giveUp}},
+		{"expired, baked", baked, func(w *world) { w.promote("2", w.now) }, result{report.Stale, nil, "1", "1", goOn}},
+		{"expired", nothingBaked, func(w *world) { w.promote("1", w.now) }, result{report.Failed, artifacts.ErrExpired, "", "", giveUp}},
 
-		{"bad signature, baked", baked, func(w *world) { w.forge() }, result{status.Failed, artifacts.ErrUntrusted, "1", "", giveUp}},
-		{"bad signature, baked, allowed", baked, func(w *world) { w.forge(); w.when = []string{config.Untrusted} }, result{status.Stale, nil, "1", "1", goOn}},
-		{"altered, baked", baked, func(w *world) { w.contentErr = altered }, result{status.Failed, artifacts.ErrIntegrity, "1", "", giveUp}},
-		{"altered, baked, allowed", baked, func(w *world) { w.contentErr = altered; w.when = []string{config.Untrusted} }, result{status.Stale, nil, "1", "1", goOn}},
-		{"hostile archive, baked", baked, func(w *world) { w.contentErr = hostile }, result{status.Failed, unpack.ErrRefused, "1", "", giveUp}},
-		{"below the floor", nothingBaked, func(w *world) { w.floor = 10 }, result{status.Failed, artifacts.ErrUntrusted, "", "", giveUp}},
-		{"went back, baked", baked, func(w *world) { w.sequence = 0; w.promote("2", time.Time{}) }, result{status.Failed, artifacts.ErrUntrusted, "1", "", giveUp}},
+		{"bad signature, baked", baked, func(w *world) { w.forge() }, result{report.Failed, artifacts.ErrUntrusted, "1", "", giveUp}},
+		{"bad signature, baked, allowed", baked, func(w *world) { w.forge(); w.when = []string{config.Untrusted} }, result{report.Stale, nil, "1", "1", goOn}},
+		{"altered, baked", baked, func(w *world) { w.contentErr = altered }, result{report.Failed, artifacts.ErrIntegrity, "1", "", giveUp}},
+		{"altered, baked, allowed", baked, func(w *world) { w.contentErr = altered; w.when = []string{config.Untrusted} }, result{report.Stale, nil, "1", "1", goOn}},
+		{"hostile archive, baked", baked, func(w *world) { w.contentErr = hostile }, result{report.Failed, unpack.ErrRefused, "1", "", giveUp}},
+		{"below the floor", nothingBaked, func(w *world) { w.floor = 10 }, result{report.Failed, artifacts.ErrUntrusted, "", "", giveUp}},
+		{"went back, baked", baked, func(w *world) { w.sequence = 0; w.promote("2", time.Time{}) }, result{report.Failed, artifacts.ErrUntrusted, "1", "", giveUp}},
 
-		{"ill", nothingBaked, func(w *world) { w.ill["1"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
-		{"ill, baked put back", baked, func(w *world) { w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
-		{"ill, baked, allowed", baked, func(w *world) { w.ill["2"] = true; w.when = []string{config.Unhealthy} }, result{status.Stale, nil, "1", "1", goOn}},
-		{"does not start, baked put back", baked, func(w *world) { w.broken["2"] = true }, result{status.Failed, service.ErrActivate, "1", "1", giveUp}},
-		{"does not start, baked, allowed", baked, func(w *world) { w.broken["2"] = true; w.when = []string{config.Unhealthy} }, result{status.Stale, nil, "1", "1", goOn}},
-		{"both ill, allowed", baked, func(w *world) { w.ill["1"], w.ill["2"] = true, true; w.when = []string{config.Unhealthy} }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
+		{"ill", nothingBaked, func(w *world) { w.ill["1"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
+		{"ill, baked put back", baked, func(w *world) { w.ill["2"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
+		{"ill, baked, allowed", baked, func(w *world) { w.ill["2"] = true; w.when = []string{config.Unhealthy} }, result{report.Stale, nil, "1", "1", goOn}},
+		{"does not start, baked put back", baked, func(w *world) { w.broken["2"] = true }, result{report.Failed, service.ErrActivate, "1", "1", giveUp}},
+		{"does not start, baked, allowed", baked, func(w *world) { w.broken["2"] = true; w.when = []string{config.Unhealthy} }, result{report.Stale, nil, "1", "1", goOn}},
+		{"both ill, allowed", baked, func(w *world) { w.ill["1"], w.ill["2"] = true, true; w.when = []string{config.Unhealthy} }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 
-		{"disk full, baked", baked, func(w *world) { w.contentErr = full }, result{status.Failed, store.ErrDisk, "1", "", giveUp}},
-		{"a hold does not count", baked, func(w *world) { w.tags[config.TagHold] = "do not touch" }, result{status.Fresh, nil, "2", "2", goOn}},
-		{"failed, left to look at", baked, func(w *world) { w.ill["2"] = true; w.wait = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", nil}},
+		{"disk full, baked", baked, func(w *world) { w.contentErr = full }, result{report.Failed, store.ErrDisk, "1", "", giveUp}},
+		{"a hold does not count", baked, func(w *world) { w.tags[config.TagHold] = "do not touch" }, result{report.Fresh, nil, "2", "2", goOn}},
+		{"failed, left to look at", baked, func(w *world) { w.ill["2"] = true; w.wait = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", nil}},
 
-		{"not rechecked", nothingBaked, func(w *world) { w.breakAfter(1) }, result{status.Fresh, nil, "1", "1", goOn}},
-		{"moved while booting", nothingBaked, func(w *world) { w.moveOn(2, "2") }, result{status.Fresh, nil, "2", "2", goOn}},
-		{"moved to an ill one while booting", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
-		{"always moving", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.moveOn(3, "3"); w.moveOn(4, "4") }, result{status.Fresh, nil, "3", "3", goOn}},
+		{"not rechecked", nothingBaked, func(w *world) { w.breakAfter(1) }, result{report.Fresh, nil, "1", "1", goOn}},
+		{"moved while booting", nothingBaked, func(w *world) { w.moveOn(2, "2") }, result{report.Fresh, nil, "2", "2", goOn}},
+		{"moved to an ill one while booting", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.ill["2"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
+		{"always moving", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.moveOn(3, "3"); w.moveOn(4, "4") }, result{report.Fresh, nil, "3", "3", goOn}},
 
-		{"no group", nothingBaked, func(w *world) { w.target = "" }, result{status.Fresh, nil, "1", "1", nil}},
-		{"no hook", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.NoHook} }, result{status.Fresh, nil, "1", "1", goOn}},
-		{"hook over", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.AlreadyOver, State: "InService"} }, result{status.Fresh, nil, "1", "1", goOn}},
-		{"hook untold", nothingBaked, func(w *world) { w.completeErr = errors.New("throttled") }, result{status.Fresh, lifecycle.ErrNotCompleted, "1", "1", goOn}},
-		{"ill and hook untold", nothingBaked, func(w *world) { w.ill["1"] = true; w.completeErr = errors.New("throttled") }, result{status.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
+		{"no group", nothingBaked, func(w *world) { w.target = "" }, result{report.Fresh, nil, "1", "1", nil}},
+		{"no hook", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.NoHook} }, result{report.Fresh, nil, "1", "1", goOn}},
+		{"hook over", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.AlreadyOver, State: "InService"} }, result{report.Fresh, nil, "1", "1", goOn}},
+		{"hook untold", nothingBaked, func(w *world) { w.completeErr = errors.New("throttled") }, result{report.Fresh, lifecycle.ErrNotCompleted, "1", "1", goOn}},
+		{"ill and hook untold", nothingBaked, func(w *world) { w.ill["1"] = true; w.completeErr = errors.New("throttled") }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 
-		{"no identity", baked, func(w *world) { w.identityErr = instance.ErrUnreachable }, result{status.Failed, instance.ErrUnreachable, "1", "", nil}},
-		{"no credentials, baked", baked, func(w *world) { w.pointerErr = &fetch.ResolveError{Err: instance.ErrNoCredentials} }, result{status.Failed, instance.ErrNoCredentials, "1", "", nil}},
-		{"tags off", nothingBaked, func(w *world) { w.tags, w.tagsErr = nil, instance.ErrTagsOff }, result{status.Fresh, nil, "1", "1", goOn}},
+		{"no identity", baked, func(w *world) { w.identityErr = instance.ErrUnreachable }, result{report.Failed, instance.ErrUnreachable, "1", "", nil}},
+		{"no credentials, baked", baked, func(w *world) { w.pointerErr = &fetch.ResolveError{Err: instance.ErrNoCredentials} }, result{report.Failed, instance.ErrNoCredentials, "1", "", nil}},
+		{"tags off", nothingBaked, func(w *world) { w.tags, w.tagsErr = nil, instance.ErrTagsOff }, result{report.Fresh, nil, "1", "1", goOn}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			tt.given(w)
 			tt.when(w)
 			w.ready = 0
-			report, err := w.boot()
-			w.check(t, report, err, tt.want)
-			if serves := tt.want.verdict != status.Failed; (w.ready == 1) != serves {
+			rep, err := w.boot()
+			w.check(t, rep, err, tt.want)
+			if serves := tt.want.verdict != report.Failed; (w.ready == 1) != serves {
 				t.Errorf("systemd was told %d times that the boot is done, and it serves: %v", w.ready, serves)
 			}
 		})
@@ -156,35 +156,35 @@ func TestLive(t *testing.T) {
 		sync result
 		boot result
 	}{
-		{"installed the target", func(*world) {}, result{status.Fresh, nil, "2", "2", nil}, result{status.Fresh, nil, "2", "2", nil}},
-		{"had it", func(w *world) { w.promote("1", time.Time{}) }, result{status.Current, nil, "1", "1", nil}, result{status.Current, nil, "1", "1", nil}},
-		{"no channel", func(w *world) { w.pointerErr = noChannel }, result{status.Stale, noChannel, "1", "1", nil}, result{status.Stale, nil, "1", "1", nil}},
-		{"cut off", func(w *world) { w.contentErr = cutOff }, result{status.Stale, fetch.ErrTransport, "1", "1", nil}, result{status.Stale, nil, "1", "1", nil}},
-		{"expired", func(w *world) { w.promote("2", w.now) }, result{status.Stale, artifacts.ErrExpired, "1", "1", nil}, result{status.Stale, nil, "1", "1", nil}},
-		{"bad signature", func(w *world) { w.forge() }, result{status.Failed, artifacts.ErrUntrusted, "1", "1", nil}, result{status.Failed, artifacts.ErrUntrusted, "1", "1", nil}},
-		{"altered", func(w *world) { w.contentErr = altered }, result{status.Failed, artifacts.ErrIntegrity, "1", "1", nil}, result{status.Failed, artifacts.ErrIntegrity, "1", "1", nil}},
-		{"hostile archive", func(w *world) { w.contentErr = hostile }, result{status.Failed, unpack.ErrRefused, "1", "1", nil}, result{status.Failed, unpack.ErrRefused, "1", "1", nil}},
-		{"ill", func(w *world) { w.ill["2"] = true }, result{status.Failed, health.ErrUnhealthy, "1", "1", nil}, result{status.Failed, health.ErrUnhealthy, "1", "1", nil}},
-		{"does not start", func(w *world) { w.broken["2"] = true }, result{status.Failed, service.ErrActivate, "1", "1", nil}, result{status.Failed, service.ErrActivate, "1", "1", nil}},
-		{"held", func(w *world) { w.tags[config.TagHold] = "looking at it" }, result{status.Held, nil, "1", "1", nil}, result{status.Held, nil, "1", "1", nil}},
-		{"always moving", func(w *world) { w.chase() }, result{status.Fresh, nil, "4", "4", nil}, result{status.Fresh, nil, "4", "4", nil}},
-		{"disk full", func(w *world) { w.contentErr = full }, result{status.Failed, store.ErrDisk, "1", "1", nil}, result{status.Failed, store.ErrDisk, "1", "1", nil}},
-		{"no identity", func(w *world) { w.identityErr = instance.ErrUnreachable }, result{status.Failed, instance.ErrUnreachable, "1", "1", nil}, result{status.Failed, instance.ErrUnreachable, "1", "1", nil}},
+		{"installed the target", func(*world) {}, result{report.Fresh, nil, "2", "2", nil}, result{report.Fresh, nil, "2", "2", nil}},
+		{"had it", func(w *world) { w.promote("1", time.Time{}) }, result{report.Current, nil, "1", "1", nil}, result{report.Current, nil, "1", "1", nil}},
+		{"no channel", func(w *world) { w.pointerErr = noChannel }, result{report.Stale, noChannel, "1", "1", nil}, result{report.Stale, nil, "1", "1", nil}},
+		{"cut off", func(w *world) { w.contentErr = cutOff }, result{report.Stale, fetch.ErrTransport, "1", "1", nil}, result{report.Stale, nil, "1", "1", nil}},
+		{"expired", func(w *world) { w.promote("2", w.now) }, result{report.Stale, artifacts.ErrExpired, "1", "1", nil}, result{report.Stale, nil, "1", "1", nil}},
+		{"bad signature", func(w *world) { w.forge() }, result{report.Failed, artifacts.ErrUntrusted, "1", "1", nil}, result{report.Failed, artifacts.ErrUntrusted, "1", "1", nil}},
+		{"altered", func(w *world) { w.contentErr = altered }, result{report.Failed, artifacts.ErrIntegrity, "1", "1", nil}, result{report.Failed, artifacts.ErrIntegrity, "1", "1", nil}},
+		{"hostile archive", func(w *world) { w.contentErr = hostile }, result{report.Failed, unpack.ErrRefused, "1", "1", nil}, result{report.Failed, unpack.ErrRefused, "1", "1", nil}},
+		{"ill", func(w *world) { w.ill["2"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", nil}, result{report.Failed, health.ErrUnhealthy, "1", "1", nil}},
+		{"does not start", func(w *world) { w.broken["2"] = true }, result{report.Failed, service.ErrActivate, "1", "1", nil}, result{report.Failed, service.ErrActivate, "1", "1", nil}},
+		{"held", func(w *world) { w.tags[config.TagHold] = "looking at it" }, result{report.Held, nil, "1", "1", nil}, result{report.Held, nil, "1", "1", nil}},
+		{"always moving", func(w *world) { w.chase() }, result{report.Fresh, nil, "4", "4", nil}, result{report.Fresh, nil, "4", "4", nil}},
+		{"disk full", func(w *world) { w.contentErr = full }, result{report.Failed, store.ErrDisk, "1", "1", nil}, result{report.Failed, store.ErrDisk, "1", "1", nil}},
+		{"no identity", func(w *world) { w.identityErr = instance.ErrUnreachable }, result{report.Failed, instance.ErrUnreachable, "1", "1", nil}, result{report.Failed, instance.ErrUnreachable, "1", "1", nil}},
 	} {
 		t.Run("sync/"+tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			live(w)
 			tt.when(w)
-			report, err := w.sync()
-			w.check(t, report, err, tt.sync)
+			rep, err := w.sync()
+			w.check(t, rep, err, tt.sync)
 		})
 		t.Run("boot/"+tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			live(w)
 			w.firmwareID, w.running = w.id, ""
 			tt.when(w)
-			report, err := w.boot()
-			w.check(t, report, err, tt.boot)
+			rep, err := w.boot()
+			w.check(t, rep, err, tt.boot)
 		})
 	}
 }

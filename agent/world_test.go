@@ -20,8 +20,9 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
@@ -152,17 +153,17 @@ func (w *world) promote(version string, expires time.Time) {
 }
 
 // boot builds the agent anew, as a new process would, and runs it.
-func (w *world) boot() (status.Report, error) {
+func (w *world) boot() (report.Report, error) {
 	return w.run(w.t.Context(), (*agent.Agent).Boot)
 }
 
-func (w *world) sync() (status.Report, error) {
-	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+func (w *world) sync() (report.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 		return a.Sync(ctx, agent.SyncOptions{})
 	})
 }
 
-func (w *world) run(ctx context.Context, do func(*agent.Agent, context.Context) (status.Report, error)) (status.Report, error) {
+func (w *world) run(ctx context.Context, do func(*agent.Agent, context.Context) (report.Report, error)) (report.Report, error) {
 	w.t.Helper()
 	a, closeAll := w.agent()
 	defer closeAll()
@@ -196,7 +197,7 @@ func (w *world) agent() (*agent.Agent, func()) {
 			Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 			Now:     func() time.Time { return w.now },
 			Waits:   w.waitsFor,
-			Explain: func(err error) *status.Error { return &status.Error{Code: 99, Message: err.Error()} },
+			Explain: func(err error) *report.Error { return &report.Error{Code: 99, Message: err.Error()} },
 		}, func() {
 			_ = s.Close()
 			_ = state.Close()
@@ -209,6 +210,16 @@ func (w *world) waitsFor(step string, d time.Duration) {
 	if w.onWait != nil {
 		w.onWait()
 	}
+}
+
+// state is what the last run left in state.json.
+func (w *world) state() state.State {
+	w.t.Helper()
+	left, damage, err := state.Load(w.open("state"))
+	if damage != nil || err != nil {
+		w.t.Fatal(damage, err)
+	}
+	return left
 }
 
 func (w *world) open(name string) *os.Root {
@@ -338,7 +349,7 @@ func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", b.Key, bucket.ErrNotFound)
 }
 
-func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) agent.Content {
+func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) agent.Content {
 	c.fetches++
 	if c.onFetch != nil {
 		c.onFetch()
@@ -378,9 +389,9 @@ func (g group) Group(context.Context, string) (string, string, error) {
 	return "web", "Pending:Wait", nil
 }
 
-func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, report func(int, error)) {
+func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, rep func(int, error)) {
 	if g.heartbeats {
-		report(1, nil)
+		rep(1, nil)
 	}
 	<-ctx.Done()
 }

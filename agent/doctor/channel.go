@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"koboshi/agent/instance"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 )
@@ -116,20 +116,10 @@ func channelIsBelieved(f *facts) []Finding {
 		return unknown(err)
 	}
 	p := f.pointer.value.Pointer()
-	if err := f.last(p.Channel).Admit(f.pointer.value.Sequence(), f.Config.Trust.Floor[p.Channel]); err != nil {
+	if err := f.state.value.Sequence(p.Channel).Admit(f.pointer.value.Sequence(), f.Config.Trust.Floor[p.Channel]); err != nil {
 		return failure("somebody put an older pointer back: koboshi promote makes a newer one", "channel %s: %v", p.Channel, err)
 	}
 	return fine("channel %s names %s, sequence %d%s", p.Channel, p.Version, p.Sequence, f.inStep(p))
-}
-
-// last is the sequence that was believed last, on this machine.
-func (f *facts) last(channel string) (s artifacts.Sequence) {
-	seen, ok := f.state.value.Sequences[channel]
-	if !ok || s.Payload.UnmarshalText([]byte(seen.Payload)) != nil {
-		return artifacts.Sequence{}
-	}
-	s.Number = seen.Number
-	return s
 }
 
 func (f *facts) inStep(p artifacts.Pointer) string {
@@ -196,7 +186,7 @@ func releaseFits(f *facts) []Finding {
 	switch err := f.space.err; {
 	case err == nil:
 		a, _ := f.manifest.value.Manifest().Artifact(f.OS, f.Arch) // or the question had failed
-		return fine("another tree like %s's fits beside what is there: %s, %d entries", f.manifest.value.Manifest().Version, status.Bytes(a.UnpackedBytes), a.Entries)
+		return fine("another tree like %s's fits beside what is there: %s, %d entries", f.manifest.value.Manifest().Version, report.Bytes(a.UnpackedBytes), a.Entries)
 	case errors.Is(err, fs.ErrNotExist):
 		return warning("koboshi boot makes it", "not checked: %s does not exist yet", f.Config.Install.Root)
 	case errors.Is(err, artifacts.ErrNoPlatform), errors.Is(err, fs.ErrPermission), f.manifest.err != nil:

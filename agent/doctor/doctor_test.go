@@ -14,7 +14,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
@@ -59,25 +60,25 @@ func TestFindings(t *testing.T) {
 		text  string
 	}{
 		{"never run", func(w *world) { w.reportErr = errAbsent }, "last-run", Warn, "koboshi has not run here yet"},
-		{"report damaged", func(w *world) { w.reportErr = status.ErrDamaged }, "last-run", Warn, "not checked: damaged"},
+		{"report damaged", func(w *world) { w.reportErr = report.ErrDamaged }, "last-run", Warn, "not checked: damaged"},
 		{"report of another", func(w *world) { w.report.Instance.ID = "i-0aaaaaaaaaaaaaaaa" }, "last-run", Warn, "on another instance, i-0aaaaaaaaaaaaaaaa"},
-		{"current", func(w *world) { w.report.Verdict = status.Current }, "last-run", OK, "found 1.4.2 to be what the channel names"},
+		{"current", func(w *world) { w.report.Verdict = report.Current }, "last-run", OK, "found 1.4.2 to be what the channel names"},
 		{"stale", func(w *world) {
-			w.report.Verdict, w.report.Target = status.Stale, &status.Release{Version: "1.5.0"}
-			w.report.Error = &status.Error{Code: 13, Message: "read it: denied", Hint: "allow it"}
+			w.report.Verdict, w.report.Target = report.Stale, &report.Release{Version: "1.5.0"}
+			w.report.Error = &report.Error{Code: 13, Message: "read it: denied", Hint: "allow it"}
 		}, "last-run", Warn, "could not have what the channel names (1.5.0), and left 1.4.2 serving, because read it: denied"},
-		{"held", func(w *world) { w.report.Verdict = status.Held }, "last-run", Warn, "left 1.4.2 serving, since it is held"},
+		{"held", func(w *world) { w.report.Verdict = report.Held }, "last-run", Warn, "left 1.4.2 serving, since it is held"},
 		{"failed", func(w *world) {
-			w.report.Verdict, w.report.Target = status.Failed, &status.Release{Version: "1.5.0"}
-			w.report.Error = &status.Error{Code: 20, Message: "unhealthy", Hint: "look"}
-			w.report.Lifecycle = status.Lifecycle{Hook: "koboshi-launching", Result: "ABANDON"}
+			w.report.Verdict, w.report.Target = report.Failed, &report.Release{Version: "1.5.0"}
+			w.report.Error = &report.Error{Code: 20, Message: "unhealthy", Hint: "look"}
+			w.report.Lifecycle = report.Lifecycle{Hook: "koboshi-launching", Result: "ABANDON"}
 		}, "last-run", Fail, "failed to bring up 1.5.0, and 1.4.2 is current, and hook koboshi-launching was told ABANDON, because unhealthy"},
 		{"failed with nothing", func(w *world) {
-			w.report.Verdict, w.report.Release = status.Failed, nil
-			w.report.Error = &status.Error{Message: "no", Hint: "look"}
+			w.report.Verdict, w.report.Release = report.Failed, nil
+			w.report.Error = &report.Error{Message: "no", Hint: "look"}
 		}, "last-run", Fail, "failed, and nothing serves"},
 		{"slow", func(w *world) {
-			w.report.MS, w.report.Steps = 60_000, []status.Step{{Name: "resolve", MS: 9000}, {Name: "gate", MS: 45_000}}
+			w.report.MS, w.report.Steps = 60_000, []report.Step{{Name: "resolve", MS: 9000}, {Name: "gate", MS: 45_000}}
 		}, "last-run", OK, "most of its time went into gate: 45.0 s of 1 min 00 s"},
 		{"warned", func(w *world) { w.report.Warnings = []string{"a tag was\x1b[31m refused"} }, "last-run", Warn, "it warned: a tag was refused"},
 
@@ -124,7 +125,7 @@ func TestFindings(t *testing.T) {
 		{"not believed", func(w *world) { w.signers = []artifacts.PrivateKey{second} }, "channel", Fail, "not believed"},
 		{"another channel", func(w *world) { w.pointer.Channel = "canary" }, "channel", Fail, "not believed"},
 		{"went back", func(w *world) {
-			w.state.Sequences = map[string]status.Sequence{"stable": {Number: 8, Payload: strings.Repeat("0", 64)}}
+			w.state.Sequences = map[string]state.Sequence{"stable": {Number: 8, Payload: artifacts.Sum(nil)}}
 		}, "channel", Fail, "sequence 7"},
 		{"below the floor", func(w *world) { w.settings = "trust.floor = { stable = 9 }\n" }, "channel", Fail, "sequence 7"},
 		{"another runs", func(w *world) { w.current = &Tree{Version: "1.4.0", HealthyOn: w.current.HealthyOn} }, "channel", OK, "names 1.4.2, sequence 7, while 1.4.0 runs here"},
@@ -157,11 +158,11 @@ func TestFindings(t *testing.T) {
 		{"way back broken", func(w *world) { w.previousErr = errAway }, "previous", Warn, "connection refused"},
 		{"held by tag", func(w *world) { w.tags[config.TagHold] = "debugging" }, "hold", Warn, "a tag holds this instance at its release: debugging"},
 		{"held by hand", func(w *world) {
-			w.state.Hold = &status.Hold{By: "root", Reason: "debugging", Until: now.Add(time.Hour)}
+			w.state.Hold = &state.Hold{By: "root", Reason: "debugging", Until: now.Add(time.Hour)}
 		}, "hold", Warn, "root holds this instance at its release until 2026-11-21T13:00:00Z: debugging"},
-		{"held until a moment ago", func(w *world) { w.state.Hold = &status.Hold{By: "root", Reason: "x", Until: now.Add(-time.Second)} }, "hold", OK, "nobody"},
+		{"held until a moment ago", func(w *world) { w.state.Hold = &state.Hold{By: "root", Reason: "x", Until: now.Add(-time.Second)} }, "hold", OK, "nobody"},
 		{"another instance was held", func(w *world) {
-			w.state.Instance, w.state.Hold = "i-0aaaaaaaaaaaaaaaa", &status.Hold{By: "root", Reason: "x"}
+			w.state.Instance, w.state.Hold = "i-0aaaaaaaaaaaaaaaa", &state.Hold{By: "root", Reason: "x"}
 		}, "hold", OK, "nobody"},
 		{"holds not readable", func(w *world) { w.stateErr = errRoot }, "hold", Warn, "permission denied"},
 		{"ill", func(w *world) { w.sick = errAway }, "app", Fail, "not healthy now: connection refused"},
@@ -254,7 +255,7 @@ func TestFindings(t *testing.T) {
 // Half of the time is not most of it.
 func TestNoStepStandsOut(t *testing.T) {
 	w := newWorld(t)
-	w.report.MS, w.report.Steps = 60_000, []status.Step{{Name: "resolve", MS: 30_000}, {Name: "gate", MS: 30_000}}
+	w.report.MS, w.report.Steps = 60_000, []report.Step{{Name: "resolve", MS: 30_000}, {Name: "gate", MS: 30_000}}
 	if got := listing(w.machine().Examine(t.Context()), "last-run"); strings.Contains(got, "most of its time") {
 		t.Error(got)
 	}

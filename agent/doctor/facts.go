@@ -10,7 +10,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/systemd"
 )
@@ -37,8 +38,8 @@ type facts struct {
 	config   *config.Config // with the tags
 	warnings []string
 
-	report  fact[status.Report]
-	state   fact[status.State]
+	report  fact[report.Report]
+	state   fact[state.State]
 	current fact[*Tree]
 	before  fact[*Tree]
 	healthy fact[struct{}]
@@ -79,7 +80,7 @@ type membership struct {
 // ask has one question answered in time, by whatever does not look at the
 // context, too.
 func ask[T any](ctx context.Context, question func(context.Context) (T, error)) fact[T] {
-	late := errors.New("no answer within " + status.Duration(Limit))
+	late := errors.New("no answer within " + report.Duration(Limit))
 	ctx, cancel := context.WithTimeoutCause(ctx, Limit, late)
 	defer cancel()
 	answer := make(chan fact[T], 1)

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 
 	"koboshi/agent/instance"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // Level says how grave a finding is.
@@ -67,7 +67,7 @@ func unknown(why error) []Finding {
 // signed puts the check's name on its findings, and makes them fit to print.
 func signed(name string, findings []Finding) []Finding {
 	for i := range findings {
-		findings[i].Check, findings[i].Text = name, status.Clean(findings[i].Text, maxText)
+		findings[i].Check, findings[i].Text = name, report.Clean(findings[i].Text, maxText)
 	}
 	return findings
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts/bucket"
 )
 
@@ -69,14 +69,14 @@ func hookOutlastsBoot(f *facts) []Finding {
 	silent := time.Duration(f.config.Lifecycle.HeartbeatAfter + f.config.Lifecycle.ContinueJitter)
 	switch {
 	case longest < deadline:
-		return failure("raise the hook's heartbeat timeout or lower lifecycle.deadline", "hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, status.Duration(longest), status.Duration(deadline))
+		return failure("raise the hook's heartbeat timeout or lower lifecycle.deadline", "hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, report.Duration(longest), report.Duration(deadline))
 	case timeout < deadline && errors.Is(f.heartbeat.err, bucket.ErrDenied):
-		return failure(allowBeat, "hook %s ends after %s, before lifecycle.deadline (%s), since no heartbeat may be sent", hook, status.Duration(timeout), status.Duration(deadline))
+		return failure(allowBeat, "hook %s ends after %s, before lifecycle.deadline (%s), since no heartbeat may be sent", hook, report.Duration(timeout), report.Duration(deadline))
 	case timeout <= silent:
 		return failure("raise the hook's heartbeat timeout, or lower lifecycle.heartbeat_after or lifecycle.continue_jitter",
-			"hook %s waits %s, and the first heartbeat may come only after lifecycle.heartbeat_after + lifecycle.continue_jitter (%s)", hook, status.Duration(timeout), status.Duration(silent))
+			"hook %s waits %s, and the first heartbeat may come only after lifecycle.heartbeat_after + lifecycle.continue_jitter (%s)", hook, report.Duration(timeout), report.Duration(silent))
 	}
-	return fine("hook %s waits %s from heartbeat to heartbeat, %s in all; lifecycle.deadline is %s", hook, status.Duration(timeout), status.Duration(longest), status.Duration(deadline))
+	return fine("hook %s waits %s from heartbeat to heartbeat, %s in all; lifecycle.deadline is %s", hook, report.Duration(timeout), report.Duration(longest), report.Duration(deadline))
 }
 
 // noHook is why a call on the hook was not tried, or nil.

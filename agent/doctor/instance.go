@@ -6,7 +6,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // metadataAnswers is about IMDSv2 only. Whether v1 is answered too is not
@@ -88,9 +88,9 @@ func clockIsRight(f *facts) []Finding {
 	}
 	switch {
 	case off > skewRefused:
-		return failure(set, "the clock is %s %s: AWS refuses requests, and expiry is misjudged", status.Duration(off), side)
+		return failure(set, "the clock is %s %s: AWS refuses requests, and expiry is misjudged", report.Duration(off), side)
 	case off > skewWarns:
-		return warning(set, "the clock is %s %s", status.Duration(off), side)
+		return warning(set, "the clock is %s %s", report.Duration(off), side)
 	}
 	return fine("the clock agrees with AWS's to within %d minutes", skewWarns/time.Minute)
 }
@@ -102,7 +102,7 @@ func (f *facts) clockByPointer(set string) []Finding {
 		return unknown(f.clock.err)
 	}
 	if behind := f.pointer.value.Pointer().Issued.Sub(f.Now); behind > skewWarns {
-		return warning(set, "the clock is at least %s behind: the channel's pointer was signed later than now", status.Duration(behind))
+		return warning(set, "the clock is at least %s behind: the channel's pointer was signed later than now", report.Duration(behind))
 	}
 	return fine("the clock is not before the signing of the channel's pointer; nothing else told the time")
 }

@@ -7,7 +7,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/systemd"
 )
@@ -61,8 +62,8 @@ type Tree struct {
 
 // past is what earlier runs left; fs.ErrNotExist where there were none.
 type past interface {
-	Report() (status.Report, error)
-	State() (status.State, error)
+	Report() (report.Report, error)
+	State() (state.State, error)
 }
 
 // disk is the app's releases; fs.ErrNotExist where there is no store yet. A

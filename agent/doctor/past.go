@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // lastRun explains the last verdict: what happened, why, what the hook was
@@ -36,18 +36,18 @@ func lastRun(f *facts) []Finding {
 	return out
 }
 
-func gravity(v status.Verdict) Level {
+func gravity(v report.Verdict) Level {
 	switch v {
-	case status.Fresh, status.Current:
+	case report.Fresh, report.Current:
 		return OK
-	case status.Stale, status.Held:
+	case report.Stale, report.Held:
 		return Warn
 	}
 	return Fail
 }
 
 // verdictText is the last run in a sentence.
-func verdictText(r status.Report) string {
+func verdictText(r report.Report) string {
 	text := fmt.Sprintf("%s of %s %s", r.Command, r.Started.Format(time.RFC3339), verdictMeans(r))
 	if r.Lifecycle.Result != "" {
 		text += fmt.Sprintf(", and hook %s was told %s", r.Lifecycle.Hook, r.Lifecycle.Result)
@@ -55,16 +55,16 @@ func verdictText(r status.Report) string {
 	return text
 }
 
-func verdictMeans(r status.Report) string {
+func verdictMeans(r report.Report) string {
 	serves, target := name(r.Release), name(r.Target)
 	switch r.Verdict {
-	case status.Fresh:
+	case report.Fresh:
 		return "installed " + serves + ", which passed the gate"
-	case status.Current:
+	case report.Current:
 		return "found " + serves + " to be what the channel names, and healthy"
-	case status.Stale:
+	case report.Stale:
 		return "could not have what the channel names (" + target + "), and left " + serves + " serving"
-	case status.Held:
+	case report.Held:
 		return "left " + serves + " serving, since it is held"
 	}
 	if r.Release == nil {
@@ -73,7 +73,7 @@ func verdictMeans(r status.Report) string {
 	return "failed to bring up " + target + ", and " + serves + " is current"
 }
 
-func name(r *status.Release) string {
+func name(r *report.Release) string {
 	if r == nil {
 		return "an unknown release"
 	}
@@ -81,15 +81,15 @@ func name(r *status.Release) string {
 }
 
 // slowest is the step that took more than half of a run that people noticed.
-func slowest(r status.Report) (status.Step, bool) {
+func slowest(r report.Report) (report.Step, bool) {
 	if len(r.Steps) == 0 || r.MS < 10_000 {
-		return status.Step{}, false
+		return report.Step{}, false
 	}
-	step := slices.MaxFunc(r.Steps, func(a, b status.Step) int { return int(a.MS - b.MS) })
+	step := slices.MaxFunc(r.Steps, func(a, b report.Step) int { return int(a.MS - b.MS) })
 	return step, step.MS > r.MS/2
 }
 
-func milliseconds(n int64) string { return status.Duration(time.Duration(n) * time.Millisecond) }
+func milliseconds(n int64) string { return report.Duration(time.Duration(n) * time.Millisecond) }
 
 // nothingHolds tells of a hold by an operator or by tag.
 func nothingHolds(f *facts) []Finding {

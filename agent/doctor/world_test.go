@@ -11,7 +11,8 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/systemd"
@@ -33,9 +34,9 @@ type world struct {
 	manifest artifacts.Manifest
 	stranger bool // the manifest in the bucket is not the one that the pointer names
 
-	report      status.Report
+	report      report.Report
 	reportErr   error
-	state       status.State
+	state       state.State
 	stateErr    error
 	current     *Tree
 	currentErr  error
@@ -99,9 +100,9 @@ func newWorld(t *testing.T) *world {
 	}
 	w.previous = &Tree{Version: "1.4.1"}
 	w.current = &Tree{Version: "1.4.2", HealthyOn: func(id string) bool { return id == me }}
-	w.report = status.Report{Command: "boot", App: "web", Verdict: status.Fresh, Started: now.Add(-time.Hour), MS: 2000,
-		Release: &status.Release{Version: "1.4.2"}, Instance: status.Instance{ID: me}}
-	w.state = status.State{Instance: me, Signalled: &status.Signal{Result: "CONTINUE", At: now.Add(-time.Hour)}}
+	w.report = report.Report{Command: "boot", App: "web", Verdict: report.Fresh, Started: now.Add(-time.Hour), MS: 2000,
+		Release: &report.Release{Version: "1.4.2"}, Instance: report.Instance{ID: me}}
+	w.state = state.State{Instance: me, Signalled: &state.Signal{Result: "CONTINUE", At: now.Add(-time.Hour)}}
 	return w
 }
 
@@ -138,8 +139,8 @@ func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
 	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Documents: w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
 }
 
-func (w *world) Report() (status.Report, error)      { return w.report, w.reportErr }
-func (w *world) State() (status.State, error)        { return w.state, w.stateErr }
+func (w *world) Report() (report.Report, error)      { return w.report, w.reportErr }
+func (w *world) State() (state.State, error)         { return w.state, w.stateErr }
 func (w *world) Previous() (*Tree, error)            { return w.previous, w.previousErr }
 func (w *world) CheckSpace(artifacts.Artifact) error { return w.spaceErr }
 func (w *world) Probe(context.Context) error         { return w.sick }

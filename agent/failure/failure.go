@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"koboshi/agent/config"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts/bucket/s3"
 )
 
@@ -26,8 +26,8 @@ func Kind(err error) string { return find(err).kind }
 
 // Explain is an error as people and reports see it: its exit code, one line of
 // text, and what can be done about it.
-func Explain(err error) *status.Error {
-	return &status.Error{Code: int(CodeOf(err)), Message: status.Clean(err.Error(), MaxMessage), Hint: hint(err)}
+func Explain(err error) *report.Error {
+	return &report.Error{Code: int(CodeOf(err)), Message: report.Clean(err.Error(), MaxMessage), Hint: hint(err)}
 }
 
 func hint(err error) string {

@@ -9,7 +9,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
@@ -70,7 +70,7 @@ var table = []row{
 	{is(service.ErrNoStop), Configuration, "", "set service.stop to a command that stops the app"},
 
 	{is(store.ErrNoPrevious), Resolve, "", "koboshi sync --version installs any published version"},
-	{is(status.ErrNotLaunched), Resolve, "", "koboshi boot has to have started a release here first"},
+	{is(state.ErrNotLaunched), Resolve, "", "koboshi boot has to have started a release here first"},
 	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to tell missing from forbidden"},
 	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
 	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // What is printed of a hook's output, in bytes.
@@ -36,7 +36,7 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 func (l *lines) flush() {
-	text := status.Clean(string(l.line), maxLine)
+	text := report.Clean(string(l.line), maxLine)
 	l.line = l.line[:0]
 	if text == "" {
 		return
@@ -46,7 +46,7 @@ func (l *lines) flush() {
 		return
 	}
 	if l.printed += len(text); l.printed > maxOutput {
-		text = fmt.Sprintf("output is cut off after %s", status.Bytes(maxOutput))
+		text = fmt.Sprintf("output is cut off after %s", report.Bytes(maxOutput))
 	}
 	l.print(text)
 }

@@ -9,7 +9,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/systemd"
 )
 
@@ -25,7 +25,7 @@ func (c *cli) boot() *cobra.Command {
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				longer, stop := keepSystemdWaiting(time.Duration(a.Files.Lifecycle.Deadline) + grace)
 				defer stop()
 				tell := a.Waits

@@ -9,16 +9,16 @@ import (
 	"time"
 
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // compareWith holds the last run against another, such as the group's usual.
-func (c *cli) compareWith(file string, here status.Report) error {
+func (c *cli) compareWith(file string, here report.Report) error {
 	data, err := os.ReadFile(filepath.Clean(file))
 	if err != nil {
 		return usage(err)
 	}
-	there, err := status.ParseReport(data)
+	there, err := report.Parse(data)
 	if err != nil {
 		return failure.WithHint(usage(fmt.Errorf("--against %s: %w", file, err)), "want the output of koboshi status --json")
 	}
@@ -27,7 +27,7 @@ func (c *cli) compareWith(file string, here status.Report) error {
 
 // comparison prints how long each step took here and there. A step that ran
 // several times counts with all of them.
-func (u *ui) comparison(here, there status.Report) error {
+func (u *ui) comparison(here, there report.Report) error {
 	mine, theirs := durations(here), durations(there)
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
 	row := func(name, a, b, ratio string) {
@@ -43,7 +43,7 @@ func (u *ui) comparison(here, there status.Report) error {
 	return w.Flush()
 }
 
-func durations(r status.Report) map[string]int64 {
+func durations(r report.Report) map[string]int64 {
 	out := map[string]int64{}
 	for _, s := range r.Steps {
 		out[s.Name] += s.MS
@@ -52,7 +52,7 @@ func durations(r status.Report) map[string]int64 {
 }
 
 // stepNames are those of both reports, in the order in which they ran.
-func stepNames(reports ...status.Report) (names []string) {
+func stepNames(reports ...report.Report) (names []string) {
 	for _, r := range reports {
 		for _, s := range r.Steps {
 			if !slices.Contains(names, s.Name) {
@@ -67,7 +67,7 @@ func orDash(ms int64, known bool) string {
 	if !known {
 		return "-"
 	}
-	return status.Duration(time.Duration(ms) * time.Millisecond)
+	return report.Duration(time.Duration(ms) * time.Millisecond)
 }
 
 func ratio(a, b int64, known bool) string {

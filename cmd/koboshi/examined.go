@@ -21,8 +21,9 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
@@ -35,9 +36,14 @@ import (
 // earlierRuns is the state directory.
 type earlierRuns struct{ config *config.Config }
 
-func (p earlierRuns) Report() (status.Report, error) { return inDir(p.config, status.LoadReport) }
+func (p earlierRuns) Report() (report.Report, error) { return inDir(p.config, report.Load) }
 
-func (p earlierRuns) State() (status.State, error) { return inDir(p.config, status.LoadState) }
+func (p earlierRuns) State() (state.State, error) {
+	return inDir(p.config, func(dir *os.Root) (state.State, error) {
+		s, damage, err := state.Load(dir)
+		return s, errors.Join(damage, err)
+	})
+}
 
 func inDir[T any](cfg *config.Config, load func(*os.Root) (T, error)) (v T, err error) {
 	dir, err := os.OpenRoot(cfg.State.Dir)

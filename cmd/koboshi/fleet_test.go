@@ -26,8 +26,8 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
@@ -69,7 +69,7 @@ type outcomes struct {
 	fleet
 	boots    int
 	codes    map[failure.Code]int
-	verdicts map[status.Verdict]int
+	verdicts map[report.Verdict]int
 	tallies  map[string]*tally
 	ready    []time.Duration // since the launch of each instance that came into service
 	all      time.Duration   // since the first launch: everything is in service
@@ -83,7 +83,7 @@ type outcomes struct {
 func (f fleet) run(t *testing.T) *outcomes {
 	t.Helper()
 	world := newFleetWorld(t, f)
-	total := &outcomes{fleet: f, codes: map[failure.Code]int{}, verdicts: map[status.Verdict]int{}, tallies: map[string]*tally{}}
+	total := &outcomes{fleet: f, codes: map[failure.Code]int{}, verdicts: map[report.Verdict]int{}, tallies: map[string]*tally{}}
 	cells := 1 + f.launches*filesEach/openFiles(t)
 	for cell := range cells {
 		launches := (f.launches + cell) / cells
@@ -240,7 +240,7 @@ func (o *outcomes) add(c *fleetCloud, launches int) {
 }
 
 // boot is one koboshi boot on an empty disk, or on one with the release.
-func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) (status.Verdict, error) {
+func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) (report.Verdict, error) {
 	dir := filepath.Join(w.dir, id)
 	defer func() { _ = os.RemoveAll(dir) }()
 	if w.baked {
@@ -253,8 +253,8 @@ func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) (status.Ve
 		return "", err
 	}
 	defer func() { _ = errors.Join(releases.Close(), state.Close()) }()
-	report, err := w.agent(cloud, id, cfg, releases, state).Boot(t.Context())
-	return report.Verdict, err
+	rep, err := w.agent(cloud, id, cfg, releases, state).Boot(t.Context())
+	return rep.Verdict, err
 }
 
 // disk opens what an instance keeps in dir.
@@ -292,7 +292,7 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 		},
 		Store: releases, State: state, Run: state,
 		Service: simulated(id), Ready: func() error { return nil },
-		Now: time.Now, Observe: func(status.Event) {}, Waits: func(string, time.Duration) {}, Explain: failure.Explain,
+		Now: time.Now, Observe: func(report.Event) {}, Waits: func(string, time.Duration) {}, Explain: failure.Explain,
 	}
 }
 
@@ -370,7 +370,7 @@ func (o *outcomes) table(cells int) string {
 			100*float64(t.throttled)/float64(t.calls), 100*float64(t.failed)/float64(t.calls))
 	}
 	fmt.Fprintf(&b, "  in service after p50 %s, p99 %s, max %s; all of them after %s\n",
-		status.Duration(o.percentile(50)), status.Duration(o.percentile(99)), status.Duration(o.percentile(100)), status.Duration(o.all))
+		report.Duration(o.percentile(50)), report.Duration(o.percentile(99)), report.Duration(o.percentile(100)), report.Duration(o.all))
 	fmt.Fprintf(&b, "  %d boots, exits %v, verdicts %v, %d ABANDON, %d hooks ran out, %d not in service", o.boots, o.codes, o.verdicts, o.abandon, o.expired, o.missing)
 	return b.String()
 }

@@ -25,7 +25,7 @@ var floors = map[string]int{
 	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3,
 	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
 	"agent/instance": 3, "agent/lifecycle": 3, "agent/balancer": 3, "agent/group": 3,
-	"agent/health": 3, "agent/report": 3, "agent/config": 3, "agent/status": 3,
+	"agent/health": 3, "agent/report": 3, "agent/config": 3,
 
 	"artifacts/fetch": 4, "artifacts/store": 4, "artifacts/publish": 4,
 	"agent/state": 4, "agent/service": 4, "agent/lease": 4, "agent/notice": 4, "agent/flush": 4,

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 func (c *cli) history() *cobra.Command {
@@ -32,12 +32,12 @@ func (c *cli) runHistory(asJSON bool) (err error) {
 	if err != nil {
 		return err
 	}
-	state, err := os.OpenRoot(cfg.State.Dir)
+	dir, err := os.OpenRoot(cfg.State.Dir)
 	if err != nil {
 		return nothingHere(err)
 	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	runs, err := status.LoadHistory(state)
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	runs, err := report.LoadHistory(dir)
 	if err != nil {
 		return nothingHere(err)
 	}
@@ -47,20 +47,20 @@ func (c *cli) runHistory(asJSON bool) (err error) {
 	return c.ui.listRuns(runs)
 }
 
-func (u *ui) listRuns(runs []status.Run) error {
+func (u *ui) listRuns(runs []report.Run) error {
 	if len(runs) == 0 {
 		u.say("koboshi has not run here yet")
 	}
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
 	for _, r := range runs {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Started.Format(time.RFC3339), r.Command, r.Verdict, orNone(r.Version),
-			status.Duration(time.Duration(r.MS)*time.Millisecond), why(r)) // Flush reports it
+			report.Duration(time.Duration(r.MS)*time.Millisecond), why(r)) // Flush reports it
 	}
 	return w.Flush()
 }
 
 // why is what a line of history says beyond its verdict.
-func why(r status.Run) string {
+func why(r report.Run) string {
 	text := ""
 	if r.Target != "" && r.Target != r.Version {
 		text = "wanted " + r.Target

@@ -5,7 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // namespace is where CloudWatch shows the metrics of runs.
@@ -16,7 +16,7 @@ const namespace = "koboshi"
 // has the metrics without another call.
 //
 // Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-func metricsOf(r status.Report) []zap.Field {
+func metricsOf(r report.Report) []zap.Field {
 	type metric struct {
 		Name string
 		Unit string
@@ -44,15 +44,15 @@ func metricsOf(r status.Report) []zap.Field {
 	}
 }
 
-func fetchedBy(r status.Report) (n int64) {
+func fetchedBy(r report.Report) (n int64) {
 	for _, step := range r.Steps {
 		n += step.Bytes
 	}
 	return n
 }
 
-func failures(r status.Report) int {
-	if r.Verdict == status.Failed {
+func failures(r report.Report) int {
+	if r.Verdict == report.Failed {
 		return 1
 	}
 	return 0

@@ -8,7 +8,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/publish"
@@ -57,7 +57,7 @@ func (o *origin) published(ctx context.Context) []string {
 // versionsHere are the versions that are on this machine, and those that were.
 func versionsHere(cfg *config.Config, trust artifacts.Trust) []string {
 	versions := installedIn(cfg.Install.Root, trust)
-	runs, _ := inDir(cfg, status.LoadHistory) // a courtesy
+	runs, _ := inDir(cfg, report.LoadHistory) // a courtesy
 	for _, run := range runs {
 		versions = append(versions, run.Version)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
@@ -53,7 +53,7 @@ func (o *origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err e
 	return data, err
 }
 
-func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *status.Span) agent.Content {
+func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) agent.Content {
 	turns := o.turns()
 	options := o.memory.download(a)
 	options.Rate = int64(rate)

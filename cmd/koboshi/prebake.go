@@ -14,7 +14,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 func (c *cli) prebake() *cobra.Command {
@@ -34,7 +34,7 @@ func (c *cli) prebake() *cobra.Command {
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.runAgent(cmd.Context(), asJSON, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+			return c.runAgent(cmd.Context(), asJSON, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				return a.Prebake(ctx, o)
 			})
 		},

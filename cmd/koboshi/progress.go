@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/systemd"
 )
 
@@ -41,16 +41,16 @@ func newLogger(u *ui) *zap.Logger {
 
 // observe is told of every step of a run: people see progress, the journal one
 // line a step, and systemd what the start is waiting for.
-func (u *ui) observe(e status.Event) {
+func (u *ui) observe(e report.Event) {
 	switch {
 	case u.log != nil:
 		u.logStep(e)
 	case u.terminal:
 		u.drawStep(e)
-	case e.Kind == status.Finished:
+	case e.Kind == report.Finished:
 		u.say("%s", stepText(e.Step))
 	}
-	if e.Kind == status.Started {
+	if e.Kind == report.Started {
 		_ = systemd.Notifier{}.Status(e.Step.Name) // systemd's status line is a courtesy
 	}
 }
@@ -61,11 +61,11 @@ func (u *ui) waits(step string, d time.Duration) {
 		u.log.Info("waiting", zap.String("step", step), zap.Int64("ms", d.Milliseconds()))
 		return
 	}
-	u.say("%s: waiting %s, this instance's part", step, status.Duration(d))
+	u.say("%s: waiting %s, this instance's part", step, report.Duration(d))
 }
 
-func (u *ui) logStep(e status.Event) {
-	if e.Kind != status.Finished {
+func (u *ui) logStep(e report.Event) {
+	if e.Kind != report.Finished {
 		return
 	}
 	fields := []zap.Field{zap.String("step", e.Step.Name), zap.Int64("ms", e.Step.MS)}
@@ -83,9 +83,9 @@ func (u *ui) logStep(e status.Event) {
 }
 
 // stepText is a step that is over, as a line of the journal.
-func stepText(s status.Step) string {
+func stepText(s report.Step) string {
 	took := time.Duration(s.MS) * time.Millisecond
-	text := s.Name + ": " + status.Duration(took)
+	text := s.Name + ": " + report.Duration(took)
 	if s.Bytes > 0 {
 		text += ", " + moved(s, took)
 	}
@@ -98,35 +98,35 @@ func stepText(s status.Step) string {
 	return text
 }
 
-func (u *ui) drawStep(e status.Event) {
+func (u *ui) drawStep(e report.Event) {
 	took := time.Duration(e.Step.MS) * time.Millisecond
 	u.clear()
 	switch {
-	case e.Kind != status.Finished:
+	case e.Kind != report.Finished:
 		name, width := fmt.Sprintf("  %-10s ", e.Step.Name), columns(u.err)
 		room := width - len("^C") // which a terminal writes behind it
 		line := cut(name+remaining(e, took, room-utf8.RuneCountInString(name)), room)
 		_, _ = fmt.Fprint(u.err, line)
 		u.drawn = utf8.RuneCountInString(line)
 	case e.Step.Error != "":
-		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s\n", u.paint(red, "✗"), e.Step.Name, status.Duration(took))
+		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s\n", u.paint(red, "✗"), e.Step.Name, report.Duration(took))
 	default:
-		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s  %s\n", u.paint(green, "✓"), e.Step.Name, status.Duration(took), u.paint(dim, moved(e.Step, took)))
+		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s  %s\n", u.paint(green, "✓"), e.Step.Name, report.Duration(took), u.paint(dim, moved(e.Step, took)))
 	}
 }
 
 // remaining is how far a step has come: bytes, rate and time left, as much of it
 // as there is room for. The time left is what a narrow terminal is the last to
 // lose.
-func remaining(e status.Event, took time.Duration, room int) string {
+func remaining(e report.Event, took time.Duration, room int) string {
 	if e.Step.Bytes == 0 || took <= 0 {
 		return "…"
 	}
-	done, rate := fmt.Sprintf("%8s", status.Bytes(e.Step.Bytes)), "  "+status.Rate(e.Step.Bytes, took)
+	done, rate := fmt.Sprintf("%8s", report.Bytes(e.Step.Bytes)), "  "+report.Rate(e.Step.Bytes, took)
 	if e.Total <= e.Step.Bytes {
 		return done + rate
 	}
-	whole, left := " of "+status.Bytes(e.Total), "  "+timeLeft(e, took)+" left"
+	whole, left := " of "+report.Bytes(e.Total), "  "+timeLeft(e, took)+" left"
 	for _, text := range []string{done + whole + rate + left, done + whole + left, done + left} {
 		if room <= 0 || utf8.RuneCountInString(text) < room {
 			return text
@@ -136,19 +136,19 @@ func remaining(e status.Event, took time.Duration, room int) string {
 }
 
 // timeLeft is a guess, and spelled like one: in whole seconds.
-func timeLeft(e status.Event, took time.Duration) string {
+func timeLeft(e report.Event, took time.Duration) string {
 	left := time.Duration(float64(took) * float64(e.Total-e.Step.Bytes) / float64(e.Step.Bytes))
 	if seconds := int(left.Seconds()) + 1; seconds < 60 {
 		return strconv.Itoa(seconds) + " s"
 	}
-	return status.Duration(left)
+	return report.Duration(left)
 }
 
-func moved(s status.Step, took time.Duration) string {
+func moved(s report.Step, took time.Duration) string {
 	if s.Bytes == 0 {
 		return ""
 	}
-	return status.Bytes(s.Bytes) + " at " + status.Rate(s.Bytes, took)
+	return report.Bytes(s.Bytes) + " at " + report.Rate(s.Bytes, took)
 }
 
 // clear takes the line of progress away before something else is written. A
@@ -173,6 +173,6 @@ func (u *ui) transfer(name string) func(done, total int64) {
 			return
 		}
 		last = now
-		u.drawStep(status.Event{Kind: status.Progress, Total: total, Step: status.Step{Name: name, Bytes: done, MS: now.Sub(began).Milliseconds()}})
+		u.drawStep(report.Event{Kind: report.Progress, Total: total, Step: report.Step{Name: name, Bytes: done, MS: now.Sub(began).Milliseconds()}})
 	}
 }

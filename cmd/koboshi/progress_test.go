@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 func TestRemaining(t *testing.T) {
-	half := status.Event{Total: 200e6, Step: status.Step{Bytes: 100e6}}
+	half := report.Event{Total: 200e6, Step: report.Step{Bytes: 100e6}}
 	for _, c := range []struct {
-		e    status.Event
+		e    report.Event
 		took time.Duration
 		room int
 		want string
@@ -28,9 +28,9 @@ func TestRemaining(t *testing.T) {
 		{half, 5 * time.Second, 27, "  100 MB  6 s left"},
 		{half, 5 * time.Second, 15, "6 s left"},
 		{half, 90 * time.Second, 0, "  100 MB of 200 MB  1.11 MB/s  1 min 30 s left"},
-		{status.Event{Step: status.Step{Bytes: 100e6}}, 5 * time.Second, 20, "  100 MB  20.0 MB/s"},
-		{status.Event{Total: 1, Step: status.Step{Bytes: 100e6}}, 5 * time.Second, 0, "  100 MB  20.0 MB/s"}, // more than it should be
-		{status.Event{Total: 200e6}, 5 * time.Second, 0, "…"},
+		{report.Event{Step: report.Step{Bytes: 100e6}}, 5 * time.Second, 20, "  100 MB  20.0 MB/s"},
+		{report.Event{Total: 1, Step: report.Step{Bytes: 100e6}}, 5 * time.Second, 0, "  100 MB  20.0 MB/s"}, // more than it should be
+		{report.Event{Total: 200e6}, 5 * time.Second, 0, "…"},
 		{half, 0, 0, "…"},
 	} {
 		if got := remaining(c.e, c.took, c.room); got != c.want {
@@ -69,7 +69,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	t.Setenv("NO_COLOR", "")
 	terminal, resize, written := aTerminal(t, 80)
 	u := newUI(terminal, terminal)
-	half := status.Event{Kind: status.Progress, Total: 200e6, Step: status.Step{Name: "install", Bytes: 100e6, MS: 5000}}
+	half := report.Event{Kind: report.Progress, Total: 200e6, Step: report.Step{Name: "install", Bytes: 100e6, MS: 5000}}
 	u.observe(half)
 	if got, want := written(), "  install      100 MB of 200 MB  20.0 MB/s  6 s left"; got != want {
 		t.Errorf("80 columns: %q, want %q", got, want)
@@ -83,7 +83,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	if got, want := written(), "\r\x1b[Kkoboshi: web 1.0.0 serves\r\n"; got != want {
 		t.Errorf("after it: %q, want %q", got, want)
 	}
-	half.Kind = status.Finished
+	half.Kind = report.Finished
 	u.observe(half)
 	if got, want := written(), "\x1b[32m✓\x1b[0m install      5.00 s  \x1b[2m100 MB at 20.0 MB/s\x1b[0m\r\n"; got != want {
 		t.Errorf("at its end: %q, want %q", got, want)
@@ -91,7 +91,7 @@ func TestProgressOnATerminal(t *testing.T) {
 }
 
 func TestNoColourAndADumbTerminal(t *testing.T) {
-	step := status.Event{Kind: status.Finished, Step: status.Step{Name: "gate", MS: 10}}
+	step := report.Event{Kind: report.Finished, Step: report.Step{Name: "gate", MS: 10}}
 	for name, c := range map[string]struct{ term, noColour, want string }{
 		"no colour":       {"xterm", "1", "✓ gate          10 ms  \r\n"},
 		"a dumb terminal": {"dumb", "", "koboshi: gate: 10 ms\r\n"},
@@ -100,7 +100,7 @@ func TestNoColourAndADumbTerminal(t *testing.T) {
 		t.Setenv("NO_COLOR", c.noColour)
 		terminal, _, written := aTerminal(t, 80)
 		u := newUI(terminal, terminal)
-		u.observe(status.Event{Kind: status.Started, Step: step.Step})
+		u.observe(report.Event{Kind: report.Started, Step: step.Step})
 		u.observe(step)
 		got := written()
 		if !strings.HasSuffix(got, c.want) || strings.Contains(got, "\x1b[3") {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
 )
@@ -140,7 +140,7 @@ func (c *cli) tellReleased(o publishOptions, r publish.Released, left []publish.
 		return c.ui.printJSON(released(r))
 	}
 	for _, a := range r.Manifest.Artifacts {
-		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, status.Bytes(a.Size), status.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))
+		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, report.Bytes(a.Size), report.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))
 		c.ui.deltas(a)
 	}
 	word := "published"

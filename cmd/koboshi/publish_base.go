@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/publish"
@@ -59,7 +59,7 @@ func (c *cli) addDeltas(ctx context.Context, o publishOptions, b bucket.Bucket, 
 
 func (u *ui) deltas(a artifacts.Artifact) {
 	for _, d := range a.Deltas {
-		u.printf("  from %s  %s, %.1f %%\n", d.Base, status.Bytes(d.Size), 100*float64(d.Size)/float64(a.Size))
+		u.printf("  from %s  %s, %.1f %%\n", d.Base, report.Bytes(d.Size), 100*float64(d.Size)/float64(a.Size))
 	}
 }
 

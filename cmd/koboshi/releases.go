@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
 )
@@ -107,7 +107,7 @@ func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	return status.Clean(err.Error(), failure.MaxMessage)
+	return report.Clean(err.Error(), failure.MaxMessage)
 }
 
 func (u *ui) listReleases(l listingJSON) error {
@@ -122,7 +122,7 @@ func (u *ui) listReleases(l listingJSON) error {
 	for _, r := range l.Releases {
 		var platforms []string
 		for _, p := range r.Platforms {
-			platforms = append(platforms, p.Platform+" "+status.Bytes(p.Size))
+			platforms = append(platforms, p.Platform+" "+report.Bytes(p.Size))
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Version, strings.Join(r.Channels, ", "), strings.Join(platforms, ", "), doubt(r.Error, r.doubtful, r.Created))
 	}

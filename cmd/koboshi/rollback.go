@@ -10,7 +10,8 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
 )
 
 type holdOptions struct {
@@ -25,8 +26,8 @@ func (o *holdOptions) add(cmd *cobra.Command, reason string) *cobra.Command {
 	return cmd
 }
 
-func (o *holdOptions) hold() status.Hold {
-	h := status.Hold{Reason: status.Clean(o.reason, maxReason), By: whoami()}
+func (o *holdOptions) hold() state.Hold {
+	h := state.Hold{Reason: report.Clean(o.reason, maxReason), By: whoami()}
 	if o.duration > 0 {
 		h.Until = time.Now().Add(o.duration).UTC().Truncate(time.Second)
 	}
@@ -61,7 +62,7 @@ func (c *cli) rollback() *cobra.Command {
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.runAgent(cmd.Context(), o.json, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+			return c.runAgent(cmd.Context(), o.json, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				return a.Rollback(ctx, o.hold())
 			})
 		},
@@ -110,7 +111,7 @@ func (c *cli) unhold() *cobra.Command {
 	}
 }
 
-func (c *cli) setHold(ctx context.Context, hold *status.Hold) error {
+func (c *cli) setHold(ctx context.Context, hold *state.Hold) error {
 	a, done, err := c.newAgent(ctx)
 	if err != nil {
 		return err

@@ -12,7 +12,9 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
+	"koboshi/agent/report/picture"
+	"koboshi/agent/state"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
@@ -64,32 +66,32 @@ func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	if err != nil {
 		return err
 	}
-	report, err := lastReport(cfg)
+	last, err := lastRecorded(cfg)
 	if err != nil {
 		return err
 	}
-	rows := append(machineRows(ctx, report), status.Rows(report)...)
+	rows := append(machineRows(ctx, last.Report), picture.Rows(last.Report)...)
 	if o.svg != "" {
-		if err := writeSVG(o.svg, report, rows); err != nil {
+		if err := writeSVG(o.svg, last.Report, rows); err != nil {
 			return err
 		}
 	}
 	switch {
 	case o.against != "":
-		return c.compareWith(o.against, report)
+		return c.compareWith(o.against, last.Report)
 	case o.json:
-		return c.ui.printJSON(report)
+		return c.ui.printJSON(last)
 	case o.timeline:
-		c.ui.printf("%s", status.Picture(rows, c.ui.width(), glyphs(o.ascii)))
+		c.ui.printf("%s", picture.Text(rows, c.ui.width(), glyphs(o.ascii)))
 		return nil
 	}
-	c.ui.screen(report)
+	c.ui.screen(last)
 	return nil
 }
 
 // machineRows are the machine's own start, where the report is of a boot that
 // belongs to it: what happened before koboshi is part of the picture.
-func machineRows(ctx context.Context, r status.Report) (rows []status.Row) {
+func machineRows(ctx context.Context, r report.Report) (rows []picture.Row) {
 	manager, err := systemd.Connect(ctx)
 	if err != nil {
 		return nil
@@ -104,24 +106,36 @@ func machineRows(ctx context.Context, r status.Report) (rows []status.Row) {
 		if p.End.IsZero() {
 			p.End = end
 		}
-		rows = append(rows, status.Row{Name: p.Name, Start: p.Start, End: p.End, Class: status.ClassSystem})
+		rows = append(rows, picture.Row{Name: p.Name, Start: p.Start, End: p.End, Class: picture.ClassSystem})
 	}
 	return rows
 }
 
-// lastReport is the report that the last run left, and the hold there is now.
-func lastReport(cfg *config.Config) (r status.Report, err error) {
-	state, err := os.OpenRoot(cfg.State.Dir)
+// recorded is what runs have left, as status --json prints it.
+type recorded struct {
+	report.Report
+	State *state.State `json:"state,omitzero"` // nil where it cannot be read
+}
+
+// lastRecorded reads what the last run left. The state can change without a
+// run: hold and unhold write no report.
+func lastRecorded(cfg *config.Config) (r recorded, err error) {
+	dir, err := os.OpenRoot(cfg.State.Dir)
 	if err != nil {
 		return r, nothingHere(err)
 	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	if r, err = status.LoadReport(state); err != nil {
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	if r.Report, err = report.Load(dir); err != nil {
 		return r, nothingHere(err)
 	}
-	if s, err := status.LoadState(state); err == nil {
-		r.Hold = s.Hold // it may have been set since the last run
+	s, _, err := state.Load(dir)
+	if err != nil { //nolint:nilerr // only root may read it, everyone may read the report
+		return r, nil
 	}
+	if !s.Hold.Active(time.Now()) {
+		s.Hold = nil
+	}
+	r.State = &s
 	return r, nil
 }
 
@@ -133,17 +147,17 @@ func nothingHere(err error) error {
 	return failure.Mark(err, store.ErrDisk)
 }
 
-func writeSVG(name string, r status.Report, rows []status.Row) error {
+func writeSVG(name string, r report.Report, rows []picture.Row) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return usage(err)
 	}
 	title := fmt.Sprintf("%s of %s on %s, %s: %s", r.Command, r.App, r.Instance.ID, r.Started.Format(time.RFC3339), r.Verdict)
-	return errors.Join(status.SVG(f, title, rows), f.Close())
+	return errors.Join(picture.SVG(f, title, rows), f.Close())
 }
 
 // screen answers the questions of somebody who has just logged in.
-func (u *ui) screen(r status.Report) {
+func (u *ui) screen(r recorded) {
 	row := func(key, format string, args ...any) {
 		u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))
 	}
@@ -156,7 +170,7 @@ func (u *ui) screen(r status.Report) {
 		row("previous", "%s", releaseText(r.Previous))
 	}
 	row("channel", "%s", r.Channel)
-	row("verdict", "%s, %s of %s, %s", r.Verdict, r.Command, r.Started.Format(time.RFC3339), status.Duration(time.Duration(r.MS)*time.Millisecond))
+	row("verdict", "%s, %s of %s, %s", r.Verdict, r.Command, r.Started.Format(time.RFC3339), report.Duration(time.Duration(r.MS)*time.Millisecond))
 	row("instance", "%s", instanceText(r.Instance))
 	if r.Lifecycle.Result != "" {
 		row("hook", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
@@ -167,15 +181,16 @@ func (u *ui) screen(r status.Report) {
 			row("hint", "%s", r.Error.Hint)
 		}
 	}
-	if r.Hold.Active(time.Now()) {
-		row("held", "by %s%s: %s", r.Hold.By, untilText(r.Hold.Until), r.Hold.Reason)
+	if r.State != nil && r.State.Hold != nil {
+		hold := r.State.Hold
+		row("held", "by %s%s: %s", hold.By, untilText(hold.Until), hold.Reason)
 	}
 	for _, warning := range r.Warnings {
 		row("warning", "%s", warning)
 	}
 }
 
-func releaseText(r *status.Release) string {
+func releaseText(r *report.Release) string {
 	if r == nil {
 		return "none"
 	}
@@ -190,7 +205,7 @@ func releaseText(r *status.Release) string {
 	return text
 }
 
-func instanceText(i status.Instance) string {
+func instanceText(i report.Instance) string {
 	if i.ID == "" {
 		return "unknown"
 	}
@@ -201,9 +216,9 @@ func instanceText(i status.Instance) string {
 	return text
 }
 
-func glyphs(ascii bool) status.Glyphs {
+func glyphs(ascii bool) picture.Glyphs {
 	if ascii {
-		return status.ASCII
+		return picture.ASCII
 	}
-	return status.Blocks
+	return picture.Blocks
 }

@@ -10,7 +10,7 @@ import (
 	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 )
 
@@ -58,15 +58,15 @@ func (c *cli) runSync(ctx context.Context, o syncOptions) error {
 	if o.dryRun {
 		return c.runPlan(ctx, o)
 	}
-	return c.runAgent(ctx, o.json, func(a *agent.Agent, ctx context.Context) (status.Report, error) {
+	return c.runAgent(ctx, o.json, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 		return a.Sync(ctx, o.SyncOptions)
 	})
 }
 
 // planJSON is what sync --dry-run tells machines.
 type planJSON struct {
-	Release   *status.Release `json:"release"`
-	Target    *status.Release `json:"target"`
+	Release   *report.Release `json:"release"`
+	Target    *report.Release `json:"target"`
 	Held      string          `json:"held,omitzero"`
 	Fetch     int64           `json:"fetch_bytes"`
 	DeltaFrom string          `json:"delta_from,omitzero"`
@@ -111,7 +111,7 @@ func (u *ui) plan(app string, p agent.Plan) {
 	if p.DeltaFrom != "" {
 		how = ", a delta update from " + p.DeltaFrom
 	}
-	u.printf("%s %s -> %s, %s to fetch%s\n", app, from, p.Target.Version, status.Bytes(p.Fetch), how)
+	u.printf("%s %s -> %s, %s to fetch%s\n", app, from, p.Target.Version, report.Bytes(p.Fetch), how)
 	if p.Unknown {
 		u.printf("the release has no index: which files differ cannot be told\n")
 		return
@@ -121,22 +121,22 @@ func (u *ui) plan(app string, p agent.Plan) {
 }
 
 // runAgent runs one command of the agent and tells how it ended.
-func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, context.Context) (status.Report, error)) error {
+func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, context.Context) (report.Report, error)) error {
 	a, done, err := c.newAgent(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	report, err := do(a, ctx)
-	for _, w := range report.Warnings {
+	rep, err := do(a, ctx)
+	for _, w := range rep.Warnings {
 		c.ui.warn(w)
 	}
-	if err == nil && report.Verdict == status.Stale && report.Error != nil { // else it is told as the error
-		c.ui.warn(report.Error.Message)
+	if err == nil && rep.Verdict == report.Stale && rep.Error != nil { // else it is told as the error
+		c.ui.warn(rep.Error.Message)
 	}
-	c.ui.summary(report)
+	c.ui.summary(rep)
 	if asJSON {
-		err = errors.Join(err, c.ui.printJSON(report))
+		err = errors.Join(err, c.ui.printJSON(rep))
 	}
 	return err
 }

@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"koboshi/agent/failure"
+	"koboshi/agent/report"
 	"koboshi/agent/service"
-	"koboshi/agent/status"
 )
 
 // Rules for what koboshi says: one line each, beginning with a lower-case
@@ -110,19 +110,19 @@ func (u *ui) warn(text string) {
 }
 
 // summary is the last line of a run: what serves here, and why.
-func (u *ui) summary(r status.Report) {
+func (u *ui) summary(r report.Report) {
 	if u.log != nil {
 		u.log.With(metricsOf(r)...).Info("done", zap.String("verdict", string(r.Verdict)),
 			zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Int64("ms", r.MS))
 		return
 	}
-	took := status.Duration(time.Duration(r.MS) * time.Millisecond)
+	took := report.Duration(time.Duration(r.MS) * time.Millisecond)
 	u.say("%s (%s, %s)%s", whatServes(r), u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
 }
 
 // whatServes says no more than the run has seen: a release that is current but
 // did not pass the gate may be up or not.
-func whatServes(r status.Report) string {
+func whatServes(r report.Report) string {
 	switch {
 	case r.Release == nil && r.Command == "prebake":
 		return r.App + ": nothing is baked in"
@@ -138,7 +138,7 @@ func whatServes(r status.Report) string {
 
 // aside tells what the channel wanted where something else serves, and what the
 // hook was told.
-func aside(r status.Report) string {
+func aside(r report.Report) string {
 	var text string
 	if r.Target != nil && r.Release != nil && r.Target.ManifestSHA256 != r.Release.ManifestSHA256 {
 		text = fmt.Sprintf(", channel %s names %s", r.Channel, r.Target.Version)
@@ -166,11 +166,11 @@ const (
 	dim    paint = "2"
 )
 
-func verdictColour(v status.Verdict) paint {
+func verdictColour(v report.Verdict) paint {
 	switch v {
-	case status.Fresh, status.Current:
+	case report.Fresh, report.Current:
 		return green
-	case status.Failed:
+	case report.Failed:
 		return red
 	}
 	return yellow

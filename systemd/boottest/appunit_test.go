@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 func TestAppEnabled(t *testing.T) {
@@ -14,7 +14,7 @@ func TestAppEnabled(t *testing.T) {
 	scenario{
 		image:   files{wants + "web.service": "-> " + webUnit},
 		channel: "1.0.0",
-		want:    inService(status.Fresh, "1.0.0"),
+		want:    inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -23,7 +23,7 @@ func TestAppNotifies(t *testing.T) {
 	scenario{
 		image:   files{webUnit: strings.Replace(webService, "Type=exec", "Type=notify", 1)},
 		channel: "1.0.0",
-		want:    inService(status.Fresh, "1.0.0"),
+		want:    inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -43,7 +43,7 @@ func broughtAlong() files {
 
 func TestUnitOfTheRelease(t *testing.T) {
 	t.Parallel()
-	_, got := scenario{image: broughtAlong(), channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+	_, got := scenario{image: broughtAlong(), channel: "1.0.0", want: inService(report.Fresh, "1.0.0")}.run(t)
 	same(t, "description", got.Units["web.service"]["Description"], "The app 1.0.0")
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // hookScript tells as whom and in which unit it runs, and fails where its tree
@@ -62,7 +62,7 @@ func TestHooks(t *testing.T) {
 	l, _ := scenario{
 		prepare: func(l *lab) { l.hooked("3.0.0") },
 		channel: "3.0.0",
-		want:    inService(status.Fresh, "3.0.0"),
+		want:    inService(report.Fresh, "3.0.0"),
 	}.run(t)
 	tree := " in /opt/koboshi/web/releases/3.0.0-"
 	l.says("pre_start: uid=1(daemon) gid=1(daemon) groups=1(daemon)", "post_start: uid=1(daemon)", "pre_start: AWS at []",
@@ -89,11 +89,11 @@ func TestHookFailsOnALiveMachine(t *testing.T) {
 	l.hooked("4.0.0", "no-post_start")
 	l.promote("3.0.0")
 	l.launch("")
-	inService(status.Fresh, "3.0.0").check(l, l.start("reboot").wait(rebooted))
+	inService(report.Fresh, "3.0.0").check(l, l.start("reboot").wait(rebooted))
 	l.promote("4.0.0")
 	got := l.start("exit").wait(0)
 	same(t, "exit code", got.Units["koboshi-boot.service"]["ExecMainStatus"], "19")
-	same(t, "verdict", got.Report.Verdict, status.Failed)
+	same(t, "verdict", got.Report.Verdict, report.Failed)
 	same(t, "answer", got.Answer, "3.0.0 on "+l.instance.ID())
 	l.says("pre_stop: pre_stop of 3.0.0", "post_start: it cannot be",
 		"error: failed hook post_start of 4.0.0: job for koboshi-web-hook.service: failed (exit-code, status 3): it cannot be")
@@ -138,7 +138,7 @@ func TestHooksOfADynamicUser(t *testing.T) {
 		image:   files{webUnit: strings.Replace(webService, "User=daemon", "DynamicUser=yes", 1)},
 		prepare: func(l *lab) { l.hooked("3.0.0") },
 		channel: "3.0.0",
-		want:    inService(status.Fresh, "3.0.0"),
+		want:    inService(report.Fresh, "3.0.0"),
 	}.run(t)
 	if hooks := strings.Count(l.said(), "uid=6"); hooks != 2 { // from 61184 on: systemd.exec(5)
 		t.Errorf("%d hooks ran as the unit's own user, want 2", hooks)
@@ -171,7 +171,7 @@ func hookOutlived(t *testing.T, signal unix.Signal) *lab {
 			c.until(settleLimit, "the hook runs", func() bool { return strings.Contains(c.said(), "pre_start: pre_start of 3.0.0") })
 			c.kill("koboshi-boot.service", signal)
 		},
-		want: inService(status.Current, "3.0.0"), // the first agent has installed it
+		want: inService(report.Current, "3.0.0"), // the first agent has installed it
 	}.run(t)
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 	if ran := strings.Count(l.said(), "pre_start: pre_start of 3.0.0"); ran != 2 {

@@ -11,7 +11,7 @@ import (
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // startTimeout is a short TimeoutStartSec=.
@@ -43,7 +43,7 @@ func agentSignalled(t *testing.T, signal unix.Signal) {
 			c.kill("koboshi-boot.service", signal)
 			c.aws.Faults().Clear()
 		},
-		want: inService(status.Fresh, "1.0.0"),
+		want: inService(report.Fresh, "1.0.0"),
 	}.run(t)
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 }
@@ -55,13 +55,13 @@ func TestAgentBarked(t *testing.T) {
 	l := newLab(t, standard().with(files{bootUnit + ".d/watchdog.conf": "[Service]\nWatchdogSec=2s\n"}))
 	l.promote("1.0.0")
 	l.launch("")
-	inService(status.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
+	inService(report.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
 	l.aws.Faults().Add(faults.Fault{Service: "s3", Hang: true})
 	c := l.start("exit")
 	c.until(settleLimit, "the watchdog has barked", func() bool { return strings.Contains(c.journal(), "Watchdog timeout") })
 	l.aws.Faults().Clear()
 	got := c.wait(0)
-	inService(status.Current, "1.0.0").check(l, got)
+	inService(report.Current, "1.0.0").check(l, got)
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 }
 
@@ -94,7 +94,7 @@ func interrupted(t *testing.T, end func(*container) error) (l *lab) {
 	_ = c.cmd.Wait() // however it ended
 	same(t, "state", l.instance.State(), autoscaling.PendingWait)
 	l.aws.Faults().Clear()
-	inService(status.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
+	inService(report.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
 	return l
 }
 
@@ -108,7 +108,7 @@ func TestSlowDownload(t *testing.T) {
 		image:   files{bootUnit + ".d/timeout.conf": "[Service]\nTimeoutStartSec=" + startTimeout.String() + "\n"},
 		channel: "1.0.0",
 		faults:  []faults.Fault{slow},
-		want:    inService(status.Fresh, "1.0.0"),
+		want:    inService(report.Fresh, "1.0.0"),
 	}.run(t)
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "0")
 }

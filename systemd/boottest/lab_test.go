@@ -19,7 +19,7 @@ import (
 	"koboshi/agent/awstest"
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/ec2"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 const (
@@ -138,7 +138,7 @@ type seen struct {
 	Units   map[string]map[string]string
 	Answer  string
 	Picture string
-	Report  status.Report `json:"-"`
+	Report  report.Report `json:"-"`
 }
 
 // wait returns when the machine has ended, as it should.
@@ -162,13 +162,13 @@ func (c *container) wait(code int) seen {
 	return s
 }
 
-func (l *lab) report() status.Report {
+func (l *lab) report() report.Report {
 	dir, err := os.OpenRoot(filepath.Join(l.root, "var/lib/koboshi/web"))
 	must(l.T, err)
 	defer func() { _ = dir.Close() }()
-	report, err := status.LoadReport(dir)
+	rep, err := report.Load(dir)
 	must(l.T, err)
-	return report
+	return rep
 }
 
 func (l *lab) consoleFile() string { return filepath.Join(l.dir, fmt.Sprintf("console-%d", l.boots)) }

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"koboshi/agent/awstest/faults"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 func TestFirstBoot(t *testing.T) {
 	t.Parallel()
-	_, got := scenario{channel: "1.0.0", want: inService(status.Fresh, "1.0.0")}.run(t)
+	_, got := scenario{channel: "1.0.0", want: inService(report.Fresh, "1.0.0")}.run(t)
 	for _, row := range []string{"userspace", "cloud-init-local", "cloud-config", "install", "gate", "total"} {
 		if !strings.Contains("\n"+got.Picture, "\n  "+row+" ") {
 			t.Errorf("no row %q in the picture:\n%s", row, got.Picture)
@@ -40,7 +40,7 @@ func TestPackaged(t *testing.T) {
 			l.chroot("koboshi", "install")
 		},
 		channel: "1.0.0",
-		want:    inService(status.Fresh, "1.0.0"),
+		want:    inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -59,7 +59,7 @@ func TestInstalled(t *testing.T) {
 			must(t, built.koboshi(nil, "install", "--root", l.root))
 		},
 		channel: "1.0.0",
-		want:    inService(status.Fresh, "1.0.0"),
+		want:    inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -69,21 +69,21 @@ func TestImageOfInstance(t *testing.T) {
 	l := newLab(t, standard())
 	l.promote("1.0.0")
 	l.launch("")
-	inService(status.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
+	inService(report.Fresh, "1.0.0").check(l, l.start("exit").wait(0))
 	must(t, l.aws.Terminate(l.instance.ID()))
 	l.promote("2.0.0")
 	l.launch("")
-	inService(status.Fresh, "2.0.0").check(l, l.start("exit").wait(0))
+	inService(report.Fresh, "2.0.0").check(l, l.start("exit").wait(0))
 }
 
 func TestBakedOlder(t *testing.T) {
 	t.Parallel()
-	scenario{baked: "1.0.0", channel: "2.0.0", want: inService(status.Fresh, "2.0.0")}.run(t)
+	scenario{baked: "1.0.0", channel: "2.0.0", want: inService(report.Fresh, "2.0.0")}.run(t)
 }
 
 func TestBakedCurrent(t *testing.T) {
 	t.Parallel()
-	l, _ := scenario{baked: "1.0.0", channel: "1.0.0", want: inService(status.Current, "1.0.0")}.run(t)
+	l, _ := scenario{baked: "1.0.0", channel: "1.0.0", want: inService(report.Current, "1.0.0")}.run(t)
 	l.wantNoDownload()
 }
 
@@ -93,7 +93,7 @@ func TestMetadataLate(t *testing.T) {
 		image:    files{cloudConfig: "datasource_list: [None]\n"}, // else cloud-init waits, and koboshi need not
 		metadata: 10 * time.Second,
 		channel:  "1.0.0",
-		want:     inService(status.Fresh, "1.0.0"),
+		want:     inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -102,7 +102,7 @@ var down = []faults.Fault{{Service: "s3", Status: 503, Code: "SlowDown"}}
 
 func TestSourceDownBaked(t *testing.T) {
 	t.Parallel()
-	scenario{baked: "1.0.0", channel: "2.0.0", faults: down, want: inService(status.Stale, "1.0.0")}.run(t)
+	scenario{baked: "1.0.0", channel: "2.0.0", faults: down, want: inService(report.Stale, "1.0.0")}.run(t)
 }
 
 func TestSourceDown(t *testing.T) {

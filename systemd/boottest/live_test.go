@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // notObserved is an image that stays up after its boot, for an operator.
@@ -106,7 +106,7 @@ func (c *container) must(args ...string) ended {
 }
 
 // reports runs a command of koboshi that prints its report.
-func (c *container) reports(code int, args ...string) (r status.Report) {
+func (c *container) reports(code int, args ...string) (r report.Report) {
 	c.Helper()
 	e := c.exits(code, append(append([]string{"koboshi"}, args...), "--json")...)
 	if err := json.Unmarshal([]byte(e.out), &r); err != nil {

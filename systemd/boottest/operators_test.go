@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // What operators do to a machine that serves. The app is left alone unless
@@ -16,17 +16,17 @@ import (
 func TestOperated(t *testing.T) {
 	t.Parallel()
 	c := live(t, nil)
-	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Current) })
+	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Current) })
 	c.promote("2.0.0")
 	c.keeps("1.0.0", func() { c.must("koboshi", "sync", "--dry-run") })
 	c.keeps("1.0.0", func() { c.must("koboshi", "verify") })
-	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Fresh) })
+	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Fresh) })
 	c.must("systemctl", "stop", "web.service")
-	same(t, "sync", c.reports(0, "sync").Verdict, status.Current)
+	same(t, "sync", c.reports(0, "sync").Verdict, report.Current)
 	same(t, "what serves", c.serves(), "2.0.0")
 
 	c.moves("2.0.0", "1.0.0", func() { c.must("koboshi", "rollback", "--reason", "checkout is slow") })
-	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Held) })
+	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Held) })
 	c.says("checkout is slow", "koboshi", "status")
 	c.says("checkout is slow", "koboshi", "doctor")
 
@@ -34,17 +34,17 @@ func TestOperated(t *testing.T) {
 	c = c.start("exit")
 	c.up()
 	c.says("(held", "journalctl", "--boot", "--unit", "koboshi-boot.service")
-	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Held) })
+	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Held) })
 	c.keeps("1.0.0", func() { c.must("koboshi", "hold", "--reason", "incident 7", "--until", "2h") })
 	c.says("incident 7", "koboshi", "status")
 	c.keeps("1.0.0", func() { c.must("koboshi", "unhold") })
-	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Current) })
+	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Current) })
 
 	c.promote("1.0.0")
 	c.instance.SetTag("koboshi:hold", "night shift")
-	c.keeps("2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Held) })
+	c.keeps("2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Held) })
 	c.instance.RemoveTag("koboshi:hold")
-	c.moves("2.0.0", "1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, status.Current) })
+	c.moves("2.0.0", "1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Current) })
 
 	var history []struct{ Command, Verdict, Version string }
 	must(t, json.Unmarshal([]byte(c.must("koboshi", "history", "--json").out), &history))

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest/faults"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // reboot launches an instance with version 1.0.0 and boots it a second time.
@@ -16,7 +16,7 @@ func reboot(t *testing.T, image files, faults ...faults.Fault) (l *lab, second s
 	l = newLab(t, standard().with(image))
 	l.promote("1.0.0")
 	l.launch("")
-	inService(status.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
+	inService(report.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))
 	for _, f := range faults {
 		l.aws.Faults().Add(f)
 	}
@@ -25,14 +25,14 @@ func reboot(t *testing.T, image files, faults ...faults.Fault) (l *lab, second s
 }
 
 // again is what a reboot comes to: nobody waits to hear of it.
-func again(verdict status.Verdict) outcome {
+func again(verdict report.Verdict) outcome {
 	return inService(verdict, "1.0.0") // the hook's result is that of the launch
 }
 
 func TestReboot(t *testing.T) {
 	t.Parallel()
 	l, got := reboot(t, nil)
-	again(status.Current).check(l, got)
+	again(report.Current).check(l, got)
 	l.wantNoDownload()
 	l.wantNoCalls("s3", time.Time{}, got.time(t, "web.service", "ActiveEnterTimestamp"))
 	l.wantNoCalls("autoscaling", time.Time{}, time.Now())
@@ -46,7 +46,7 @@ func TestRebootNitro(t *testing.T) {
 		bootUnit + ".d/firmware.conf":       "[Service]\nTemporaryFileSystem=/sys/devices/virtual\nBindReadOnlyPaths=/etc/lab-firmware:/sys/devices/virtual/dmi/id\n",
 		"/etc/lab-firmware/board_asset_tag": "i-0a5c0de0000000001\n",
 	})
-	again(status.Current).check(l, got)
+	again(report.Current).check(l, got)
 	l.wantNoDownload()
 	l.wantNoCalls("", got.time(t, "koboshi-boot.service", "ExecMainStartTimestamp"), got.time(t, "web.service", "ActiveEnterTimestamp"))
 }
@@ -54,5 +54,5 @@ func TestRebootNitro(t *testing.T) {
 func TestRebootSourceDown(t *testing.T) {
 	t.Parallel()
 	l, got := reboot(t, nil, down...)
-	again(status.Stale).check(l, got)
+	again(report.Stale).check(l, got)
 }

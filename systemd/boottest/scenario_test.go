@@ -10,7 +10,7 @@ import (
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // scenario is one launch of an instance.
@@ -29,7 +29,7 @@ type scenario struct {
 // outcome is what a launch must come to.
 type outcome struct {
 	exit    string // of the unit
-	verdict status.Verdict
+	verdict report.Verdict
 	hook    autoscaling.Result // what the hook was told
 	state   autoscaling.State  // of the instance
 	serves  string             // the version that answers, "" = none
@@ -93,7 +93,7 @@ func (l *lab) chroot(args ...string) {
 }
 
 // inService is a launch that came to a good end.
-func inService(verdict status.Verdict, version string) outcome {
+func inService(verdict report.Verdict, version string) outcome {
 	return outcome{
 		exit: "0", verdict: verdict, hook: autoscaling.Continue, state: autoscaling.InService, serves: version,
 		says: "web " + version + " serves (" + string(verdict),
@@ -103,7 +103,7 @@ func inService(verdict status.Verdict, version string) outcome {
 // abandoned is one that did not: whatever serves is not what the group gets.
 func abandoned(exit, serves, says string) outcome {
 	return outcome{
-		exit: exit, verdict: status.Failed, hook: autoscaling.Abandon, state: autoscaling.Terminated, serves: serves,
+		exit: exit, verdict: report.Failed, hook: autoscaling.Abandon, state: autoscaling.Terminated, serves: serves,
 		says: "error: " + says,
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 const socketUnit = "/etc/systemd/system/web.socket"
@@ -47,14 +47,14 @@ func TestSyncUnderLoad(t *testing.T) {
 	for _, step := range []struct {
 		version, serves string
 		code            int
-		verdict         status.Verdict
+		verdict         report.Verdict
 	}{
-		{"2.0.0", "2.0.0", 0, status.Fresh},
-		{"1.0.0", "1.0.0", 0, status.Current},
-		{"2.0.0-dead", "1.0.0", 19, status.Failed},
-		{"2.0.0-mute", "1.0.0", 19, status.Failed},
-		{"2.0.0-frail", "1.0.0", 20, status.Failed},
-		{"2.0.0", "2.0.0", 0, status.Current},
+		{"2.0.0", "2.0.0", 0, report.Fresh},
+		{"1.0.0", "1.0.0", 0, report.Current},
+		{"2.0.0-dead", "1.0.0", 19, report.Failed},
+		{"2.0.0-mute", "1.0.0", 19, report.Failed},
+		{"2.0.0-frail", "1.0.0", 20, report.Failed},
+		{"2.0.0", "2.0.0", 0, report.Current},
 	} {
 		c.promote(step.version)
 		r := c.reports(step.code, "sync")
@@ -84,10 +84,10 @@ func TestSocketEnabled(t *testing.T) {
 	l.launch("")
 	c := l.start("exit")
 	c.knocked()
-	inService(status.Fresh, "1.0.0").check(l, c.end("reboot"))
+	inService(report.Fresh, "1.0.0").check(l, c.end("reboot"))
 	c = l.start("exit")
 	c.knocked()
-	inService(status.Current, "1.0.0").check(l, c.end("exit"))
+	inService(report.Current, "1.0.0").check(l, c.end("exit"))
 }
 
 // knocked lets requests come in from the beginning of a boot.

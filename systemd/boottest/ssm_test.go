@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // The document for SSM Run Command, as its agent runs it on a machine that
@@ -17,14 +17,14 @@ import (
 func TestRunCommand(t *testing.T) {
 	t.Parallel()
 	c := live(t, impatient)
-	c.keeps("1.0.0", func() { same(t, "verdict", c.runCommand(0, nil).Verdict, status.Current) })
+	c.keeps("1.0.0", func() { same(t, "verdict", c.runCommand(0, nil).Verdict, report.Current) })
 	c.promote("2.0.0")
 	c.keeps("1.0.0", func() {
 		same(t, "target", c.runCommand(0, map[string]string{"dryRun": "true"}).Target.Version, "2.0.0")
 	})
-	c.moves("1.0.0", "2.0.0", func() { same(t, "verdict", c.runCommand(0, nil).Verdict, status.Fresh) })
+	c.moves("1.0.0", "2.0.0", func() { same(t, "verdict", c.runCommand(0, nil).Verdict, report.Fresh) })
 	c.moves("2.0.0", "1.0.0", func() {
-		same(t, "verdict", c.runCommand(0, map[string]string{"version": "1.0.0"}).Verdict, status.Current)
+		same(t, "verdict", c.runCommand(0, map[string]string{"version": "1.0.0"}).Verdict, report.Current)
 	})
 	c.moves("1.0.0", "1.0.0", func() {
 		same(t, "error", c.runCommand(20, map[string]string{"version": "2.0.0-ill"}).Error.Code, 20)
@@ -44,7 +44,7 @@ func TestRunCommand(t *testing.T) {
 }
 
 // runCommand runs the document and returns the report, or plan, that it prints.
-func (c *container) runCommand(code int, given map[string]string) (r status.Report) {
+func (c *container) runCommand(code int, given map[string]string) (r report.Report) {
 	c.Helper()
 	e := c.exits(code, "sh", "-c", document(c.T, given))
 	if err := json.Unmarshal([]byte(e.out), &r); err != nil {

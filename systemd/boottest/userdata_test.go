@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // writesConfig is user data that configures an image in which nothing but the
@@ -22,7 +22,7 @@ func TestUserDataConfigures(t *testing.T) {
 		image:    files{config: ""},
 		userData: writesConfig(),
 		channel:  "1.0.0",
-		want:     inService(status.Fresh, "1.0.0"),
+		want:     inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -35,7 +35,7 @@ func TestUserDataStarts(t *testing.T) {
 		image:    notEnabled,
 		userData: writesConfig() + "runcmd:\n  - systemctl start koboshi-boot.service\n",
 		channel:  "1.0.0",
-		want:     inService(status.Fresh, "1.0.0"),
+		want:     inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -45,7 +45,7 @@ func TestUserDataStartsNoBlock(t *testing.T) {
 		image:    notEnabled,
 		userData: writesConfig() + "runcmd:\n  - systemctl start --no-block koboshi-boot.service\n",
 		channel:  "1.0.0",
-		want:     inService(status.Fresh, "1.0.0"),
+		want:     inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -57,7 +57,7 @@ func TestUserDataStartsEarly(t *testing.T) {
 		image:    notEnabled,
 		userData: writesConfig() + "bootcmd:\n  - systemctl start --no-block koboshi-boot.service\n",
 		channel:  "1.0.0",
-		want:     inService(status.Fresh, "1.0.0"),
+		want:     inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }
 
@@ -85,6 +85,6 @@ func TestRenamedCloudInit(t *testing.T) {
 		image:    renamed(t).with(files{config: ""}),
 		userData: writesConfig(),
 		channel:  "1.0.0",
-		want:     inService(status.Fresh, "1.0.0"),
+		want:     inService(report.Fresh, "1.0.0"),
 	}.run(t)
 }

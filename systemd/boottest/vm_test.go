@@ -19,7 +19,7 @@ import (
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
-	"koboshi/agent/status"
+	"koboshi/agent/report"
 )
 
 // vmLimit is for one boot: under emulation all is ten times as slow.
@@ -47,7 +47,7 @@ func TestVMPowerCut(t *testing.T) {
 	vm = l.startVM(disk)
 	must(t, vm.Wait())
 	l.root = l.mountDisk(disk)
-	want := inService(status.Fresh, "1.0.0-large")
+	want := inService(report.Fresh, "1.0.0-large")
 	var got seen
 	data, err := os.ReadFile(filepath.Join(l.root, "var/lab/seen.json"))
 	must(t, err)

@@ -1,11 +1,9 @@
-package status
+package report
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,42 +11,19 @@ import (
 	"koboshi/artifacts/durable"
 )
 
-// The files of the state directory.
-const (
-	StateFile  = "state.json"
-	ReportFile = "report.json"
-)
-
 // ErrDamaged says that a file was read but is not what this package writes:
 // torn, garbage, too large, or not a regular file.
 var ErrDamaged = errors.New("damaged")
 
-// maxFile bounds what is read of either file, in bytes.
+// maxFile bounds what is read of one file, in bytes.
 const maxFile = 1 << 20
 
-// read returns the content of a regular file, at most maxFile bytes of it. It
-// opens without blocking, because a FIFO would hold the open for ever.
 func read(dir *os.Root, name string) ([]byte, error) {
-	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read: %w", err)
+	data, err := durable.ReadFile(dir, name, maxFile)
+	if errors.Is(err, durable.ErrUnusable) {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: %w: not a regular file", name, ErrDamaged)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("read %s: %w: more than %d bytes", name, ErrDamaged, maxFile)
-	}
-	return data, nil
+	return data, err
 }
 
 // decode parses one JSON object into v. Unlike plain JSON decoding it refuses
@@ -63,17 +38,17 @@ func decode(data []byte, v any, options ...json.Options) error {
 	return nil
 }
 
-// save replaces a file by v as indented JSON.
-func save(dir *os.Root, name string, v any, mode os.FileMode) error {
+// save replaces a file by v as indented JSON, readable by all.
+func save(dir *os.Root, name string, v any) error {
 	data, err := encode(v)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	return durable.WriteFile(dir, name, data, mode)
+	return durable.WriteFile(dir, name, data, 0o644)
 }
 
-// encode cleans texts on the way, so that no byte of an error message can make
-// it fail.
+// encode cleans every text, so that no byte of an error message can make it
+// fail.
 func encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "),
 		json.WithMarshalers(json.MarshalToFunc(encodeText)))
@@ -81,7 +56,7 @@ func encode(v any) ([]byte, error) {
 }
 
 func encodeText(e *jsontext.Encoder, text string) error {
-	return e.WriteToken(jsontext.String(Clean(text, maxText)))
+	return e.WriteToken(jsontext.String(Clean(text, MaxText)))
 }
 
 func decodeText(d *jsontext.Decoder, text *string) error {
@@ -92,6 +67,6 @@ func decodeText(d *jsontext.Decoder, text *string) error {
 	if token.Kind() != '"' {
 		return fmt.Errorf("%s where a string belongs", token.Kind())
 	}
-	*text = Clean(token.String(), maxText)
+	*text = Clean(token.String(), MaxText)
 	return nil
 }

@@ -1,4 +1,4 @@
-package status
+package report
 
 import (
 	"fmt"
@@ -57,6 +57,9 @@ type Error struct {
 	Hint    string `json:"hint,omitzero"`
 }
 
+// File is the last run's report in the state directory.
+const File = "report.json"
+
 // reportSchema is the version of the report's format. New keys do not change
 // it; it grows when a key comes to mean something else.
 const reportSchema = 1
@@ -80,38 +83,37 @@ type Report struct {
 	Instance  Instance  `json:"instance"`
 	Lifecycle Lifecycle `json:"lifecycle"`
 	NodeID    *int      `json:"node_id,omitzero"`
-	Hold      *Hold     `json:"hold,omitzero"`
 	Steps     []Step    `json:"steps"`
 	Error     *Error    `json:"error,omitzero"`
 	Warnings  []string  `json:"warnings,omitzero"`
 }
 
-// LoadReport reads the last run's report from the state directory. Keys it
+// Load reads the last run's report from the state directory. Keys it
 // does not know are ignored and missing ones are zero, so that it reads what
 // older and newer agents wrote. The error is fs.ErrNotExist where nothing has
 // run yet and [ErrDamaged] for a file that is no report.
-func LoadReport(dir *os.Root) (Report, error) {
-	data, err := read(dir, ReportFile)
+func Load(dir *os.Root) (Report, error) {
+	data, err := read(dir, File)
 	if err != nil {
 		return Report{}, err
 	}
-	return ParseReport(data)
+	return Parse(data)
 }
 
-// ParseReport reads a report that was kept elsewhere, such as the output of
+// Parse reads a report that was kept elsewhere, such as the output of
 // status --json, in the same way.
-func ParseReport(data []byte) (Report, error) {
+func Parse(data []byte) (Report, error) {
 	var r Report
 	texts := json.WithUnmarshalers(json.UnmarshalFromFunc(decodeText))
 	if err := decode(data, &r, texts); err != nil {
-		return Report{}, fmt.Errorf("parse %s: %w", ReportFile, err)
+		return Report{}, fmt.Errorf("parse %s: %w", File, err)
 	}
-	r.Verdict = Verdict(Clean(string(r.Verdict), maxText))
+	r.Verdict = Verdict(Clean(string(r.Verdict), MaxText))
 	return r, nil
 }
 
 // Save replaces the report in the state directory, readable by all.
 func (r Report) Save(dir *os.Root) error {
 	r.Schema = reportSchema
-	return save(dir, ReportFile, r, 0o644)
+	return save(dir, File, r)
 }

@@ -1,4 +1,4 @@
-package status
+package report
 
 import (
 	"context"
@@ -118,7 +118,7 @@ func (t *Timeline) add(name string) *Span {
 	s := &Span{timeline: t, began: began, published: began, event: Event{
 		Number: len(t.spans) + 1,
 		Step: Step{
-			Name:     Clean(name, maxText),
+			Name:     Clean(name, MaxText),
 			Started:  t.origin.Add(began).UTC().Truncate(time.Millisecond),
 			Attempts: 1,
 		},

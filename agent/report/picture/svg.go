@@ -1,4 +1,4 @@
-package status
+package picture
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"koboshi/agent/report"
 )
 
 // The measures of the drawing, in pixels.
@@ -64,7 +66,7 @@ text { fill: #e6edf3 }
 func SVG(w io.Writer, title string, rows []Row) error {
 	d := drawing{rows: rows}
 	d.first, d.total = span(rows)
-	d.open(Clean(title, maxText))
+	d.open(report.Clean(title, report.MaxText))
 	d.axis()
 	for i, r := range rows {
 		d.row(i, r)
@@ -116,23 +118,23 @@ func (d *drawing) row(i int, r Row) {
 	top := svgTop + svgRow*i
 	base := float64(top + svgBar - 3)
 	from, to := place(r, d.first, d.total, svgPlot)
-	name, detail := Clean(r.Name, maxText), Clean(r.Detail, maxText)
+	name, detail := report.Clean(r.Name, report.MaxText), report.Clean(r.Detail, report.MaxText)
 	d.printf("<g>\n<title>%s</title>\n", html.EscapeString(r.tooltip()))
 	d.text("name", svgMargin, base, Blocks.cut(name, svgNameRunes))
 	d.printf(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n",
 		r.class(), svgLeft+from, top, max(to-from, 2), svgBar)
-	d.text("number", svgDuration, base, Duration(r.Duration()))
+	d.text("number", svgDuration, base, report.Duration(r.Duration()))
 	d.text("small", svgDetail, base, Blocks.cut(detail, svgDetailRunes))
 	d.printf("</g>\n")
 }
 
 // tooltip is the row's whole text, which the columns may have cut.
 func (r Row) tooltip() string {
-	text := r.Name + ": " + Duration(r.Duration())
+	text := r.Name + ": " + report.Duration(r.Duration())
 	if r.Detail != "" {
 		text += ", " + r.Detail
 	}
-	return Clean(text, maxText)
+	return report.Clean(text, report.MaxText)
 }
 
 // legend explains the colours, where there is more than one.

@@ -1,4 +1,4 @@
-package status
+package picture
 
 import (
 	"flag"
@@ -25,29 +25,4 @@ func golden(t *testing.T, name, got string) {
 	if got != string(want) {
 		t.Errorf("differs from %s (rewrite it with -update):\n%s", file, got)
 	}
-}
-
-// openRoot opens a new, empty state directory.
-func openRoot(t testing.TB) *os.Root {
-	t.Helper()
-	return openRootAt(t, t.TempDir())
-}
-
-func openRootAt(t testing.TB, dir string) *os.Root {
-	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = root.Close() })
-	return root
-}
-
-func content(t *testing.T, root *os.Root, name string) string {
-	t.Helper()
-	data, err := root.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
 }

@@ -1,4 +1,4 @@
-package status
+package report
 
 import (
 	"regexp"
@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxText bounds each text of a report, in bytes.
-const maxText = 1000
+// MaxText bounds each text of a report, in bytes.
+const MaxText = 1000
 
 // escape matches one terminal escape sequence (ECMA-48): a control sequence, a
 // terminated control string, another escape, or at least a lone ESC.

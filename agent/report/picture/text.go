@@ -1,9 +1,11 @@
-package status
+package picture
 
 import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"koboshi/agent/report"
 )
 
 // Glyphs chooses the characters of a picture.
@@ -18,12 +20,12 @@ const (
 // minWidth is the narrowest picture there is, in columns.
 const minWidth = 40
 
-// Picture draws the rows as bars along one line of time, a row a line, for a
+// Text draws the rows as bars along one line of time, a row a line, for a
 // terminal of the given width in columns (40 or more): failure mark, name,
 // bar, duration, detail. The last line is the scale, from the earliest start
 // to the latest end. A row without duration is a tick. There are no colours
 // and no trailing spaces; without rows there is nothing.
-func Picture(rows []Row, width int, g Glyphs) string {
+func Text(rows []Row, width int, g Glyphs) string {
 	if len(rows) == 0 {
 		return ""
 	}
@@ -36,11 +38,11 @@ func Picture(rows []Row, width int, g Glyphs) string {
 			mark:     g.mark(r.Class),
 			name:     r.Name,
 			bar:      g.bar(c.bar, from, to, r.Duration() == 0),
-			duration: Duration(r.Duration()),
+			duration: report.Duration(r.Duration()),
 			detail:   r.Detail,
 		})
 	}
-	c.write(&out, g, line{mark: " ", name: "total", bar: g.scale(c.bar), duration: Duration(total)})
+	c.write(&out, g, line{mark: " ", name: "total", bar: g.scale(c.bar), duration: report.Duration(total)})
 	return out.String()
 }
 
@@ -58,10 +60,10 @@ const (
 // columnsFor gives names and durations what they need, the details what they
 // need as long as the bars keep a third of the line, and the bars the rest.
 func columnsFor(rows []Row, total time.Duration, width int) columns {
-	c := columns{name: len("total"), duration: len(Duration(total))}
+	c := columns{name: len("total"), duration: len(report.Duration(total))}
 	for _, r := range rows {
 		c.name = max(c.name, utf8.RuneCountInString(r.Name))
-		c.duration = max(c.duration, len(Duration(r.Duration())))
+		c.duration = max(c.duration, len(report.Duration(r.Duration())))
 		c.detail = max(c.detail, utf8.RuneCountInString(r.Detail))
 	}
 	c.name = min(c.name, maxName)

@@ -1,4 +1,4 @@
-package status
+package report
 
 import (
 	"sync"
@@ -50,7 +50,7 @@ func (s *Span) SetAttempts(n int) {
 
 // Note attaches a remark to the step in place of an earlier one.
 func (s *Span) Note(text string) {
-	s.change(func() { s.event.Step.Note = Clean(text, maxText) })
+	s.change(func() { s.event.Step.Note = Clean(text, MaxText) })
 }
 
 // change applies f to a step that still runs and lets the observer know,
@@ -100,7 +100,7 @@ func (s *Span) close(err error) {
 	defer s.mu.Unlock()
 	s.event.Step.MS = s.milliseconds()
 	if err != nil {
-		s.event.Step.Error = Clean(err.Error(), maxText)
+		s.event.Step.Error = Clean(err.Error(), MaxText)
 	}
 	s.done = true
 }

@@ -1,4 +1,4 @@
-package status
+package report
 
 import (
 	"errors"
@@ -47,11 +47,11 @@ func TestReportOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.json", content(t, root, ReportFile))
-	if info, _ := root.Stat(ReportFile); info.Mode() != 0o644 {
+	golden(t, "report.json", content(t, root, File))
+	if info, _ := root.Stat(File); info.Mode() != 0o644 {
 		t.Errorf("mode %v, want 0644 whatever the umask", info.Mode())
 	}
-	got, err := LoadReport(root)
+	got, err := Load(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestSmallestReportOnDisk(t *testing.T) {
 	if err := (Report{Command: "sync", Verdict: Current, Started: boot}).Save(root); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report-smallest.json", content(t, root, ReportFile))
+	golden(t, "report-smallest.json", content(t, root, File))
 }
 
 func TestHostileTextInReport(t *testing.T) {
@@ -81,7 +81,7 @@ func TestHostileTextInReport(t *testing.T) {
 	if err := r.Save(root); err != nil {
 		t.Fatalf("a text kept the report from being saved: %v", err)
 	}
-	got, err := LoadReport(root)
+	got, err := Load(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,12 +94,12 @@ func TestHostileTextInReport(t *testing.T) {
 			t.Errorf("text %d is %q", i, text)
 		}
 	}
-	if n := len(got.Steps[0].Note); n != maxText {
-		t.Errorf("note of %d bytes, want %d", n, maxText)
+	if n := len(got.Steps[0].Note); n != MaxText {
+		t.Errorf("note of %d bytes, want %d", n, MaxText)
 	}
 }
 
-func TestLoadReport(t *testing.T) {
+func TestLoad(t *testing.T) {
 	tests := map[string]struct {
 		file string
 		want Report
@@ -122,11 +122,11 @@ func TestLoadReport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := openRoot(t)
 			if test.file != "" {
-				if err := root.WriteFile(ReportFile, []byte(test.file), 0o644); err != nil {
+				if err := root.WriteFile(File, []byte(test.file), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got, err := LoadReport(root)
+			got, err := Load(root)
 			if !errors.Is(err, test.err) {
 				t.Errorf("error %v, want %v", err, test.err)
 			}
@@ -134,22 +134,5 @@ func TestLoadReport(t *testing.T) {
 				t.Errorf("report %+v, want %+v", got, test.want)
 			}
 		})
-	}
-}
-
-func TestNotARegularFile(t *testing.T) {
-	dir := t.TempDir()
-	root := openRootAt(t, dir)
-	if err := syscall.Mkfifo(dir+"/"+ReportFile, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := root.Mkdir(StateFile, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadReport(root); !errors.Is(err, ErrDamaged) {
-		t.Errorf("a FIFO for a report: %v, want damaged", err)
-	}
-	if _, err := LoadState(root); !errors.Is(err, ErrDamaged) {
-		t.Errorf("a directory for a state: %v, want damaged", err)
 	}
 }

@@ -1,10 +1,12 @@
-package status
+package picture
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"koboshi/agent/report"
 )
 
 // Class says what kind of work a row shows, for drawings that have colours.
@@ -33,15 +35,15 @@ type Row struct {
 func (r Row) Duration() time.Duration { return max(r.End.Sub(r.Start), 0) }
 
 // Rows turns the steps of a report into rows, in the order of starting.
-func Rows(r Report) []Row {
+func Rows(r report.Report) []Row {
 	rows := make([]Row, 0, len(r.Steps))
 	for _, s := range r.Steps {
 		rows = append(rows, Row{
 			Name:   s.Name,
 			Start:  s.Started,
-			End:    s.Started.Add(s.duration()),
-			Detail: s.detail(),
-			Class:  s.class(),
+			End:    s.Started.Add(duration(s)),
+			Detail: detail(s),
+			Class:  classOf(s),
 		})
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int { return a.Start.Compare(b.Start) })
@@ -49,7 +51,7 @@ func Rows(r Report) []Row {
 }
 
 // duration keeps what a report claims within what a time.Duration can hold.
-func (s Step) duration() time.Duration {
+func duration(s report.Step) time.Duration {
 	const longest = 365 * 24 * time.Hour
 	return time.Duration(min(max(s.MS, 0), longest.Milliseconds())) * time.Millisecond
 }
@@ -59,23 +61,23 @@ const rated = 1_000_000
 
 // detail puts first what is out of the ordinary, since narrow pictures cut the
 // end off.
-func (s Step) detail() string {
+func detail(s report.Step) string {
 	var parts []string
 	if s.Attempts > 1 {
 		parts = append(parts, fmt.Sprintf("%d attempts", s.Attempts))
 	}
 	if s.Bytes > 0 {
-		parts = append(parts, Bytes(s.Bytes))
+		parts = append(parts, report.Bytes(s.Bytes))
 	}
 	if s.Bytes >= rated {
-		parts = append(parts, Rate(s.Bytes, s.duration()))
+		parts = append(parts, report.Rate(s.Bytes, duration(s)))
 	}
 	parts = append(parts, s.Note, s.Error)
 	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 	return strings.Join(parts, ", ")
 }
 
-func (s Step) class() Class {
+func classOf(s report.Step) Class {
 	switch {
 	case s.Error != "":
 		return ClassFailed

@@ -1,4 +1,4 @@
-package status
+package picture
 
 import (
 	"bytes"
@@ -12,12 +12,31 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"koboshi/agent/report"
 )
 
-// parallel is a good boot whose steps overlap and nest.
-func parallel() Report {
+var boot = time.Date(2026, 11, 21, 10, 0, 0, 250e6, time.UTC)
+
+// failedBoot is a boot whose gate ends in an error.
+func failedBoot() report.Report {
 	at := func(ms int64) time.Time { return boot.Add(time.Duration(ms) * time.Millisecond) }
-	return Report{Steps: []Step{
+	return report.Report{Steps: []report.Step{
+		{Name: "discover", Started: boot, MS: 12, Attempts: 1},
+		{Name: "configure", Started: at(12), MS: 0, Attempts: 1},
+		{Name: "resolve", Started: at(12), MS: 640, Bytes: 5120, Attempts: 3},
+		{Name: "fetch", Started: at(652), MS: 1240, Bytes: 63_000_000, Attempts: 1},
+		{Name: "stage", Started: at(700), MS: 1660, Attempts: 1, Note: "15012 entries"},
+		{Name: "activate", Started: at(2360), MS: 4, Attempts: 1},
+		{Name: "gate", Started: at(2364), MS: 30000, Attempts: 1, Error: "probe: status 503, want 2xx"},
+		{Name: "signal", Started: at(32_400), MS: 210, Attempts: 2},
+	}}
+}
+
+// parallel is a good boot whose steps overlap and nest.
+func parallel() report.Report {
+	at := func(ms int64) time.Time { return boot.Add(time.Duration(ms) * time.Millisecond) }
+	return report.Report{Steps: []report.Step{
 		{Name: "install", Started: at(0), MS: 4000, Attempts: 1},
 		{Name: "fetch", Started: at(500), MS: 2500, Bytes: 250_000_000, Attempts: 1},
 		{Name: "unpack", Started: at(600), MS: 2900, Attempts: 1},
@@ -28,11 +47,11 @@ func parallel() Report {
 }
 
 func TestRows(t *testing.T) {
-	late := Step{Name: "b", Started: boot.Add(time.Second), MS: 2000, Bytes: 3_000_000, Attempts: 2, Note: "resumed", Error: "reset"}
-	moved := Step{Name: "c", Started: boot.Add(time.Second), MS: 0, Bytes: 512, Attempts: 1}
-	wild := Step{Name: "d", Started: boot.Add(2 * time.Second), MS: -7, Bytes: -7, Attempts: -7}
-	first := Step{Name: "a", Started: boot, MS: 1, Attempts: 1}
-	got := Rows(Report{Steps: []Step{late, moved, wild, first}})
+	late := report.Step{Name: "b", Started: boot.Add(time.Second), MS: 2000, Bytes: 3_000_000, Attempts: 2, Note: "resumed", Error: "reset"}
+	moved := report.Step{Name: "c", Started: boot.Add(time.Second), MS: 0, Bytes: 512, Attempts: 1}
+	wild := report.Step{Name: "d", Started: boot.Add(2 * time.Second), MS: -7, Bytes: -7, Attempts: -7}
+	first := report.Step{Name: "a", Started: boot, MS: 1, Attempts: 1}
+	got := Rows(report.Report{Steps: []report.Step{late, moved, wild, first}})
 	want := []Row{
 		{"a", boot, boot.Add(time.Millisecond), "", ClassStep},
 		{"b", boot.Add(time.Second), boot.Add(3 * time.Second), "2 attempts, 3.00 MB, 1.50 MB/s, resumed, reset", ClassFailed},
@@ -60,16 +79,16 @@ func TestSpanOfRows(t *testing.T) {
 }
 
 func TestPictures(t *testing.T) {
-	reports := map[string]Report{
+	reports := map[string]report.Report{
 		"failed": failedBoot(), "parallel": parallel(),
-		"instant": {Steps: []Step{{Name: "a", Started: boot}, {Name: "b", Started: boot}}},
+		"instant": {Steps: []report.Step{{Name: "a", Started: boot}, {Name: "b", Started: boot}}},
 	}
 	glyphs := map[string]Glyphs{"blocks": Blocks, "ascii": ASCII}
-	for name, report := range reports {
+	for name, rep := range reports {
 		for kind, g := range glyphs {
 			var out strings.Builder
 			for _, width := range []int{60, 80, 120} {
-				picture := Picture(Rows(report), width, g)
+				picture := Text(Rows(rep), width, g)
 				checkPicture(t, picture, width)
 				fmt.Fprintf(&out, "%d columns\n%s\n", width, picture)
 			}
@@ -79,13 +98,13 @@ func TestPictures(t *testing.T) {
 }
 
 func TestPictureOfNothing(t *testing.T) {
-	if got := Picture(nil, 80, Blocks); got != "" {
+	if got := Text(nil, 80, Blocks); got != "" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestNarrowPicture(t *testing.T) {
-	if got, want := Picture(Rows(failedBoot()), 0, Blocks), Picture(Rows(failedBoot()), minWidth, Blocks); got != want {
+func TestNarrowText(t *testing.T) {
+	if got, want := Text(Rows(failedBoot()), 0, Blocks), Text(Rows(failedBoot()), minWidth, Blocks); got != want {
 		t.Errorf("without a width\n%swant that of %d columns\n%s", got, minWidth, want)
 	}
 }
@@ -95,7 +114,7 @@ func TestRowsOfOtherOrigin(t *testing.T) {
 		{Name: "kernel", Start: boot.Add(-6 * time.Second), End: boot.Add(-4 * time.Second), Class: ClassSystem},
 		{Name: "userspace", Start: boot.Add(-4 * time.Second), End: boot.Add(5 * time.Second), Class: ClassSystem},
 	}, Rows(parallel())...)
-	golden(t, "picture-system.txt", Picture(rows, 80, Blocks))
+	golden(t, "picture-system.txt", Text(rows, 80, Blocks))
 	var svg strings.Builder
 	if err := SVG(&svg, "web stable: fresh in 11.0 s", rows); err != nil {
 		t.Fatal(err)
@@ -192,31 +211,22 @@ func TestSVGSaysThatWritingFailed(t *testing.T) {
 // FuzzReport reads a report and draws it: whatever it claims, the drawings
 // stay within their bounds and can be printed.
 func FuzzReport(f *testing.F) {
-	for _, r := range []Report{failedBoot(), parallel(), {}} {
-		data, err := encode(r)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data, 80)
-	}
+	f.Add([]byte(`{"steps":[{"name":"fetch","started":"2026-11-21T10:00:00Z","ms":1240,"bytes":63000000,"attempts":3,"error":"reset"}]}`), 80)
 	f.Add([]byte(`{"steps":[{"name":"\u001b[31m","started":"0001-01-01T00:00:00Z","ms":9223372036854775807,"bytes":-1},{"started":"9999-12-31T23:59:59Z","ms":9223372036854775807},{"ms":-1}]}`), 300)
 	f.Add([]byte(`{"steps":[{"name":"a","ms":9223372036854775807,"bytes":9223372036854775807,"attempts":2}]}`), 40)
 	f.Fuzz(func(t *testing.T, data []byte, width int) {
-		r, err := ParseReport(data)
+		r, err := report.Parse(data)
 		if err != nil {
 			return
 		}
 		rows, width := Rows(r), min(width, 300)
-		checkPicture(t, Picture(rows, width, Blocks), width)
-		checkPicture(t, Picture(rows, width, ASCII), width)
+		checkPicture(t, Text(rows, width, Blocks), width)
+		checkPicture(t, Text(rows, width, ASCII), width)
 		var svg bytes.Buffer
 		if err := SVG(&svg, r.App, rows); err != nil {
 			t.Fatal(err)
 		}
 		checkXML(t, svg.String())
-		if _, err := encode(r); err != nil {
-			t.Errorf("what was read cannot be written: %v", err)
-		}
 	})
 }
 

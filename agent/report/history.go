@@ -1,4 +1,4 @@
-package status
+package report
 
 import (
 	"errors"
@@ -58,7 +58,7 @@ func Remember(dir *os.Root, r Report) error {
 		return err
 	}
 	runs = append([]Run{r.inShort()}, runs...)
-	return save(dir, HistoryFile, history{Schema: historySchema, Runs: runs[:min(len(runs), maxRuns)]}, 0o644)
+	return save(dir, HistoryFile, history{Schema: historySchema, Runs: runs[:min(len(runs), maxRuns)]})
 }
 
 func (r Report) inShort() Run {
