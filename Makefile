@@ -42,9 +42,12 @@ e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
 
+# The generator is cmd/koboshi itself, built with a tag: the binary that ships is not larger for it.
 .PHONY: man
-man: build ## manual pages into .build/man, checked where there is mandoc
-	$(BIN)/koboshi man --out $(BIN)/man
+man: ## manual pages into .build/man, checked where there is mandoc
+	go test -tags man -run '^TestMan' ./cmd/koboshi
+	rm -rf $(BIN)/man
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) TZ=UTC go run -tags man ./cmd/koboshi $(BIN)/man
 	@if command -v mandoc >/dev/null; then mandoc -T lint -W error $(BIN)/man/*.1; else echo "no mandoc here: the pages were not checked"; fi
 
 # Packages: deb and rpm for amd64 and arm64.

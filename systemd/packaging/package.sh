@@ -18,11 +18,13 @@ export STAGE
 
 rm -rf "$out"
 mkdir -p "$out" "$STAGE/units"
+TZ=UTC go run -tags man ./cmd/koboshi "$STAGE/man"
+gzip -9n "$STAGE"/man/*.1
 for unit in systemd/units/*.service; do
-	# A package's programs do not lie in /usr/local.
+	# A package's programs are not in /usr/local.
 	sed 's#/usr/local/bin/koboshi#/usr/bin/koboshi#' "$unit" >"$STAGE/units/${unit##*/}"
 done
-find "$STAGE/units" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+find "$STAGE/units" "$STAGE/man" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 
 for ARCH in amd64 arm64; do
 	export ARCH
