@@ -119,6 +119,7 @@ func TestFaultsReachEveryService(t *testing.T) {
 	cfg := on(t, i)
 	_, err := cfg.Credentials.Retrieve(t.Context())
 	check(t, err)
+	s.S3().CreateBucket("releases")
 	calls := map[string]func(context.Context) error{
 		"autoscaling": func(ctx context.Context) error {
 			_, err := asg.NewFromConfig(cfg).DescribeAutoScalingGroups(ctx, nil)
@@ -129,7 +130,7 @@ func TestFaultsReachEveryService(t *testing.T) {
 			return err
 		},
 		"s3": func(ctx context.Context) error {
-			_, err := objects.NewFromConfig(cfg).ListBuckets(ctx, nil)
+			_, err := objects.NewFromConfig(cfg).ListObjectsV2(ctx, &objects.ListObjectsV2Input{Bucket: aws.String("releases")})
 			return err
 		},
 	}
@@ -157,17 +158,18 @@ func TestTLS(t *testing.T) {
 	cfg.HTTPClient = certified.Client()
 	client := objects.NewFromConfig(cfg, func(o *objects.Options) { o.BaseEndpoint = aws.String(s.TLSURL()) })
 	s.S3().CreateBucket("releases")
-	_, err = client.HeadBucket(t.Context(), &objects.HeadBucketInput{Bucket: aws.String("releases")})
+	releases := &objects.ListObjectsV2Input{Bucket: aws.String("releases")}
+	_, err = client.ListObjectsV2(t.Context(), releases)
 	check(t, err)
 	s.Faults().Add(faults.Fault{Service: "s3", Reset: true})
-	_, err = client.ListBuckets(t.Context(), nil, func(o *objects.Options) { o.RetryMaxAttempts = 1 })
+	_, err = client.ListObjectsV2(t.Context(), releases, func(o *objects.Options) { o.RetryMaxAttempts = 1 })
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%v, want a connection that is reset", err)
 	}
 	s.Faults().Clear()
 	cfg.HTTPClient = nil
 	client = objects.NewFromConfig(cfg, func(o *objects.Options) { o.BaseEndpoint = aws.String(s.TLSURL()); o.RetryMaxAttempts = 1 })
-	if _, err = client.ListBuckets(t.Context(), nil); !errors.As(err, new(*tls.CertificateVerificationError)) {
+	if _, err = client.ListObjectsV2(t.Context(), releases); !errors.As(err, new(*tls.CertificateVerificationError)) {
 		t.Errorf("%v, want a certificate that is not trusted", err)
 	}
 }

@@ -50,7 +50,7 @@ func readCompletion(r *request) (named []namedPart, declared checksum, err error
 	}
 	r.Header.Del(declared.headerName())
 	var request struct{ Part []namedPart }
-	_, err = readDocument(r.Request, &request)
+	err = readDocument(r.Request, &request)
 	return request.Part, declared, err
 }
 

@@ -56,7 +56,6 @@ type listEntry struct {
 	ETag              string
 	Size              int64
 	StorageClass      string
-	Owner             *owner
 	ChecksumAlgorithm string `xml:",omitempty"`
 	ChecksumType      string `xml:",omitempty"`
 }
@@ -64,28 +63,39 @@ type listEntry struct {
 // commonPrefix is a prefix in a listing.
 type commonPrefix struct{ Prefix string }
 
-// listing is what both versions of ListObjects say.
+// listing is the answer to ListObjectsV2.
 type listing struct {
-	Name           string
-	Prefix         string
-	Delimiter      string `xml:",omitempty"`
-	MaxKeys        int
-	EncodingType   string `xml:",omitempty"`
-	IsTruncated    bool
-	Contents       []listEntry
-	CommonPrefixes []commonPrefix
+	Name                  string
+	Prefix                string
+	Delimiter             string `xml:",omitempty"`
+	MaxKeys               int
+	EncodingType          string `xml:",omitempty"`
+	KeyCount              int
+	IsTruncated           bool
+	StartAfter            string `xml:",omitempty"`
+	ContinuationToken     string `xml:",omitempty"`
+	NextContinuationToken string `xml:",omitempty"`
+	Contents              []listEntry
+	CommonPrefixes        []commonPrefix
 }
 
-// list makes the page of objects after a key, their names written by encode.
-func (s *Store) list(r *request, after string, encode func(string) string) (l listing, last string, err error) {
+func (s *Store) listObjectsV2(w http.ResponseWriter, r *request) error {
+	encode, err := r.encoder()
+	if err != nil {
+		return err
+	}
 	most, err := r.intParam("max-keys", maxKeys, 0, 1<<31-1)
 	if err != nil {
-		return l, "", err
+		return err
+	}
+	after, err := r.listAfter()
+	if err != nil {
+		return err
 	}
 	prefix, delimiter := r.query.Get("prefix"), r.query.Get("delimiter")
-	l = listing{
-		Name: r.bucket, Prefix: encode(prefix), Delimiter: encode(delimiter),
-		MaxKeys: min(most, maxKeys), EncodingType: r.query.Get("encoding-type"),
+	l := listing{
+		Name: r.bucket, Prefix: encode(prefix), Delimiter: encode(delimiter), MaxKeys: min(most, maxKeys),
+		EncodingType: r.query.Get("encoding-type"), StartAfter: encode(r.query.Get("start-after")), ContinuationToken: r.query.Get("continuation-token"),
 	}
 	err = s.within(r.bucket, func(b *keyspace) error {
 		page := b.page(prefix, delimiter, after, l.MaxKeys)
@@ -95,10 +105,29 @@ func (s *Store) list(r *request, after string, encode func(string) string) (l li
 		for _, p := range page.prefixes {
 			l.CommonPrefixes = append(l.CommonPrefixes, commonPrefix{encode(p)})
 		}
-		l.IsTruncated, last = page.truncated, page.last
+		if l.IsTruncated = page.truncated; l.IsTruncated {
+			l.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(page.last))
+		}
 		return nil
 	})
-	return l, last, err
+	if err != nil {
+		return err
+	}
+	l.KeyCount = len(l.Contents) + len(l.CommonPrefixes)
+	writeXML(w, http.StatusOK, document{"ListBucketResult", l})
+	return nil
+}
+
+// listAfter is the key or prefix behind which the page begins.
+func (r *request) listAfter() (string, error) {
+	if !r.query.Has("continuation-token") {
+		return r.query.Get("start-after"), nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(r.query.Get("continuation-token"))
+	if err != nil || len(raw) == 0 {
+		return "", badRequest("InvalidArgument", "The continuation token provided is incorrect")
+	}
+	return string(raw), nil
 }
 
 func (o *object) entry(key string) listEntry {
@@ -106,63 +135,4 @@ func (o *object) entry(key string) listEntry {
 		Key: key, LastModified: timestamp(o.modified), ETag: o.etag, Size: o.data.size, StorageClass: "STANDARD",
 		ChecksumAlgorithm: strings.ToUpper(o.checksum.algorithm), ChecksumType: o.checksum.kind,
 	}
-}
-
-// listObjects is version 1 of the listing.
-func (s *Store) listObjects(w http.ResponseWriter, r *request) error {
-	encode, err := r.encoder()
-	if err != nil {
-		return err
-	}
-	marker := r.query.Get("marker")
-	l, last, err := s.list(r, marker, encode)
-	if err != nil {
-		return err
-	}
-	owner := onlyOwner()
-	for i := range l.Contents {
-		l.Contents[i].Owner = &owner
-	}
-	next := ""
-	if l.IsTruncated && l.Delimiter != "" { // without one the last key is the next marker
-		next = encode(last)
-	}
-	writeXML(w, http.StatusOK, document{"ListBucketResult", struct {
-		listing
-		Marker     string
-		NextMarker string `xml:",omitempty"`
-	}{l, encode(marker), next}})
-	return nil
-}
-
-func (s *Store) listObjectsV2(w http.ResponseWriter, r *request) error {
-	encode, err := r.encoder()
-	if err != nil {
-		return err
-	}
-	token, start := r.query.Get("continuation-token"), r.query.Get("start-after")
-	after := start
-	if r.query.Has("continuation-token") {
-		raw, err := base64.RawURLEncoding.DecodeString(token)
-		if err != nil || len(raw) == 0 {
-			return badRequest("InvalidArgument", "The continuation token provided is incorrect")
-		}
-		after = string(raw)
-	}
-	l, last, err := s.list(r, after, encode)
-	if err != nil {
-		return err
-	}
-	next := ""
-	if l.IsTruncated {
-		next = base64.RawURLEncoding.EncodeToString([]byte(last))
-	}
-	writeXML(w, http.StatusOK, document{"ListBucketResult", struct {
-		listing
-		KeyCount              int
-		StartAfter            string `xml:",omitempty"`
-		ContinuationToken     string `xml:",omitempty"`
-		NextContinuationToken string `xml:",omitempty"`
-	}{l, len(l.Contents) + len(l.CommonPrefixes), encode(start), token, next}})
-	return nil
 }

@@ -1,11 +1,9 @@
 package s3
 
 import (
-	"crypto/md5"
 	"crypto/rand"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // S3's limits on parts; the last one may be smaller.
@@ -21,7 +19,6 @@ type upload struct {
 	header    http.Header
 	algorithm string // of the checksum that was declared, empty for none
 	kind      string // of that checksum
-	initiated time.Time
 	parts     map[int]*storedPart
 }
 
@@ -30,7 +27,6 @@ type storedPart struct {
 	number   int
 	data     content
 	md5      []byte
-	modified time.Time
 	checksum checksum
 }
 
@@ -48,7 +44,7 @@ func (s *Store) createMultipartUpload(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	u := &upload{id: rand.Text(), key: r.key, header: header, initiated: s.now(), parts: map[int]*storedPart{}}
+	u := &upload{id: rand.Text(), key: r.key, header: header, parts: map[int]*storedPart{}}
 	if err := u.declareChecksum(r.Header); err != nil {
 		return err
 	}
@@ -100,7 +96,7 @@ func (s *Store) uploadPart(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	part := &storedPart{number, payload.data, payload.md5, s.now(), payload.checksum}
+	part := &storedPart{number, payload.data, payload.md5, payload.checksum}
 	if err := s.addPart(r, part); err != nil {
 		return err
 	}
@@ -133,54 +129,6 @@ func (s *Store) addPart(r *request, part *storedPart) error {
 		u.parts[part.number] = part
 		return nil
 	})
-}
-
-// uploadPartCopy takes a part from another object, or from a range of it.
-func (s *Store) uploadPartCopy(w http.ResponseWriter, r *request) error {
-	number, err := r.partNumber()
-	if err != nil {
-		return err
-	}
-	source, err := s.copySource(r)
-	if err != nil {
-		return err
-	}
-	data := source.data
-	if text := r.Header.Get("X-Amz-Copy-Source-Range"); text != "" {
-		piece, partial, err := parseRange(text, data.size)
-		if err != nil || !partial {
-			return badRequest("InvalidArgument", "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
-		}
-		data = data.slice(piece.offset, piece.size)
-	}
-	part, err := s.copiedPart(r, number, data)
-	if err != nil {
-		return err
-	}
-	writeXML(w, http.StatusOK, document{"CopyPartResult", copyResult{quoteETag(part.md5), timestamp(part.modified), part.elements()}})
-	return nil
-}
-
-// copiedPart adds data as a part, with the checksum that its upload wants.
-func (s *Store) copiedPart(r *request, number int, data content) (*storedPart, error) {
-	var algorithm string
-	err := s.within(r.bucket, func(b *keyspace) error {
-		u, err := b.upload(r)
-		if err == nil {
-			algorithm = u.algorithm
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	sum := md5.New()
-	_ = data.writeTo(sum)
-	part := &storedPart{number: number, data: data, md5: sum.Sum(nil), modified: s.now()}
-	if algorithm != "" {
-		part.checksum = checksumOf(data, algorithm)
-	}
-	return part, s.addPart(r, part)
 }
 
 func (s *Store) abortMultipartUpload(w http.ResponseWriter, r *request) error {

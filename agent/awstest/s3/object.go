@@ -53,7 +53,7 @@ func (s *Store) getObject(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRead(r.Header, "", o); err != nil {
+	if err := checkRead(r.Header, o); err != nil {
 		if errors.Is(err, errNotModified) {
 			o.describe(w.Header())
 		}
@@ -65,7 +65,6 @@ func (s *Store) getObject(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	o.describe(w.Header())
-	r.overrideHeader(w.Header())
 	status := http.StatusOK
 	if partial {
 		status = http.StatusPartialContent
@@ -81,38 +80,17 @@ func (s *Store) getObject(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// overrideHeader does what the response-* parameters of a request ask for.
-func (r *request) overrideHeader(h http.Header) {
-	for _, name := range systemHeaders() {
-		if value := r.query.Get("response-" + strings.ToLower(name)); value != "" {
-			h.Set(name, value)
-		}
-	}
-}
-
-// getObjectTagging says that there are no tags: an upload that brings some is
-// refused. The CLI asks before it copies in parts.
-func (s *Store) getObjectTagging(w http.ResponseWriter, r *request) error {
-	_, err := s.object(r.bucket, r.key)
-	if err == nil {
-		writeXML(w, http.StatusOK, document{"Tagging", struct{ TagSet struct{} }{}})
-	}
-	return err
-}
-
 func (s *Store) deleteObject(w http.ResponseWriter, r *request) error {
 	condition := writeCondition{match: r.Header.Get("If-Match")}
-	err := s.within(r.bucket, func(b *keyspace) error { return b.deleteObject(r.key, condition) })
+	err := s.within(r.bucket, func(b *keyspace) error {
+		if err := condition.check(b, r.key); err != nil {
+			return err
+		}
+		delete(b.objects, r.key)
+		return nil
+	})
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
-}
-
-func (b *keyspace) deleteObject(key string, condition writeCondition) error {
-	if err := condition.check(b, key); err != nil {
-		return err
-	}
-	delete(b.objects, key)
-	return nil
 }

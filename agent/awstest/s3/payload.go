@@ -18,7 +18,6 @@ type payload struct {
 	data     content
 	md5      []byte
 	checksum checksum // zero where the client sent none
-	proven   bool     // the client sent a checksum or an MD5
 }
 
 // readPayload reads and checks a body of at most limit bytes.
@@ -48,7 +47,6 @@ func readPayload(r *http.Request, limit int64) (*payload, error) {
 		data:     data,
 		md5:      proof.md5.Sum(nil),
 		checksum: proof.declared,
-		proven:   proof.declared.algorithm != "" || proof.wantMD5 != "",
 	}, nil
 }
 

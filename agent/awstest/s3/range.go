@@ -51,24 +51,23 @@ func parseOffset(text string) (int64, bool) {
 	return int64(v), err == nil
 }
 
-// checkRead holds an object against the conditions of a read. Prefix stands
-// before their names: empty, or that of a copy's source. The errors are
+// checkRead holds an object against the conditions of a read. The errors are
 // errPrecondition and errNotModified. (RFC 9110, section 13.2.2)
-func checkRead(h http.Header, prefix string, o *object) error {
+func checkRead(h http.Header, o *object) error {
 	// Last-Modified has no fractions of a second.
 	modified := o.modified.Truncate(time.Second)
-	if tags := h.Get(prefix + "If-Match"); tags != "" {
+	if tags := h.Get("If-Match"); tags != "" {
 		if !etagListed(tags, o.etag) {
 			return errPrecondition
 		}
-	} else if at, err := http.ParseTime(h.Get(prefix + "If-Unmodified-Since")); err == nil && modified.After(at) {
+	} else if at, err := http.ParseTime(h.Get("If-Unmodified-Since")); err == nil && modified.After(at) {
 		return errPrecondition
 	}
-	if tags := h.Get(prefix + "If-None-Match"); tags != "" {
+	if tags := h.Get("If-None-Match"); tags != "" {
 		if etagListed(tags, o.etag) {
 			return errNotModified
 		}
-	} else if at, err := http.ParseTime(h.Get(prefix + "If-Modified-Since")); err == nil && !modified.After(at) {
+	} else if at, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !modified.After(at) {
 		return errNotModified
 	}
 	return nil

@@ -23,7 +23,6 @@ type route struct {
 	scope     scope
 	selector  string   // a query parameter that must be there
 	params    []string // further ones that are understood
-	copies    bool     // takes its bytes from the object that x-amz-copy-source names
 	serve     func(*Store, http.ResponseWriter, *request) error
 }
 
@@ -38,36 +37,18 @@ const (
 
 // routes is in order: the first that fits a request has it.
 func routes() []route {
-	list := []string{"prefix", "delimiter", "max-keys", "encoding-type", "fetch-owner"}
-	read := []string{
-		"response-cache-control", "response-content-disposition", "response-content-encoding",
-		"response-content-language", "response-content-type", "response-expires",
-	}
 	return []route{
-		{"ListBuckets", "GET", wholeService, "", nil, false, (*Store).listBuckets},
+		{"CreateBucket", "PUT", oneBucket, "", nil, (*Store).createBucket},
+		{"ListObjectsV2", "GET", oneBucket, "list-type", []string{"prefix", "delimiter", "max-keys", "encoding-type", "fetch-owner", "start-after", "continuation-token"}, (*Store).listObjectsV2},
 
-		{"CreateBucket", "PUT", oneBucket, "", nil, false, (*Store).createBucket},
-		{"HeadBucket", "HEAD", oneBucket, "", nil, false, (*Store).headBucket},
-		{"DeleteBucket", "DELETE", oneBucket, "", nil, false, (*Store).deleteBucket},
-		{"GetBucketLocation", "GET", oneBucket, "location", nil, false, (*Store).getBucketLocation},
-		{"GetBucketVersioning", "GET", oneBucket, "versioning", nil, false, (*Store).getBucketVersioning},
-		{"ListMultipartUploads", "GET", oneBucket, "uploads", []string{"prefix", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"}, false, (*Store).listMultipartUploads},
-		{"ListObjectsV2", "GET", oneBucket, "list-type", append(list, "start-after", "continuation-token"), false, (*Store).listObjectsV2},
-		{"ListObjects", "GET", oneBucket, "", append(list, "marker"), false, (*Store).listObjects},
-		{"DeleteObjects", "POST", oneBucket, "delete", nil, false, (*Store).deleteObjects},
-
-		{"UploadPartCopy", "PUT", oneObject, "uploadId", []string{"partNumber"}, true, (*Store).uploadPartCopy},
-		{"UploadPart", "PUT", oneObject, "uploadId", []string{"partNumber"}, false, (*Store).uploadPart},
-		{"CopyObject", "PUT", oneObject, "", nil, true, (*Store).copyObject},
-		{"PutObject", "PUT", oneObject, "", nil, false, (*Store).putObject},
-		{"ListParts", "GET", oneObject, "uploadId", []string{"max-parts", "part-number-marker"}, false, (*Store).listParts},
-		{"GetObjectTagging", "GET", oneObject, "tagging", nil, false, (*Store).getObjectTagging},
-		{"GetObject", "GET", oneObject, "", read, false, (*Store).getObject},
-		{"HeadObject", "HEAD", oneObject, "", read, false, (*Store).getObject},
-		{"AbortMultipartUpload", "DELETE", oneObject, "uploadId", nil, false, (*Store).abortMultipartUpload},
-		{"DeleteObject", "DELETE", oneObject, "", nil, false, (*Store).deleteObject},
-		{"CreateMultipartUpload", "POST", oneObject, "uploads", []string{"encoding-type"}, false, (*Store).createMultipartUpload},
-		{"CompleteMultipartUpload", "POST", oneObject, "uploadId", nil, false, (*Store).completeMultipartUpload},
+		{"UploadPart", "PUT", oneObject, "uploadId", []string{"partNumber"}, (*Store).uploadPart},
+		{"PutObject", "PUT", oneObject, "", nil, (*Store).putObject},
+		{"GetObject", "GET", oneObject, "", nil, (*Store).getObject},
+		{"HeadObject", "HEAD", oneObject, "", nil, (*Store).getObject},
+		{"AbortMultipartUpload", "DELETE", oneObject, "uploadId", nil, (*Store).abortMultipartUpload},
+		{"DeleteObject", "DELETE", oneObject, "", nil, (*Store).deleteObject},
+		{"CreateMultipartUpload", "POST", oneObject, "uploads", []string{"encoding-type"}, (*Store).createMultipartUpload},
+		{"CompleteMultipartUpload", "POST", oneObject, "uploadId", nil, (*Store).completeMultipartUpload},
 	}
 }
 
@@ -98,9 +79,8 @@ func (r *request) scope() scope {
 // route returns the operation that a request asks for, or nil where it says
 // something that no operation here understands.
 func (r *request) route() *route {
-	copies := r.Header.Get("X-Amz-Copy-Source") != ""
 	for _, route := range routes() {
-		if route.method == r.Method && route.scope == r.scope() && route.copies == copies &&
+		if route.method == r.Method && route.scope == r.scope() &&
 			(route.selector == "" || r.query.Has(route.selector)) {
 			if route.understands(r.query) {
 				return &route
@@ -157,6 +137,8 @@ func (s *Store) serve(w http.ResponseWriter, r *request) error {
 	switch {
 	case !r.signed():
 		return errAccessDenied
+	case r.Header.Get("X-Amz-Copy-Source") != "":
+		return notImplemented("The header x-amz-copy-source")
 	case route == nil && len(r.query) == 0:
 		return errMethodNotAllowed
 	case route == nil:

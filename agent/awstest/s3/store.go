@@ -1,6 +1,7 @@
 // Package s3 is an in-memory S3, addressed path-style (/bucket/key). It keeps S3's
 // semantics where clients depend on them: conditional reads and writes, ranges,
 // checksums in headers and trailers, multipart uploads, listings, error codes.
+// It has the operations that koboshi and the AWS CLI use.
 //
 // What it does not do: versions, ACLs, encryption, lifecycle, events (all of
 // them 501 NotImplemented), verifying signatures (there only has to be one),
@@ -15,9 +16,6 @@ import (
 	"time"
 )
 
-// defaultRegion is where buckets are, unless their creator said otherwise.
-const defaultRegion = "us-east-1"
-
 // Store is all buckets. Its methods are for the test that owns it; clients use
 // HTTP. It is safe for concurrent use.
 type Store struct {
@@ -29,8 +27,6 @@ type Store struct {
 
 // keyspace is what one bucket holds, guarded by Store.mu. The objects in it never change.
 type keyspace struct {
-	created time.Time
-	region  string
 	objects map[string]*object
 	uploads map[string]*upload
 }
@@ -51,8 +47,6 @@ func (s *Store) ensureBucket(name string) *keyspace {
 	b, ok := s.buckets[name]
 	if !ok {
 		b = &keyspace{
-			created: s.now(),
-			region:  defaultRegion,
 			objects: map[string]*object{},
 			uploads: map[string]*upload{},
 		}

@@ -68,22 +68,22 @@ func (e *checksumElements) field(algorithm string) *string {
 
 // readDocument reads a request's body into an XML document. The error is
 // errMalformedXML, or that of the body.
-func readDocument(r *http.Request, document any) (*payload, error) {
+func readDocument(r *http.Request, document any) error {
 	payload, err := readPayload(r, maxDocument)
 	if errors.Is(err, errEntityTooLarge) {
-		return nil, errMalformedXML
+		return errMalformedXML
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	decoder := xml.NewDecoder(strings.NewReader(string(payload.data.bytes())))
 	if err := decoder.Decode(document); err != nil {
-		return nil, errMalformedXML
+		return errMalformedXML
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errMalformedXML
+		return errMalformedXML
 	}
-	return payload, nil
+	return nil
 }
 
 // encoder returns how a listing writes keys. With encoding-type=url it leaves
