@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -30,7 +31,11 @@ func TestDocumentationIsPlain(t *testing.T) {
 	for _, topic := range help.Topics() {
 		pages[topic.Name] = topic.Text
 	}
-	for _, name := range []string{"../../README.md", "help/CHANGELOG.md"} {
+	decisions, err := filepath.Glob("help/decisions/*.md")
+	if err != nil || len(decisions) == 0 {
+		t.Fatalf("no decisions: %v", err)
+	}
+	for _, name := range append(decisions, "../../README.md", "help/CHANGELOG.md") {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
