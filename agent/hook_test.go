@@ -222,7 +222,7 @@ func TestHooksOfAnUntrustedManifest(t *testing.T) {
 	rep, err := w.sync()
 	w.check(t, rep, err, result{report.Fresh, nil, "3", "3", nil})
 	w.happened(t, "pre_start 3", "restart 3", "gate 3", "post_start 3")
-	if len(rep.Warnings) == 0 || !strings.Contains(rep.Warnings[0], "is no release: 1: ") {
+	if len(rep.Warnings) == 0 || !strings.Contains(rep.Warnings[0], "is not a usable release: 1: ") {
 		t.Errorf("warnings %q", rep.Warnings)
 	}
 }

@@ -53,7 +53,7 @@ type LinkError struct {
 }
 
 func (e *LinkError) Error() string {
-	return fmt.Sprintf("%s -> %q is no release: %v", e.Link, e.Target, e.Err)
+	return fmt.Sprintf("%s -> %q is not a usable release: %v", e.Link, e.Target, e.Err)
 }
 
 // Unwrap is the cause: [ErrDisk] where the disk could not be read,

@@ -23,19 +23,48 @@ func (s *Store) Activate(r Release) error {
 	} else if err != nil {
 		return err
 	}
-	old, ok, _ := s.follow(currentLink) // a broken link is simply replaced
-	if ok && old.id != r.id && old.everHealthy() {
-		if err := s.link(previousLink, old.id); err != nil {
-			return err
-		}
+	previous, found, err := s.newestHealthy(r.id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errors.Join(s.link(currentLink, r.id), s.unlinkPrevious(r.id))
+	}
+	if err := s.link(previousLink, previous.id); err != nil {
+		return err
 	}
 	return s.link(currentLink, r.id)
 }
 
+// newestHealthy is the release other than one that passed the gate last, on any
+// instance.
+func (s *Store) newestHealthy(other string) (newest Release, found bool, err error) {
+	all, err := s.Releases()
+	for _, r := range all {
+		if r.id != other && r.healthy.Order > newest.healthy.Order {
+			newest, found = r, true
+		}
+	}
+	return newest, found, err
+}
+
+// link makes a link durable, but does not write one that is right: the disk may
+// be read-only by now.
 func (s *Store) link(name, id string) error {
+	if target, err := s.root.Readlink(name); err == nil && target == linkTo(id) {
+		return s.change("keep "+name, func() error { return durable.SyncDir(s.root, ".") })
+	}
 	return s.change("link "+name, func() error {
 		return durable.Symlink(s.root, linkTo(id), name)
 	})
+}
+
+// unlinkPrevious removes a link to the current release: there is no way back.
+func (s *Store) unlinkPrevious(current string) error {
+	if target, err := s.root.Readlink(previousLink); err != nil || target != linkTo(current) {
+		return nil //nolint:nilerr // there is no such link
+	}
+	return s.change("unlink previous", func() error { return durable.Remove(s.root, previousLink) })
 }
 
 // linkTo is what a link to a release holds.
@@ -60,14 +89,20 @@ func (s *Store) Current() (Release, bool, error) {
 }
 
 // Previous is the release to go back to, as [Store.Current] is the current one.
+// Where its link is broken, or a crash has left it at the current release, it is
+// the newest other release that was healthy.
 func (s *Store) Previous() (Release, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok, err := s.follow(previousLink)
-	if current, _, _ := s.follow(currentLink); ok && current.id == r.id {
-		return Release{}, false, nil
+	current, _, _ := s.follow(currentLink) // with a broken link any other will do
+	r, ok, broken := s.follow(previousLink)
+	if ok && r.id != current.id || !ok && broken == nil {
+		return r, ok, nil
 	}
-	return r, ok, err
+	if r, ok, err := s.newestHealthy(current.id); ok || err != nil {
+		return r, ok, err
+	}
+	return Release{}, false, broken
 }
 
 func (s *Store) follow(link string) (Release, bool, error) {

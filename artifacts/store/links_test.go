@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"koboshi/artifacts"
 )
@@ -22,6 +24,9 @@ func TestActivate(t *testing.T) {
 				t.Errorf("%s: %s is %q, %v; want %q", when, link, r.Version(), err, want)
 			}
 		}
+		if r, ok, err := s.Previous(); err != nil || ok != (previous != "") || r.Version() != previous {
+			t.Errorf("%s: previous is %q, %v; want %q", when, r.Version(), err, previous)
+		}
 	}
 	check("at first", "", "")
 	activate(t, s, one)
@@ -33,16 +38,57 @@ func TestActivate(t *testing.T) {
 	check("2 again", "2", "")
 	activate(t, s, three)
 	check("3 over 2", "3", "2")
-	if r, ok, err := s.Previous(); !ok || err != nil || r.ID() != two.ID() {
-		t.Errorf("previous: %v %v %v", r.ID(), ok, err)
-	}
 	activate(t, s, two)
-	check("back to 2 from 3, which never was healthy", "2", "2")
-	if _, ok, err := s.Previous(); ok || err != nil {
-		t.Errorf("previous after going back to it: %v, %v", ok, err)
-	}
+	check("back to 2 from 3, which never was healthy", "2", "")
+	activate(t, s, one)
+	healthyNow(t, s, one, "i-1", noon.Add(-time.Hour))
+	check("1 over 2", "1", "2")
+	activate(t, s, three)
+	check("3 over 1", "3", "1")
+	activate(t, s, one)
+	check("back to 1 from 3: the way back is 2, as before", "1", "2")
+	activate(t, s, three)
+	activate(t, s, two)
+	check("3 failed, and 2 was asked for", "2", "1")
 	if target := must(os.Readlink(filepath.Join(s.Dir(), "current"))); target != "releases/"+two.ID()+"/tree" {
 		t.Errorf("current -> %s, want a relative link", target)
+	}
+}
+
+// Links that are right already are not written: the disk may be read-only.
+func TestActivateAgain(t *testing.T) {
+	s := deployed(t)
+	two := stage(t, s, "2")
+	activate(t, s, two)
+	var steps []string
+	s.before = func(step string) error {
+		steps = append(steps, step)
+		return nil
+	}
+	activate(t, s, two)
+	if want := []string{"keep previous", "keep current"}; !slices.Equal(steps, want) {
+		t.Errorf("steps %q, want %q", steps, want)
+	}
+}
+
+// However the link is broken, the way back is what was healthy before.
+func TestPreviousIsFound(t *testing.T) {
+	for name, damage := range map[string]func(link, current string) error{
+		"at the current release": func(link, current string) error { return os.Symlink(must(os.Readlink(current)), link) },
+		"nowhere":                func(link, _ string) error { return os.Symlink("releases/none-000000000000/tree", link) },
+		"a file":                 func(link, _ string) error { return os.WriteFile(link, nil, 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := deployed(t)
+			activate(t, s, stage(t, s, "2"))
+			link := filepath.Join(s.Dir(), "previous")
+			if err := errors.Join(os.Remove(link), damage(link, filepath.Join(s.Dir(), "current"))); err != nil {
+				t.Fatal(err)
+			}
+			if r, ok, err := s.Previous(); !ok || err != nil || r.Version() != "1" {
+				t.Errorf("previous: %q, %v, %v", r.Version(), ok, err)
+			}
+		})
 	}
 }
 
