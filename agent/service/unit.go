@@ -23,14 +23,25 @@ type units struct {
 type manager interface {
 	process.Manager
 	Link(ctx context.Context, path string) error
-	Restart(ctx context.Context, unit string) (systemd.Invocation, error)
+	Restart(ctx context.Context, unit string) (health.Process, error)
 	Stop(ctx context.Context, unit string) error
 	State(ctx context.Context, unit string) (systemd.State, error)
 	Credentials(ctx context.Context, unit string) (systemd.Credentials, error)
 	Close()
 }
 
-func connect(ctx context.Context) (manager, error) { return systemd.Connect(ctx) }
+// live is systemd itself.
+type live struct{ *systemd.Manager }
+
+func connect(ctx context.Context) (manager, error) {
+	m, err := systemd.Connect(ctx)
+	return live{m}, err
+}
+
+// Restart returns the invocation that the job began.
+func (l live) Restart(ctx context.Context, unit string) (health.Process, error) {
+	return l.Manager.Restart(ctx, unit)
+}
 
 // restart runs the unit's restart job. Where the release brings the unit
 // itself, it is linked first; the link leads through current, so that a release
@@ -52,10 +63,10 @@ func (u units) restart(ctx context.Context, _ []string) (waiter, error) {
 	}, nil
 }
 
-func (u units) linkAndRestart(ctx context.Context, m manager) (systemd.Invocation, error) {
+func (u units) linkAndRestart(ctx context.Context, m manager) (health.Process, error) {
 	if file := u.config.Service.UnitFile; file != "" {
 		if err := m.Link(ctx, filepath.Join(current(u.config), file)); err != nil {
-			return systemd.Invocation{}, err
+			return nil, err
 		}
 	}
 	return m.Restart(ctx, u.config.Service.Unit)
@@ -77,7 +88,7 @@ func (u units) running(ctx context.Context) (bool, error) {
 	}
 	defer m.Close()
 	state, err := m.State(ctx, u.config.Service.Unit)
-	return state.Active != "inactive" && state.Active != "failed", err
+	return err == nil && state.Active != "inactive" && state.Active != "failed", err
 }
 
 // user looks the name up, except for that of DynamicUser=, which exists only

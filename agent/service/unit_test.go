@@ -1,0 +1,164 @@
+package service
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"koboshi/agent/health"
+	"koboshi/artifacts"
+	"koboshi/systemd"
+)
+
+const unit = "service.unit = \"web.service\"\n"
+
+func TestUnitRestart(t *testing.T) {
+	cfg := configured(t, unit+"service.unit_file = \"etc/web.service\"\n")
+	f := &fakeSystemd{}
+	gate, err := f.service(cfg, nil).Restart(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.happened(t, "connect", "link "+filepath.Join(cfg.Install.Root, "current/etc/web.service"), "restart web.service")
+	if report, err := gate(t.Context(), noOverride); err != nil || report.Attempts != 1 {
+		t.Errorf("the gate of a unit that runs: %+v, %v", report, err)
+	}
+	f.happened(t, "close")
+
+	f.gone = "web.service is failed (exit-code)"
+	gate, err = f.service(configured(t, unit), nil).Restart(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.happened(t, "connect", "restart web.service")
+	if _, err := gate(t.Context(), noOverride); !errors.Is(err, health.ErrUnhealthy) || !strings.Contains(err.Error(), f.gone) {
+		t.Errorf("the gate of a unit that is gone: %v", err)
+	}
+	f.happened(t, "close")
+
+	f.err = errors.New("no such unit")
+	if _, err := f.service(configured(t, unit), nil).Restart(t.Context(), nil); !errors.Is(err, f.err) {
+		t.Errorf("Restart = %v, want %v", err, f.err)
+	}
+	f.happened(t, "connect", "restart web.service", "close")
+}
+
+func TestUnitStop(t *testing.T) {
+	f := &fakeSystemd{}
+	s := f.service(configured(t, unit), nil)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	f.happened(t, "connect", "stop web.service", "close")
+	f.err = systemd.ErrDisconnected
+	if err := s.Stop(t.Context()); !errors.Is(err, f.err) {
+		t.Errorf("Stop = %v, want %v", err, f.err)
+	}
+}
+
+func TestUnitRunning(t *testing.T) {
+	f := &fakeSystemd{}
+	s := f.service(configured(t, unit), nil)
+	for state, want := range map[string]bool{
+		"active": true, "reloading": true, "activating": true, "deactivating": true, "inactive": false, "failed": false,
+	} {
+		f.state.Active = state
+		if got, err := s.Running(t.Context()); got != want || err != nil {
+			t.Errorf("a unit that is %s: running = %v, %v", state, got, err)
+		}
+	}
+	f.calls, f.err, f.state = nil, systemd.ErrNoUnit, systemd.State{}
+	if _, err := s.Running(t.Context()); !errors.Is(err, f.err) {
+		t.Errorf("not knowing became an answer: %v", err)
+	}
+	f.happened(t, "connect", "state web.service", "close")
+}
+
+// A hook runs as the app's user, in a unit of its own, with nothing of our
+// environment that could be a credential.
+func TestUnitRunHook(t *testing.T) {
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+	t.Setenv("HOME", "/root")
+	t.Setenv("LANG", "C.UTF-8")
+	failed := &systemd.JobError{Unit: "koboshi-web-hook.service", Result: "failed"}
+	f := &fakeSystemd{as: systemd.Credentials{User: "web", Groups: []string{"adm"}}, run: func(tr systemd.Transient) error {
+		_, err := tr.Output.WriteString("migrating\n\x1b[31mno such column\x1b[0m\n")
+		return errors.Join(failed, err)
+	}}
+	var printed []string
+	s := f.service(configured(t, unit+"hooks.timeout = \"7s\"\n"), func(h Hook, line string) { printed = append(printed, h.Name+": "+line) })
+	err := s.RunHook(t.Context(), Hook{Name: "pre_start", Version: "2", Dir: "/opt/web/tree", Args: []string{"bin/migrate", "-v"}, Env: []string{"KOBOSHI_APP=web"}})
+	if !errors.Is(err, failed) || !strings.HasSuffix(err.Error(), ": no such column") {
+		t.Errorf("RunHook = %v", err)
+	}
+	if want := []string{"pre_start: migrating", "pre_start: no such column"}; !slices.Equal(printed, want) {
+		t.Errorf("printed %q, want %q", printed, want)
+	}
+	m := f.made
+	if m.Unit != "koboshi-web-hook.service" || m.Description != "pre_start of web 2" || m.As.User != "web" || m.Quiet || m.Dir != "/opt/web/tree" ||
+		!slices.Equal(m.Args, []string{"/opt/web/tree/bin/migrate", "-v"}) || m.Timeout != 7*time.Second {
+		t.Errorf("ran %+v", m)
+	}
+	if !slices.Contains(m.Env, "LANG=C.UTF-8") || !slices.Contains(m.Env, "KOBOSHI_APP=web") ||
+		slices.ContainsFunc(m.Env, func(v string) bool { return strings.HasPrefix(v, "AWS_") || strings.HasPrefix(v, "HOME=") }) {
+		t.Errorf("environment %q", m.Env)
+	}
+}
+
+// The release's own health command runs inside the tree and stays out of the
+// journal.
+func TestUnitHealthCommand(t *testing.T) {
+	f := &fakeSystemd{run: func(tr systemd.Transient) error {
+		_, err := tr.Output.WriteString("queue is full\n")
+		return errors.Join(errors.New("exit status 1"), err)
+	}}
+	cfg := configured(t, unit)
+	err := f.service(cfg, nil).Probe(t.Context(), artifacts.Health{Command: []string{"bin/check"}})
+	if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: queue is full") {
+		t.Errorf("Probe = %v", err)
+	}
+	if m := f.made; !m.Quiet || m.Args[0] != filepath.Join(cfg.Install.Root, "current/bin/check") || m.Description != "health of web" {
+		t.Errorf("ran %+v", m)
+	}
+	if err := f.service(cfg, nil).Probe(t.Context(), noOverride); err != nil {
+		t.Errorf("the configuration's own probe: %v", err)
+	}
+}
+
+func TestUnitUser(t *testing.T) {
+	for _, tt := range []struct {
+		name, settings string
+		as             systemd.Credentials
+		want, asked    string
+		err            error
+	}{
+		{"the unit's", "", systemd.Credentials{User: "daemon"}, "daemon", "credentials web.service", nil},
+		{"root", "", systemd.Credentials{}, "root", "credentials web.service", nil},
+		{"one that comes and goes", "", systemd.Credentials{User: "web-dynamic", Dynamic: true}, "web-dynamic", "credentials web.service", nil},
+		{"hooks.user", "hooks.user = \"nobody\"\n", systemd.Credentials{User: "daemon"}, "nobody", "", nil},
+		{"not linked yet", "service.unit_file = \"web.service\"\n", systemd.Credentials{}, "", "", ErrNoUser},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fakeSystemd{as: tt.as, run: func(systemd.Transient) error { return nil }}
+			s := f.service(configured(t, unit+tt.settings), nil)
+			got, err := s.HookUser(t.Context())
+			if got != tt.want || !errors.Is(err, tt.err) {
+				t.Errorf("HookUser = %q, %v; want %q, %v", got, err, tt.want, tt.err)
+			}
+			if tt.asked == "" {
+				f.happened(t, "connect", "close")
+			} else {
+				f.happened(t, "connect", tt.asked, "close")
+			}
+			if err := s.RunHook(t.Context(), Hook{Args: []string{"x"}}); !errors.Is(err, tt.err) {
+				t.Errorf("RunHook = %v, want %v", err, tt.err)
+			}
+			if tt.err == nil && f.made.As.User != strings.TrimSuffix(tt.want, "root") {
+				t.Errorf("it ran as %+v", f.made.As)
+			}
+		})
+	}
+}
