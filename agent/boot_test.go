@@ -17,7 +17,6 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
-	"koboshi/artifacts/store"
 )
 
 func TestBootWithTheTargetInstalledFetchesNothing(t *testing.T) {
@@ -130,12 +129,12 @@ func TestSyncStartsAnAppThatSomebodyHasStopped(t *testing.T) {
 func TestSyncIsRefusedWhileAnotherRunHasTheLock(t *testing.T) {
 	w := newWorld(t)
 	live(w)
-	unlock, err := store.Lock(t.Context(), w.open("run"), false)
+	unlock, err := state.Lock(t.Context(), w.open("run"), "sync", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := w.report(t)
-	if _, err := w.sync(); !errors.Is(err, store.ErrLocked) {
+	if _, err := w.sync(); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("error %v, want ErrLocked", err)
 	}
 	if after := w.report(t); after.Started != before.Started {
@@ -149,7 +148,7 @@ func TestSyncIsRefusedWhileAnotherRunHasTheLock(t *testing.T) {
 
 func TestBootWaitsForTheLock(t *testing.T) {
 	w := newWorld(t)
-	unlock, err := store.Lock(t.Context(), w.open("run"), false)
+	unlock, err := state.Lock(t.Context(), w.open("run"), "sync", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func (r *run) pointer(ctx context.Context, s *report.Span) (*artifacts.VerifiedP
 	}
 	r.state.SetSequence(channel, pointer.Sequence())
 	if err := r.state.Save(r.State); err != nil {
-		return nil, fmt.Errorf("remember the sequence: %w: %w", store.ErrDisk, err)
+		return nil, fmt.Errorf("remember the sequence: %w", err)
 	}
 	return pointer, pointer.CheckExpiry(r.Now())
 }

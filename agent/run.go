@@ -66,7 +66,7 @@ func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc)
 // lock makes this the only run of the app on the machine, and reads what the
 // last one left.
 func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
-	unlock, err = store.Lock(ctx, r.Run, wait)
+	unlock, err = state.Lock(ctx, r.Run, r.report.Command, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
 func (r *run) loadState() error {
 	loaded, damage, err := state.Load(r.State)
 	if err != nil {
-		return fmt.Errorf("state: %w: %w", store.ErrDisk, err)
+		return err
 	}
 	if damage != nil {
 		r.warn("what %s has lost is learnt again from the installed releases: %v", state.File, damage)

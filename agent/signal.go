@@ -13,7 +13,6 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
 	"koboshi/artifacts/pace"
-	"koboshi/artifacts/store"
 )
 
 // lastCall is how long the completion of the hook goes on when the run's own
@@ -124,7 +123,7 @@ func (r *run) untold(out outcome, err error) outcome {
 // launched remembers that this instance is through its launch.
 func (r *run) launched(out outcome, result string) outcome {
 	if err := r.recordSignal(result); err != nil {
-		return r.untold(out, fmt.Errorf("remember the launch: %w: %w", store.ErrDisk, err))
+		return r.untold(out, fmt.Errorf("remember the launch: %w", err))
 	}
 	return out
 }

@@ -14,9 +14,9 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
-	"koboshi/artifacts/store"
 )
 
 // A fleet that fails together is not to be launched again in step, and one that
@@ -126,7 +126,7 @@ func TestTurns(t *testing.T) {
 				w.publish("2")
 				tt.given(w)
 				w.onWaiting(func() { // others may work meanwhile
-					unlock, err := store.Lock(t.Context(), w.open("run"), false)
+					unlock, err := state.Lock(t.Context(), w.open("run"), "sync", false)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/service"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
@@ -48,13 +49,14 @@ func TestSorted(t *testing.T) {
 		{wrapped(artifacts.ErrIntegrity), Integrity, config.Untrusted},
 		{wrapped(unpack.ErrRefused), Archive, config.Untrusted},
 		{wrapped(store.ErrDisk), Disk, ""},
+		{wrapped(state.ErrDisk), Disk, ""},
 		{wrapped(install.ErrDisk), Disk, ""},
 		{wrapped(install.ErrRoot), Usage, ""},
 		{wrapped(service.ErrActivate), Activate, config.Unhealthy},
 		{wrapped(service.ErrHook), Activate, config.Unhealthy},
 		{wrapped(health.ErrUnhealthy), Unhealthy, config.Unhealthy},
 		{wrapped(lifecycle.ErrNotCompleted), Lifecycle, ""},
-		{wrapped(store.ErrLocked), Locked, ""},
+		{wrapped(state.ErrLocked), Locked, ""},
 		{wrapped(ErrDeadline), Deadline, ""},
 		{wrapped(ErrInterrupted), Interrupted, ""},
 		{wrapped(context.Canceled), Interrupted, ""},

@@ -41,7 +41,7 @@ var table = []row{
 	{is(ErrInterrupted), Interrupted, "", "the next run continues where this one ended; no lifecycle action was completed"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
 	{is(context.Canceled), Interrupted, "", "nothing that was begun counts before it is whole: run it again"},
-	{is(store.ErrLocked), Locked, "", "another koboshi is running for this app; wait for it, or use --wait"},
+	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait for it, or use --wait"},
 
 	{is(instance.ErrNoCredentials), Credentials, "", "on an instance, attach an instance profile (without it no lifecycle action can be completed, its own timeout decides); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID"},
 	{is(instance.ErrDisabled), Metadata, "", "instance metadata is switched off for this instance: set HttpEndpoint=enabled" + actionTimesOut},
@@ -49,6 +49,7 @@ var table = []row{
 	{is(instance.ErrUnreachable), Metadata, "", "is this an EC2 instance? koboshi needs IMDSv2 at 169.254.169.254" + actionTimesOut},
 	{is(instance.ErrMalformed), Metadata, "", "what answers at 169.254.169.254 is not EC2's metadata: look for a proxy or another cloud" + actionTimesOut},
 
+	{is(state.ErrDisk), Disk, "", "check space, mount options and permissions of state.dir and state.run; what was running still runs"},
 	{is(store.ErrDisk), Disk, "", "look at df -h and df -i of install.root; the release that was running is untouched"},
 	{is(install.ErrDisk), Disk, "", "look at df -h and df -i of the root file system, and whether it is mounted read-only"},
 	{is(unpack.ErrRefused), Archive, config.Untrusted, "publish the release again from a clean tree; the release that was running is untouched"},

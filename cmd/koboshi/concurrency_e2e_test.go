@@ -28,7 +28,7 @@ func TestE2ETwoAgents(t *testing.T) {
 	second := b.start("boot")
 	r := b.run("sync")
 	r.want(t, failure.Locked)
-	r.says(t, "another run has the lock", "--wait")
+	r.says(t, "(koboshi boot, since ", "--wait")
 	second.awaitOpen(b.path("run", "lock"))
 	l.aws.Faults().Clear()
 	first.wait().want(t, 0)
