@@ -17,7 +17,7 @@ import (
 )
 
 func TestStage(t *testing.T) {
-	tree := files{"bin/web": "#!/bin/sh\n", "etc/conf": strings.Repeat("x = 1\n", 1000), "web": "executable"}
+	tree := files{"bin/web": "#!/bin/sh\n", "etc/conf": strings.Repeat("x = 1\n", 1000), "web": "executable", "meta/complete": "the app's own"}
 	for name, tc := range map[string]struct {
 		format artifacts.Format
 		framed bool
@@ -114,8 +114,8 @@ func TestStageFails(t *testing.T) {
 			*in = files{"../evil": "x", "noise": noise, "noise2": noise}.release("2", artifacts.TarGz, false)
 			return nil
 		}, unpack.ErrRefused},
-		"reserved name": {func(_ *testing.T, _ *Store, in *Input) context.Context {
-			*in = files{".koboshi/healthy": "x"}.release("2", artifacts.TarZst, true)
+		"a path to what the store keeps": {func(_ *testing.T, _ *Store, in *Input) context.Context {
+			*in = files{"../meta/healthy": "x"}.release("2", artifacts.TarZst, true)
 			return nil
 		}, unpack.ErrRefused},
 		"frame that does not decode": {func(_ *testing.T, _ *Store, in *Input) context.Context {

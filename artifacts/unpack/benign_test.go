@@ -280,7 +280,6 @@ func TestFile(t *testing.T) {
 		{"../web", Limits{int64(len(body)), 1}},
 		{"a/web", Limits{int64(len(body)), 9}},
 		{".", Limits{int64(len(body)), 1}},
-		{".koboshi", Limits{int64(len(body)), 1}},
 	} {
 		y := newYard(t)
 		if err := File(t.Context(), cut([]byte(body), slabSize), y.dest, test.name, Options{Limits: test.limits}); !errors.Is(err, ErrRefused) {

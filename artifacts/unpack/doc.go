@@ -12,7 +12,7 @@
 //     symbolic link that leaves the tree or goes in circles is refused.
 //   - A path is named once. A hard link names an earlier regular file.
 //   - Devices, FIFOs, sparse files, setuid, setgid and sticky files, file
-//     capabilities, unknown types and the name .koboshi are refused.
+//     capabilities and unknown types are refused.
 //   - Bytes, entries, depth, lengths, windows and the stream as a whole are
 //     bounded, by the [Limits] of the manifest and by the constants here.
 //

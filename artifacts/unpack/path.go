@@ -7,10 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// reserved is the directory at the top of a tree that koboshi keeps its own
-// documents in.
-const reserved = ".koboshi"
-
 // cleanPath returns name without the "./", "//" and trailing slash that
 // archivers write, or refuses it. The top of the tree is ".".
 func cleanPath(name string) (string, error) {
@@ -26,11 +22,7 @@ func cleanPath(name string) (string, error) {
 		}
 	}
 	clean := path.Clean(name)
-	top, _, _ := strings.Cut(clean, "/")
-	switch {
-	case top == reserved:
-		return "", refuse(name, "the name %s is reserved", reserved)
-	case strings.Count(clean, "/") >= MaxDepth:
+	if strings.Count(clean, "/") >= MaxDepth {
 		return "", refuse(name, "more than %d levels deep", MaxDepth)
 	}
 	return clean, nil
