@@ -4,6 +4,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+CYCLONEDX     := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 MAX_BINARY    := 16500000
 MAX_EXPOSURE  := 25
@@ -54,13 +55,13 @@ man: ## manual pages into .build/man, checked where there is mandoc
 
 .PHONY: package
 package: export BUILD := $(BUILD)
-package: $(BIN)/nfpm ## deb, rpm, SBOM and checksums into .build/packages
-	sh systemd/packaging/package.sh $(BIN)/packages $(BIN)/nfpm
+package: $(BIN)/nfpm $(BIN)/cyclonedx-gomod ## deb, rpm, SBOM and checksums into .build/packages
+	sh systemd/packaging/package.sh $(BIN)/packages $(BIN)/nfpm $(BIN)/cyclonedx-gomod
 
 .PHONY: package-check
 package-check: export BUILD := $(BUILD)
 package-check: package ## build the packages twice and compare every byte
-	sh systemd/packaging/reproduce.sh $(BIN)/packages $(BIN)/nfpm
+	sh systemd/packaging/reproduce.sh $(BIN)/packages $(BIN)/nfpm $(BIN)/cyclonedx-gomod
 
 .PHONY: examples
 examples: ## check the Packer template and the Terraform example, as far as that goes offline
@@ -70,6 +71,10 @@ examples: ## check the Packer template and the Terraform example, as far as that
 
 $(BIN)/nfpm:
 	GOBIN=$(BIN) go install $(NFPM)
+
+# The SBOM names the hash of the tool that made it: the tool has to be the same bytes everywhere.
+$(BIN)/cyclonedx-gomod:
+	GOFLAGS=-trimpath GOBIN=$(BIN) go install $(CYCLONEDX)
 
 .PHONY: boottest
 boottest: $(BIN)/packages/SHA256SUMS ## boot containers with systemd and cloud-init (root; RUN=Reboot for one scenario, VM=1 for a power cut)

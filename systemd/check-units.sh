@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks the unit files as systemd itself does: `verify` must say nothing, and
-# the exposure that `security` counts must stay under its limit (10 x the score).
+# Checks the unit files as systemd itself does: `verify` must print nothing, and
+# the exposure score of `security` must stay under LIMIT (10 x the score).
 #
 #	check-units.sh LIMIT
 set -eu
@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 for unit in *.service; do
-	# verify wants the program to be there.
+	# verify fails where the program is missing.
 	sed 's#/usr/local/bin/koboshi#/bin/true#' "$unit" >"$work/$unit"
 	said=$(cd "$work" && systemd-analyze verify --man=no "./$unit" 2>&1) || true
 	if [ -n "$said" ]; then

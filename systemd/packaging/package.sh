@@ -3,11 +3,12 @@
 # bill of materials for each binary, and SHA256SUMS. The same sources make the
 # same bytes, wherever and whenever. BUILD is the command that compiles.
 #
-#	BUILD='go build ...' package.sh OUT NFPM
+#	BUILD='go build ...' package.sh OUT NFPM CYCLONEDX
 set -eu
 umask 022
 out=$1
 nfpm=$2
+cyclonedx=$3 # cyclonedx-gomod
 cd "$(dirname "$0")/../.."
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
 VERSION=$(sed -n 's/^const version = "\(.*\)"$/\1/p' cmd/koboshi/root.go)
@@ -30,9 +31,10 @@ for ARCH in amd64 arm64; do
 	export ARCH
 	export GOOS=linux GOARCH="$ARCH"
 	eval "$BUILD -buildvcs=false -o \"$STAGE/koboshi\" ./cmd/koboshi"
+	# What the linker has written into the binary, not what go.mod asks for; GOARCH only names it.
+	"$cyclonedx" bin -json -std -noserial -notimestamp -version "v$VERSION" -output "$out/koboshi_${VERSION}_$ARCH.cdx.json" "$STAGE/koboshi"
 	unset GOOS GOARCH
 	touch -d "@$SOURCE_DATE_EPOCH" "$STAGE/koboshi"
-	go run ./systemd/packaging/sbom -version "$VERSION" "$STAGE/koboshi" >"$out/koboshi_${VERSION}_$ARCH.cdx.json"
 	for kind in deb rpm; do
 		"$nfpm" package --config systemd/packaging/nfpm.yaml --packager "$kind" --target "$out/"
 	done

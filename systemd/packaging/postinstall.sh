@@ -1,6 +1,6 @@
 #!/bin/sh
-# Nothing is started or enabled here: an image is being made, or its maker
-# decides. `koboshi install` enables the unit once there is a configuration.
+# Nothing is started or enabled here, since there is no configuration yet:
+# `koboshi install` enables the unit once there is one.
 set -e
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || true

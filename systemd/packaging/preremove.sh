@@ -1,6 +1,6 @@
 #!/bin/sh
-# No link may be left to a unit that goes; on an upgrade it stays. What runs is
-# not stopped. dpkg says "remove", rpm counts what is left.
+# Removes the links that enable the unit, unless this is an upgrade. Nothing that
+# runs is stopped. dpkg passes "remove", rpm the number of versions that stay.
 set -e
 case "$1" in
 remove | 0) systemctl disable koboshi-boot.service || true ;;

@@ -1,5 +1,5 @@
-# A group whose instances come into service with what their channel names, or
-# not at all.
+# A group whose instances come into service with the release that their channel
+# points to, or not at all.
 
 terraform {
   required_version = ">= 1.3"
@@ -50,7 +50,7 @@ resource "aws_launch_template" "web" {
     http_endpoint               = "enabled"
     http_tokens                 = "required" # IMDSv2 only
     http_put_response_hop_limit = 1
-    instance_metadata_tags      = "enabled" # so that the tag koboshi:channel is seen
+    instance_metadata_tags      = "enabled" # koboshi reads the tag koboshi:channel there
   }
 }
 
@@ -62,8 +62,8 @@ resource "aws_autoscaling_group" "web" {
   target_group_arns   = var.target_groups
   health_check_type   = length(var.target_groups) > 0 ? "ELB" : "EC2"
 
-  # Before this time from being in service, failing checks replace nothing. The
-  # app is healthy by then: that is what the launch hook is for.
+  # Failing checks replace no instance that has been in service for less than this.
+  # The app is healthy by then: that is what the lifecycle hook below is for.
   health_check_grace_period = 30
 
   launch_template {
@@ -71,7 +71,7 @@ resource "aws_autoscaling_group" "web" {
     version = aws_launch_template.web.latest_version
   }
 
-  # Here, not in resources of their own: the first instances must have them too.
+  # Not in resources of their own: the first instances must have these hooks too.
   initial_lifecycle_hook {
     name                 = "koboshi-launching"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
@@ -79,8 +79,8 @@ resource "aws_autoscaling_group" "web" {
     default_result       = "ABANDON"
   }
 
-  # For the drain at scale-in, which this version of koboshi does not do yet: until it does, an instance waits this
-  # long at its end, and a group that needs nothing of it can leave the hook out.
+  # For the drain at scale-in, which this version of koboshi does not do yet: until it does, a terminating instance
+  # waits this long for nothing, and the hook can be left out.
   initial_lifecycle_hook {
     name                 = "koboshi-terminating"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
