@@ -16,10 +16,10 @@ import (
 func (c *cli) boot() *cobra.Command {
 	return &cobra.Command{
 		Use:   "boot",
-		Short: "bring this instance into service with the release its channel names",
+		Short: "bring this instance into service with the release of its channel",
 		Long: "Walk the whole boot, as systemd does on every launch and reboot: discover, configure,\n" +
-			"resolve, install, activate, gate, recheck, signal. At launch the lifecycle hook is told\n" +
-			"CONTINUE or ABANDON; after a reboot what served before is started first." +
+			"resolve, install, activate, gate, recheck, signal. At launch the lifecycle action is completed\n" +
+			"with CONTINUE or ABANDON; after a reboot the release that ran before is started first." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
 				failure.Disk, failure.Activate, failure.Unhealthy, failure.Lifecycle, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		GroupID: onInstance,

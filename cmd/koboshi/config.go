@@ -28,8 +28,8 @@ func (c *cli) config() *cobra.Command {
 func (c *cli) configCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "read the configuration and the trusted keys, and say what is wrong with them",
-		Long:  "Read the configuration and the trusted keys, and say what is wrong with them." + exits(failure.OK, failure.Usage, failure.Configuration),
+		Short: "read the configuration and the trusted keys, and report errors",
+		Long:  "Read the configuration and the trusted keys, and report errors." + exits(failure.OK, failure.Usage, failure.Configuration),
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.loadConfig()
@@ -50,7 +50,7 @@ func (c *cli) configShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "print the effective configuration, each value with its origin",
-		Long:  "Print the effective configuration as TOML, each value with its origin. Tags of the\ninstance are not asked for." + exits(failure.OK, failure.Usage, failure.Configuration),
+		Long:  "Print the effective configuration as TOML, each value with its origin. The\ninstance's tags are not read." + exits(failure.OK, failure.Usage, failure.Configuration),
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.loadConfig()

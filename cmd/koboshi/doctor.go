@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,12 +21,12 @@ func (c *cli) doctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "explain the last verdict, and test what the next run will need",
-		Long: "Say in sentences how the last run ended, and try what the next one will need: metadata,\n" +
-			"credentials, clock, bucket, signatures, disk, systemd, hook and permissions. Nothing is\n" +
-			"changed; where the hook waits for this very instance its timeout begins anew. What cannot be\n" +
-			"reached is told within seconds. With --json an array of {check, level, text, hint}: level is\n" +
-			"ok, warn or fail, hint is left out where there is none, check keeps its name from version to\n" +
-			"version and may come several times." + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Interrupted),
+		Long: "Explain how the last run ended, and try what the next one will need: metadata,\n" +
+			"credentials, clock, bucket, signatures, disk, systemd, lifecycle hook and permissions.\n" +
+			"Nothing is changed; where a lifecycle action waits for this instance its timeout begins anew.\n" +
+			"What is unreachable is reported within seconds. --json is an array of {check, level, text,\n" +
+			"hint}: level is ok, warn or fail, hint is left out where there is none. A check may come\n" +
+			"several times; their names are stable:\n\n  " + wrap(strings.Join(doctor.Names(), " "), 2, 90) + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Interrupted),
 		Example: "  koboshi doctor\n  koboshi doctor --json | jq -r '.[] | select(.level == \"fail\") | .text'",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,

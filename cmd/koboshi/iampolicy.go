@@ -19,10 +19,10 @@ func (c *cli) iamPolicy() *cobra.Command {
 	var publish bool
 	cmd := &cobra.Command{
 		Use:   "iam-policy",
-		Short: "print the least IAM policy for this configuration",
+		Short: "print the smallest IAM policy for this configuration",
 		Long: "Print the policy that an instance's role needs for this configuration, and nothing more, as\n" +
-			"JSON that IAM accepts. Without lifecycle.group the hooks of every group are allowed: name the\n" +
-			"group to narrow that. With --publish it is the policy of who publishes and promotes." +
+			"JSON that IAM accepts. Without lifecycle.group every group is allowed: set it\n" +
+			"to narrow that. With --publish it is the policy of the release side." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --partition aws-cn",
 		GroupID: forImage,

@@ -24,7 +24,7 @@ func (c *cli) install() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
 		Use:   "install",
-		Short: "put koboshi, its unit and its directories into place",
+		Short: "install koboshi, its unit and its directories",
 		Long: "Copy this binary to " + install.Binary + " and the unit to " + install.UnitDir + ", make the\n" +
 			"directories of the configuration, let the unit write to those that are not the default, and\n" +
 			"enable " + systemd.BootUnit + ". Nothing is started. Doing it again changes only what has to change.\n" +

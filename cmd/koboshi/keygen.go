@@ -19,7 +19,7 @@ func (c *cli) keygen() *cobra.Command {
 		Use:   "keygen --out DIR/NAME",
 		Short: "make a pair of signing keys",
 		Long: "Make an Ed25519 key pair: NAME.key (PKCS#8 PEM, mode 0600) signs releases and stays\n" +
-			"with the release side; NAME.pub (PKIX PEM) is baked into AMIs and named in trust.keys.\n" +
+			"with the release side; NAME.pub (PKIX PEM) is baked into AMIs and listed in trust.keys.\n" +
 			"Keys made by openssl genpkey -algorithm ed25519 work too." + exits(failure.OK, failure.Usage, failure.Disk),
 		Example: "  koboshi keygen --out keys/release",
 		GroupID: releaseSide,

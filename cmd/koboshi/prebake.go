@@ -22,12 +22,12 @@ func (c *cli) prebake() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prebake",
-		Short: "install what the channel names into the image that is being made",
-		Long: "Do everything of a boot but starting: what the channel names is installed and current, as\n" +
+		Short: "install what the channel points to into the image that is being built",
+		Long: "Do all of a boot but starting: what the channel points to is installed and current, as\n" +
 			"a candidate that has to pass the gate wherever the image is launched. A launch then\n" +
-			"downloads nothing while the channel still names it, and may fall back to it for as long as\n" +
+			"downloads nothing while the channel still points to it, and may fall back to it for\n" +
 			"fallback.max_age after the baking. Region and credentials come from the environment, else\n" +
-			"from the metadata of the instance that bakes; no hook is told and nothing is started." +
+			"from the metadata of the instance that bakes. Nothing is started or signalled." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
 				failure.Disk, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi prebake\n  koboshi prebake --channel canary --json",

@@ -24,16 +24,16 @@ func (c *cli) promote() *cobra.Command {
 		Use:   "promote --source S --app A --channel C --version V --key FILE...",
 		Short: "make a release the current one of a channel",
 		Long: "Make a release the current one of a channel, by compare-and-swap: of two promoters at once\n" +
-			"one wins, and the other is told who did. Promoting an older version rolls a fleet back;\n" +
-			"promoting the one that is current signs it again, with a new expiry." + releaseExits(failure.Interrupted),
+			"one wins, and the other gets an error that names the winner. Promoting an older version\n" +
+			"rolls a fleet back; promoting the current one signs it again, with a new expiry." + releaseExits(failure.Interrupted),
 		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runPromote(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.channel, "channel", "", "the `channel`, such as stable")
-	cmd.Flags().StringVar(&o.version, "version", "", "the `version` that it shall name")
+	cmd.Flags().StringVar(&o.version, "version", "", "the `version` that the channel shall point to")
 	cmd.Flags().DurationVar(&o.expires, "expires", 0, "refuse the pointer after this `time`; 0 = never")
-	cmd.Flags().DurationVar(&o.spread, "spread", 0, "spread re-syncs of the fleet over this `time`")
+	cmd.Flags().DurationVar(&o.spread, "spread", 0, "spread the syncs of a fleet over this `time`")
 	return required(o.addSigning(cmd), "channel", "version")
 }
 

@@ -33,9 +33,9 @@ func (c *cli) publish() *cobra.Command {
 		Short: "publish a release: artifacts, then the signed manifest",
 		Long: "Publish a release. PATH is a directory, a ready tar.gz or tar.zst, or one executable; a bare\n" +
 			"PATH is for " + defaultPlatform + ". A release never changes: the same version with the same bytes is a\n" +
-			"success, with other bytes an error. What broke off half-way can be repeated. Hooks and the\n" +
+			"success, with other bytes an error. A publish that broke off can be repeated. Hooks and the\n" +
 			"health command are programs in the tree of every platform, and run as the app's user.\n" +
-			"With --base a delta from that release is published, too, which sync uses where it is installed." +
+			"With --base a delta from that release is published too; sync uses it where that is installed." +
 			releaseExits(failure.Archive, failure.Disk, failure.Interrupted),
 		Example: "  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key ./dist\n" +
 			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +

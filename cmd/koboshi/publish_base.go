@@ -14,7 +14,7 @@ import (
 
 func (o *publishOptions) addBases(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.bases, "base", nil, "make a delta from this `version`, which instances have; repeat it for several")
-	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of whoever signed the bases; without it the keys that sign now")
+	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` that the bases are signed with; default: the keys that sign now")
 }
 
 func (o *publishOptions) checkBases() error {

@@ -19,7 +19,7 @@ type releaseFlags struct {
 
 func (f *releaseFlags) add(cmd *cobra.Command) *cobra.Command {
 	cmd.GroupID = releaseSide
-	cmd.Flags().StringVar(&f.source, "source", "", "where releases lie: `s3://bucket/prefix[?region=R] or file:///directory`")
+	cmd.Flags().StringVar(&f.source, "source", "", "where releases are stored: `s3://bucket/prefix[?region=R] or file:///directory`")
 	cmd.Flags().StringVar(&f.app, "app", "", "the `app`")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return required(cmd, "source", "app")

@@ -24,8 +24,8 @@ func (c *cli) releases() *cobra.Command {
 	var o releasesOptions
 	cmd := &cobra.Command{
 		Use:   "releases --source S --app A",
-		Short: "list what is published and what channels name",
-		Long: "List every release, the newest first, and every channel. With --trust what these keys have\n" +
+		Short: "list what is published and what the channels point to",
+		Long: "List every release, the newest first, and every channel. With --trust, what these keys have\n" +
 			"not signed is marked." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
 		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub",
 		Args:    cobra.NoArgs,

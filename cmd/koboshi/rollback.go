@@ -21,7 +21,7 @@ type holdOptions struct {
 }
 
 func (o *holdOptions) add(cmd *cobra.Command, reason string) *cobra.Command {
-	cmd.Flags().StringVar(&o.reason, "reason", reason, "why, for whoever finds it")
+	cmd.Flags().StringVar(&o.reason, "reason", reason, "why, for others who look at the instance")
 	cmd.Flags().DurationVar(&o.duration, "until", 0, "for how `long` from now; 0 = until koboshi unhold")
 	return cmd
 }
@@ -52,9 +52,9 @@ func (c *cli) rollback() *cobra.Command {
 	var o holdOptions
 	cmd := &cobra.Command{
 		Use:   "rollback",
-		Short: "go back to the release that served before, and hold there",
-		Long: "Serve the previous release again, by the same gate as any other. Its tree is hashed first,\n" +
-			"and fetched again if it was altered. The machine is then held: koboshi unhold lets it\n" +
+		Short: "go back to the previous release, and hold there",
+		Long: "Run the previous release again, through the same gate as any other. Its tree is hashed first,\n" +
+			"and fetched again if it was altered. The instance is then held: koboshi unhold lets it\n" +
 			"follow its channel again. To roll a fleet back, promote the older version." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
 				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
@@ -75,8 +75,8 @@ func (c *cli) hold() *cobra.Command {
 	var o holdOptions
 	cmd := &cobra.Command{
 		Use:   "hold --reason WHY",
-		Short: "keep this instance at the release that serves",
-		Long: "Keep this instance at the release that serves, whatever its channel names. A hold counts\n" +
+		Short: "keep this instance at its current release",
+		Long: "Keep this instance at its current release, whatever its channel points to. A hold counts\n" +
 			"for sync and for boots after a reboot, never at launch. The tag koboshi:hold does the same." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk, failure.Locked),
 		Example: "  koboshi hold --reason 'incident 7' --until 2h",

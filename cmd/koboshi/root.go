@@ -21,14 +21,14 @@ type cli struct {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "koboshi",
-		Short:         "bring an instance to the release its channel names, proven",
-		Long:          "koboshi brings an EC2 instance to the release that its channel names, proven by\nsignature and hash, and tells the Auto Scaling group when it serves.",
+		Short:         "bring an instance to the release its channel points to",
+		Long:          "koboshi brings an EC2 instance to the release that its channel points to, proven by\nsignature and hash, and completes the Auto Scaling lifecycle action when it is healthy.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d beside it")
-	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "", "`json` or console; the default is for people at a terminal and console elsewhere")
+	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d in the same directory")
+	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "", "`json` or console; default: for people at a terminal, console elsewhere")
 	root.AddGroup(
 		&cobra.Group{ID: onInstance, Title: "On the instance:"},
 		&cobra.Group{ID: releaseSide, Title: "On the release side:"},

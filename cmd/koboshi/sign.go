@@ -22,8 +22,8 @@ func (c *cli) sign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign --source S --app A --version V | --channel C --key FILE... --trust FILE...",
 		Short: "add a signature to a release's manifest or to a channel's pointer",
-		Long: "Add a signature, where instances ask for more than one (trust.threshold). Only what a key\n" +
-			"named by --trust has signed is signed again: give the public key of whoever published.\n" +
+		Long: "Add a signature, where instances want more than one (trust.threshold). Only what a key of\n" +
+			"--trust has signed is signed again: give the public key of the first signature.\n" +
 			"Sign a manifest before it is promoted, since a pointer binds its bytes. A pointer counts\n" +
 			"on instances only once it has enough signatures: give promote all the keys where you can." + releaseExits(failure.Interrupted),
 		Example: "  koboshi sign --source s3://acme-releases/apps --app web --version 1.4.2 --key second.key --trust first.pub",
@@ -32,7 +32,7 @@ func (c *cli) sign() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.channel, "channel", "", "sign the pointer of this `channel`")
 	cmd.Flags().StringVar(&o.version, "version", "", "sign the manifest of this `version`")
-	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of whoever signed it first")
+	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of the first signature")
 	cmd.MarkFlagsOneRequired("channel", "version")
 	cmd.MarkFlagsMutuallyExclusive("channel", "version")
 	return required(o.addSigning(cmd), "trust")

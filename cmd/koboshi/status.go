@@ -30,8 +30,8 @@ func (c *cli) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show what runs here, since when, and how the last run went",
-		Long: "Show what the last run of boot or sync left: release, verdict, hook, and why. Nothing is\n" +
-			"asked of the network." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
+		Long: "Show how the last run ended: release, verdict, lifecycle action, and why. Nothing is\n" +
+			"asked from the network." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,

@@ -24,9 +24,9 @@ func (c *cli) sync() *cobra.Command {
 	var rate config.Rate
 	cmd := &cobra.Command{
 		Use:   "sync",
-		Short: "converge this live instance to its channel",
-		Long: "Bring a live instance to the release that its channel names. No hook is signalled, and\n" +
-			"whatever fails, a release keeps serving: the new one, or the one that served before." +
+		Short: "install what the channel points to on this live instance",
+		Long: "Bring a live instance to the release that its channel points to. No lifecycle action is\n" +
+			"completed, and whatever fails, a release keeps running: the new one or the previous one." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
 				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi sync\n  koboshi sync --dry-run\n  koboshi sync --version 1.4.1   # until the next sync; hold to stay",
@@ -40,11 +40,11 @@ func (c *cli) sync() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait for another run to end instead of exiting with 23")
-	cmd.Flags().BoolVar(&o.Spread, "spread", false, "wait first for this instance's part of what promote --spread asks for")
-	cmd.Flags().StringVar(&o.Version, "version", "", "install this `version` in place of the channel's, for this run")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "hash what serves already, repair it, and start the app anew")
-	cmd.Flags().TextVar(&rate, "max-rate", rate, "download at most so many `bytes` a second, such as 20MiB; 0 = no limit, whatever install.max_rate says")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "tell what would change, and change nothing")
+	cmd.Flags().BoolVar(&o.Spread, "spread", false, "first wait for this instance's part of what promote --spread asks for")
+	cmd.Flags().StringVar(&o.Version, "version", "", "install this `version` instead of the channel's, for this run")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "hash what is installed, repair it, and restart the app")
+	cmd.Flags().TextVar(&rate, "max-rate", rate, "download at most so many `bytes` a second, such as 20MiB; 0 = no limit, whatever install.max_rate is")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "report what would change, and change nothing")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report, or the plan, as JSON")
 	return cmd
 }

@@ -13,7 +13,7 @@ func (c *cli) uninstall() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "remove what install has put into place",
+		Short: "remove what install has written",
 		Long: "Remove the binary, the unit, and the link that enables it. Configuration, keys, releases\n" +
 			"and state stay, and nothing is stopped. Doing it again changes nothing." +
 			exits(failure.OK, failure.Usage, failure.Disk),

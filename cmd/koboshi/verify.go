@@ -17,9 +17,9 @@ func (c *cli) verify() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "hash the tree that serves again, and compare it with what was published",
+		Short: "hash the current release again, and compare it with what was published",
 		Long: "Read every file of the current release again and compare it with the index that its\n" +
-			"signed manifest names. What was altered, added or removed is listed." +
+			"signed manifest binds. What was altered, added or removed is listed." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Untrusted, failure.Integrity, failure.Disk, failure.Interrupted),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
