@@ -7,32 +7,32 @@ import (
 	"time"
 )
 
-// ErrUnhealthy is what every *UnhealthyError is.
+// ErrUnhealthy matches every *UnhealthyError.
 var ErrUnhealthy = errors.New("unhealthy")
 
-// Gate is what has to hold before a release counts as healthy.
+// Gate is the condition under which a release counts as healthy.
 type Gate struct {
 	Probe   Probe
 	Timeout time.Duration // until the first green try
 	Bake    time.Duration // how long it must stay green; 0: one green try is enough
 }
 
-// Process is what should answer the probe.
+// Process is the process that should answer the probe.
 type Process interface {
-	// Gone returns an empty why while the process lives, and what became of it
-	// once it has ended for good. An error makes the try red: it could not be
-	// told, or it is not yet the right process that answers.
+	// Gone returns an empty why while the process is alive, and what happened
+	// to it once it has ended for good. An error makes the try red: the process
+	// could not be looked at, or it is not yet the right one that answers.
 	Gone(ctx context.Context) (why string, err error)
 }
 
-// Report says how a gate went.
+// Report is the outcome of a gate.
 type Report struct {
 	Attempts   int           // tries, green and red
-	FirstGreen time.Duration // from the start of waiting to the window that held
-	Note       string        // what could not be seen; "" if all could
+	FirstGreen time.Duration // from the start of waiting to the window that stayed green
+	Note       string        // what could not be seen; "" if everything could
 }
 
-// UnhealthyError says why a gate did not open.
+// UnhealthyError is a gate that did not open.
 type UnhealthyError struct {
 	Last     error // of the last red try
 	Waited   time.Duration
@@ -51,21 +51,21 @@ func (e *UnhealthyError) Is(target error) bool { return target == ErrUnhealthy }
 func (e *UnhealthyError) Unwrap() error { return e.Last }
 
 // Wait tries until the gate opens or cannot open any more: at most Timeout, Bake
-// and the length of two tries. The error is an *UnhealthyError, the context's
-// own if that ended first, or one that says what is wrong with the probe.
+// and the length of two tries. The error is an *UnhealthyError, the cause of the
+// context if that ended first, or what is wrong with the probe.
 func (g Gate) Wait(ctx context.Context, process Process) (Report, error) {
 	probe, err := g.Probe.compile()
 	if err != nil {
 		return Report{}, err
 	}
-	r := run{gate: g, probe: probe, process: process, began: time.Now()}
-	err = r.wait(ctx)
-	return r.report, err
+	w := waiting{gate: g, probe: probe, process: process, began: time.Now()}
+	err = w.wait(ctx)
+	return w.report, err
 }
 
-// WaitSince is Wait for an app that a restart command has started: who listens
-// on the probe's address must have started at or after since, the time just
-// before the command ran.
+// WaitSince is Wait for an app that a restart command has started: the process
+// that listens on the probe's address must have started at or after since, the
+// time just before the command ran.
 func (g Gate) WaitSince(ctx context.Context, since time.Time) (Report, error) {
 	process := &listener{proc: thisMachine(), addr: g.Probe.address(), since: since}
 	report, err := g.Wait(ctx, process)

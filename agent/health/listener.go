@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// ErrUnseen says that who listens on an address cannot be seen from here.
-var ErrUnseen = errors.New("cannot see who listens")
+// ErrUnseen means that the process that listens on an address cannot be seen
+// from here.
+var ErrUnseen = errors.New("cannot see which process listens")
 
 // listener is the Process of an app that a restart command started.
 type listener struct {
@@ -16,16 +17,16 @@ type listener struct {
 	addr  string
 	since time.Time // the command began
 	seen  holder    // the first that was young enough
-	note  string    // why the last look saw nobody
+	note  string    // why the last look saw no process
 }
 
-// Gone is red while an older process listens, and over when another has taken
-// the place of the one that was seen.
+// Gone is an error while an older process listens. The process is gone when
+// another one listens in its place, on a socket of its own.
 func (l *listener) Gone(context.Context) (why string, err error) {
 	now, err := l.proc.listener(l.addr)
 	switch {
 	case errors.Is(err, ErrUnseen) && l.seen.pid == 0:
-		l.note = err.Error() + ": what answers may be older than the restart"
+		l.note = err.Error() + ": the process that answers may be older than the restart"
 		return "", nil
 	case err != nil:
 		return "", err

@@ -106,7 +106,7 @@ func TestListener(t *testing.T) {
 			process(6, 0, "12").process(7, time.Minute, "11"), "127.0.0.1:8080", 7},
 		{"another port", newTable().listen("tcp", loop4, "1F91", "11").process(7, 0, "11"), "127.0.0.1:8080", 0},
 		{"another address", newTable().listen("tcp", "0200007F", p8080, "11").process(7, 0, "11"), "127.0.0.1:8080", 0},
-		{"nobody holds it", newTable().listen("tcp", loop4, p8080, "11").process(7, 0, "12"), "127.0.0.1:8080", 0},
+		{"no process holds it", newTable().listen("tcp", loop4, p8080, "11").process(7, 0, "12"), "127.0.0.1:8080", 0},
 		{"a name", newTable().listen("tcp", any4, p8080, "11").process(7, 0, "11"), "web.internal:8080", 0},
 		{"a service name", newTable().listen("tcp", any4, p8080, "11").process(7, 0, "11"), "127.0.0.1:http-alt", 0},
 		{"a command", newTable(), "", 0},
@@ -144,7 +144,7 @@ func TestListenerGone(t *testing.T) {
 	fresh := newTable().listen("tcp", loop4, p8080, "12").process(8, command+time.Second, "12")
 	again := newTable().listen("tcp", loop4, p8080, "13").process(9, command+time.Minute, "13")
 	forked := newTable().listen("tcp", loop4, p8080, "12").process(10, command+time.Minute, "12")
-	nobody := newTable()
+	none := newTable()
 	tests := []struct {
 		name           string
 		looks          []table
@@ -156,10 +156,10 @@ func TestListenerGone(t *testing.T) {
 		{"fresh, then another", []table{fresh, again}, "pid 8 listened on 127.0.0.1:8080, and now pid 9", "", ""},
 		{"fresh, then its child on the same socket", []table{fresh, forked}, "", "", ""},
 		{"fresh, then old", []table{fresh, old}, "", "before the restart", ""},
-		{"nobody to be seen", []table{nobody}, "", "", "cannot see who listens"},
-		{"nobody, then fresh", []table{nobody, fresh}, "", "", ""},
-		{"nobody, then old", []table{nobody, old}, "", "before the restart", "cannot see who listens"},
-		{"fresh, then nobody", []table{fresh, nobody}, "", "cannot see who listens", ""},
+		{"no process is seen", []table{none}, "", "", "cannot see which process listens"},
+		{"none, then fresh", []table{none, fresh}, "", "", ""},
+		{"none, then old", []table{none, old}, "", "before the restart", "cannot see which process listens"},
+		{"fresh, then none", []table{fresh, none}, "", "cannot see which process listens", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

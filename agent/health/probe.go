@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// DefaultProbeTimeout is the time that one try has when Probe.Timeout is 0.
+	// DefaultProbeTimeout is the timeout of one try where Probe.Timeout is 0.
 	DefaultProbeTimeout = 5 * time.Second
-	// MaxBody is how much of an answer is read, in bytes; the rest is not waited for.
+	// MaxBody is how much of an answer is read, in bytes.
 	MaxBody = 64 << 10
 
 	maxHeader = 64 << 10
@@ -31,7 +31,7 @@ type Probe struct {
 	// connection of its own.
 	URL string
 	// TCP is green when a connection to host:port is accepted. The kernel
-	// accepts for a process that hangs, so a URL says more.
+	// accepts it even for a process that hangs, so a URL proves more.
 	TCP string
 	// Command is green when it exits 0. Dir and Env are for it, see
 	// process.Command.
@@ -110,7 +110,7 @@ func probeURL(address string) (func(context.Context) error, error) {
 	return func(ctx context.Context) error {
 		err := get(ctx, client, address)
 		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // which a dialler hides behind "i/o timeout"
+			err = context.Cause(ctx) // a dialler only says "i/o timeout"
 		}
 		if err != nil {
 			return fmt.Errorf("GET %s: %w", shown, err)
@@ -119,7 +119,7 @@ func probeURL(address string) (func(context.Context) error, error) {
 	}, nil
 }
 
-// httpClient asks once: the gate's loop is the only one that asks again.
+// httpClient never repeats a request: that is the business of the gate's loop.
 func httpClient() *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient: &http.Client{

@@ -84,10 +84,10 @@ func TestGate(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := &app{began: time.Now(), probe: test.probe, gone: test.gone}
-				r := run{gate: Gate{Timeout: time.Minute, Bake: test.bake}, probe: a.try, process: a, began: a.began}
-				err := r.wait(t.Context())
+				w := waiting{gate: Gate{Timeout: time.Minute, Bake: test.bake}, probe: a.try, process: a, began: a.began}
+				err := w.wait(t.Context())
 				checkTime(t, "took", time.Since(a.began), test.took)
-				checkTime(t, "first green", r.report.FirstGreen, test.firstGreen)
+				checkTime(t, "first green", w.report.FirstGreen, test.firstGreen)
 				checkUnhealthy(t, err, test.unhealthy)
 			})
 		})
@@ -139,8 +139,8 @@ func oldUntil(limit time.Duration) func(time.Duration) (string, error) {
 func TestWindowEndsExactly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &app{began: time.Now(), probe: green}
-		r := run{gate: Gate{Bake: 3 * time.Second}, probe: a.try, process: a, began: a.began}
-		if err := r.wait(t.Context()); err != nil || time.Since(a.began) != 3*time.Second {
+		w := waiting{gate: Gate{Bake: 3 * time.Second}, probe: a.try, process: a, began: a.began}
+		if err := w.wait(t.Context()); err != nil || time.Since(a.began) != 3*time.Second {
 			t.Errorf("wait = %v after %v, want 3s", err, time.Since(a.began))
 		}
 	})
@@ -150,14 +150,14 @@ func TestHangingProbeIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-		r := run{gate: Gate{Probe: Probe{Timeout: 2 * time.Second}, Timeout: 5 * time.Second}, probe: hang, process: &app{}, began: began}
-		err := r.wait(t.Context())
+		w := waiting{gate: Gate{Probe: Probe{Timeout: 2 * time.Second}, Timeout: 5 * time.Second}, probe: hang, process: &app{}, began: began}
+		err := w.wait(t.Context())
 		checkUnhealthy(t, err, "no answer within 2s")
 		if errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v passes for a deadline of the caller's", err)
+			t.Errorf("%v looks like a deadline of the caller's", err)
 		}
-		if took := time.Since(began); took > 7*time.Second || r.report.Attempts != 3 {
-			t.Errorf("took %v and %d tries, want at most 7s and 3", took, r.report.Attempts)
+		if took := time.Since(began); took > 7*time.Second || w.report.Attempts != 3 {
+			t.Errorf("took %v and %d tries, want at most 7s and 3", took, w.report.Attempts)
 		}
 	})
 }
@@ -170,15 +170,15 @@ func (hangingProcess) Gone(ctx context.Context) (string, error) {
 	return "", ctx.Err()
 }
 
-// A systemd socket takes the probe's connection though nobody serves it.
+// A systemd socket takes the probe's connection though no process accepts it.
 func TestHangingProbeOfWhatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &app{began: time.Now(), gone: goneAfter(time.Second)}
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-		r := run{gate: Gate{Timeout: time.Minute}, probe: hang, process: a, began: a.began}
-		checkUnhealthy(t, r.wait(t.Context()), "the app is gone: web.service is failed")
-		if took := time.Since(a.began); took > time.Second+lookEach || r.report.Attempts != 1 {
-			t.Errorf("it took %v and %d tries to see it", took, r.report.Attempts)
+		w := waiting{gate: Gate{Timeout: time.Minute}, probe: hang, process: a, began: a.began}
+		checkUnhealthy(t, w.wait(t.Context()), "the app is gone: web.service is failed")
+		if took := time.Since(a.began); took > time.Second+lookEach || w.report.Attempts != 1 {
+			t.Errorf("it took %v and %d tries to see it", took, w.report.Attempts)
 		}
 	})
 }
@@ -186,8 +186,8 @@ func TestHangingProbeOfWhatIsGone(t *testing.T) {
 func TestHangingProcessIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &app{began: time.Now(), probe: green}
-		r := run{gate: Gate{Timeout: time.Second}, probe: a.try, process: hangingProcess{}, began: a.began}
-		checkUnhealthy(t, r.wait(t.Context()), "no word about the process within 5s")
+		w := waiting{gate: Gate{Timeout: time.Second}, probe: a.try, process: hangingProcess{}, began: a.began}
+		checkUnhealthy(t, w.wait(t.Context()), "no information about the process within 5s")
 	})
 }
 
@@ -198,8 +198,8 @@ func TestContextEndsTheWait(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				a := &app{began: time.Now(), probe: probe}
-				r := run{gate: Gate{Timeout: time.Minute, Bake: time.Minute}, probe: a.try, process: a, began: a.began}
-				err := r.wait(ctx)
+				w := waiting{gate: Gate{Timeout: time.Minute, Bake: time.Minute}, probe: a.try, process: a, began: a.began}
+				err := w.wait(ctx)
 				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnhealthy) {
 					t.Errorf("wait = %v, want the deadline and not unhealthy", err)
 				}
@@ -220,8 +220,8 @@ func TestContextEndsATry(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-		r := run{gate: Gate{Timeout: time.Second}, probe: hang, process: &app{}, began: time.Now()}
-		if err := r.wait(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnhealthy) {
+		w := waiting{gate: Gate{Timeout: time.Second}, probe: hang, process: &app{}, began: time.Now()}
+		if err := w.wait(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnhealthy) {
 			t.Errorf("wait = %v, want the deadline and not unhealthy", err)
 		}
 	})
@@ -235,10 +235,10 @@ func TestPauses(t *testing.T) {
 			tries = append(tries, at)
 			return errRefused
 		}}
-		r := run{gate: Gate{Timeout: 2 * time.Minute}, probe: a.try, process: a, began: a.began}
-		checkUnhealthy(t, r.wait(t.Context()), "refused")
-		if len(tries) > 160 || r.report.Attempts != len(tries) {
-			t.Errorf("%d tries, reported %d; want at most 160", len(tries), r.report.Attempts)
+		w := waiting{gate: Gate{Timeout: 2 * time.Minute}, probe: a.try, process: a, began: a.began}
+		checkUnhealthy(t, w.wait(t.Context()), "refused")
+		if len(tries) > 160 || w.report.Attempts != len(tries) {
+			t.Errorf("%d tries, reported %d; want at most 160", len(tries), w.report.Attempts)
 		}
 		for i, at := range tries[1:] {
 			if gap := at - tries[i]; gap > max(tries[i]/10, minPause) || gap > maxPause {

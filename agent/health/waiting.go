@@ -1,0 +1,142 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"koboshi/artifacts/pace"
+)
+
+const (
+	minPause = 25 * time.Millisecond
+	maxPause = time.Second
+	lookEach = 200 * time.Millisecond // while a probe waits for an answer
+)
+
+// waiting is one wait at a gate.
+type waiting struct {
+	gate    Gate
+	probe   func(context.Context) error
+	process Process
+	began   time.Time
+	green   bool  // inside the window that began report.FirstGreen after began
+	last    error // of the last red try
+	report  Report
+}
+
+// errGone ends the wait: no later try can be green.
+var errGone = errors.New("the app is gone")
+
+func (w *waiting) wait(ctx context.Context) error {
+	for {
+		err := w.try(ctx)
+		if ctx.Err() != nil {
+			return w.interrupted(ctx)
+		}
+		elapsed := time.Since(w.began)
+		w.judge(err, elapsed)
+		if w.lost(elapsed) {
+			return &UnhealthyError{Last: w.last, Waited: elapsed, Attempts: w.report.Attempts}
+		}
+		if w.green && elapsed >= w.end() {
+			return nil
+		}
+		if pace.Sleep(ctx, min(pause(elapsed), w.end()-elapsed)) != nil {
+			return w.interrupted(ctx)
+		}
+	}
+}
+
+// try runs the probe and then looks at the process, so that the process that
+// answered was still alive afterwards. It does not wait for a probe whose
+// connection is queued on a socket that no process accepts from any more.
+func (w *waiting) try(ctx context.Context) error {
+	w.report.Attempts++
+	probing, stop := context.WithCancelCause(ctx)
+	watched := make(chan error, 1)
+	go func() { watched <- w.watch(probing, stop) }()
+	red := limited(probing, w.gate.Probe.timeout(), "no answer", w.probe)
+	stop(nil)
+	if gone := <-watched; gone != nil {
+		return gone
+	}
+	look := w.look(ctx)
+	if red == nil || errors.Is(look, errGone) {
+		return look
+	}
+	return red
+}
+
+// watch looks at the process until ctx ends. Once the process is gone it ends
+// ctx by stop.
+func (w *waiting) watch(ctx context.Context, stop context.CancelCauseFunc) error {
+	for pace.Sleep(ctx, lookEach) == nil {
+		if err := w.look(ctx); errors.Is(err, errGone) {
+			stop(err)
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *waiting) look(ctx context.Context) error {
+	return limited(ctx, w.gate.Probe.timeout(), "no information about the process", func(ctx context.Context) error {
+		why, err := w.process.Gone(ctx)
+		if why != "" {
+			return fmt.Errorf("%w: %s", errGone, why)
+		}
+		return err
+	})
+}
+
+// judge records what the outcome of a try means for the window.
+func (w *waiting) judge(err error, elapsed time.Duration) {
+	switch {
+	case err != nil:
+		w.green, w.last = false, err
+	case !w.green:
+		w.green, w.report.FirstGreen = true, elapsed
+	}
+}
+
+func (w *waiting) lost(elapsed time.Duration) bool {
+	return !w.green && (errors.Is(w.last, errGone) || elapsed >= w.gate.Timeout)
+}
+
+// end is when the present phase is over, counted from began: the last try of
+// either phase is made exactly then.
+func (w *waiting) end() time.Duration {
+	if w.green {
+		return w.report.FirstGreen + w.gate.Bake
+	}
+	return w.gate.Timeout
+}
+
+func (w *waiting) interrupted(ctx context.Context) error {
+	err := fmt.Errorf("health gate interrupted after %v: %w", time.Since(w.began).Round(time.Millisecond), context.Cause(ctx))
+	if w.last == nil {
+		return err
+	}
+	return fmt.Errorf("%w (last red try: %s)", err, w.last.Error()) // as text: it is not the cause
+}
+
+// pause grows with the time that has passed: an app that is up in 300 ms is
+// noticed at once, and one that takes a minute is not asked a thousand times.
+func pause(elapsed time.Duration) time.Duration {
+	return min(max(elapsed/10, minPause), maxPause)
+}
+
+// limited runs f with a deadline of its own. When that ends f, the error says so
+// in words: a context's error would look as if ctx had ended.
+func limited(ctx context.Context, limit time.Duration, what string, f func(context.Context) error) error {
+	cut := fmt.Errorf("%s within %v", what, limit)
+	short, cancel := context.WithTimeoutCause(ctx, limit, cut)
+	defer cancel()
+	err := f(short)
+	if err != nil && short.Err() != nil && ctx.Err() == nil && !errors.Is(err, cut) {
+		return cut
+	}
+	return err
+}
