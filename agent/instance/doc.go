@@ -1,6 +1,7 @@
 // Package instance says who this machine is: its identity, its tags, the
 // state its Auto Scaling group wants it in, and its role's credentials, all
-// from the EC2 instance metadata service (IMDS).
+// from the EC2 instance metadata service (IMDS), and how much memory its kernel
+// allows this process.
 //
 // IMDS may be late, slow or throttled while an instance starts, so every read
 // is tried again, in one layer, until it is answered, its context ends, or

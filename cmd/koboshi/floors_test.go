@@ -64,7 +64,7 @@ var reserved = map[string][]string{
 	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/delta", "artifacts/publish"},
 	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health"},
 	"github.com/secure-systems-lab/":  {"artifacts"},
-	"github.com/prometheus/procfs":    {"agent/health"},
+	"github.com/prometheus/procfs":    {"agent/health", "agent/instance"},
 }
 
 // TestFloors reads the sources themselves, so that the test cache notices a

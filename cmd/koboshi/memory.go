@@ -5,12 +5,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"koboshi/agent/instance"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 )
 
 // A profile is what a run takes of the machine's memory, however large the
-// artifact is: the Go heap, and the slots of a download, which lie outside it.
+// artifact is: the Go heap, and the slots of a download, which are outside of it.
 type profile struct {
 	heap    int64         // bytes, soft
 	archive fetch.Options // of what is unpacked while it comes
@@ -20,7 +21,7 @@ type profile struct {
 const (
 	smallMachine = 1280 << 20 // bytes of memory, which its app needs more than a download does
 
-	// gcPercent is how much garbage may lie beside what is used: little, since
+	// gcPercent is how much garbage is kept on top of what is used, in percent: little, since
 	// nearly all that is used are buffers, which cost the collector nothing.
 	gcPercent = 25
 )
@@ -50,9 +51,9 @@ func (p profile) download(a artifacts.Artifact) fetch.Options {
 	return p.archive
 }
 
-// memory is the machine's, or as much of it as GOMEMLIMIT leaves to koboshi.
+// memory is the machine's, or as much of it as cgroups and GOMEMLIMIT leave to koboshi.
 func memory() int64 {
-	limit := debug.SetMemoryLimit(-1)
+	limit := min(debug.SetMemoryLimit(-1), instance.MemoryLimit("/"))
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return limit
