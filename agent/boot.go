@@ -2,10 +2,9 @@ package agent
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"koboshi/agent/lifecycle"
+	"koboshi/agent/converge"
 	"koboshi/agent/report"
 )
 
@@ -13,9 +12,9 @@ import (
 // report that it has also left in the state directory; the error is nil where
 // the exit code is 0.
 //
-// At launch a hook waits to hear of the outcome. After a reboot none does: what
-// served before is started first, before anything is asked of the network, and
-// the channel is looked at afterwards.
+// At launch a lifecycle action may wait for the outcome. After a reboot none
+// does: the release that was running is started first, before anything is asked
+// of the network, and the channel is followed afterwards.
 func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	limited, cancel := a.limit(ctx)
 	defer cancel()
@@ -28,12 +27,12 @@ func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 
 	r.startWithoutNetwork(limited)
 	if err := r.discover(limited); err != nil {
-		return r.end(limited, failed(err))
+		return r.end(limited, converge.Failed(err))
 	}
-	if !r.servedHere() {
+	if !r.ranHere() {
 		return r.end(limited, r.launch(limited))
 	}
-	r.rise(limited)
+	r.startAfterReboot(limited)
 	if turn := r.turn(limited); turn > 0 {
 		unlock()
 		return r.catchUp(ctx, turn)
@@ -42,65 +41,73 @@ func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 }
 
 // launch is the first boot of an instance, or what is left of it after a crash.
-func (r *run) launch(ctx context.Context) outcome {
+func (r *run) launch(ctx context.Context) converge.Outcome {
 	if _, held := r.held(); held {
 		r.warn("a hold does not count at launch")
 	}
-	r.waiting = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedHook(ctx) })
-	stopHeartbeats := r.keepAlive(ctx) // which looks for the hook while the release comes
-	out := r.converge(ctx)
-	if out.err != nil {
-		out = r.settleLaunch(ctx, out)
+	r.findAction(ctx)
+	stopHeartbeats := r.keepAlive(ctx) // which looks for the action while the release is fetched
+	out := r.Follow(ctx)
+	if out.Err == nil {
+		r.jitterContinue(ctx)
+		out = r.Recheck(ctx)
 	}
-	r.takeTurn(ctx, out)
+	if out.Err != nil {
+		out = r.SettleLaunch(ctx, out)
+	}
+	if out.Err == nil {
+		r.jitterContinue(ctx)
+	} else {
+		r.delayAbandon(ctx, out.Err)
+	}
 	stopHeartbeats()
 	out = r.signal(ctx, out)
 	r.prune(ctx)
 	return out
 }
 
-// rise starts what served before the reboot, unless that has been done already.
-func (r *run) rise(ctx context.Context) {
-	if r.up == "" {
+// startAfterReboot starts the release that was running, unless that is done.
+func (r *run) startAfterReboot(ctx context.Context) {
+	if current, found := r.Current(); found && !r.Up(current) {
 		r.startCurrent(ctx)
 	}
 	r.ready()
 }
 
-// catchUp is a reboot that follows its channel later. Others may work on the
+// catchUp is a reboot that follows its channel later. Other runs may work on the
 // machine meanwhile.
 func (r *run) catchUp(ctx context.Context, turn time.Duration) (report.Report, error) {
 	if err := r.pause(ctx, "spread", turn); err != nil {
-		return r.end(ctx, failed(err))
+		return r.end(ctx, converge.Failed(err))
 	}
-	ctx, cancel := r.limit(ctx)
+	ctx, cancel := r.agent.limit(ctx)
 	defer cancel()
 	unlock, err := r.lock(ctx, true)
 	if err != nil {
 		return r.refuse(err)
 	}
 	defer unlock()
-	r.state = r.state.For(r.who.ID)
-	r.assumeCurrentIsUp(ctx)
+	r.state = r.state.For(r.Instance.ID)
+	r.AssumeUp(ctx)
 	return r.end(ctx, r.reboot(ctx))
 }
 
-// reboot converges a machine that serves what it served before.
-func (r *run) reboot(ctx context.Context) outcome {
-	out := r.follow(ctx, nil)
-	if out.verdict == report.Stale {
-		out.cause, out.err = out.err, nil // a boot is no check: what serves goes on serving
+// reboot converges a machine that runs the release that it ran before.
+func (r *run) reboot(ctx context.Context) converge.Outcome {
+	out := r.follow(ctx)
+	if out.Verdict == report.Stale {
+		out.Cause, out.Err = out.Err, nil // a boot is no check: what runs goes on running
 	}
 	r.prune(ctx)
 	return out
 }
 
-// startWithoutNetwork brings back what served before the reboot where the
-// firmware tells which instance this is.
+// startWithoutNetwork starts the release that ran before the reboot where the
+// firmware says which instance this is.
 func (r *run) startWithoutNetwork(ctx context.Context) {
-	if id, ok := r.LocalID(); ok {
-		r.who.ID = id
-		if r.servedHere() {
+	if id, ok := r.agent.LocalID(); ok {
+		r.Instance.ID = id
+		if r.ranHere() {
 			r.startCurrent(ctx)
 		}
 	}
@@ -109,21 +116,21 @@ func (r *run) startWithoutNetwork(ctx context.Context) {
 // startCurrent is best effort: where the app does not come up, converging
 // starts it again, and judges.
 func (r *run) startCurrent(ctx context.Context) {
-	current, found := r.current()
+	current, found := r.Current()
 	if !found {
 		return
 	}
-	if err := r.serve(ctx, current); err != nil {
+	if err := r.Activate(ctx, current); err != nil {
 		r.warn("%s did not come up after the reboot: %v", current.Version(), err)
 	}
 }
 
-// servedHere tells whether this very instance has been through its launch and
+// ranHere reports whether this very instance has been through its launch and
 // has a current release that was healthy on it.
-func (r *run) servedHere() bool {
-	if r.state.For(r.who.ID).Signalled == nil {
+func (r *run) ranHere() bool {
+	if r.state.For(r.Instance.ID).Signalled == nil {
 		return false
 	}
-	current, found := r.current()
-	return found && current.HealthyOn(r.who.ID)
+	current, found := r.Current()
+	return found && current.HealthyOn(r.Instance.ID)
 }

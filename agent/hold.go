@@ -6,7 +6,7 @@ import (
 	"koboshi/agent/state"
 )
 
-// Hold keeps the machine at the release that serves, or with nil lets it follow
+// Hold keeps the machine at the release that runs, or with nil lets it follow
 // its channel again. It asks nothing of the network. A hold belongs to the
 // instance: it does not count on one that is made from its disk.
 func (a *Agent) Hold(ctx context.Context, hold *state.Hold) error {
@@ -20,13 +20,13 @@ func (a *Agent) Hold(ctx context.Context, hold *state.Hold) error {
 		return state.ErrNotLaunched
 	}
 	r.state.Hold = hold
-	return r.state.Save(r.State)
+	return r.state.Save(a.StateDir)
 }
 
-// held tells why this machine keeps its release, if it does.
+// held is why this machine keeps its release, if it does.
 func (r *run) held() (reason string, held bool) {
 	if r.state.Hold.Active(r.Now()) {
 		return r.state.Hold.Reason, true
 	}
-	return r.config.HoldTag, r.config.HoldTag != ""
+	return r.Config.HoldTag, r.Config.HoldTag != ""
 }

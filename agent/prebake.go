@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"koboshi/agent/config"
+	"koboshi/agent/converge"
 	"koboshi/agent/instance"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
@@ -17,8 +18,8 @@ type PrebakeOptions struct {
 }
 
 // Prebake is everything but starting, while an image is made: what the channel
-// names is installed and current, with the pointer that named it and when. It
-// has passed no gate, so that an instance takes it for a candidate and no more.
+// points to is installed and current, with the pointer and when it was seen. It
+// has passed no gate, so an instance takes it for a candidate and no more.
 //
 // Nothing is tied to the machine that bakes: it is not asked who it is, what an
 // earlier run left of it is forgotten, and of the state only the sequences
@@ -35,13 +36,13 @@ func (a *Agent) Prebake(ctx context.Context, o PrebakeOptions) (report.Report, e
 
 	r.state = r.state.For("")
 	if err := r.choose(o.Channel); err != nil {
-		return r.end(ctx, failed(err))
+		return r.end(ctx, converge.Failed(err))
 	}
-	if r.cloud, err = r.Connect(r.config, instance.Identity{}); err != nil {
-		return r.end(ctx, failed(err))
+	if err := r.connect(r.Config, instance.Identity{}); err != nil {
+		return r.end(ctx, converge.Failed(err))
 	}
 	out := r.bake(ctx)
-	if out.err == nil {
+	if out.Err == nil {
 		r.prune(ctx)
 	}
 	return r.end(ctx, out)
@@ -52,30 +53,28 @@ func (r *run) choose(channel string) error {
 	if channel == "" {
 		return nil
 	}
-	if !slices.Contains(r.config.Channels, channel) {
-		return &config.Error{Err: fmt.Errorf("channel %q is not among channels %q", channel, r.config.Channels)}
+	if !slices.Contains(r.Config.Channels, channel) {
+		return &config.Error{Err: fmt.Errorf("channel %q is not among channels %q", channel, r.Config.Channels)}
 	}
-	chosen := *r.config
+	chosen := *r.Config
 	chosen.Channel = channel
-	r.config = &chosen
+	r.Config = &chosen
 	return nil
 }
 
-// bake installs what the channel names and makes it current.
-func (r *run) bake(ctx context.Context) outcome {
-	t, err := r.look(ctx)
+// bake installs what the channel points to and makes it current.
+func (r *run) bake(ctx context.Context) converge.Outcome {
+	t, err := r.Resolve(ctx)
 	if err != nil {
-		return failed(err)
+		return converge.Failed(err)
 	}
-	rel, err := r.install(ctx, t)
+	rel, err := r.Install(ctx, t)
 	if err != nil {
-		return failed(err)
+		return converge.Failed(err)
 	}
-	err = r.steps.Do(ctx, "activate", func(context.Context, *report.Span) error {
-		return r.Store.Activate(rel)
-	})
+	err = r.Steps.Do(ctx, "activate", func(context.Context, *report.Span) error { return r.Store.Activate(rel) })
 	if err != nil {
-		return failed(fmt.Errorf("%w: %w", service.ErrActivate, err))
+		return converge.Failed(fmt.Errorf("%w: %w", service.ErrActivate, err))
 	}
-	return outcome{verdict: r.verdict()}
+	return r.Reached()
 }

@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 
+	"koboshi/agent/converge"
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts/store"
 )
 
-// Rollback goes back to the release that served before, by the same gate as any
-// other, and holds the machine there: the next sync would bring back what was
-// rolled back. A previous tree that was altered meanwhile is installed again.
-// Where it does not pass the gate, what served goes on serving, and nothing is
-// held.
+// Rollback goes back to the previous release, by the same gate as any other, and
+// holds the machine there: the next sync would bring back what was rolled back. A
+// previous tree that was altered meanwhile is installed again. Where it does not
+// pass the gate, the release that was running goes on, and nothing is held.
 func (a *Agent) Rollback(ctx context.Context, hold state.Hold) (report.Report, error) {
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
@@ -25,38 +25,24 @@ func (a *Agent) Rollback(ctx context.Context, hold state.Hold) (report.Report, e
 	defer unlock()
 
 	if err := r.discover(ctx); err != nil {
-		return r.end(ctx, failed(err))
+		return r.end(ctx, converge.Failed(err))
 	}
-	r.assumeCurrentIsUp(ctx)
+	r.AssumeUp(ctx)
 	return r.end(ctx, r.rollBack(ctx, hold))
 }
 
-func (r *run) rollBack(ctx context.Context, hold state.Hold) outcome {
+func (r *run) rollBack(ctx context.Context, hold state.Hold) converge.Outcome {
 	previous, found, err := r.Store.Previous()
 	if err != nil || !found {
-		return failed(errors.Join(store.ErrNoPrevious, err))
+		return converge.Failed(errors.Join(store.ErrNoPrevious, err))
 	}
-	before, had := r.current()
-	if err := r.stepBack(ctx, previous); err != nil {
-		return r.settleLive(ctx, failed(err), before, had)
+	before, had := r.Current()
+	if err := r.Reinstate(ctx, previous); err != nil {
+		return r.SettleLive(ctx, converge.Failed(err), before, had)
 	}
 	r.state.Hold = &hold
-	if err := r.state.Save(r.State); err != nil {
-		return failed(err)
+	if err := r.state.Save(r.agent.StateDir); err != nil {
+		return converge.Failed(err)
 	}
-	return outcome{verdict: report.Held}
-}
-
-// stepBack serves an earlier release, once its tree is what was published.
-func (r *run) stepBack(ctx context.Context, rel store.Release) error {
-	seen, _ := rel.SeenOn(r.config.Channel)
-	t := target{seen.Pointer, rel.Manifest()}
-	r.report.Target = t.describe()
-	if !r.intact(ctx, rel) {
-		var err error
-		if rel, err = r.fetch(ctx, t); err != nil {
-			return err
-		}
-	}
-	return r.serve(ctx, rel)
+	return converge.Outcome{Verdict: report.Held}
 }

@@ -8,54 +8,37 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/converge"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
+	"koboshi/artifacts/pace"
 	"koboshi/artifacts/store"
 )
 
-// run is one Boot or Sync while it lasts.
+// run is one command of the agent while it lasts.
 type run struct {
-	*Agent
-	config *config.Config // Files, and later the tags too
-	who    instance.Identity
-	cloud  Cloud
-	state  state.State
+	*converge.Run // its Config is the files', and later has the tags too
+	agent         *Agent
+	cloud         Cloud
+	state         state.State
+	report        report.Report
 
-	steps  *report.Timeline
-	report report.Report
-
-	pin   string      // the version that is asked for in place of the channel's, "" = none
-	rate  config.Rate // of the download; 0 = without a limit, as at launch
-	force bool        // what serves already is verified and started anew
-
-	up        string // the ID of the release that is known to be up and healthy, "" = none
-	installed bool   // this run has installed a release
-
-	known    func() (*artifacts.VerifiedPointer, error) // what was read of the channel just now; nil = nothing
-	waiting  launchHook                                 // nil = no hook waits for this run
-	jittered bool                                       // it has waited for its turn
+	action   func() (lifecycle.Action, error) // what waits for this launch and what is not known about it; nil = not a launch
+	jittered bool                             // CONTINUE was held back
 }
-
-// outcome is how a run ends. err is nil where the exit code is 0; cause is why
-// a stale release serves all the same.
-type outcome struct {
-	verdict report.Verdict
-	err     error
-	cause   error
-}
-
-func failed(err error) outcome { return outcome{verdict: report.Failed, err: err} }
 
 func (a *Agent) begin(command string) *run {
-	return &run{
-		Agent:  a,
-		config: a.Files,
-		steps:  report.NewTimeline(a.Observe),
-		report: report.Report{Agent: a.Version, Command: command, App: a.Files.App},
+	r := &run{agent: a, report: report.Report{Agent: a.Version, Command: command, App: a.Files.App}}
+	r.Run = &converge.Run{
+		Config: a.Files, Store: a.Store, Service: a.Service, RunDir: a.RunDir,
+		Admit: r.admit, Steps: report.NewTimeline(a.Observe), Now: a.Now, Warn: r.warn,
 	}
+	r.UseDelta = a.Files.Install.Delta == config.DeltaAlways || a.Files.Install.Delta == config.DeltaSync && (command == "sync" || command == "plan")
+	return r
 }
 
 // limit gives a run its time.
@@ -66,7 +49,7 @@ func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc)
 // lock makes this the only run of the app on the machine, and reads what the
 // last one left.
 func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
-	unlock, err = state.Lock(ctx, r.Run, r.report.Command, wait)
+	unlock, err = state.Lock(ctx, r.agent.RunDir, r.report.Command, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -77,59 +60,78 @@ func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// loadState reads the cached state. What is lost of it is learnt again: the
-// sequences are in the pointers that are stored with the releases.
+// loadState reads the cached state. What it has lost of the sequences is in the
+// pointers that are stored with the installed releases.
 func (r *run) loadState() error {
-	loaded, damage, err := state.Load(r.State)
+	loaded, warning, err := state.Load(r.agent.StateDir)
 	if err != nil {
 		return err
 	}
-	if damage != nil {
-		r.warn("what %s has lost is learnt again from the installed releases: %v", state.File, damage)
+	if warning != nil {
+		r.warn("%v", warning)
 	}
 	r.state = loaded
-	return r.learnSequences()
+	releases, err := r.Store.Releases()
+	if err != nil {
+		return err
+	}
+	for _, rel := range releases {
+		for _, seen := range rel.Pointers() {
+			channel, sequence := seen.Pointer.Pointer().Channel, seen.Pointer.Sequence()
+			if r.state.Sequence(channel).Number < sequence.Number {
+				r.state.SetSequence(channel, sequence)
+			}
+		}
+	}
+	return nil
 }
 
-// discover asks who this machine is and what its tags choose. The clients come
-// before the tags: their credentials are on the way meanwhile.
+// admit is [converge.Run.Admit].
+func (r *run) admit(p *artifacts.VerifiedPointer) error {
+	channel := p.Pointer().Channel
+	if err := r.state.Sequence(channel).Admit(p.Sequence(), r.Config.Trust.Floor[channel]); err != nil {
+		return err
+	}
+	r.state.SetSequence(channel, p.Sequence())
+	if err := r.state.Save(r.agent.StateDir); err != nil {
+		return fmt.Errorf("record the sequence: %w", err)
+	}
+	return nil
+}
+
+// discover asks who this machine is and what its tags choose. The clients are
+// made before the tags are read: their credentials are fetched meanwhile.
 func (r *run) discover(ctx context.Context) error {
-	return r.steps.Do(ctx, "discover", func(ctx context.Context, _ *report.Span) error {
-		who, err := r.Machine.Identity(ctx)
+	return r.Steps.Do(ctx, "discover", func(ctx context.Context, _ *report.Span) error {
+		who, err := r.agent.Machine.Identity(ctx)
 		if err != nil {
 			return err
 		}
-		r.who, r.state = who, r.state.For(who.ID)
-		if r.cloud, err = r.Connect(r.Files, who); err != nil {
+		r.Instance, r.state = who, r.state.For(who.ID)
+		if err := r.connect(r.agent.Files, who); err != nil {
 			return err
 		}
-		tags, err := r.Machine.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
-		if err := r.tolerateTags(err); err != nil {
+		tags, err := r.agent.Machine.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
+		switch {
+		case errors.Is(err, instance.ErrTagsOff):
+		case errors.Is(err, instance.ErrHostileTag):
+			r.warn("%v", err)
+		case err != nil:
 			return err
 		}
-		r.configure(tags)
+		effective, warnings := r.agent.Files.WithTags(tags)
+		r.Config = effective
+		for _, w := range warnings {
+			r.warn("%s", w)
+		}
 		return nil
 	})
 }
 
-// tolerateTags lets a machine without readable tags go on with what is baked.
-func (r *run) tolerateTags(err error) error {
-	switch {
-	case errors.Is(err, instance.ErrTagsOff):
-		return nil
-	case errors.Is(err, instance.ErrHostileTag):
-		r.warn("%v", err)
-		return nil
-	}
+func (r *run) connect(cfg *config.Config, who instance.Identity) (err error) {
+	r.cloud, err = r.agent.Connect(cfg, who)
+	r.Releases, r.Artifacts = r.cloud.Releases, r.cloud.Artifacts
 	return err
-}
-
-func (r *run) configure(tags map[string]string) {
-	effective, warnings := r.Files.WithTags(tags)
-	r.config = effective
-	for _, w := range warnings {
-		r.warn("%s", w)
-	}
 }
 
 func (r *run) warn(format string, args ...any) {
@@ -139,77 +141,76 @@ func (r *run) warn(format string, args ...any) {
 	}
 }
 
-// refuse ends a run that never had the lock: the report of the one that has it
+// refuse ends a run that never had the lock. It leaves no report: the last one
 // stays.
 func (r *run) refuse(err error) (report.Report, error) {
-	r.report.Verdict, r.report.Error = report.Failed, r.Explain(err)
+	r.report.Verdict, r.report.Error = report.Failed, failure.Explain(err)
 	return r.report, err
 }
 
 // end completes the report and leaves it in the state directory.
-func (r *run) end(ctx context.Context, out outcome) (report.Report, error) {
-	if out.err != nil {
-		out.err = because(endedBy(ctx), out.err)
+func (r *run) end(ctx context.Context, out converge.Outcome) (report.Report, error) {
+	if out.Err != nil {
+		out.Err = converge.Because(converge.EndedBy(ctx), out.Err)
 	}
 	r.describe(out)
-	err := errors.Join(r.report.Save(r.State), report.Remember(r.State, r.report))
-	if err != nil && out.err == nil {
-		out.err = fmt.Errorf("report: %w: %w", store.ErrDisk, err)
+	err := errors.Join(r.report.Save(r.agent.StateDir), report.Remember(r.agent.StateDir, r.report))
+	if err != nil && out.Err == nil {
+		out.Err = fmt.Errorf("report: %w: %w", store.ErrDisk, err)
 	}
-	return r.report, out.err
+	return r.report, out.Err
 }
 
-// endedBy tells the deadline and an interruption from whatever failed because
-// of them.
-func endedBy(ctx context.Context) error {
-	switch cause := context.Cause(ctx); {
-	case cause == nil:
-		return nil
-	case errors.Is(cause, failure.ErrDeadline):
-		return failure.ErrDeadline
-	}
-	return failure.ErrInterrupted
-}
-
-// because puts the reason before what failed for it.
-func because(reason, err error) error {
-	if reason == nil || errors.Is(err, reason) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", reason, err)
-}
-
-func (r *run) describe(out outcome) {
+func (r *run) describe(out converge.Outcome) {
 	rep := &r.report
-	rep.Channel, rep.Verdict = r.config.Channel, out.verdict
-	r.steps.Fill(rep)
-	rep.Instance.ID, rep.Instance.Region, rep.Instance.AZ = r.who.ID, r.who.Region, r.who.AZ
-	rep.Instance.Group = r.config.Lifecycle.Group
+	rep.Channel, rep.Verdict = r.Config.Channel, out.Verdict
+	r.Steps.Fill(rep)
+	rep.Instance = report.Instance{ID: r.Instance.ID, Region: r.Instance.Region, AZ: r.Instance.AZ, Group: r.Config.Lifecycle.Group}
+	if t := r.Target(); t != nil {
+		rep.Target = t.Describe()
+	}
 	if current, found, err := r.Store.Current(); found && err == nil {
-		rep.Release = r.describeInstalled(current)
-		rep.Release.Healthy = r.up == current.ID()
+		rep.Release = r.Describe(current)
+		rep.Release.Healthy = r.Up(current)
 	}
 	if previous, found, err := r.Store.Previous(); found && err == nil {
-		rep.Previous = r.describeInstalled(previous)
+		rep.Previous = r.Describe(previous)
 	}
-	if err := errors.Join(out.err, out.cause); err != nil {
-		rep.Error = r.Explain(err)
+	if err := errors.Join(out.Err, out.Cause); err != nil {
+		rep.Error = failure.Explain(err)
 	}
 }
 
-// describeInstalled gives the sequence that the run's own channel has the
-// release at.
-func (r *run) describeInstalled(rel store.Release) *report.Release {
-	out := &report.Release{Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(), ActivatedAt: rel.HealthySince()}
-	if seen, ok := rel.SeenOn(r.config.Channel); ok {
-		out.Sequence = seen.Pointer.Sequence().Number
+// pause is a step that only waits. It ends early with ctx.
+func (r *run) pause(ctx context.Context, name string, d time.Duration) error {
+	if d == 0 {
+		return nil
 	}
-	return out
+	r.agent.Waits(name, d)
+	return r.Steps.Do(ctx, name, func(ctx context.Context, _ *report.Span) error { return pace.Sleep(ctx, d) })
 }
 
-// recordSignal makes durable that this instance has been through its launch.
-func (r *run) recordSignal(result string) error {
-	r.state.Instance = r.who.ID
-	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
-	return r.state.Save(r.State)
+// share is this machine's share of a time over which a fleet is spread. It
+// follows from the instance id, so it is the same at every try.
+func (r *run) share(of time.Duration) time.Duration {
+	return time.Duration(pace.Share(r.Instance.ID, 0) * float64(of)).Round(time.Millisecond)
+}
+
+// ready lets systemd start what is ordered after the boot.
+func (r *run) ready() {
+	if err := r.agent.Ready(); err != nil {
+		r.warn("systemd could not be notified: %v", err)
+	}
+}
+
+// prune removes releases that are no longer kept. It comes last: deleting a tree
+// slows the disk down for everything that still waits.
+func (r *run) prune(ctx context.Context) {
+	err := r.Steps.Do(ctx, "prune", func(ctx context.Context, _ *report.Span) error {
+		_, err := r.Store.Prune(ctx, r.Config.Install.Keep)
+		return err
+	})
+	if err != nil {
+		r.warn("old releases could not be removed: %v", err)
+	}
 }

@@ -8,66 +8,74 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/converge"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts/pace"
 )
 
-// lastCall is how long the completion of the hook goes on when the run's own
-// context has ended.
+// lastCall is how long completing the lifecycle action goes on when the run's
+// own context has ended.
 const lastCall = 2 * time.Minute
 
-// launchHook tells which hook waits for this instance, and what could not be
-// found out about it. The zero Hook means that there is nobody to tell.
-type launchHook func() (lifecycle.Action, error)
+// findAction has the lifecycle action looked for while the launch goes on, once.
+func (r *run) findAction(ctx context.Context) {
+	r.action = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedAction(ctx) })
+}
 
-// awaitedHook runs beside the launch, so it only reads what the launch reads.
-func (r *run) awaitedHook(ctx context.Context) (lifecycle.Action, error) {
-	name := r.config.Lifecycle.LaunchHook
-	if name == "" {
+// awaitedAction is what waits for this instance, and what could not be found out
+// about it. It runs beside the launch, so it only reads what the launch reads.
+func (r *run) awaitedAction(ctx context.Context) (lifecycle.Action, error) {
+	hook := r.Config.Lifecycle.LaunchHook
+	if hook == "" {
 		return lifecycle.Action{}, nil
 	}
-	state, err := r.Machine.TargetState(ctx)
+	target, err := r.agent.Machine.TargetState(ctx)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the target lifecycle state could not be read: %w", err)
-	case state == "":
+	case target == "":
 		return lifecycle.Action{}, nil
 	}
-	group, unknown := r.group(ctx)
+	group := r.Config.Lifecycle.Group
 	if group == "" {
-		return lifecycle.Action{}, errors.Join(err, unknown)
+		var unknown error
+		if group, _, unknown = r.cloud.Lifecycle.Group(ctx, r.Instance.ID); unknown != nil {
+			err = errors.Join(err, fmt.Errorf("the Auto Scaling group could not be found: %w", unknown))
+		}
 	}
-	return lifecycle.Action{Group: group, Hook: name, Instance: r.who.ID}, err
+	if group == "" {
+		return lifecycle.Action{}, err
+	}
+	return lifecycle.Action{Group: group, Hook: hook, Instance: r.Instance.ID}, err
 }
 
-func (r *run) group(ctx context.Context) (string, error) {
-	if named := r.config.Lifecycle.Group; named != "" {
-		return named, nil
+// awaited reports whether a lifecycle action waits for this run.
+func (r *run) awaited() bool {
+	if r.action == nil {
+		return false
 	}
-	group, _, err := r.cloud.Hooks.Group(ctx, r.who.ID)
-	if err != nil {
-		return "", fmt.Errorf("the Auto Scaling group could not be found: %w", err)
-	}
-	return group, nil
+	action, _ := r.action() // signal reports the error
+	return action != (lifecycle.Action{})
 }
 
-// keepAlive sends heartbeats to the hook, if there is one, for as long as the
-// launch takes. stop ends them and waits for the last one. Before
-// lifecycle.heartbeat_after, and what the fleet spreads, nothing is asked: most
+// keepAlive sends heartbeats for the lifecycle action, if there is one, for as
+// long as the launch takes. stop ends them and waits for the last one. Nothing is
+// asked before lifecycle.heartbeat_after and the jitter of CONTINUE: most
 // launches are over by then, and Auto Scaling's rate is shared.
 func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		waits, _ := r.waiting() // who signals tells of the error
-		if waits == (lifecycle.Action{}) {
+		action, _ := r.action() // signal reports the error
+		if action == (lifecycle.Action{}) {
 			return
 		}
-		after := time.Duration(r.config.Lifecycle.HeartbeatAfter + r.config.Lifecycle.ContinueJitter)
-		r.cloud.Hooks.KeepAlive(ctx, waits, after, func(n int, err error) {
+		after := time.Duration(r.Config.Lifecycle.HeartbeatAfter + r.Config.Lifecycle.ContinueJitter)
+		r.cloud.Lifecycle.KeepAlive(ctx, action, after, func(n int, err error) {
 			if err == nil {
 				r.report.Lifecycle.Heartbeats = n
 			}
@@ -76,78 +84,102 @@ func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	return func() { cancel(); done.Wait() }
 }
 
-// signal tells systemd and the hook how the launch ended. CONTINUE lets the
-// group send requests here, ABANDON replaces the instance. An interrupted
-// launch says neither: the next boot goes on with it.
-func (r *run) signal(ctx context.Context, out outcome) outcome {
-	if out.err == nil {
+// jitterContinue holds CONTINUE back, once a launch, and before the channel is
+// checked for the last time: if thousands complete their actions at the same
+// moment, Auto Scaling refuses most of them. The app runs already, and systemd
+// may know.
+func (r *run) jitterContinue(ctx context.Context) {
+	wait := r.share(time.Duration(r.Config.Lifecycle.ContinueJitter))
+	if r.jittered || wait == 0 || !r.awaited() {
+		return
+	}
+	r.jittered = true
+	r.ready()
+	_ = r.pause(ctx, "continue jitter", wait) // what ends it ends the launch as well
+}
+
+// delayAbandon waits before ABANDON: a fleet that fails together is not to be
+// launched again in step.
+func (r *run) delayAbandon(ctx context.Context, failed error) {
+	if r.Config.Lifecycle.OnFailure == config.Wait || errors.Is(failed, instance.ErrNoCredentials) || !r.awaited() {
+		return
+	}
+	_ = r.pause(ctx, "abandon delay", r.share(time.Duration(r.Config.Lifecycle.AbandonDelay))) // ABANDON follows in any case
+}
+
+// signal reports to systemd and completes the lifecycle action. CONTINUE lets
+// the group send requests here, ABANDON replaces the instance. An interrupted
+// launch does neither: the next boot continues it.
+func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome {
+	if out.Err == nil {
 		r.ready()
 	}
-	hook, doubt := r.waiting()
+	action, doubt := r.action()
 	if doubt != nil {
 		r.warn("%v", doubt)
 	}
-	if hook.Group != "" {
-		r.config.Lifecycle.Group = hook.Group // for the report
+	if action.Group != "" {
+		r.Config.Lifecycle.Group = action.Group // for the report
 	}
-	if errors.Is(endedBy(ctx), failure.ErrInterrupted) || out.err != nil && r.config.Lifecycle.OnFailure == config.Wait {
+	if errors.Is(converge.EndedBy(ctx), failure.ErrInterrupted) || out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
-	if hook == (lifecycle.Action{}) {
+	if action == (lifecycle.Action{}) {
 		return r.launched(out, "")
 	}
-	if errors.Is(out.err, instance.ErrNoCredentials) {
-		return out // they have been waited for, and the hook would need them too
+	if errors.Is(out.Err, instance.ErrNoCredentials) {
+		return out // they were waited for, and completing needs them too
 	}
 	result := lifecycle.Continue
-	if out.err != nil {
+	if out.Err != nil {
 		result = lifecycle.Abandon
 	}
-	if err := r.tell(ctx, hook, result); err != nil {
-		return r.untold(out, err)
+	if err := r.complete(ctx, action, result); err != nil {
+		return r.completionFailed(out, err)
 	}
 	return r.launched(out, string(result))
 }
 
-// untold is a launch whose hook does not know: one that serves still has to be
-// reported as failing, since its hook's timeout will decide over it.
-func (r *run) untold(out outcome, err error) outcome {
-	if out.err == nil {
-		out.err = err
+// complete completes the action, for as long as the run has time and a little
+// longer. That nothing waits any more, or never did, is no error.
+func (r *run) complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result) error {
+	ctx, cancel := outlive(ctx, lastCall)
+	defer cancel()
+	return r.Steps.Do(ctx, "signal", func(ctx context.Context, _ *report.Span) error {
+		found, err := r.cloud.Lifecycle.Complete(ctx, action, result)
+		if err != nil {
+			return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
+		}
+		switch found.End {
+		case lifecycle.Completed:
+			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = action.Hook, string(result)
+		case lifecycle.AlreadyOver:
+			r.warn("lifecycle hook %s no longer waits: the instance is %s", action.Hook, found.State)
+		case lifecycle.NoHook:
+		}
+		return nil
+	})
+}
+
+// completionFailed is the end of a launch whose action was not completed. One
+// whose app runs still fails, since the action's timeout decides over it.
+func (r *run) completionFailed(out converge.Outcome, err error) converge.Outcome {
+	if out.Err == nil {
+		out.Err = err
 		return out
 	}
 	r.warn("%v", err)
 	return out
 }
 
-// launched remembers that this instance is through its launch.
-func (r *run) launched(out outcome, result string) outcome {
-	if err := r.recordSignal(result); err != nil {
-		return r.untold(out, fmt.Errorf("remember the launch: %w", err))
+// launched makes durable that this instance is through its launch.
+func (r *run) launched(out converge.Outcome, result string) converge.Outcome {
+	r.state.Instance = r.Instance.ID
+	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
+	if err := r.state.Save(r.agent.StateDir); err != nil {
+		return r.completionFailed(out, fmt.Errorf("record the launch: %w", err))
 	}
 	return out
-}
-
-// tell completes the hook, for as long as the run has time and a little longer.
-// That nobody waits any more, or never did, is no error: what counts is that the
-// launch can go on.
-func (r *run) tell(ctx context.Context, hook lifecycle.Action, result lifecycle.Result) error {
-	ctx, cancel := outlive(ctx, lastCall)
-	defer cancel()
-	return r.steps.Do(ctx, "signal", func(ctx context.Context, _ *report.Span) error {
-		found, err := r.cloud.Hooks.Complete(ctx, hook, result)
-		if err != nil {
-			return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
-		}
-		switch found.End {
-		case lifecycle.Completed:
-			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = hook.Hook, string(result)
-		case lifecycle.AlreadyOver:
-			r.warn("hook %s no longer waits: the instance is %s", hook.Hook, found.State)
-		case lifecycle.NoHook:
-		}
-		return nil
-	})
 }
 
 // outlive returns a context that ends some time after ctx does.
@@ -158,23 +190,4 @@ func outlive(ctx context.Context, by time.Duration) (context.Context, context.Ca
 		_ = pace.Sleep(longer, by)
 	})
 	return longer, func() { stop(); cancel() }
-}
-
-// ready lets systemd start what is ordered after the boot.
-func (r *run) ready() {
-	if err := r.Ready(); err != nil {
-		r.warn("systemd could not be told: %v", err)
-	}
-}
-
-// prune removes what is no longer kept. It comes last: deleting a tree slows
-// the disk down for everyone who still waits.
-func (r *run) prune(ctx context.Context) {
-	err := r.steps.Do(ctx, "prune", func(ctx context.Context, _ *report.Span) error {
-		_, err := r.Store.Prune(ctx, r.config.Install.Keep)
-		return err
-	})
-	if err != nil {
-		r.warn("old releases could not be removed: %v", err)
-	}
 }

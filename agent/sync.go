@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"koboshi/agent/config"
+	"koboshi/agent/converge"
 	"koboshi/agent/report"
 )
 
@@ -11,13 +12,14 @@ import (
 type SyncOptions struct {
 	Wait    bool         // for another run to end, instead of giving up at once
 	Version string       // install this version in place of the channel's, for this run
-	Force   bool         // verify what serves already, repair it, and start the app anew
-	Spread  bool         // wait first for this machine's part of what the channel's signer spreads re-syncs over
+	Force   bool         // verify the current tree, repair it, and start the app anew
+	Spread  bool         // wait first for this machine's share of the time that the channel's signer spreads syncs over
 	MaxRate *config.Rate // of the download, in place of install.max_rate
 }
 
-// Sync converges a live machine to its channel. It never signals a hook, and
-// whatever happens leaves a release serving: the new one, or the one before.
+// Sync converges a live machine to its channel. It completes no lifecycle
+// action, and whatever happens leaves a release running: the new one, or the one
+// before.
 func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) {
 	r := a.begin("sync")
 	if o.Spread {
@@ -33,51 +35,68 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) 
 	}
 	defer unlock()
 
-	r.pin, r.force = o.Version, o.Force
+	r.Version, r.Force = o.Version, o.Force
 	if err := r.discover(ctx); err != nil {
-		return r.end(ctx, failed(err))
+		return r.end(ctx, converge.Failed(err))
 	}
-	r.assumeCurrentIsUp(ctx)
-	out := r.follow(ctx, o.MaxRate)
-	if out.err == nil {
+	if o.MaxRate != nil {
+		r.Config.Install.MaxRate = *o.MaxRate
+	}
+	r.AssumeUp(ctx)
+	out := r.follow(ctx)
+	if out.Err == nil {
 		r.prune(ctx)
 	}
 	return r.end(ctx, out)
 }
 
-// assumeCurrentIsUp spares a release that was healthy here a restart, unless
-// somebody has stopped the app: then it has to serve anew.
-func (r *run) assumeCurrentIsUp(ctx context.Context) {
-	current, found := r.current()
-	if !found || !current.HealthyOn(r.who.ID) {
-		return
-	}
-	if running, err := r.Service.Running(ctx); err == nil && !running {
-		r.warn("the app was not running")
-		return
-	}
-	r.up = current.ID() // also where it is not known: a live app is not restarted on a guess
-}
-
-// follow converges a machine that serves, unless it is held where it is. The
-// app has its share of the network there, so that a download may be limited;
-// at launch nobody but the download needs it.
-func (r *run) follow(ctx context.Context, rate *config.Rate) outcome {
-	r.rate = r.config.Install.MaxRate
-	if rate != nil {
-		r.rate = *rate
-	}
-	before, had, err := r.Store.LastGood(r.who.ID)
+// follow converges a live machine, unless it is held at its release. The app has
+// its share of the network there, so the download may be limited; at launch only
+// the download needs it.
+func (r *run) follow(ctx context.Context) converge.Outcome {
+	r.Rate = r.Config.Install.MaxRate
+	before, had, err := r.Store.LastGood(r.Instance.ID)
 	if err != nil {
-		return failed(err)
+		return converge.Failed(err)
 	}
-	if reason, held := r.held(); held && had && r.pin == "" {
+	if reason, held := r.held(); held && had && r.Version == "" {
 		r.warn("held: %s", reason)
-		return outcome{verdict: report.Held}
+		return converge.Outcome{Verdict: report.Held}
 	}
-	out := r.converge(ctx)
-	if out.err != nil {
-		out = r.settleLive(ctx, out, before, had)
+	out := r.Follow(ctx)
+	if out.Err == nil {
+		out = r.Recheck(ctx)
+	}
+	if out.Err != nil {
+		out = r.SettleLive(ctx, out, before, had)
 	}
 	return out
+}
+
+// Plan is what a sync would do.
+type Plan struct {
+	converge.Plan
+	Held string // why the machine would stay where it is, "" = it would not
+}
+
+// Plan asks what a [Agent.Sync] with the same options would change, and changes
+// nothing but the sequence that was seen.
+func (a *Agent) Plan(ctx context.Context, o SyncOptions) (p Plan, err error) {
+	ctx, cancel := a.limit(ctx)
+	defer cancel()
+	r := a.begin("plan")
+	unlock, err := r.lock(ctx, o.Wait)
+	if err != nil {
+		return p, err
+	}
+	defer unlock()
+	r.Version = o.Version
+	if err := r.discover(ctx); err != nil {
+		return p, err
+	}
+	if reason, held := r.held(); held && r.Version == "" {
+		p.Held = reason
+	}
+	p.Plan, err = r.Run.Plan(ctx)
+	return p, err
 }

@@ -22,7 +22,7 @@ import (
 // A fleet that fails together is not to be launched again in step, and one that
 // comes up together does not tell its group so in the same minute. Who nobody
 // waits for does not wait.
-func TestWaitsBeforeTheHookIsTold(t *testing.T) {
+func TestWaitsBeforeTheSignal(t *testing.T) {
 	spread := time.Duration(pace.Share(self, 0) * float64(9*time.Minute)).Round(time.Millisecond)
 	hold := time.Duration(pace.Share(self, 0) * float64(time.Minute)).Round(time.Millisecond)
 	tests := []struct {
@@ -32,10 +32,10 @@ func TestWaitsBeforeTheHookIsTold(t *testing.T) {
 		waits string // and how long, as Waits is told; "" = nothing
 		takes time.Duration
 	}{
-		{"comes up", func(*world) {}, nil, "spread " + spread.String(), spread},
+		{"comes up", func(*world) {}, nil, "continue jitter " + spread.String(), spread},
 		{"comes up in no group", func(w *world) { w.target = "" }, nil, "", 0},
-		{"comes up stale", func(w *world) { baked(w); w.waits = nil; w.pointerErr = noChannel }, nil, "spread " + spread.String(), spread},
-		{"fails", func(w *world) { w.ill["1"] = true }, health.ErrUnhealthy, "hold " + hold.String(), hold},
+		{"comes up stale", func(w *world) { baked(w); w.waits = nil; w.pointerErr = noChannel }, nil, "continue jitter " + spread.String(), spread},
+		{"fails", func(w *world) { w.ill["1"] = true }, health.ErrUnhealthy, "abandon delay " + hold.String(), hold},
 		{"fails in no group", func(w *world) { w.ill["1"] = true; w.target = "" }, health.ErrUnhealthy, "", 0},
 		{"fails, left to look at", func(w *world) { w.ill["1"] = true; w.wait = true }, health.ErrUnhealthy, "", 0},
 	}

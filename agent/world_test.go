@@ -17,6 +17,7 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/converge"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
@@ -191,13 +192,12 @@ func (w *world) agent() (*agent.Agent, func()) {
 			Files: w.config(), Version: "0.1.0", Machine: machine{w},
 			LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
 			Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
-				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Hooks: group{w}}, nil
+				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}}, nil
 			},
-			Store: s, State: state, Run: run,
+			Store: s, StateDir: state, RunDir: run,
 			Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
-			Now:     func() time.Time { return w.now },
-			Waits:   w.waitsFor,
-			Explain: func(err error) *report.Error { return &report.Error{Code: 99, Message: err.Error()} },
+			Now:   func() time.Time { return w.now },
+			Waits: w.waitsFor,
 		}, func() {
 			_ = s.Close()
 			_ = state.Close()
@@ -349,7 +349,7 @@ func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", b.Key, bucket.ErrNotFound)
 }
 
-func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) agent.Content {
+func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) converge.Content {
 	c.fetches++
 	if c.onFetch != nil {
 		c.onFetch()

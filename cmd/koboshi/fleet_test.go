@@ -290,9 +290,9 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 				Retryer:     func() aws.Retryer { return retryer },
 			}, cfg, w.trust, who.ID, profile{})
 		},
-		Store: releases, State: state, Run: state,
+		Store: releases, StateDir: state, RunDir: state,
 		Service: simulated(id), Ready: func() error { return nil },
-		Now: time.Now, Observe: func(report.Event) {}, Waits: func(string, time.Duration) {}, Explain: failure.Explain,
+		Now: time.Now, Observe: func(report.Event) {}, Waits: func(string, time.Duration) {},
 	}
 }
 

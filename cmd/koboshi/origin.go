@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"koboshi/agent"
 	"koboshi/agent/config"
+	"koboshi/agent/converge"
 	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -53,7 +53,7 @@ func (o *origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err e
 	return data, err
 }
 
-func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) agent.Content {
+func (o *origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) converge.Content {
 	turns := o.turns()
 	options := o.memory.download(a)
 	options.Rate = int64(rate)

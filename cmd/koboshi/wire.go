@@ -47,15 +47,14 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
 			return connect(ctx, cfg, trust, metadata, who)
 		},
-		Store:   d.store,
-		State:   d.state,
-		Run:     d.run,
-		Service: service.New(cfg, c.ui.hookLine),
-		Ready:   systemd.Notifier{}.Ready,
-		Now:     time.Now,
-		Observe: c.ui.observe,
-		Waits:   c.ui.waits,
-		Explain: failure.Explain,
+		Store:    d.store,
+		StateDir: d.state,
+		RunDir:   d.run,
+		Service:  service.New(cfg, c.ui.hookLine),
+		Ready:    systemd.Notifier{}.Ready,
+		Now:      time.Now,
+		Observe:  c.ui.observe,
+		Waits:    c.ui.waits,
 	}, d.close, nil
 }
 
@@ -87,7 +86,7 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 		}
 		o.sources = append(o.sources, source)
 	}
-	return agent.Cloud{Releases: o, Artifacts: o, Hooks: lifecycle.New(settings)}, nil
+	return agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings)}, nil
 }
 
 // localID is the instance id that the firmware tells. Where the environment

@@ -1,0 +1,135 @@
+package converge
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"koboshi/agent/report"
+	"koboshi/agent/service"
+	"koboshi/artifacts/durable"
+	"koboshi/artifacts/store"
+)
+
+// envFile is what the app's unit reads by EnvironmentFile=.
+const envFile = "env"
+
+// The hooks of a release, in the order in which they run.
+const (
+	preStart  = "pre_start"  // in its own tree, while the release before still runs
+	preStop   = "pre_stop"   // of the release that runs now, before it is stopped
+	postStart = "post_start" // once it is healthy
+)
+
+// Activate runs the app from rel and waits until it is healthy and its
+// post_start hook has succeeded. Only then is the release marked as one that was
+// healthy here.
+func (r *Run) Activate(ctx context.Context, rel store.Release) error {
+	gate, err := r.start(ctx, rel)
+	if err != nil {
+		return err
+	}
+	manifest := rel.Manifest().Manifest()
+	err = r.Steps.Do(ctx, "gate", func(ctx context.Context, s *report.Span) error {
+		found, err := gate(ctx, manifest.Health)
+		s.SetAttempts(found.Attempts)
+		if found.Note != "" {
+			r.Warn("%s", found.Note)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.hook(ctx, rel, postStart, manifest.Hooks.PostStart); err != nil {
+		return err
+	}
+	r.up = rel.ID()
+	return r.Store.MarkHealthy(rel, r.Instance.ID, r.Now().UTC().Truncate(time.Second))
+}
+
+// Reinstate activates an earlier release, once its tree is what was published.
+func (r *Run) Reinstate(ctx context.Context, rel store.Release) error {
+	t := Target{Manifest: rel.Manifest()}
+	if seen, ok := rel.SeenOn(r.Config.Channel); ok {
+		t.Pointer, t.Seen = seen.Pointer, seen.Seen
+	}
+	r.target = &t
+	if !r.intact(ctx, rel) {
+		var err error
+		if rel, err = r.fetch(ctx, t); err != nil {
+			return err
+		}
+	}
+	return r.Activate(ctx, rel)
+}
+
+// start runs the app from rel in place of what ran before. Nothing is touched
+// until the pre_start hook has succeeded.
+func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, err error) {
+	if err := r.hook(ctx, rel, preStart, rel.Manifest().Manifest().Hooks.PreStart); err != nil {
+		return nil, err
+	}
+	r.runPreStop(ctx)
+	err = r.Steps.Do(ctx, "activate", func(ctx context.Context, _ *report.Span) (err error) {
+		gate, err = r.activate(ctx, rel)
+		if err != nil {
+			return fmt.Errorf("%w: %w", service.ErrActivate, err)
+		}
+		return nil
+	})
+	return gate, err
+}
+
+func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, error) {
+	r.up = ""
+	if err := r.Store.Activate(rel); err != nil {
+		return nil, err
+	}
+	env := r.environment(rel)
+	if err := durable.WriteFile(r.RunDir, envFile, []byte(strings.Join(env, "\n")+"\n"), 0o644); err != nil {
+		return nil, fmt.Errorf("%w: %w", store.ErrDisk, err)
+	}
+	return r.Service.Restart(ctx, env)
+}
+
+// environment is what the app may know of where it runs. Every value was held
+// against a grammar without spaces or quotes.
+func (r *Run) environment(rel store.Release) []string {
+	return []string{
+		"KOBOSHI_APP=" + r.Config.App,
+		"KOBOSHI_CHANNEL=" + r.Config.Channel,
+		"KOBOSHI_VERSION=" + rel.Version(),
+		"KOBOSHI_MANIFEST_SHA256=" + rel.ManifestSHA256().String(),
+		"KOBOSHI_INSTANCE_ID=" + r.Instance.ID,
+		"KOBOSHI_REGION=" + r.Instance.Region,
+		"KOBOSHI_AZ=" + r.Instance.AZ,
+	}
+}
+
+// hook runs one of a release's hooks as a step of its own, if it has that hook.
+func (r *Run) hook(ctx context.Context, rel store.Release, name string, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return r.Steps.Do(ctx, name, func(ctx context.Context, _ *report.Span) error {
+		h := service.Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
+		if err := r.Service.RunHook(ctx, h); err != nil {
+			return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)
+		}
+		return nil
+	})
+}
+
+// runPreStop runs the pre_stop hook of the release that is about to be stopped.
+// It is stopped in any case: what is wrong with its hook is a warning.
+func (r *Run) runPreStop(ctx context.Context) {
+	leaving, found := r.Current()
+	if !found || r.up != leaving.ID() {
+		return
+	}
+	if err := r.hook(ctx, leaving, preStop, leaving.Manifest().Manifest().Hooks.PreStop); err != nil {
+		r.Warn("%s is stopped all the same: %v", leaving.Version(), err)
+	}
+}

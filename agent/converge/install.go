@@ -1,0 +1,92 @@
+package converge
+
+import (
+	"context"
+	"errors"
+
+	"koboshi/agent/report"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// Install puts the release on the disk, unless it is there. With Force that is
+// not enough: its tree must be what was published.
+func (r *Run) Install(ctx context.Context, t Target) (store.Release, error) {
+	rel, found, err := r.Store.Find(t.Manifest)
+	if err != nil {
+		return store.Release{}, err
+	}
+	if found && (!r.Force || r.intact(ctx, rel)) {
+		if t.Pointer == nil {
+			return rel, nil
+		}
+		return rel, r.Store.MarkSeen(rel, t.Pointer, t.Seen)
+	}
+	return r.fetch(ctx, t)
+}
+
+// fetch makes the release from an installed one and a delta, or else from the
+// whole artifact.
+func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
+	a, err := t.artifact()
+	if err != nil {
+		return store.Release{}, err
+	}
+	rel, done, err := r.fromDelta(ctx, t, a)
+	if !done {
+		err = r.Steps.Do(ctx, "install", func(ctx context.Context, s *report.Span) error {
+			rel, err = r.stage(ctx, t, a, nil, s)
+			return err
+		})
+	}
+	r.installed = r.installed || err == nil
+	return rel, err
+}
+
+// intact hashes a tree again. One that cannot be compared with its index is as
+// good as altered.
+func (r *Run) intact(ctx context.Context, rel store.Release) bool {
+	var diff store.Diff
+	err := r.Steps.Do(ctx, "verify", func(ctx context.Context, _ *report.Span) (err error) {
+		diff, err = r.Store.Verify(ctx, rel)
+		return err
+	})
+	if err != nil {
+		r.Warn("%s could not be verified and is installed again: %v", rel.Version(), err)
+		return false
+	}
+	if !diff.Clean() {
+		r.Warn("%s was changed on this machine and is installed again: %d altered, %d added, %d removed",
+			rel.Version(), len(diff.Altered), len(diff.Added), len(diff.Removed))
+	}
+	return diff.Clean()
+}
+
+// stage fetches the artifact, or with an update its delta, and makes the release.
+func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span) (rel store.Release, err error) {
+	if err := r.Store.CheckSpace(a); err != nil {
+		return rel, err
+	}
+	object := a
+	if u != nil {
+		object = u.Delta.Object()
+	}
+	s.SetTotal(object.Size)
+	content := r.Artifacts.Open(ctx, object, r.Rate, s) // fetched while the index is read
+	defer func() { err = errors.Join(err, content.Close()) }()
+	index, err := r.index(ctx, a)
+	if err != nil {
+		return rel, err
+	}
+	return r.Store.Stage(ctx, store.Input{
+		Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Index: index, Content: content, Delta: u,
+	})
+}
+
+// index is the release's own, nil where it has none.
+func (r *Run) index(ctx context.Context, a artifacts.Artifact) ([]byte, error) {
+	if a.Index == nil {
+		return nil, nil
+	}
+	return r.Artifacts.Blob(ctx, *a.Index)
+}

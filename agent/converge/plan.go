@@ -1,0 +1,64 @@
+package converge
+
+import (
+	"context"
+
+	"koboshi/agent/report"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// Plan is what a run would change.
+type Plan struct {
+	Release   *report.Release // the current one; nil = none
+	Target    *report.Release
+	Fetch     int64      // bytes; 0 where the target is installed
+	DeltaFrom string     // version from which a delta makes the target; "" = the whole artifact is fetched
+	Files     store.Diff // from the current release to the target
+	Unknown   bool       // the target has no index: Files is not known
+}
+
+// Plan asks what [Run.Follow] would change, and changes nothing but the sequence
+// that was seen.
+func (r *Run) Plan(ctx context.Context) (Plan, error) {
+	t, err := r.Resolve(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Target: t.Describe()}
+	a, err := t.artifact()
+	if err != nil {
+		return p, err
+	}
+	_, found, err := r.Store.Find(t.Manifest)
+	if err != nil {
+		return p, err
+	}
+	if !found {
+		p.Fetch = a.Size + sizeOf(a.Index)
+		if u := r.bestDelta(a); u != nil {
+			p.Fetch, p.DeltaFrom = u.Delta.Size+sizeOf(a.Index), u.Base.Version()
+		}
+	}
+	current, found := r.Current()
+	if found {
+		p.Release = r.Describe(current)
+	}
+	if a.Index == nil && a.Format != artifacts.File {
+		p.Unknown = true
+		return p, nil
+	}
+	index, err := r.index(ctx, a)
+	if err != nil {
+		return p, err
+	}
+	p.Files, err = r.Store.Changes(current, t.Manifest, index)
+	return p, err
+}
+
+func sizeOf(b *artifacts.Blob) int64 {
+	if b == nil {
+		return 0
+	}
+	return b.Size
+}

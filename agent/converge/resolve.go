@@ -1,0 +1,127 @@
+package converge
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"time"
+
+	"koboshi/agent/report"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// Target is the release that the machine is to run, verified.
+type Target struct {
+	Pointer  *artifacts.VerifiedPointer // nil where it was asked for by version
+	Seen     time.Time                  // when the pointer was read
+	Manifest *artifacts.VerifiedManifest
+}
+
+// artifact is the target's for this machine.
+func (t Target) artifact() (artifacts.Artifact, error) {
+	return t.Manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
+}
+
+// Describe is the target as reports show it.
+func (t Target) Describe() *report.Release {
+	out := &report.Release{Version: t.Manifest.Manifest().Version, ManifestSHA256: t.Manifest.SHA256().String()}
+	if t.Pointer != nil {
+		out.Sequence = t.Pointer.Sequence().Number
+	}
+	return out
+}
+
+// channelAnswer is one reading of the channel.
+type channelAnswer struct {
+	pointer *artifacts.VerifiedPointer
+	err     error
+}
+
+// Resolve asks the channel for its release, or the source for the version that
+// was asked for.
+func (r *Run) Resolve(ctx context.Context) (t Target, err error) {
+	err = r.Steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) error {
+		if r.Version != "" {
+			t, err = r.release(ctx, nil, artifacts.Reference{App: r.Config.App, Version: r.Version})
+			return err
+		}
+		answer := r.known
+		if r.known = nil; answer == nil {
+			answer = r.ask(ctx, s)
+		}
+		if answer.err != nil {
+			return answer.err
+		}
+		t, err = r.manifest(ctx, answer.pointer)
+		return err
+	})
+	return t, err
+}
+
+// Peek reads the channel before [Run.Resolve], which then goes by the same
+// answer unless it is forgotten.
+func (r *Run) Peek(ctx context.Context) (pointer *artifacts.VerifiedPointer, err error) {
+	err = r.Steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) error {
+		r.known = r.ask(ctx, s)
+		return r.known.err
+	})
+	return r.known.pointer, err
+}
+
+// Forget has the channel read anew.
+func (r *Run) Forget() { r.known = nil }
+
+// ask reads the channel's pointer, admits its sequence and looks at its expiry.
+func (r *Run) ask(ctx context.Context, s *report.Span) *channelAnswer {
+	s.Attempt()
+	pointer, err := r.Releases.Pointer(ctx, r.Config.Channel)
+	if err == nil {
+		err = r.Admit(pointer)
+	}
+	if err == nil {
+		err = pointer.CheckExpiry(r.Now())
+	}
+	return &channelAnswer{pointer, err}
+}
+
+func (r *Run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) (Target, error) {
+	return r.release(ctx, pointer, pointer.Reference())
+}
+
+// release reads a manifest, unless its release is installed: a pointer names it
+// by its hash, so the installed one is as good as the bucket's.
+func (r *Run) release(ctx context.Context, pointer *artifacts.VerifiedPointer, ref artifacts.Reference) (Target, error) {
+	releases, err := r.Store.Releases()
+	if err != nil {
+		return Target{}, err
+	}
+	t := Target{Pointer: pointer, Seen: r.Now()}
+	i := slices.IndexFunc(releases, func(rel store.Release) bool {
+		return ref == artifacts.Reference{App: rel.App(), Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256()}
+	})
+	if i >= 0 {
+		t.Manifest = releases[i].Manifest()
+	} else if t.Manifest, err = r.Releases.Manifest(ctx, ref); err != nil {
+		return Target{}, err
+	}
+	r.target = &t
+	return t, nil
+}
+
+// moved asks the channel whether it still points to the target.
+func (r *Run) moved(ctx context.Context) (*artifacts.VerifiedPointer, bool) {
+	if r.target.Pointer == nil {
+		return nil, false // the channel was not asked
+	}
+	var answer *channelAnswer
+	err := r.Steps.Do(ctx, "recheck", func(ctx context.Context, s *report.Span) error {
+		answer = r.ask(ctx, s)
+		return answer.err
+	})
+	if err != nil {
+		r.Warn("the channel could not be checked again: %v", err)
+		return nil, false
+	}
+	return answer.pointer, answer.pointer.Reference() != r.target.Pointer.Reference()
+}

@@ -1,0 +1,210 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/failure"
+	"koboshi/agent/instance"
+	"koboshi/agent/report"
+	"koboshi/agent/service"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+)
+
+// Run is one attempt to converge. The fields are set by its maker; Config,
+// Instance, Releases and Artifacts may be set later than the others, when they
+// are known: [Run.Activate] needs no network.
+type Run struct {
+	Config    *config.Config
+	Instance  instance.Identity
+	Releases  Releases
+	Artifacts Artifacts
+	Service   Service
+	Store     *store.Store
+	RunDir    *os.Root // <run>, where the app's environment file is
+
+	// Admit checks a pointer's sequence against the highest one that was seen of
+	// its channel, and makes the new one durable before anything else is done
+	// with the pointer. A crash can then not let an older one in.
+	Admit func(*artifacts.VerifiedPointer) error
+
+	Steps *report.Timeline
+	Now   func() time.Time
+	Warn  func(format string, args ...any)
+
+	Options
+
+	target    *Target        // what was resolved last, nil = nothing
+	known     *channelAnswer // what was read of the channel just now, nil = nothing
+	up        string         // id of the release that is known to be up and healthy, "" = none
+	installed bool           // a release was installed
+}
+
+// Options are the choices of one run.
+type Options struct {
+	Version  string      // install this version in place of the channel's; "" = the channel's
+	Force    bool        // verify an installed tree and start the app anew
+	Rate     config.Rate // of the download; 0 = without a limit, as at launch
+	UseDelta bool        // make a release from an installed one and a delta
+}
+
+// Releases is where an app's documents come from. It yields only what was
+// verified.
+type Releases interface {
+	Pointer(ctx context.Context, channel string) (*artifacts.VerifiedPointer, error)
+	Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error)
+}
+
+// Artifacts is where the bytes of a verified manifest's release come from.
+type Artifacts interface {
+	Blob(ctx context.Context, b artifacts.Blob) ([]byte, error)
+	// Open fetches at most rate bytes a second; 0 is without a limit.
+	Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) Content
+}
+
+// Content is one artifact while it is fetched. It must be closed.
+type Content interface {
+	store.Content
+	Close() error
+}
+
+// Service starts the app and runs the hooks of its releases: service.Service.
+type Service interface {
+	Restart(ctx context.Context, env []string) (service.Gate, error)
+	RunHook(ctx context.Context, h service.Hook) error
+	Running(ctx context.Context) (bool, error)
+}
+
+// Outcome is how converging ended. Err is nil where the exit code is 0; Cause is
+// why the release that runs is stale.
+type Outcome struct {
+	Verdict report.Verdict
+	Err     error
+	Cause   error
+}
+
+// Failed is the outcome of an error.
+func Failed(err error) Outcome { return Outcome{Verdict: report.Failed, Err: err} }
+
+// maxRounds bounds how often a run follows a channel that keeps moving. After
+// the last round the newest release that passed the gate is good enough.
+const maxRounds = 3
+
+// Follow brings the machine to what the channel points to now.
+func (r *Run) Follow(ctx context.Context) Outcome {
+	t, err := r.Resolve(ctx)
+	if err == nil {
+		err = r.reach(ctx, t)
+	}
+	if err != nil {
+		return Failed(err)
+	}
+	return r.Reached()
+}
+
+// Recheck asks the channel again and follows it, for a bounded number of rounds,
+// if it has moved. What fails after it has moved is the run's failure. A channel
+// that cannot be read now was read a moment ago: what it pointed to then counts.
+func (r *Run) Recheck(ctx context.Context) Outcome {
+	for range maxRounds - 1 {
+		pointer, moved := r.moved(ctx)
+		if !moved {
+			return r.Reached()
+		}
+		t, err := r.manifest(ctx, pointer)
+		if err == nil {
+			err = r.reach(ctx, t)
+		}
+		if err != nil {
+			return Failed(err)
+		}
+	}
+	return r.Reached()
+}
+
+// reach makes t the running release: installed, current, up and healthy. What
+// already holds is not done again.
+func (r *Run) reach(ctx context.Context, t Target) error {
+	rel, err := r.Install(ctx, t)
+	if err != nil {
+		return err
+	}
+	if r.up == rel.ID() && !r.Force {
+		return nil
+	}
+	r.Force = false // once is enough
+	return r.Activate(ctx, rel)
+}
+
+// Reached is the outcome of a run that has the target.
+func (r *Run) Reached() Outcome {
+	if r.installed {
+		return Outcome{Verdict: report.Fresh}
+	}
+	return Outcome{Verdict: report.Current}
+}
+
+// Target is what the run resolved last, nil before it has.
+func (r *Run) Target() *Target { return r.target }
+
+// Describe is a release as reports show it, with the sequence that the run's
+// channel last pointed to it with.
+func (r *Run) Describe(rel store.Release) *report.Release {
+	out := &report.Release{Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(), ActivatedAt: rel.HealthySince()}
+	if seen, ok := rel.SeenOn(r.Config.Channel); ok {
+		out.Sequence = seen.Pointer.Sequence().Number
+	}
+	return out
+}
+
+// Up reports whether rel is known to be up and healthy.
+func (r *Run) Up(rel store.Release) bool { return r.up != "" && r.up == rel.ID() }
+
+// Current is the release that the disk names. A link that leads nowhere is as
+// good as none.
+func (r *Run) Current() (store.Release, bool) {
+	rel, found, err := r.Store.Current()
+	if err != nil {
+		r.Warn("%v", err)
+	}
+	return rel, found
+}
+
+// AssumeUp spares the current release a restart where it was healthy on this
+// instance and the app is not known to be stopped.
+func (r *Run) AssumeUp(ctx context.Context) {
+	current, found := r.Current()
+	if !found || !current.HealthyOn(r.Instance.ID) {
+		return
+	}
+	if running, err := r.Service.Running(ctx); err == nil && !running {
+		r.Warn("the app was not running")
+		return
+	}
+	r.up = current.ID()
+}
+
+// EndedBy is the reason that ctx ended for, nil while it has not: the deadline,
+// or else an interruption.
+func EndedBy(ctx context.Context) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, failure.ErrDeadline):
+		return failure.ErrDeadline
+	}
+	return failure.ErrInterrupted
+}
+
+// Because puts the reason before what failed because of it.
+func Because(reason, err error) error {
+	if reason == nil || errors.Is(err, reason) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", reason, err)
+}
