@@ -6,17 +6,18 @@ import (
 	"fmt"
 )
 
-// Credentials say as whom a service runs. The zero value is root.
+// Credentials are the user and groups that a service runs as. The zero value is
+// root.
 type Credentials struct {
 	User, Group string
 	Groups      []string // SupplementaryGroups=
 	Dynamic     bool     // DynamicUser=; two units with the same user share it
 }
 
-// Credentials returns as whom a service runs, as PID 1 has it: from the unit
-// file, or by itself for DynamicUser=. The error is ErrNoUnit where there is no
-// such unit. One that systemd could not load tells nothing, which must not be
-// taken for root.
+// Credentials asks PID 1 which user a service runs as: that of the unit file, or
+// the one that PID 1 chose for DynamicUser=. The error is ErrNoUnit where there
+// is no such unit. A unit that systemd could not load is an error too: its empty
+// user must not be taken for root.
 func (m *Manager) Credentials(ctx context.Context, unit string) (c Credentials, err error) {
 	loaded, err := m.conn.GetUnitPropertyContext(ctx, unit, "LoadState")
 	switch {

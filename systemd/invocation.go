@@ -6,16 +6,16 @@ import (
 	"fmt"
 )
 
-// Invocation is one life of a unit.
+// Invocation is one run of a unit.
 type Invocation struct {
 	Unit     string
 	ID       string // 32 hex digits
-	Restarts uint32 // the unit's restart counter when this life was first seen
+	Restarts uint32 // the unit's restart counter when this invocation was first seen
 
 	manager *Manager
 }
 
-// Current returns the present life of a unit, running or not.
+// Current returns the present invocation of a unit, running or not.
 func (m *Manager) Current(ctx context.Context, unit string) (Invocation, error) {
 	s, err := m.State(ctx, unit)
 	if err != nil {
@@ -24,9 +24,9 @@ func (m *Manager) Current(ctx context.Context, unit string) (Invocation, error) 
 	return Invocation{Unit: unit, ID: s.Invocation, Restarts: s.Restarts, manager: m}, nil
 }
 
-// Gone asks whether this life of the unit is over. why is empty while it is
-// active, and else says what became of it; it will not come back, whatever
-// systemd starts in its place. An error says that systemd could not be asked.
+// Gone asks whether this invocation is over. why is empty while it is active,
+// and otherwise what happened to it; it does not come back, whatever systemd
+// starts in its place. An error means that systemd could not be asked.
 func (i Invocation) Gone(ctx context.Context) (why string, err error) {
 	s, err := i.manager.State(ctx, i.Unit)
 	switch {

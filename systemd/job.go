@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// stuckAfter is how often a job that has not ended is looked at.
+// stuckAfter is how often a job that has not ended is checked.
 const stuckAfter = time.Second
 
-// JobError says that systemd could not do a job.
+// JobError is a job that systemd could not do.
 type JobError struct {
 	Unit   string
 	Result string // the job's: failed, timeout, dependency, canceled, skipped, …
-	Cause  string // the unit's own Result: exit-code, signal, timeout, start-limit-hit, …; "" or success if it says nothing
+	Cause  string // the unit's own Result: exit-code, signal, timeout, start-limit-hit, …; "" or success if there is none
 	Status int32  // ExecMainStatus: exit code or signal number of the unit's main process
 }
 
-// exitNames are the exit codes by which systemd tells why it could not run a
+// exitNames are the exit codes of systemd itself, for why it could not run a
 // program (systemd.exec(5)).
 var exitNames = map[int32]string{200: "/CHDIR", 203: "/EXEC", 216: "/GROUP", 217: "/USER", 226: "/NAMESPACE"}
 
@@ -35,8 +35,8 @@ func (e *JobError) Error() string {
 	return fmt.Sprintf("%s (%s, status %d%s)", text, e.Cause, e.Status, exitNames[e.Status])
 }
 
-// Restart starts a unit, stopping it first where it runs, and returns when
-// systemd says that it has started. An earlier crash loop does not count: the
+// Restart starts a unit, stopping it first if it runs, and returns when systemd
+// reports that it has started. An earlier crash loop does not count: the
 // unit's failed state, start limit and restart counter are reset before.
 //
 // Errors: ErrNoUnit; *JobError if it did not start; ErrOrderedAfterUs if it
@@ -59,8 +59,8 @@ func (m *Manager) Restart(ctx context.Context, unit string) (Invocation, error) 
 	return m.Current(ctx, unit)
 }
 
-// Stop stops a unit and returns when it has stopped; stopping what does not
-// run is a success. Errors are those of Restart.
+// Stop stops a unit and returns when it has stopped; a unit that does not run is
+// a success. Errors are those of Restart.
 func (m *Manager) Stop(ctx context.Context, unit string) error {
 	done := make(chan string, 1)
 	if _, err := m.conn.StopUnitContext(ctx, unit, "replace", done); err != nil {
@@ -70,7 +70,7 @@ func (m *Manager) Stop(ctx context.Context, unit string) error {
 }
 
 // await returns when systemd has removed the job that reports to done, or when
-// it is clear that it never will.
+// the job can never end.
 func (m *Manager) await(ctx context.Context, unit string, done <-chan string) error {
 	tick := time.NewTicker(stuckAfter)
 	defer tick.Stop()
@@ -94,14 +94,14 @@ func (m *Manager) jobError(ctx context.Context, unit, result string) error {
 	}
 	failure := &JobError{Unit: unit, Result: result}
 	if strings.HasSuffix(unit, ".service") {
-		// The job's result is the error to report; these only explain it.
+		// The job's result is the error; these only explain it.
 		failure.Cause, _ = serviceProperty[string](ctx, m, unit, "Result")
 		failure.Status, _ = serviceProperty[int32](ctx, m, unit, "ExecMainStatus")
 	}
 	return failure
 }
 
-// checkStuck tells a job that can never end from one that takes long.
+// checkStuck distinguishes a job that can never end from one that takes long.
 func (m *Manager) checkStuck(ctx context.Context, unit string) error {
 	err := m.checkOrder(ctx, unit)
 	if !m.conn.Connected() {
@@ -110,8 +110,8 @@ func (m *Manager) checkStuck(ctx context.Context, unit string) error {
 	if !errors.Is(err, ErrOrderedAfterUs) {
 		return nil // even where systemd could not be asked: the job may still end
 	}
-	// Stopping takes the waiting start out of the queue. Left there it would
-	// run as soon as this process is gone, with nobody to gate what it starts.
+	// Stopping takes the waiting start out of the queue. Otherwise it would run
+	// as soon as this process is gone, and no gate would check what it starts.
 	if _, cancelErr := m.conn.StopUnitContext(ctx, unit, "replace", nil); cancelErr != nil {
 		return fmt.Errorf("%w; its job could not be cancelled: %w", err, cancelErr)
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 var (
-	// ErrNotBooted says that systemd is not PID 1 here.
+	// ErrNotBooted means that systemd is not PID 1 here.
 	ErrNotBooted = errors.New("this machine was not booted with systemd")
-	// ErrNoUnit says that systemd knows no such unit.
+	// ErrNoUnit means that systemd knows no such unit.
 	ErrNoUnit = errors.New("no such unit")
-	// ErrDisconnected says that the connection to systemd broke off while a
-	// job ran; how the job ended is not known.
+	// ErrDisconnected means that the connection to systemd was lost while a job
+	// was running; how the job ended is not known.
 	ErrDisconnected = errors.New("connection to systemd lost")
 )
 
@@ -31,18 +31,18 @@ type Manager struct {
 	cancel context.CancelFunc
 }
 
-// State is what systemd says about a unit at one moment.
+// State is the state of a unit at one moment.
 type State struct {
 	Active     string // ActiveState: active, reloading, inactive, failed, activating, deactivating
 	Sub        string // SubState, finer: running, exited, auto-restart, …
 	Invocation string // 32 hex digits; "" for a unit that was never started
-	Restarts   uint32 // NRestarts: how often Restart= has started it again; 0 for what is no service
+	Restarts   uint32 // NRestarts: how often Restart= has started it again; 0 for a unit that is no service
 	MainPID    uint32 // 0 when nothing runs
 	Enabled    string // UnitFileState: enabled, disabled, static, masked, …
 }
 
-// Connect reaches systemd over the system bus or, for root, its private
-// socket. ctx bounds the connecting only: the connection lives until Close.
+// Connect connects to systemd over the system bus or, for root, its private
+// socket. ctx bounds only the connecting: the connection stays open until Close.
 // The error is ErrNotBooted where there is no systemd to talk to.
 func Connect(ctx context.Context) (*Manager, error) {
 	if _, err := os.Lstat(bootedDir); err != nil {
@@ -52,11 +52,11 @@ func Connect(ctx context.Context) (*Manager, error) {
 }
 
 func connect(ctx context.Context, dial func(context.Context) (*sdbus.Conn, error)) (*Manager, error) {
-	// godbus closes a connection when the context it was dialled with ends.
+	// godbus closes a connection when the context of its dial ends.
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	release := context.AfterFunc(ctx, cancel)
 	conn, err := dial(life)
-	if !release() { // ctx ended, and took with it what was dialled
+	if !release() { // ctx ended, which closed the connection
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -66,15 +66,15 @@ func connect(ctx context.Context, dial func(context.Context) (*sdbus.Conn, error
 	return &Manager{conn: conn, cancel: cancel}, nil
 }
 
-// Close ends the connection. Jobs that were queued go on.
+// Close ends the connection. Queued jobs continue.
 func (m *Manager) Close() {
 	m.conn.Close()
 	m.cancel()
 }
 
 // Link makes the unit file at an absolute path known to systemd under its own
-// name, in place of what had the name before (systemctl link). The file is read
-// where it lies, and again with every [Manager.Reload].
+// name, in place of an earlier one of that name (systemctl link). The file is
+// read from that path, again at every [Manager.Reload].
 func (m *Manager) Link(ctx context.Context, path string) error {
 	const lasting, replace = false, true
 	if _, err := m.conn.LinkUnitFilesContext(ctx, []string{path}, lasting, replace); err != nil {
@@ -115,8 +115,8 @@ func (m *Manager) State(ctx context.Context, unit string) (State, error) {
 	return s, err
 }
 
-// serviceProperty asks for one property by itself: all of a service's at once
-// make PID 1 read a dozen cgroup files, and the gate asks often.
+// serviceProperty asks for a single property: for all properties of a service
+// PID 1 reads a dozen cgroup files, and the gate asks often.
 func serviceProperty[T any](ctx context.Context, m *Manager, unit, name string) (T, error) {
 	var value T
 	property, err := m.conn.GetServicePropertyContext(ctx, unit, name)
@@ -130,7 +130,7 @@ func serviceProperty[T any](ctx context.Context, m *Manager, unit, name string) 
 	return value, nil
 }
 
-// unitError names what was tried, and ErrNoUnit where D-Bus means it.
+// unitError adds what was tried, and turns D-Bus's own error into ErrNoUnit.
 func unitError(tried, unit string, err error) error {
 	if isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") {
 		err = ErrNoUnit

@@ -10,8 +10,8 @@ import (
 )
 
 // Notify sends assignments such as READY=1 to the service manager in one
-// datagram, see sd_notify(3). Where NOTIFY_SOCKET is not set nobody wants to
-// know, and Notify does nothing.
+// datagram, see sd_notify(3). Where NOTIFY_SOCKET is not set, Notify does
+// nothing.
 func Notify(state ...string) error {
 	if len(state) == 0 {
 		return nil
@@ -22,15 +22,15 @@ func Notify(state ...string) error {
 	return nil
 }
 
-// Notifier sends the notifications that a Type=notify service owes to systemd.
+// Notifier sends the notifications that systemd expects of a Type=notify service.
 // Its zero value is ready to use.
 type Notifier struct{}
 
-// Ready ends the start of this unit: whatever is ordered after it may go on.
+// Ready ends the start of this unit: units that are ordered after it may start.
 func (Notifier) Ready() error { return Notify(daemon.SdNotifyReady) }
 
-// Watchdog proves that the process still turns; it is due within every
-// WatchdogSec= once the unit is ready.
+// Watchdog reports that the process still makes progress. Once the unit is
+// ready, it must come at least once in every WatchdogSec=.
 func (Notifier) Watchdog() error { return Notify(daemon.SdNotifyWatchdog) }
 
 // Status shows one line in systemctl status. Control characters, a newline
@@ -45,9 +45,9 @@ func (Notifier) Status(text string) error {
 	return Notify("STATUS=" + line)
 }
 
-// ExtendTimeout asks for d from now before systemd gives up on a start or stop
-// in progress. The first call must come before TimeoutStartSec= is over and
-// each further one within the d before it.
+// ExtendTimeout asks systemd to wait at least d from now before it aborts a
+// start or stop in progress. The first call must come before TimeoutStartSec= is
+// over, and each further one within the d of the call before.
 func (Notifier) ExtendTimeout(d time.Duration) error {
 	return Notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()))
 }

@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// ErrOrderedAfterUs says that a unit can start only after the unit in which
-// this process runs has started, while this process waits for that unit: both
-// would wait for ever. The remedy is in the other unit: drop its After= on this
-// one, or on what waits for this one (multi-user.target, cloud-final.service).
+// ErrOrderedAfterUs is a unit that can start only after the unit in which this
+// process runs has started, while this process waits for it: both would wait for
+// ever. The remedy is in the other unit: remove its After= on this one, or on a
+// unit that waits for this one (multi-user.target, cloud-final.service).
 var ErrOrderedAfterUs = errors.New("ordered after the unit that is starting it")
 
 // checkOrder returns ErrOrderedAfterUs if a start of unit has to wait, directly
@@ -28,7 +28,7 @@ func (m *Manager) checkOrder(ctx context.Context, unit string) error {
 		return err
 	}
 	if !starting[own] {
-		return nil // whatever is ordered after us need not wait any more
+		return nil // units that are ordered after us need not wait any more
 	}
 	return m.findWait(ctx, unit, own, starting)
 }
@@ -48,8 +48,8 @@ func (m *Manager) starting(ctx context.Context) (map[string]bool, error) {
 	return units, nil
 }
 
-// findWait walks the ordering from unit along what still has to start, since
-// a job waits only for units that have jobs themselves.
+// findWait walks the ordering from unit through the units that still have to
+// start, since a job waits only for units that have jobs themselves.
 func (m *Manager) findWait(ctx context.Context, unit, own string, starting map[string]bool) error {
 	seen := map[string]bool{unit: true}
 	for queue := []string{unit}; len(queue) > 0; queue = queue[1:] {

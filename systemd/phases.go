@@ -16,12 +16,12 @@ type Phase struct {
 }
 
 // cloudInit are the units of cloud-init in the order of its stages. The second
-// was renamed in 24.3; what does not exist here is left out.
+// was renamed in 24.3; units that do not exist here are left out.
 var cloudInit = []string{"cloud-init-local.service", "cloud-init.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service"}
 
-// Phases tells how the machine came up, by systemd's own time stamps: kernel,
-// initrd, userspace, and the stages of cloud-init. What there was not, as a
-// container has no kernel of its own, is left out.
+// Phases returns how the machine started, by systemd's own time stamps: kernel,
+// initrd, userspace, and the stages of cloud-init. Phases that the machine does
+// not have are left out: a container has no kernel of its own.
 //
 // Source: org.freedesktop.systemd1(5), the properties *Timestamp.
 func (m *Manager) Phases(ctx context.Context) ([]Phase, error) {
@@ -69,8 +69,8 @@ func (m *Manager) activation(ctx context.Context, unit string) (start, end time.
 	return microseconds(began), microseconds(active), nil
 }
 
-// managerTime is one of PID 1's own time stamps. The library hands properties
-// of the manager out as text: "@t 1763719200000000".
+// managerTime is one of PID 1's own time stamps. The library returns properties
+// of the manager as text: "@t 1763719200000000".
 func (m *Manager) managerTime(name string) (time.Time, error) {
 	text, err := m.conn.GetManagerProperty(name)
 	if err != nil {
@@ -83,7 +83,7 @@ func (m *Manager) managerTime(name string) (time.Time, error) {
 	return microseconds(n), nil
 }
 
-// microseconds since 1970; 0 is how systemd says never.
+// microseconds since 1970; 0 is systemd's never.
 func microseconds(n uint64) time.Time {
 	if n == 0 {
 		return time.Time{}

@@ -106,7 +106,7 @@ func (t Transient) properties() []sdbus.Property {
 		{"TimeoutStartUSec", usec(t.Timeout + discardLimit)}, // should we be gone by then
 		{"TimeoutStopUSec", usec(killAfter)},
 		{"KillMode", "control-group"},
-		{"LogLevelMax", level}, // of what PID 1 says of the unit, too
+		{"LogLevelMax", level}, // also of PID 1's own lines about the unit
 		{"User", t.As.User},    // empty is systemd's default, and so with the next
 		{"Group", t.As.Group},
 		{"SupplementaryGroups", t.As.Groups},
