@@ -131,7 +131,7 @@ func TestLaunch(t *testing.T) {
 		{"ill and hook untold", nothingBaked, func(w *world) { w.ill["1"] = true; w.completeErr = errors.New("throttled") }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 
 		{"no identity", baked, func(w *world) { w.identityErr = instance.ErrUnreachable }, result{report.Failed, instance.ErrUnreachable, "1", "", nil}},
-		{"no credentials, baked", baked, func(w *world) { w.pointerErr = &fetch.ResolveError{Err: instance.ErrNoCredentials} }, result{report.Failed, instance.ErrNoCredentials, "1", "", nil}},
+		{"no credentials, baked", baked, func(w *world) { w.pointerErr = instance.ErrNoCredentials }, result{report.Failed, instance.ErrNoCredentials, "1", "", nil}},
 		{"tags off", nothingBaked, func(w *world) { w.tags, w.tagsErr = nil, instance.ErrTagsOff }, result{report.Fresh, nil, "1", "1", goOn}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

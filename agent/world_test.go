@@ -452,7 +452,7 @@ func (s fakeApp) RunHook(ctx context.Context, h service.Hook) error {
 
 // The failures of the outside world, as the packages below report them.
 var (
-	noChannel = &fetch.ResolveError{Key: "channels/stable.json", Err: bucket.ErrNotFound}
+	noChannel = fmt.Errorf("channels/stable.json: %w", bucket.ErrNotFound)
 	cutOff    = fmt.Errorf("releases/2/web: %w", fetch.ErrTransport)
 	altered   = &artifacts.MismatchError{What: "chunk 0", GotSize: 1, WantSize: 2}
 	hostile   = fmt.Errorf("../x: %w", unpack.ErrRefused)

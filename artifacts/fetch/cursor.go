@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
+
+	"koboshi/artifacts/pace"
 )
 
 // How long a broken read is taken up again. A body that brings progressBytes
@@ -15,9 +16,10 @@ const (
 	maxFruitless  = 8
 	minSpare      = 32 // requests beyond the first of each part, at least
 	progressBytes = 64 << 10
-	minPause      = 100 * time.Millisecond
-	maxPause      = 5 * time.Second
 )
+
+// again is the pause before a request that is made again.
+var again = pace.Backoff{First: 100 * time.Millisecond, Most: 5 * time.Second}
 
 // cursor reads one range of an object in order. A body that breaks off or
 // stalls is asked for again, from the first byte that is missing.
@@ -50,9 +52,9 @@ func (c *cursor) read(ctx context.Context, buf []byte) error {
 		if err := c.open(ctx); err != nil {
 			return err
 		}
-		n, err := c.body.Read(c.o.pace.portion(buf))
+		n, err := c.body.Read(c.o.throttle.portion(buf))
 		buf, c.at, c.brought = buf[n:], c.at+int64(n), c.brought+int64(n)
-		if err := c.o.pace.wait(ctx, n); err != nil {
+		if err := c.o.throttle.wait(ctx, n); err != nil {
 			return err
 		}
 		if err != nil && len(buf) > 0 {
@@ -78,13 +80,14 @@ func (c *cursor) again(ctx context.Context, cause error) error {
 		c.fruitless = 0
 	}
 	if c.fruitless < c.from.patience && c.o.spend(c.from) {
-		return pause(ctx, c.fruitless)
+		return pace.Sleep(ctx, again.Pause(c.fruitless+1, c.o.jitter.Next()))
 	}
-	if c.o.leave(c.from) {
-		c.fruitless = 0
-		return nil
+	err := fmt.Errorf("%s: %w from byte %d on: %w", c.o.key, ErrTransport, c.at, cause)
+	if c.from.hurried {
+		err = fmt.Errorf("%w: %w", err, errHurried)
 	}
-	return fmt.Errorf("%s: %w from byte %d on: %w", c.o.key, ErrTransport, c.at, c.from.blame(cause))
+	c.fruitless = 0
+	return c.o.leave(c.from, err)
 }
 
 // finish ends a range that was read. More bytes than it has are an answer to
@@ -106,26 +109,4 @@ func (c *cursor) close() {
 		_ = c.body.Close() // its bytes are judged by their hash
 		c.body = nil
 	}
-}
-
-// pause waits for a random time that doubles with every fruitless request.
-func pause(ctx context.Context, fruitless int) error {
-	return sleep(ctx, scatter(min(minPause<<fruitless, maxPause)))
-}
-
-// sleep waits for d, or for the context's end.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// scatter takes off up to half, so that many agents do not come in step.
-func scatter(wait time.Duration) time.Duration {
-	return wait - rand.N(wait/2+1) //nolint:gosec // jitter
 }

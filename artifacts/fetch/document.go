@@ -9,87 +9,94 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// maxRestarts is how often a document is read anew because it was replaced
-// while it was being read, which a promotion may well do to a pointer.
+// maxRestarts is how often a document is read again from its beginning because
+// it was replaced while it was being read, as a promotion does to a pointer.
 const maxRestarts = 3
 
-// Pointer reads and verifies the pointer of an app's channel. Whether it is
-// recent enough is the caller's question.
+// Pointer reads and verifies the pointer of a channel. Whether it is recent
+// enough is the caller's question.
 //
-// Errors are [*ResolveError], artifacts.ErrUntrusted, artifacts.ErrTooOld.
-func Pointer(ctx context.Context, src bucket.Reader, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, error) {
+// Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport],
+// artifacts.ErrUntrusted, artifacts.ErrTooOld.
+func (o *Origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
 	key := artifacts.PointerKey(channel)
-	if err := errors.Join(artifacts.CheckName(app), artifacts.CheckName(channel)); err != nil {
-		return nil, &ResolveError{Key: key, Err: err}
+	if err := errors.Join(artifacts.CheckName(o.app), artifacts.CheckName(channel)); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", key, bucket.ErrNotFound, err)
 	}
-	envelope, err := document(ctx, src, key, artifacts.MaxPointerBytes)
-	if err != nil {
-		return nil, err
-	}
-	pointer, err := trust.Pointer(envelope, app, channel)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	return pointer, nil
+	err = o.askDocument(ctx, func(t turn) error {
+		envelope, err := o.document(ctx, t, key, artifacts.MaxPointerBytes)
+		if err != nil {
+			return err
+		}
+		if p, err = o.trust.Pointer(envelope, o.app, channel); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	})
+	return p, err
 }
 
-// Manifest reads and verifies the manifest that ref names.
-//
-// Errors are [*ResolveError], artifacts.ErrUntrusted, artifacts.ErrTooOld.
-func Manifest(ctx context.Context, src bucket.Reader, trust artifacts.Trust, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
+// Manifest reads and verifies the manifest that ref points to. Errors are those
+// of [Origin.Pointer].
+func (o *Origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *artifacts.VerifiedManifest, err error) {
 	key := artifacts.ManifestKey(ref.Version)
 	if err := artifacts.CheckVersion(ref.Version); err != nil {
-		return nil, &ResolveError{Key: key, Err: err}
+		return nil, fmt.Errorf("%s: %w: %w", key, bucket.ErrNotFound, err)
 	}
-	envelope, err := document(ctx, src, key, artifacts.MaxManifestBytes)
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := trust.Manifest(envelope, ref)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	return manifest, nil
+	err = o.askDocument(ctx, func(t turn) error {
+		envelope, err := o.document(ctx, t, key, artifacts.MaxManifestBytes)
+		if err != nil {
+			return err
+		}
+		if m, err = o.trust.Manifest(envelope, ref); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	})
+	return m, err
 }
 
 // Blob reads a whole object and compares it with what was signed for it. All
 // of it is held in memory: b.Size, which is signed too, is the bound.
 //
-// Errors are [ErrTransport] and artifacts.ErrIntegrity.
-func Blob(ctx context.Context, src bucket.Reader, b artifacts.Blob) ([]byte, error) {
-	data, err := whole(ctx, src, b.Key, exactly(b.Key, b.Size, b.SHA256))
+// Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport] and
+// artifacts.ErrIntegrity.
+func (o *Origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err error) {
+	_, err = o.ask(ctx, func(t turn) error {
+		if data, err = o.read(ctx, t, b.Key, exactly(b.Key, b.Size, b.SHA256)); err != nil {
+			return err
+		}
+		return artifacts.CheckSum(b.Key, data, b.Size, b.SHA256)
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := artifacts.CheckSum(b.Key, data, b.Size, b.SHA256); err != nil {
 		return nil, err
 	}
 	return data, nil
 }
 
-// document reads at most limit bytes. Larger ones are untrusted: nobody who
-// could sign would have made them.
-func document(ctx context.Context, src bucket.Reader, key string, limit int64) ([]byte, error) {
+// document reads at most limit bytes. Larger ones are untrusted: no one who can
+// sign would have made them.
+func (o *Origin) document(ctx context.Context, t turn, key string, limit int64) ([]byte, error) {
 	check := func(size int64) error {
 		if size > limit {
 			return fmt.Errorf("%s: %w: %d bytes, at most %d are read", key, artifacts.ErrUntrusted, size, limit)
 		}
 		return nil
 	}
-	data, err := whole(ctx, src, key, check)
+	data, err := o.read(ctx, t, key, check)
 	for n := 0; n < maxRestarts && errors.Is(err, bucket.ErrChanged); n++ {
-		data, err = whole(ctx, src, key, check)
+		data, err = o.read(ctx, t, key, check)
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, artifacts.ErrUntrusted) {
-		return data, err
+	if errors.Is(err, bucket.ErrChanged) {
+		return nil, fmt.Errorf("%s: %w: it was replaced %d times while it was read", key, ErrTransport, maxRestarts+1)
 	}
-	return nil, &ResolveError{Key: key, Err: err}
+	return data, err
 }
 
-// whole reads an object of a size that only its first answer tells, and that
+// read reads a whole object of a size that only its first answer has, and that
 // check has accepted.
-func whole(ctx context.Context, src bucket.Reader, key string, check func(size int64) error) ([]byte, error) {
-	c := &cursor{o: newObject([]bucket.Reader{src}, key, minSpare, check)}
+func (o *Origin) read(ctx context.Context, t turn, key string, check func(size int64) error) ([]byte, error) {
+	c := &cursor{o: newObject([]turn{t}, key, minSpare, check, o.jitter)}
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return nil, err

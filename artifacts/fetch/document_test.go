@@ -48,11 +48,11 @@ func published(t *testing.T) (*memory, artifacts.Trust, *artifacts.VerifiedPoint
 
 func TestDocuments(t *testing.T) {
 	src, trust, _ := published(t)
-	p, err := fetch.Pointer(t.Context(), src, trust, "web", "stable")
+	p, err := originOf(trust, src).Pointer(t.Context(), "stable")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fetch.Manifest(t.Context(), src, trust, p.Reference())
+	m, err := originOf(trust, src).Manifest(t.Context(), p.Reference())
 	if err != nil || m.Manifest().Version != "1.0" {
 		t.Fatalf("%+v, %v", m, err)
 	}
@@ -61,8 +61,9 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// A document that cannot be read is a ResolveError (13), one that is read and
-// not believed is ErrUntrusted (14): never both.
+// A document that is missing is ErrNotFound or ErrDenied, one that cannot be
+// read ErrTransport, one that is read and not verified ErrUntrusted: never two of
+// them.
 func TestDocumentFaults(t *testing.T) {
 	down := errors.New("503")
 	for name, tc := range map[string]struct {
@@ -87,19 +88,24 @@ func TestDocumentFaults(t *testing.T) {
 		"a petabyte":            {func(m *memory) { m.lie = func(o *bucket.Object) { o.Size = 1 << 50 } }, artifacts.ErrUntrusted, 1},
 		"1 byte a second":       {func(m *memory) { m.body = func(r request, b []byte) io.Reader { return &trickle{r.ctx, b} } }, fetch.ErrTransport, 8},
 		"promoted while read":   {promote(1), nil, 3},
-		"promoted all the time": {promote(100), bucket.ErrChanged, 8},
+		"promoted all the time": {promote(100), fetch.ErrTransport, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src, trust, _ := published(t)
 				tc.spoil(src)
-				p, err := fetch.Pointer(t.Context(), src, trust, "web", "stable")
+				p, err := originOf(trust, src).Pointer(t.Context(), "stable")
 				if !errors.Is(err, tc.want) || (err == nil) != (p != nil) {
 					t.Fatalf("%v, %v: want %v", p, err, tc.want)
 				}
-				_, unread := errors.AsType[*fetch.ResolveError](err)
-				if untrusted := errors.Is(err, artifacts.ErrUntrusted); err != nil && untrusted == unread {
-					t.Errorf("%v: resolve %v, untrusted %v", err, unread, untrusted)
+				classes := 0
+				for _, class := range []error{bucket.ErrNotFound, bucket.ErrDenied, fetch.ErrTransport, artifacts.ErrUntrusted} {
+					if errors.Is(err, class) {
+						classes++
+					}
+				}
+				if err != nil && classes != 1 || errors.Is(err, artifacts.ErrIntegrity) {
+					t.Errorf("%v is %d classes of errors, want one", err, classes)
 				}
 				if n := len(src.log()); n > tc.most {
 					t.Errorf("%d requests, want at most %d", n, tc.most)
@@ -127,11 +133,11 @@ func promote(n int) func(*memory) {
 func TestDocumentNames(t *testing.T) {
 	src, trust, _ := published(t)
 	for _, channel := range []string{"", "../stable", "Stable", "a/b"} {
-		if _, err := fetch.Pointer(t.Context(), src, trust, "web", channel); err == nil {
+		if _, err := originOf(trust, src).Pointer(t.Context(), channel); err == nil {
 			t.Errorf("channel %q was asked for", channel)
 		}
 	}
-	if _, err := fetch.Manifest(t.Context(), src, trust, artifacts.Reference{App: "web", Version: "../1.0"}); err == nil {
+	if _, err := originOf(trust, src).Manifest(t.Context(), artifacts.Reference{App: "web", Version: "../1.0"}); err == nil {
 		t.Error("a version that is a path was asked for")
 	}
 	if len(src.log()) != 0 {
@@ -170,7 +176,7 @@ func TestDocumentCancelled(t *testing.T) {
 				src, trust, pointer := published(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				spoil(src, cancel)
-				if _, err := fetch.Manifest(ctx, src, trust, pointer.Reference()); err != cause { //nolint:errorlint // it must be bare
+				if _, err := originOf(trust, src).Manifest(ctx, pointer.Reference()); err != cause { //nolint:errorlint // it must be bare
 					t.Errorf("got %v, want the context's cause", err)
 				}
 			})
@@ -192,12 +198,12 @@ func TestBlob(t *testing.T) {
 	} {
 		src := newMemory()
 		src.put("index", tc.stored)
-		got, err := fetch.Blob(t.Context(), src, b)
+		got, err := originOf(artifacts.Trust{}, src).Blob(t.Context(), b)
 		if !errors.Is(err, tc.want) || (err == nil) != bytes.Equal(got, data) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
-	if _, err := fetch.Blob(t.Context(), newMemory(), b); !errors.Is(err, fetch.ErrTransport) || !errors.Is(err, bucket.ErrNotFound) {
+	if _, err := originOf(artifacts.Trust{}, newMemory()).Blob(t.Context(), b); errors.Is(err, fetch.ErrTransport) || !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/unpack"
 )
 
@@ -39,15 +38,17 @@ type Download struct {
 	current *part     // that Next is handing out
 }
 
-// Open begins to read an artifact, from src and where that gives up from
-// o.Mirrors. An error, of the first request too, is
-// returned by Next; Close must be called in any case.
-func Open(ctx context.Context, src bucket.Reader, a artifacts.Artifact, o Options) *Download {
-	o = o.fit(a)
-	spare := max(minSpare, ceilDiv(a.Size, int64(o.SlotBytes)))
-	d := &Download{a: a, options: o, sum: sha256.New(), plan: newPlan(a, int64(o.SlotBytes)), queue: make(chan *part, o.Workers)}
-	d.object = newObject(append([]bucket.Reader{src}, o.Mirrors...), a.Key, spare, exactly(a.Key, a.Size, a.SHA256))
-	d.object.attempts, d.object.pace = o.Attempts, newPace(o.Rate)
+// Open begins to read an artifact. A source that gives up in the middle is
+// followed by the next one, which is asked for what is missing: where bytes came
+// from makes no difference, since all of them are compared with the same hashes.
+// An error, of the first request too, is returned by Next; Close must be called
+// in any case.
+func (o *Origin) Open(ctx context.Context, a artifacts.Artifact, options Options) *Download {
+	options = options.fit(a)
+	slot := int64(options.SlotBytes)
+	d := &Download{a: a, options: options, sum: sha256.New(), plan: newPlan(a, slot), queue: make(chan *part, options.Workers)}
+	d.object = newObject(o.turns(), a.Key, max(minSpare, ceilDiv(a.Size, slot)), exactly(a.Key, a.Size, a.SHA256), o.jitter)
+	d.object.attempts, d.object.throttle = options.Attempts, newThrottle(options.Rate)
 	d.ctx, d.stop = context.WithCancelCause(ctx)
 	if err := d.start(); err != nil {
 		d.stop(err)
@@ -79,8 +80,8 @@ func (d *Download) start() (err error) {
 // and not in an artifacts.ErrIntegrity. What was made of the pieces must stay
 // out of everyone's reach until then.
 //
-// Errors are [ErrTransport], artifacts.ErrIntegrity, or the cause of a context
-// that has ended; they stay.
+// Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport],
+// artifacts.ErrIntegrity, or the cause of a context that has ended; they stay.
 func (d *Download) Next(ctx context.Context) (unpack.Frame, error) {
 	for d.ctx.Err() == nil {
 		if err := d.advance(ctx); err != nil {

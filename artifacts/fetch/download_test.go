@@ -68,7 +68,7 @@ func TestPiecesAreChunks(t *testing.T) {
 	}
 	src := newMemory()
 	src.put(key, data)
-	d := fetch.Open(t.Context(), src, a, small)
+	d := originOf(artifacts.Trust{}, src).Open(t.Context(), a, small)
 	defer func() { _ = d.Close() }()
 	for i, c := range a.Chunks {
 		f, err := d.Next(t.Context())
@@ -95,7 +95,7 @@ func TestMemoryIsFixed(t *testing.T) {
 		data := noise(3, 4<<20)
 		src := newMemory()
 		src.put(key, data)
-		d := fetch.Open(t.Context(), src, artifactOf(data, 32<<10), fetch.Options{Workers: 3, SlotBytes: 1 << 20})
+		d := originOf(artifacts.Trust{}, src).Open(t.Context(), artifactOf(data, 32<<10), fetch.Options{Workers: 3, SlotBytes: 1 << 20})
 		var held []unpack.Frame
 		for range 32 { // one slot's worth of chunks
 			f, err := d.Next(t.Context())
@@ -141,7 +141,7 @@ func TestParallel(t *testing.T) {
 		src.body = func(_ request, data []byte) io.Reader {
 			return io.MultiReader(readerFunc(func([]byte) (int, error) { <-brought; return 0, io.EOF }), bytes.NewReader(data))
 		}
-		d := fetch.Open(t.Context(), src, artifactOf(data, 0), fetch.Options{Workers: 5, SlotBytes: 64 << 10})
+		d := originOf(artifacts.Trust{}, src).Open(t.Context(), artifactOf(data, 0), fetch.Options{Workers: 5, SlotBytes: 64 << 10})
 		for _, step := range []struct {
 			then chan struct{}
 			want int
@@ -212,7 +212,7 @@ func TestFrameOutlivesClose(t *testing.T) {
 	data := noise(4, 200<<10)
 	src := newMemory()
 	src.put(key, data)
-	d := fetch.Open(t.Context(), src, artifactOf(data, 32<<10), small)
+	d := originOf(artifacts.Trust{}, src).Open(t.Context(), artifactOf(data, 32<<10), small)
 	f, err := d.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestCancel(t *testing.T) {
 					}
 					return bytes.NewReader(data)
 				}
-				d := fetch.Open(ctx, src, artifactOf(data, chunk), small)
+				d := originOf(artifacts.Trust{}, src).Open(ctx, artifactOf(data, chunk), small)
 				if _, err := d.Next(ctx); err != nil {
 					t.Fatal(err)
 				}

@@ -1,20 +1,30 @@
 package fetch
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
 
-// ErrTransport tells that bytes of an artifact were not to be had: the source
-// gave up, or bodies kept breaking off until the budget was spent.
+	"koboshi/artifacts/bucket"
+)
+
+// ErrTransport is returned where an object could not be read, be it a document
+// or an artifact: the source gave up, or bodies kept breaking off until the
+// budget was spent. Where a source has answered, the error is not this one but
+// bucket.ErrNotFound or bucket.ErrDenied.
 var ErrTransport = errors.New("could not be fetched")
 
-// ResolveError tells that a document could not be read. It says nothing about
-// what the document is worth.
-type ResolveError struct {
-	Key string // relative to the app's prefix
-	Err error
+// sorted tells an answer of the source, which names the object, from none.
+func sorted(ctx context.Context, key string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case answered(err):
+		return err
+	}
+	return fmt.Errorf("%s: %w: %w", key, ErrTransport, err)
 }
 
-// Error is the cause's, which names the key.
-func (e *ResolveError) Error() string { return e.Err.Error() }
-
-// Unwrap is the cause, such as bucket.ErrNotFound.
-func (e *ResolveError) Unwrap() error { return e.Err }
+func answered(err error) bool {
+	return errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied)
+}

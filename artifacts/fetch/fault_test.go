@@ -104,13 +104,14 @@ func TestDownloadFaults(t *testing.T) {
 	}
 }
 
-// checkKind holds an error against the exit codes: 15 for the transport, 16
-// for the bytes, and never both.
+// checkKind holds an error to be of one class: what the source answered, the
+// transport, or the bytes.
 func checkKind(t *testing.T, err, want error) {
 	t.Helper()
 	transport, integrity := errors.Is(err, fetch.ErrTransport), errors.Is(err, artifacts.ErrIntegrity)
+	answered := errors.Is(want, bucket.ErrNotFound) || errors.Is(want, bucket.ErrDenied)
 	wantIntegrity := errors.Is(want, artifacts.ErrIntegrity) || errors.Is(want, bucket.ErrChanged)
-	if err != nil && (transport == integrity || integrity != wantIntegrity) {
+	if err != nil && (integrity != wantIntegrity || transport == (answered || integrity)) {
 		t.Errorf("%v: transport %v, integrity %v", err, transport, integrity)
 	}
 }
@@ -230,7 +231,7 @@ func TestWholeHashWithholdsEOF(t *testing.T) {
 	src := newMemory()
 	for _, at := range []int{0, 150 << 10, len(data) - 1} {
 		src.put(key, flip(data, at))
-		d := fetch.Open(t.Context(), src, artifactOf(data, 0), small)
+		d := originOf(artifacts.Trust{}, src).Open(t.Context(), artifactOf(data, 0), small)
 		_, err := drain(t.Context(), d)
 		if _, ok := errors.AsType[*artifacts.MismatchError](err); !ok {
 			t.Errorf("bit flipped at %d: %v, want a mismatch", at, err)
@@ -245,7 +246,7 @@ func TestWholeHashWithholdsEOF(t *testing.T) {
 // No chunk, or no memory for it: Open says so through Next.
 func TestOpenFails(t *testing.T) {
 	a := artifactOf(nil, 0)
-	d := fetch.Open(t.Context(), newMemory(), a, small)
+	d := originOf(artifacts.Trust{}, newMemory()).Open(t.Context(), a, small)
 	if _, err := d.Next(t.Context()); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("an empty artifact: %v", err)
 	}

@@ -19,21 +19,18 @@ const hurry = 5 * time.Second
 // hurriedFruitless is what maxFruitless is for such a source.
 const hurriedFruitless = 2
 
-// ErrHurried tells that a source was not left all the time that it might need.
-var ErrHurried = errors.New("it was not waited for any longer")
+// errHurried is returned where a source was not given all the time that it
+// might need.
+var errHurried = errors.New("it was not waited for any longer")
 
-// Hurried is src for a caller who has another one to turn to: it is left when
-// an answer has not begun after five seconds, or when two bodies in a row broke
-// off or stalled. The error is an [ErrHurried] then. A body that moves may take
-// its time.
-func Hurried(src bucket.Reader) bucket.Reader { return hurried{src} }
-
+// hurried is a source while there is another one to turn to: it is left when an
+// answer has not begun after five seconds. A body that moves may take its time.
 type hurried struct{ src bucket.Reader }
 
 // Get implements [bucket.Reader].
 func (h hurried) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(hurry, func() { cancel(ErrHurried) })
+	timer := time.AfterFunc(hurry, func() { cancel(errHurried) })
 	body, object, err := h.src.Get(ctx, key, r)
 	inTime := timer.Stop()
 	if err == nil && inTime {
@@ -42,8 +39,8 @@ func (h hurried) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	if err == nil {
 		err = body.Close()
 	}
-	if !inTime && errors.Is(context.Cause(ctx), ErrHurried) {
-		err = fmt.Errorf("%s: no answer within %s: %w", key, hurry, ErrHurried)
+	if !inTime && errors.Is(context.Cause(ctx), errHurried) {
+		err = fmt.Errorf("no answer within %s: %w", hurry, errHurried)
 	}
 	cancel(nil)
 	return nil, bucket.Object{}, err

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/pace"
 )
 
 // object is one object of a source, or of several that have the same bytes, as
@@ -18,61 +20,58 @@ type object struct {
 	key      string
 	check    func(size int64) error // judges a first answer, before a byte is read
 	attempts func()                 // told of every request
-	pace     *pace                  // of all requests together
+	throttle *throttle              // of all requests together
+	jitter   *pace.Jitter           // of the pauses before requests that are made again
 
 	mu     sync.Mutex
 	copies []*copied // that of the source in use first; never empty
+	asked  int       // the source that was asked first
+	errs   map[int]error
 }
 
 // copied is the object as one source has it. What changes of it belongs to the
 // object's lock.
 type copied struct {
-	src      bucket.Reader
+	turn
 	patience int // fruitless requests in a row after which it is left
 	pinned   bool
 	pin      bucket.Object
 	spare    int64 // requests that may still be made again
 }
 
-func newCopied(src bucket.Reader, budget int64) *copied {
-	c := &copied{src: src, patience: maxFruitless, spare: budget}
-	if _, ok := src.(hurried); ok {
-		c.patience = hurriedFruitless
-	}
-	return c
-}
-
-// blame says why a copy is left.
-func (c *copied) blame(cause error) error {
-	if c.patience == hurriedFruitless {
-		return fmt.Errorf("%w: %w", cause, ErrHurried)
-	}
-	return cause
-}
-
-// newObject may repeat budget requests to each source.
-func newObject(sources []bucket.Reader, key string, budget int64, check func(size int64) error) *object {
-	o := &object{key: key, check: check, attempts: func() {}}
-	for _, src := range sources {
-		o.copies = append(o.copies, newCopied(src, budget))
+// newObject may repeat budget requests at each turn.
+func newObject(turns []turn, key string, budget int64, check func(size int64) error, jitter *pace.Jitter) *object {
+	o := &object{key: key, check: check, attempts: func() {}, jitter: jitter}
+	for _, t := range turns {
+		c := &copied{turn: t, patience: maxFruitless, spare: budget}
+		if t.hurried {
+			c.patience = hurriedFruitless
+		}
+		o.copies = append(o.copies, c)
 	}
 	return o
 }
 
 // get opens length bytes from offset, or all from there if length is 0, and
-// tells of which copy. A source that gives up is followed by the next one.
+// returns of which copy. A source that gives up is followed by the next one.
 func (o *object) get(ctx context.Context, offset, length int64) (io.ReadCloser, *copied, error) {
 	for {
 		c, etag := o.inUse()
 		o.attempts()
-		body, got, err := c.src.Get(ctx, o.key, bucket.Range{Offset: offset, Length: length, ETag: etag})
+		body, got, err := c.reader.Get(ctx, o.key, bucket.Range{Offset: offset, Length: length, ETag: etag})
 		if err == nil {
 			if err := o.admit(c, got); err != nil {
 				return nil, nil, errors.Join(err, body.Close())
 			}
 			return body, c, nil
 		}
-		if err = o.final(ctx, err); !errors.Is(err, ErrTransport) || !o.leave(c) {
+		if ctx.Err() == nil && errors.Is(err, bucket.ErrChanged) {
+			return nil, nil, o.changed()
+		}
+		if err = sorted(ctx, o.key, err); ctx.Err() != nil {
+			return nil, nil, err
+		}
+		if err := o.leave(c, err); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -92,18 +91,27 @@ func (o *object) size(c *copied) int64 {
 	return c.pin.Size
 }
 
-// leave turns from a copy to the next one; false where there is none.
-func (o *object) leave(c *copied) bool {
+// leave turns from a copy, whose error is given, to the next one. Where there
+// is none it returns the error of the source that was asked first. Patience is
+// for a source that was hurried, and would not change another answer.
+func (o *object) leave(c *copied, err error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.copies[0] != c {
-		return true // somebody else has left it
+		return nil // another worker has left it
 	}
-	if len(o.copies) == 1 {
-		return false
+	if o.errs == nil {
+		o.errs, o.asked = map[int]error{}, c.source
 	}
-	o.copies = o.copies[1:]
-	return true
+	o.errs[c.source] = err
+	rest := slices.DeleteFunc(slices.Clone(o.copies[1:]), func(next *copied) bool {
+		return next.source == c.source && !errors.Is(err, errHurried)
+	})
+	if len(rest) == 0 {
+		return o.errs[o.asked]
+	}
+	o.copies = rest
+	return nil
 }
 
 // spend takes one of the requests that may be made again to a copy.
@@ -129,17 +137,6 @@ func (o *object) admit(c *copied, got bucket.Object) error {
 		return o.changed()
 	}
 	return nil
-}
-
-// final words the error of a source that has given up.
-func (o *object) final(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, bucket.ErrChanged):
-		return o.changed()
-	}
-	return fmt.Errorf("%s: %w: %w", o.key, ErrTransport, err)
 }
 
 // changed is an integrity error: a published object never changes, and what

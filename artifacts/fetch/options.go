@@ -5,7 +5,6 @@ import (
 	"runtime"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/bucket"
 )
 
 // Options say what a [Download] may use. Zero is up to 24 connections, 12 a
@@ -23,16 +22,10 @@ type Options struct {
 	// needs.
 	Rate int64
 
-	// Mirrors have the same objects. When a source gives up, what is missing is
-	// asked of the next one; what came from whom makes no difference, since all
-	// of it is held against the same hashes. Of a mirror, too, one object's
-	// answers must belong together.
-	Mirrors []bucket.Reader
-
 	lanes int64 // connections a slot
 
-	Progress func(n int64) // told of every n bytes as they are proven, or read where there are no chunks; by any goroutine
-	Attempts func()        // told of every request; by any goroutine
+	Progress func(n int64) // called with every n bytes as they are verified, or read where there are no chunks; by any goroutine
+	Attempts func()        // called before every request; by any goroutine
 }
 
 const (

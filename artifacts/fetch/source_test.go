@@ -17,7 +17,12 @@ import (
 	"koboshi/artifacts/fetch"
 )
 
-// memory is a Source that misbehaves on request.
+// originOf is the app web's.
+func originOf(trust artifacts.Trust, sources ...bucket.Reader) *fetch.Origin {
+	return fetch.New("web", trust, "seed", sources...)
+}
+
+// memory is a source that misbehaves on request.
 type memory struct {
 	mu       sync.Mutex
 	objects  map[string][]byte
@@ -159,9 +164,9 @@ var small = fetch.Options{Workers: 4, SlotBytes: 64 << 10}
 // download reads a whole artifact and checks what must hold in any case: only
 // a prefix of the true bytes ever comes out of a chunked artifact. In a
 // synctest bubble a goroutine that stays behind fails the test.
-func download(t *testing.T, src bucket.Reader, a artifacts.Artifact, want []byte, o fetch.Options) ([]byte, error) {
+func download(t *testing.T, src bucket.Reader, a artifacts.Artifact, want []byte, o fetch.Options, mirrors ...bucket.Reader) ([]byte, error) {
 	t.Helper()
-	d := fetch.Open(t.Context(), src, a, o)
+	d := originOf(artifacts.Trust{}, append([]bucket.Reader{src}, mirrors...)...).Open(t.Context(), a, o)
 	got, err := drain(t.Context(), d)
 	if errors.Is(err, io.EOF) {
 		err = nil

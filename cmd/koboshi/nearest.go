@@ -43,8 +43,8 @@ func unknownVersion(ctx context.Context, err error, version string, b bucket.Buc
 
 // published are the versions that the first source lists that can, and lets
 // this instance; else those that this machine has, or had.
-func (o *origin) published(ctx context.Context) []string {
-	for _, source := range o.sources {
+func (o origin) published(ctx context.Context) []string {
+	for _, source := range o.Sources() {
 		if b, ok := source.(bucket.Bucket); ok {
 			if versions, err := publish.Versions(ctx, b); err == nil {
 				return versions

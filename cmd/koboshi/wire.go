@@ -18,6 +18,8 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/service"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -78,14 +80,15 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 
 // newCloud makes what talks to the sources and to Auto Scaling.
 func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, seed string, memory profile) (agent.Cloud, error) {
-	o := &origin{trust: trust, app: cfg.App, memory: memory, here: func() []string { return versionsHere(cfg, trust) }}
+	var sources []bucket.Reader
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App, seed)
 		if err != nil {
 			return agent.Cloud{}, failure.Mark(fmt.Errorf("source: %w", err), failure.ErrConfiguration)
 		}
-		o.sources = append(o.sources, source)
+		sources = append(sources, source)
 	}
+	o := origin{fetch.New(cfg.App, trust, seed, sources...), memory, func() []string { return versionsHere(cfg, trust) }}
 	return agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings)}, nil
 }
 

@@ -107,7 +107,7 @@ func TestSourceDownBaked(t *testing.T) {
 
 func TestSourceDown(t *testing.T) {
 	t.Parallel()
-	scenario{channel: "1.0.0", faults: down, want: abandoned("13", "", "channels/stable.json: could not be fetched")}.run(t)
+	scenario{channel: "1.0.0", faults: down, want: abandoned("15", "", "channels/stable.json: could not be fetched")}.run(t)
 }
 
 func TestUnhealthy(t *testing.T) {

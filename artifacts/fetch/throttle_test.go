@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 )
 
@@ -81,7 +82,7 @@ func TestPaceTakesFewConnections(t *testing.T) {
 			src := newMemory()
 			src.put(key, data)
 			src.body = func(r request, data []byte) io.Reader { return &trickle{r.ctx, data} }
-			d := fetch.Open(t.Context(), src, artifactOf(data, 0), fetch.Options{Workers: 8, SlotBytes: 64 << 10, Rate: rate})
+			d := originOf(artifacts.Trust{}, src).Open(t.Context(), artifactOf(data, 0), fetch.Options{Workers: 8, SlotBytes: 64 << 10, Rate: rate})
 			synctest.Wait()
 			if got := len(src.log()); got != want {
 				t.Errorf("%d bytes a second over %d connections, want %d", rate, got, want)

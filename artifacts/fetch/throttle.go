@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"koboshi/artifacts/pace"
 )
 
 // perConnection is what a paced download asks of one connection, in bytes per
@@ -18,34 +20,34 @@ const (
 	maxBurst = 256 << 10
 )
 
-// pace holds all the connections of a download together to a number of bytes
-// per second. The nil pace holds up nobody.
-type pace struct{ limiter *rate.Limiter }
+// throttle holds all the connections of a download together to a number of bytes
+// per second. The nil throttle has no limit.
+type throttle struct{ limiter *rate.Limiter }
 
-func newPace(bytesPerSecond int64) *pace {
+func newThrottle(bytesPerSecond int64) *throttle {
 	if bytesPerSecond <= 0 {
 		return nil
 	}
 	burst := min(max(bytesPerSecond/32, minBurst), maxBurst)
-	return &pace{rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))}
+	return &throttle{rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))}
 }
 
 // portion is the part of buf that may be read before wait.
-func (p *pace) portion(buf []byte) []byte {
-	if p == nil {
+func (t *throttle) portion(buf []byte) []byte {
+	if t == nil {
 		return buf
 	}
-	return buf[:min(len(buf), p.limiter.Burst())]
+	return buf[:min(len(buf), t.limiter.Burst())]
 }
 
 // wait pauses for as long as n bytes that were read take at this pace.
-func (p *pace) wait(ctx context.Context, n int) error {
-	if p == nil || n == 0 {
+func (t *throttle) wait(ctx context.Context, n int) error {
+	if t == nil || n == 0 {
 		return nil
 	}
-	delay := p.limiter.ReserveN(time.Now(), n).Delay()
+	delay := t.limiter.ReserveN(time.Now(), n).Delay()
 	if delay == 0 {
 		return nil
 	}
-	return sleep(ctx, delay)
+	return pace.Sleep(ctx, delay)
 }
