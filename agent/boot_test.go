@@ -325,7 +325,7 @@ func TestAppLearnsWhereItRuns(t *testing.T) {
 
 func (w *world) report(t *testing.T) report.Report {
 	t.Helper()
-	r, err := report.Load(w.open("state"))
+	r, err := report.Newest(w.open("state"))
 	if err != nil {
 		t.Fatal(err)
 	}

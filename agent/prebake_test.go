@@ -92,7 +92,7 @@ func TestPrebakeForgetsTheBuilder(t *testing.T) {
 	if left.Instance != "" || left.Signalled != nil || left.Hold != nil || left.Sequence("stable").Number != w.sequence {
 		t.Errorf("state %+v", left)
 	}
-	for _, name := range []string{"state/state.json", "state/report.json"} {
+	for _, name := range []string{"state/state.json", "state/reports/prebake.json"} {
 		if data, err := os.ReadFile(filepath.Join(w.dir, name)); err != nil || strings.Contains(string(data), self) {
 			t.Errorf("%s names the builder (%v): %s", name, err, data)
 		}

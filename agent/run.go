@@ -154,8 +154,7 @@ func (r *run) end(ctx context.Context, out converge.Outcome) (report.Report, err
 		out.Err = converge.Because(converge.EndedBy(ctx), out.Err)
 	}
 	r.describe(out)
-	err := errors.Join(r.report.Save(r.agent.StateDir), report.Remember(r.agent.StateDir, r.report))
-	if err != nil && out.Err == nil {
+	if err := r.report.Save(r.agent.StateDir); err != nil && out.Err == nil {
 		out.Err = fmt.Errorf("report: %w: %w", store.ErrDisk, err)
 	}
 	return r.report, out.Err

@@ -44,7 +44,7 @@ func (w *world) check(t *testing.T, rep report.Report, err error, want result) {
 	if !slices.Equal(w.signals, want.signals) {
 		t.Errorf("signals %v, want %v", w.signals, want.signals)
 	}
-	if saved, err := report.Load(w.open("state")); err != nil || saved.Verdict != want.verdict {
+	if saved, err := report.Newest(w.open("state")); err != nil || saved.Verdict != want.verdict {
 		t.Errorf("the report on the disk says %q (%v), want %q", saved.Verdict, err, want.verdict)
 	}
 }

@@ -51,3 +51,10 @@ func content(t *testing.T, root *os.Root, name string) string {
 	}
 	return string(data)
 }
+
+func write(t testing.TB, root *os.Root, name, text string) {
+	t.Helper()
+	if err := root.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

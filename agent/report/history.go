@@ -6,22 +6,23 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
-// HistoryFile is what ran here before, in the state directory.
+// HistoryFile lists the last runs, in the state directory.
 const HistoryFile = "history.json"
 
-// maxRuns is how many runs are remembered.
+// maxRuns is how many runs the history has at most.
 const maxRuns = 100
-
-const historySchema = 1
 
 // Run is a report in short.
 type Run struct {
+	Order    int64     `json:"order"`
 	Started  time.Time `json:"started"`
 	Command  string    `json:"command"`
 	Verdict  Verdict   `json:"verdict"`
-	Version  string    `json:"version,omitzero"` // what served when it ended
+	Version  string    `json:"version,omitzero"` // the current release when it ended
 	Sequence int64     `json:"sequence,omitzero"`
 	Target   string    `json:"target,omitzero"` // the version that was wanted
 	MS       int64     `json:"ms"`
@@ -33,8 +34,8 @@ type history struct {
 	Runs   []Run `json:"runs"`
 }
 
-// LoadHistory reads the runs that are remembered, the latest first. Where there
-// is no history it is empty; the error is [ErrDamaged] for a file that is none.
+// LoadHistory reads the history, the latest run first. Without a file it is
+// empty; the error is [ErrDamaged] for a file that is no history.
 func LoadHistory(dir *os.Root) ([]Run, error) {
 	data, err := read(dir, HistoryFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,25 +45,19 @@ func LoadHistory(dir *os.Root) ([]Run, error) {
 		return nil, err
 	}
 	var h history
-	if err := decode(data, &h); err != nil {
+	if err := decode(data, &h, json.WithUnmarshalers(json.UnmarshalFromFunc(decodeText))); err != nil {
 		return nil, fmt.Errorf("read %s: %w", HistoryFile, err)
 	}
 	return h.Runs, nil
 }
 
-// Remember puts a run before the others. A history that cannot be read is begun
-// anew: it is for people, and no run fails for it.
-func Remember(dir *os.Root, r Report) error {
-	runs, err := LoadHistory(dir)
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return err
-	}
-	runs = append([]Run{r.inShort()}, runs...)
-	return save(dir, HistoryFile, history{Schema: historySchema, Runs: runs[:min(len(runs), maxRuns)]})
+func saveHistory(dir *os.Root, runs []Run) error {
+	return save(dir, HistoryFile, history{Schema: schema, Runs: runs[:min(len(runs), maxRuns)]})
 }
 
-func (r Report) inShort() Run {
-	run := Run{Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, Error: r.Error}
+// inShort is the report as a line of history.
+func (r *Report) inShort() Run {
+	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, Error: r.Error}
 	if r.Release != nil {
 		run.Version, run.Sequence = r.Release.Version, r.Release.Sequence
 	}

@@ -1,12 +1,6 @@
 package report
 
-import (
-	"fmt"
-	"os"
-	"time"
-
-	"github.com/go-json-experiment/json"
-)
+import "time"
 
 // Verdict says how a run ended.
 type Verdict string
@@ -57,19 +51,19 @@ type Error struct {
 	Hint    string `json:"hint,omitzero"`
 }
 
-// File is the last run's report in the state directory.
-const File = "report.json"
+// schema is the version of the reports' and the history's format. New keys do
+// not change it; it grows when a key comes to mean something else.
+const schema = 1
 
-// reportSchema is the version of the report's format. New keys do not change
-// it; it grows when a key comes to mean something else.
-const reportSchema = 1
-
-// Report is the last run, as <state>/report.json holds it and `status --json`
-// prints it. Command is "boot" or "sync", Agent the agent's version, Started
-// UTC, MS the duration in milliseconds. A release that there is none of is
-// nil, as are NodeID and Error.
+// Report is one run, as <state>/reports/<command>.json holds it and
+// `status --json` prints it. Order is 1 for the first run that is recorded on
+// the machine and grows with each: the clock may be set back, the order is not.
+// Command is "boot", "sync" and so on, Agent the agent's version, Started UTC,
+// MS the duration in milliseconds. Where there is no such release, node id or
+// error, the field is nil.
 type Report struct {
 	Schema    int       `json:"schema"`
+	Order     int64     `json:"order"`
 	Agent     string    `json:"agent"`
 	Command   string    `json:"command"`
 	App       string    `json:"app"`
@@ -86,34 +80,4 @@ type Report struct {
 	Steps     []Step    `json:"steps"`
 	Error     *Error    `json:"error,omitzero"`
 	Warnings  []string  `json:"warnings,omitzero"`
-}
-
-// Load reads the last run's report from the state directory. Keys it
-// does not know are ignored and missing ones are zero, so that it reads what
-// older and newer agents wrote. The error is fs.ErrNotExist where nothing has
-// run yet and [ErrDamaged] for a file that is no report.
-func Load(dir *os.Root) (Report, error) {
-	data, err := read(dir, File)
-	if err != nil {
-		return Report{}, err
-	}
-	return Parse(data)
-}
-
-// Parse reads a report that was kept elsewhere, such as the output of
-// status --json, in the same way.
-func Parse(data []byte) (Report, error) {
-	var r Report
-	texts := json.WithUnmarshalers(json.UnmarshalFromFunc(decodeText))
-	if err := decode(data, &r, texts); err != nil {
-		return Report{}, fmt.Errorf("parse %s: %w", File, err)
-	}
-	r.Verdict = Verdict(Clean(string(r.Verdict), MaxText))
-	return r, nil
-}
-
-// Save replaces the report in the state directory, readable by all.
-func (r Report) Save(dir *os.Root) error {
-	r.Schema = reportSchema
-	return save(dir, File, r)
 }

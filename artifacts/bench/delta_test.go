@@ -136,7 +136,7 @@ func (l *lab) prebake(disk, channel, delta string) sample {
 
 // whole makes sure that a run has ended as it was meant to, and with every bit.
 func (l *lab) whole(disk, when string) error {
-	report, err := os.ReadFile(filepath.Join(disk, "state/report.json"))
+	report, err := os.ReadFile(filepath.Join(disk, "state/reports/prebake.json"))
 	if err != nil {
 		return err
 	}

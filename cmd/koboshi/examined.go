@@ -36,7 +36,7 @@ import (
 // earlierRuns is the state directory.
 type earlierRuns struct{ config *config.Config }
 
-func (p earlierRuns) Report() (report.Report, error) { return inDir(p.config, report.Load) }
+func (p earlierRuns) Report() (report.Report, error) { return inDir(p.config, report.Newest) }
 
 func (p earlierRuns) State() (state.State, error) {
 	return inDir(p.config, func(dir *os.Root) (state.State, error) {

@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/report/picture"
 	"koboshi/agent/state"
+	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
@@ -22,7 +23,7 @@ import (
 
 type statusOptions struct {
 	json, timeline, ascii, watch bool
-	svg, against                 string
+	svg, against, command        string
 }
 
 func (c *cli) status() *cobra.Command {
@@ -30,13 +31,15 @@ func (c *cli) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show what runs here, since when, and how the last run went",
-		Long: "Show how the last run ended: release, verdict, lifecycle action, and why. Nothing is\n" +
-			"asked from the network." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
+		Long: "Show how the last run ended: release, verdict, lifecycle action, and why. It is the last\n" +
+			"run of any command, or of the one that --command names. Nothing is asked from the network." +
+			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runStatus(cmd.Context(), o) },
 	}
+	cmd.Flags().StringVar(&o.command, "command", "", "show the last run of this `command`, such as boot or sync")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVar(&o.timeline, "timeline", false, "draw the steps of the last run as bars")
 	cmd.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII characters only")
@@ -62,11 +65,14 @@ func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 }
 
 func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
+	if o.command != "" && artifacts.CheckName(o.command) != nil {
+		return usage(fmt.Errorf("--command %q is no command", o.command))
+	}
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return err
 	}
-	last, err := lastRecorded(cfg)
+	last, err := lastRecorded(cfg, o.command)
 	if err != nil {
 		return err
 	}
@@ -117,16 +123,21 @@ type recorded struct {
 	State *state.State `json:"state,omitzero"` // nil where it cannot be read
 }
 
-// lastRecorded reads what the last run left. The state can change without a
-// run: hold and unhold write no report.
-func lastRecorded(cfg *config.Config) (r recorded, err error) {
+// lastRecorded reads what the last run of a command left, or with "" that of
+// any. The state can change without a run: hold and unhold write no report.
+func lastRecorded(cfg *config.Config, command string) (r recorded, err error) {
 	dir, err := os.OpenRoot(cfg.State.Dir)
 	if err != nil {
 		return r, nothingHere(err)
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	if r.Report, err = report.Load(dir); err != nil {
-		return r, nothingHere(err)
+	if command == "" {
+		r.Report, err = report.Newest(dir)
+	} else {
+		r.Report, err = report.Load(dir, command)
+	}
+	if err != nil {
+		return r, neverRan(command, err)
 	}
 	s, _, err := state.Load(dir)
 	if err != nil { //nolint:nilerr // only root may read it, everyone may read the report
@@ -145,6 +156,14 @@ func nothingHere(err error) error {
 		return failure.WithHint(failure.Mark(errors.New("koboshi has not run here yet"), bucket.ErrNotFound), "koboshi boot or koboshi sync leaves a report; is --config the right one?")
 	}
 	return failure.Mark(err, store.ErrDisk)
+}
+
+// neverRan is nothingHere for one command, "" = any.
+func neverRan(command string, err error) error {
+	if command == "" || !errors.Is(err, fs.ErrNotExist) {
+		return nothingHere(err)
+	}
+	return failure.WithHint(failure.Mark(fmt.Errorf("no run of koboshi %s is recorded here", command), bucket.ErrNotFound), "koboshi history lists what ran here")
 }
 
 func writeSVG(name string, r report.Report, rows []picture.Row) error {

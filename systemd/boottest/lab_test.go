@@ -166,7 +166,7 @@ func (l *lab) report() report.Report {
 	dir, err := os.OpenRoot(filepath.Join(l.root, "var/lib/koboshi/web"))
 	must(l.T, err)
 	defer func() { _ = dir.Close() }()
-	rep, err := report.Load(dir)
+	rep, err := report.Newest(dir)
 	must(l.T, err)
 	return rep
 }
