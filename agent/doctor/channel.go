@@ -13,8 +13,8 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// sourcesAnswer reads the channel of each source: that is s3:GetObject, tried.
-func sourcesAnswer(f *facts) []Finding {
+// checkSources reads the channel of each source: that is s3:GetObject, tried.
+func checkSources(f *facts) []Finding {
 	if len(f.sources) == 0 {
 		return unknown(f.pointer.err)
 	}
@@ -35,25 +35,25 @@ func sourcesAnswer(f *facts) []Finding {
 		case errors.Is(err, instance.ErrNoCredentials):
 			out = append(out, unknown(err)...)
 		default:
-			out = append(out, failure("look at what lies between: route, VPC endpoint, proxy, DNS", "%s: %v", where, err)...)
+			out = append(out, failure("check route, VPC endpoint, proxy and DNS", "%s: %v", where, err)...)
 		}
 	}
 	return out
 }
 
-// missingIsTold is about s3:ListBucket, without which S3 says "denied" of what
-// is not there.
-func missingIsTold(f *facts) []Finding {
+// checkListing is about s3:ListBucket, without which S3 answers "denied" for an
+// object that does not exist.
+func checkListing(f *facts) []Finding {
 	var out []Finding
 	for _, s := range f.sources {
 		err := s.list.err
 		switch {
 		case err == nil:
-			out = append(out, fine("%s: missing is told from forbidden", s.name)...)
+			out = append(out, fine("%s: a missing object can be told from a forbidden one", s.name)...)
 		case errors.Is(err, errors.ErrUnsupported):
 			out = append(out, fine("%s: has no lists, and needs none", s.name)...)
 		case errors.Is(err, bucket.ErrDenied):
-			out = append(out, warning("allow s3:ListBucket on the bucket if that shall be told apart", "%s: a missing object looks like a forbidden one", s.name)...)
+			out = append(out, warning("allow s3:ListBucket on the bucket to distinguish them", "%s: a missing object looks like a forbidden one", s.name)...)
 		default:
 			out = append(out, unknown(fmt.Errorf("%s: %w", s.name, err))...)
 		}
@@ -64,9 +64,9 @@ func missingIsTold(f *facts) []Finding {
 	return out
 }
 
-// keysHaveSigned tries the trusted keys one by one on what each source has, so
+// checkSignatures tries the trusted keys one by one on what each source has, so
 // that a rotation that went half-way shows.
-func keysHaveSigned(f *facts) []Finding {
+func checkSignatures(f *facts) []Finding {
 	var out []Finding
 	for _, s := range f.sources {
 		if s.pointer.err == nil {
@@ -104,22 +104,22 @@ func (f *facts) signatures(s sourceFacts) []Finding {
 	return fine("%s", text)
 }
 
-// channelIsBelieved is binding and sequence: what a run would make of the
-// pointer once its signatures hold.
-func channelIsBelieved(f *facts) []Finding {
+// checkChannel is about binding and sequence: what a run checks of the pointer
+// once its signatures hold.
+func checkChannel(f *facts) []Finding {
 	switch err := f.pointer.err; {
 	case errors.Is(err, artifacts.ErrTooOld):
 		return failure("update koboshi in the AMI", "channel %s: %v", f.config.Channel, err)
 	case errors.Is(err, artifacts.ErrUntrusted):
-		return failure("compare trust.keys, app and channel with who promoted: koboshi config show", "channel %s: %v", f.config.Channel, err)
+		return failure("compare trust.keys, app and channel with those of the promotion: koboshi config show", "channel %s: %v", f.config.Channel, err)
 	case err != nil:
 		return unknown(err)
 	}
 	p := f.pointer.value.Pointer()
 	if err := f.state.value.Sequence(p.Channel).Admit(f.pointer.value.Sequence(), f.Config.Trust.Floor[p.Channel]); err != nil {
-		return failure("somebody put an older pointer back: koboshi promote makes a newer one", "channel %s: %v", p.Channel, err)
+		return failure("the bucket has an older pointer than before: koboshi promote makes a newer one", "channel %s: %v", p.Channel, err)
 	}
-	return fine("channel %s names %s, sequence %d%s", p.Channel, p.Version, p.Sequence, f.inStep(p))
+	return fine("channel %s points to %s, sequence %d%s", p.Channel, p.Version, p.Sequence, f.inStep(p))
 }
 
 func (f *facts) inStep(p artifacts.Pointer) string {
@@ -133,10 +133,10 @@ func (f *facts) inStep(p artifacts.Pointer) string {
 	}
 }
 
-// renewBy is when a pointer's end should be somebody's business.
+// renewBy is how long before its end a pointer should be signed again.
 const renewBy = 7 * 24 * time.Hour
 
-func pointerLasts(f *facts) []Finding {
+func checkExpiry(f *facts) []Finding {
 	if f.pointer.err != nil {
 		return unknown(f.pointer.err)
 	}
@@ -146,24 +146,24 @@ func pointerLasts(f *facts) []Finding {
 	case p.Expires.IsZero():
 		return fine("the pointer does not expire")
 	case f.pointer.value.CheckExpiry(f.Now) != nil:
-		return failure(again, "the pointer has expired at %s", p.Expires.UTC().Format(time.RFC3339))
+		return failure(again, "the pointer expired at %s", p.Expires.UTC().Format(time.RFC3339))
 	case p.Expires.Sub(f.Now) < renewBy:
 		return warning(again, "the pointer expires within %d days, at %s", renewBy/(24*time.Hour), p.Expires.UTC().Format(time.RFC3339))
 	}
-	return fine("the pointer holds until %s", p.Expires.UTC().Format(time.RFC3339))
+	return fine("the pointer is valid until %s", p.Expires.UTC().Format(time.RFC3339))
 }
 
-// releaseSuits is about the manifest: believed, for this agent, for this
+// checkRelease is about the manifest: verified, for this agent, for this
 // platform.
-func releaseSuits(f *facts) []Finding {
+func checkRelease(f *facts) []Finding {
 	err := f.manifest.err
 	switch {
 	case errors.Is(err, artifacts.ErrTooOld):
-		return failure("update koboshi in the AMI before releases ask for it", "this is koboshi %s: %v", f.Agent, err)
+		return failure("update koboshi in the AMI before releases need it", "this is koboshi %s: %v", f.Agent, err)
 	case errors.Is(err, artifacts.ErrUntrusted):
 		return failure("publish and promote the version again with the keys in trust.keys", "%v", err)
 	case errors.Is(err, bucket.ErrNotFound), errors.Is(err, bucket.ErrDenied):
-		return failure("publish the version, or promote one that is published: koboshi releases", "the channel names %s, whose manifest is not to be had: %v", f.pointer.value.Pointer().Version, err)
+		return failure("publish the version, or promote one that is published: koboshi releases", "the channel points to %s, whose manifest is unavailable: %v", f.pointer.value.Pointer().Version, err)
 	case err != nil:
 		return unknown(err)
 	}
@@ -178,20 +178,20 @@ func minAgent(m artifacts.Manifest, own string) string {
 	if m.MinAgent == "" {
 		return ""
 	}
-	return fmt.Sprintf(" and asks for koboshi %s, this is %s", m.MinAgent, own)
+	return fmt.Sprintf(" and needs koboshi %s, this is %s", m.MinAgent, own)
 }
 
-// releaseFits is about the disk, at the release's signed upper limits.
-func releaseFits(f *facts) []Finding {
+// checkSpace is about the disk, at the release's signed upper limits.
+func checkSpace(f *facts) []Finding {
 	switch err := f.space.err; {
 	case err == nil:
 		a, _ := f.manifest.value.Manifest().Artifact(f.OS, f.Arch) // or the question had failed
-		return fine("another tree like %s's fits beside what is there: %s, %d entries", f.manifest.value.Manifest().Version, report.Bytes(a.UnpackedBytes), a.Entries)
+		return fine("there is space for %s: %s, %d entries", f.manifest.value.Manifest().Version, report.Bytes(a.UnpackedBytes), a.Entries)
 	case errors.Is(err, fs.ErrNotExist):
-		return warning("koboshi boot makes it", "not checked: %s does not exist yet", f.Config.Install.Root)
+		return warning("koboshi boot creates it", "not checked: %s does not exist yet", f.Config.Install.Root)
 	case errors.Is(err, artifacts.ErrNoPlatform), errors.Is(err, fs.ErrPermission), f.manifest.err != nil:
 		return unknown(err)
 	default:
-		return failure("look at df -h and df -i of install.root, and at install.keep", "%v", err)
+		return failure("check df -h and df -i of install.root, and install.keep", "%v", err)
 	}
 }

@@ -62,25 +62,25 @@ func TestFindings(t *testing.T) {
 		{"never run", func(w *world) { w.reportErr = errAbsent }, "last-run", Warn, "koboshi has not run here yet"},
 		{"report damaged", func(w *world) { w.reportErr = report.ErrDamaged }, "last-run", Warn, "not checked: damaged"},
 		{"report of another", func(w *world) { w.report.Instance.ID = "i-0aaaaaaaaaaaaaaaa" }, "last-run", Warn, "on another instance, i-0aaaaaaaaaaaaaaaa"},
-		{"current", func(w *world) { w.report.Verdict = report.Current }, "last-run", OK, "found 1.4.2 to be what the channel names"},
+		{"current", func(w *world) { w.report.Verdict = report.Current }, "last-run", OK, "found 1.4.2 installed, as the channel wants"},
 		{"stale", func(w *world) {
 			w.report.Verdict, w.report.Target = report.Stale, &report.Release{Version: "1.5.0"}
 			w.report.Error = &report.Error{Code: 13, Message: "read it: denied", Hint: "allow it"}
-		}, "last-run", Warn, "could not have what the channel names (1.5.0), and left 1.4.2 serving, because read it: denied"},
-		{"held", func(w *world) { w.report.Verdict = report.Held }, "last-run", Warn, "left 1.4.2 serving, since it is held"},
+		}, "last-run", Warn, "could not install what the channel points to (1.5.0); 1.4.2 keeps running; error: read it: denied"},
+		{"held", func(w *world) { w.report.Verdict = report.Held }, "last-run", Warn, "kept 1.4.2 running, since it is held"},
 		{"failed", func(w *world) {
 			w.report.Verdict, w.report.Target = report.Failed, &report.Release{Version: "1.5.0"}
 			w.report.Error = &report.Error{Code: 20, Message: "unhealthy", Hint: "look"}
 			w.report.Lifecycle = report.Lifecycle{Hook: "koboshi-launching", Result: "ABANDON"}
-		}, "last-run", Fail, "failed to bring up 1.5.0, and 1.4.2 is current, and hook koboshi-launching was told ABANDON, because unhealthy"},
+		}, "last-run", Fail, "failed to bring up 1.5.0; 1.4.2 is current; lifecycle hook koboshi-launching: ABANDON; error: unhealthy"},
 		{"failed with nothing", func(w *world) {
 			w.report.Verdict, w.report.Release = report.Failed, nil
 			w.report.Error = &report.Error{Message: "no", Hint: "look"}
-		}, "last-run", Fail, "failed, and nothing serves"},
+		}, "last-run", Fail, "failed; no release is running"},
 		{"slow", func(w *world) {
 			w.report.MS, w.report.Steps = 60_000, []report.Step{{Name: "resolve", MS: 9000}, {Name: "gate", MS: 45_000}}
-		}, "last-run", OK, "most of its time went into gate: 45.0 s of 1 min 00 s"},
-		{"warned", func(w *world) { w.report.Warnings = []string{"a tag was\x1b[31m refused"} }, "last-run", Warn, "it warned: a tag was refused"},
+		}, "last-run", OK, "most of the time was spent in gate: 45.0 s of 1 min 00 s"},
+		{"warned", func(w *world) { w.report.Warnings = []string{"a tag was\x1b[31m refused"} }, "last-run", Warn, "its warning: a tag was refused"},
 
 		{"no metadata", func(w *world) { w.whoErr = instance.ErrUnreachable }, "metadata", Fail, "cannot be reached"},
 		{"metadata off", func(w *world) { w.whoErr = instance.ErrDisabled }, "metadata", Fail, "is disabled"},
@@ -108,7 +108,7 @@ func TestFindings(t *testing.T) {
 		{"clock far behind", func(w *world) { w.ahead = -901 * time.Second }, "clock", Fail, "AWS refuses requests"},
 		{"no time told", func(w *world) { w.timeless = true }, "clock", OK, "not before the signing"},
 		{"clock before the pointer", func(w *world) { w.timeless, w.pointer.Issued = true, now.Add(6*time.Minute) }, "clock", Warn, "at least 6 min 00 s behind"},
-		{"no time and no pointer", func(w *world) { w.timeless, w.lost["channels/stable.json"] = true, errAway }, "clock", Warn, "not checked: no answer told the time"},
+		{"no time and no pointer", func(w *world) { w.timeless, w.lost["channels/stable.json"] = true, errAway }, "clock", Warn, "not checked: no answer had a time"},
 
 		{"pointer denied", func(w *world) { w.lost["channels/stable.json"] = errDenied }, "source", Fail, "is not authorized"},
 		{"pointer missing", func(w *world) { w.lost["channels/stable.json"] = bucket.ErrNotFound }, "source", Fail, "there is no channels/stable.json"},
@@ -128,18 +128,18 @@ func TestFindings(t *testing.T) {
 			w.state.Sequences = map[string]state.Sequence{"stable": {Number: 8, Payload: artifacts.Sum(nil)}}
 		}, "channel", Fail, "sequence 7"},
 		{"below the floor", func(w *world) { w.settings = "trust.floor = { stable = 9 }\n" }, "channel", Fail, "sequence 7"},
-		{"another runs", func(w *world) { w.current = &Tree{Version: "1.4.0", HealthyOn: w.current.HealthyOn} }, "channel", OK, "names 1.4.2, sequence 7, while 1.4.0 runs here"},
+		{"another runs", func(w *world) { w.current = &Tree{Version: "1.4.0", HealthyOn: w.current.HealthyOn} }, "channel", OK, "points to 1.4.2, sequence 7, while 1.4.0 runs here"},
 		{"same version, other bytes", func(w *world) { w.pointer.Version = "1.4.2"; w.current.Version = "1.4.2-dirty" }, "channel", OK, "while 1.4.2-dirty runs here"},
 		{"in step", func(*world) {}, "channel", OK, "which runs here"},
-		{"expired", func(w *world) { w.pointer.Expires = now.Add(-time.Second) }, "expiry", Fail, "has expired at 2026-11-21T11:59:59Z"},
+		{"expired", func(w *world) { w.pointer.Expires = now.Add(-time.Second) }, "expiry", Fail, "expired at 2026-11-21T11:59:59Z"},
 		{"expires", func(w *world) { w.pointer.Expires = now.Add(7*24*time.Hour - time.Second) }, "expiry", Warn, "expires within 7 days, at 2026-11-28T11:59:59Z"},
-		{"expires later", func(w *world) { w.pointer.Expires = now.Add(7 * 24 * time.Hour) }, "expiry", OK, "holds until 2026-11-28T12:00:00Z"},
+		{"expires later", func(w *world) { w.pointer.Expires = now.Add(7 * 24 * time.Hour) }, "expiry", OK, "is valid until 2026-11-28T12:00:00Z"},
 
-		{"manifest denied", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errDenied }, "release", Fail, "names 1.4.2, whose manifest is not to be had"},
+		{"manifest denied", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errDenied }, "release", Fail, "points to 1.4.2, whose manifest is unavailable"},
 		{"manifest away", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "release", Warn, "not checked: connection refused"},
 		{"another manifest", func(w *world) { w.stranger = true }, "release", Fail, "not believed"},
 		{"agent too old", func(w *world) { w.manifest.MinAgent = "0.2.0" }, "release", Fail, "this is koboshi 0.1.0: "},
-		{"agent new enough", func(w *world) { w.manifest.MinAgent = "0.1.0" }, "release", OK, "asks for koboshi 0.1.0, this is 0.1.0"},
+		{"agent new enough", func(w *world) { w.manifest.MinAgent = "0.1.0" }, "release", OK, "needs koboshi 0.1.0, this is 0.1.0"},
 		{"another platform", func(w *world) { w.arch = "arm64" }, "release", Fail, "no artifact for this platform"},
 		{"another platform takes no room", func(w *world) { w.arch = "arm64" }, "space", Warn, "not checked: web 1.4.2: no artifact"},
 		{"no room", func(w *world) { w.spaceErr = &store.SpaceError{What: "inodes", Need: 2, Have: 1} }, "space", Fail, "inodes"},
@@ -160,10 +160,10 @@ func TestFindings(t *testing.T) {
 		{"held by hand", func(w *world) {
 			w.state.Hold = &state.Hold{By: "root", Reason: "debugging", Until: now.Add(time.Hour)}
 		}, "hold", Warn, "root holds this instance at its release until 2026-11-21T13:00:00Z: debugging"},
-		{"held until a moment ago", func(w *world) { w.state.Hold = &state.Hold{By: "root", Reason: "x", Until: now.Add(-time.Second)} }, "hold", OK, "nobody"},
+		{"held until a moment ago", func(w *world) { w.state.Hold = &state.Hold{By: "root", Reason: "x", Until: now.Add(-time.Second)} }, "hold", OK, "no hold"},
 		{"another instance was held", func(w *world) {
 			w.state.Instance, w.state.Hold = "i-0aaaaaaaaaaaaaaaa", &state.Hold{By: "root", Reason: "x"}
-		}, "hold", OK, "nobody"},
+		}, "hold", OK, "no hold"},
 		{"holds not readable", func(w *world) { w.stateErr = errRoot }, "hold", Warn, "permission denied"},
 		{"ill", func(w *world) { w.sick = errAway }, "app", Fail, "not healthy now: connection refused"},
 		{"nobody to ask", func(w *world) { w.sick, w.current = errAway, nil }, "app", Warn, "not checked: no release is installed"},
@@ -195,23 +195,23 @@ func TestFindings(t *testing.T) {
 		{"only a health command", func(w *world) {
 			w.manifest.Hooks, w.manifest.Health = artifacts.Hooks{}, artifacts.Health{Command: []string{"bin/check"}}
 		}, "hook-user", OK, "run as web"},
-		{"hooks of nobody", func(w *world) { w.hookUserErr = user.UnknownUserError("web") }, "hook-user", Warn, "run as web, who is not in /etc/passwd"},
+		{"hooks of nobody", func(w *world) { w.hookUserErr = user.UnknownUserError("web") }, "hook-user", Warn, "run as web, a user that is not in /etc/passwd"},
 		{"hooks of whom?", func(w *world) { w.hookUserErr = errors.New("nobody says whom it runs as") }, "hook-user", Fail, "cannot be run: nobody says"},
 		{"hooks without the unit", func(w *world) { w.hookUserErr = systemd.ErrNoUnit }, "hook-user", Warn, "not checked: no such unit"},
 
-		{"group denied", func(w *world) { w.group, w.groupOf = "", errDenied }, "group", Fail, "cannot be asked"},
+		{"group denied", func(w *world) { w.group, w.groupOf = "", errDenied }, "group", Fail, "is unknown"},
 		{"group denied, but named", func(w *world) { w.group, w.groupOf, w.settings = "", errDenied, "lifecycle.group = \"web\"\n" }, "group", Warn, "DescribeAutoScalingInstances is refused"},
 		{"group away", func(w *world) { w.group, w.groupOf = "", errAway }, "group", Warn, "not checked: connection refused"},
 		{"no group", func(w *world) { w.group = "" }, "group", OK, "in no Auto Scaling group"},
 		{"no group, though named", func(w *world) { w.group, w.settings = "", "lifecycle.group = \"web\"\n" }, "group", Warn, "does not know this instance"},
 		{"another group", func(w *world) { w.settings = "lifecycle.group = \"api\"\n" }, "group", Fail, "in group web, not in api"},
-		{"whose group?", func(w *world) { w.whoErr = errAway }, "group", Warn, "only metadata knows"},
+		{"whose group?", func(w *world) { w.whoErr = errAway }, "group", Warn, "unknown without metadata"},
 
-		{"no hook", func(w *world) { w.hookErr = lifecycle.ErrNoHook }, "hook", Warn, "group web has no hook koboshi-launching"},
+		{"no hook", func(w *world) { w.hookErr = lifecycle.ErrNoHook }, "hook", Warn, "group web has no lifecycle hook koboshi-launching"},
 		{"no hook, no beat", func(w *world) { w.hookErr = lifecycle.ErrNoHook }, "heartbeat", Warn, "not checked: no such lifecycle hook"},
-		{"hook denied", func(w *world) { w.hookErr = errDenied }, "hook", Fail, "gets no heartbeats"},
+		{"hook denied", func(w *world) { w.hookErr = errDenied }, "hook", Fail, "sends no heartbeats"},
 		{"hook not known", func(w *world) { w.groupOf, w.group = errAway, "" }, "hook", Warn, "not checked"},
-		{"no group, no hook", func(w *world) { w.group = "" }, "hook", OK, "nobody to tell"},
+		{"no group, no hook", func(w *world) { w.group = "" }, "hook", OK, "no lifecycle action to complete"},
 		{"hook too short for any boot", func(w *world) { w.timeout, w.settings = 30*time.Second, "lifecycle.deadline = \"51m\"\n" }, "hook", Fail, "ends after 50 min 00 s whatever is sent"},
 		{"hook shorter than the spread", func(w *world) { w.timeout, w.settings = 5*time.Minute, "lifecycle.continue_jitter = \"5m\"\n" }, "hook", Fail, "only after lifecycle.heartbeat_after + lifecycle.continue_jitter (5 min 12 s)"},
 		{"hook longer than the spread", func(w *world) { w.timeout, w.settings = 6*time.Minute, "lifecycle.continue_jitter = \"5m\"\n" }, "hook", OK, "waits 6 min 00 s"},
@@ -225,7 +225,7 @@ func TestFindings(t *testing.T) {
 		{"foreign hook", func(w *world) { w.beatErr = lifecycle.ErrForeignHook }, "heartbeat", Fail, "CodeDeploy"},
 		{"never signalled", func(w *world) { w.state.Signalled = nil }, "complete", Warn, "cannot be tried"},
 		{"signalled elsewhere", func(w *world) { w.state.Instance = "i-0aaaaaaaaaaaaaaaa" }, "complete", Warn, "cannot be tried"},
-		{"no group to signal", func(w *world) { w.group = "" }, "complete", OK, "nobody to tell"},
+		{"no group to signal", func(w *world) { w.group = "" }, "complete", OK, "no lifecycle action to complete"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -303,7 +303,7 @@ func TestFirstSourceThatIsBelieved(t *testing.T) {
 		return cloud, err
 	}
 	findings := m.Examine(t.Context())
-	if got := listing(findings, "channel"); got != "ok channel stable names 1.4.2, sequence 7, which runs here" {
+	if got := listing(findings, "channel"); got != "ok channel stable points to 1.4.2, sequence 7, which runs here" {
 		t.Errorf("channel: %s", got)
 	}
 	if got := listing(findings, "signatures"); !strings.HasPrefix(got, "fail s3://away/apps: signed by none of 1") || !strings.Contains(got, "\nok s3://acme/apps: signed by 1 of 1") {
@@ -361,7 +361,7 @@ func TestEndsWhateverHangs(t *testing.T) {
 			"metadata": "fail no answer within 5.00 s",
 			"current":  "fail no answer within 5.00 s",
 			"source":   "fail s3://acme/apps: no answer within 5.00 s: connection refused",
-			"previous": "ok 1.4.1 is the way back",
+			"previous": "ok rollback goes to 1.4.1",
 			"unit":     "ok web.service is active (running), and disabled as it should be",
 		} {
 			if got := listing(findings, check); got != want {

@@ -77,8 +77,7 @@ type membership struct {
 	group, state string // both "" outside of a group
 }
 
-// ask has one question answered in time, by whatever does not look at the
-// context, too.
+// ask bounds the time of one question, also where its code ignores the context.
 func ask[T any](ctx context.Context, question func(context.Context) (T, error)) fact[T] {
 	late := errors.New("no answer within " + report.Duration(Limit))
 	ctx, cancel := context.WithTimeoutCause(ctx, Limit, late)
@@ -114,8 +113,7 @@ func local[T any](ctx context.Context, question func() (T, error)) fact[T] {
 	return ask(ctx, func(context.Context) (T, error) { return question() })
 }
 
-// gather asks everything. What does not depend on another answer is asked side
-// by side.
+// gather asks everything; questions that do not depend on each other at once.
 func (m Machine) gather(ctx context.Context) *facts {
 	f := &facts{Machine: m, config: m.Config}
 	together(
@@ -184,7 +182,7 @@ func (f *facts) askCloud(ctx context.Context) {
 	if ahead, ok := cloud.value.Clock.Ahead(); ok {
 		f.clock.value = ahead
 	} else {
-		f.clock.err = errors.New("no answer told the time")
+		f.clock.err = errors.New("no answer had a time")
 	}
 }
 
@@ -194,7 +192,7 @@ func (f *facts) unconnected(why error) {
 }
 
 // askSources reads the channel from every source, and goes on with the first
-// whose pointer is believed, as a run does.
+// whose pointer is verified, as a run does.
 func (f *facts) askSources(ctx context.Context, sources []Source) {
 	f.sources = make([]sourceFacts, len(sources))
 	var asking []func()
@@ -218,7 +216,7 @@ func (f *facts) askSources(ctx context.Context, sources []Source) {
 			return
 		}
 	}
-	f.manifest.err = errors.New("no pointer is believed")
+	f.manifest.err = errors.New("no pointer passed verification")
 	f.space.err = f.manifest.err
 }
 
@@ -226,7 +224,7 @@ func read(ctx context.Context, s Source, key string, limit int) fact[[]byte] {
 	return ask(ctx, func(ctx context.Context) ([]byte, error) { return s.Documents.Read(ctx, key, limit) })
 }
 
-// askRelease reads the manifest that the channel names, and asks the disk
+// askRelease reads the manifest that the channel points to, and asks the disk
 // whether its tree would fit.
 func (f *facts) askRelease(ctx context.Context, from Source) {
 	ref := f.pointer.value.Reference()
@@ -236,7 +234,7 @@ func (f *facts) askRelease(ctx context.Context, from Source) {
 		f.manifest.value, f.manifest.err = f.Trust.Manifest(envelope.value, ref)
 	}
 	if f.manifest.err != nil {
-		f.space.err = errors.New("no manifest is believed")
+		f.space.err = errors.New("no manifest passed verification")
 		return
 	}
 	f.space = ask0(ctx, func(context.Context) error {
@@ -250,7 +248,7 @@ func (f *facts) askRelease(ctx context.Context, from Source) {
 
 func (f *facts) askHooks(ctx context.Context, hooks hooks) {
 	if f.who.err != nil {
-		f.group.err = errors.New("which instance this is only metadata knows")
+		f.group.err = errors.New("the instance id is unknown without metadata")
 		f.hook.err, f.heartbeat.err = f.group.err, f.group.err
 		return
 	}
@@ -272,8 +270,8 @@ func (f *facts) askHooks(ctx context.Context, hooks hooks) {
 	)
 }
 
-// launchHook is the hook that would wait for this instance, as far as its names
-// are known.
+// launchHook is the lifecycle action that would wait for this instance, as far as
+// its names are known.
 func (f *facts) launchHook() lifecycle.Action {
 	group := f.config.Lifecycle.Group
 	if group == "" {

@@ -9,17 +9,17 @@ import (
 	"koboshi/agent/report"
 )
 
-// Level says how grave a finding is.
+// Level is how severe a finding is.
 type Level string
 
 // The levels of a finding.
 const (
 	OK   Level = "ok"
-	Warn Level = "warn" // will be in the way some day, or could not be checked
-	Fail Level = "fail" // the next boot or sync runs into it
+	Warn Level = "warn" // will be a problem later, or could not be checked
+	Fail Level = "fail" // the next boot or sync fails with it
 )
 
-// Finding is what one check has to say.
+// Finding is a result of one check.
 type Finding struct {
 	Check string `json:"check"` // its stable name, such as "clock"
 	Level Level  `json:"level"`
@@ -27,7 +27,7 @@ type Finding struct {
 	Hint  string `json:"hint,omitzero"` // what can be done, never of an ok
 }
 
-// Failed tells whether any finding is a failure.
+// Failed reports whether any finding is a failure.
 func Failed(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Level == Fail {

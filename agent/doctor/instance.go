@@ -9,25 +9,25 @@ import (
 	"koboshi/agent/report"
 )
 
-// metadataAnswers is about IMDSv2 only. Whether v1 is answered too is not
+// checkMetadata is about IMDSv2 only. Whether v1 is answered too is not
 // asked: the request would count in the metric MetadataNoToken, on which others
 // have alarms.
-func metadataAnswers(f *facts) []Finding {
+func checkMetadata(f *facts) []Finding {
 	err := f.who.err
 	switch {
 	case err == nil:
 		return fine("IMDSv2 answers: %s in %s", f.who.value.ID, f.who.value.AZ)
 	case errors.Is(err, instance.ErrHopLimit):
-		return failure("raise HttpPutResponseHopLimit to 2 where koboshi runs in a container", "no token comes back from IMDSv2, as with a hop limit that is too low: %v", err)
+		return failure("raise HttpPutResponseHopLimit to 2 where koboshi runs in a container", "IMDSv2 returns no token, as with a hop limit that is too low: %v", err)
 	case errors.Is(err, instance.ErrDisabled):
 		return failure("set HttpEndpoint=enabled on the instance and in its launch template", "%v", err)
 	case errors.Is(err, instance.ErrMalformed):
-		return failure("what answers is not EC2's metadata: look for a proxy or another cloud", "%v", err)
+		return failure("the answer is not EC2's metadata: check for a proxy or another cloud", "%v", err)
 	}
-	return failure("is this an EC2 instance? look for a firewall or route in the way of 169.254.169.254", "%v", err)
+	return failure("is this an EC2 instance? check firewall and routes to 169.254.169.254", "%v", err)
 }
 
-func tagsAreReadable(f *facts) []Finding {
+func checkTags(f *facts) []Finding {
 	err := f.tags.err
 	switch {
 	case errors.Is(err, instance.ErrTagsOff) && len(f.Config.Channels) > 1:
@@ -52,7 +52,7 @@ func tagsAreReadable(f *facts) []Finding {
 // soon is how long before their end credentials should have been renewed.
 const soon = time.Minute
 
-func credentialsHold(f *facts) []Finding {
+func checkCredentials(f *facts) []Finding {
 	c := f.credentials.value
 	attach := "attach an instance profile, or wait some seconds after a launch"
 	switch {
@@ -63,11 +63,11 @@ func credentialsHold(f *facts) []Finding {
 	case c.Expires.IsZero():
 		return fine("credentials come from %s and do not expire", c.From)
 	case c.Expires.Before(f.Now):
-		return failure("metadata or whoever gave them should have renewed them", "credentials from %s expired at %s", c.From, c.Expires.UTC().Format(time.RFC3339))
+		return failure("their source should have renewed them", "credentials from %s expired at %s", c.From, c.Expires.UTC().Format(time.RFC3339))
 	case c.Expires.Before(f.Now.Add(soon)):
-		return warning("metadata or whoever gave them should renew them by itself", "credentials from %s expire at %s", c.From, c.Expires.UTC().Format(time.RFC3339))
+		return warning("their source should renew them soon", "credentials from %s expire at %s", c.From, c.Expires.UTC().Format(time.RFC3339))
 	}
-	return fine("credentials come from %s and hold until %s", c.From, c.Expires.UTC().Format(time.RFC3339))
+	return fine("credentials come from %s and are valid until %s", c.From, c.Expires.UTC().Format(time.RFC3339))
 }
 
 // How far a clock may be off: AWS refuses requests that were signed a quarter
@@ -77,7 +77,7 @@ const (
 	skewRefused = 15 * time.Minute
 )
 
-func clockIsRight(f *facts) []Finding {
+func checkClock(f *facts) []Finding {
 	set := "start chronyd or systemd-timesyncd; Amazon's time is at 169.254.169.123"
 	if f.clock.err != nil {
 		return f.clockByPointer(set)
@@ -95,8 +95,8 @@ func clockIsRight(f *facts) []Finding {
 	return fine("the clock agrees with AWS's to within %d minutes", skewWarns/time.Minute)
 }
 
-// clockByPointer is what can be said where no answer told the time: nothing was
-// signed in the future.
+// clockByPointer is the judgement where no answer had a time: nothing was signed
+// in the future.
 func (f *facts) clockByPointer(set string) []Finding {
 	if f.pointer.err != nil {
 		return unknown(f.clock.err)
@@ -104,5 +104,5 @@ func (f *facts) clockByPointer(set string) []Finding {
 	if behind := f.pointer.value.Pointer().Issued.Sub(f.Now); behind > skewWarns {
 		return warning(set, "the clock is at least %s behind: the channel's pointer was signed later than now", report.Duration(behind))
 	}
-	return fine("the clock is not before the signing of the channel's pointer; nothing else told the time")
+	return fine("the clock is not before the signing of the channel's pointer; no other answer had a time")
 }

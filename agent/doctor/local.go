@@ -9,9 +9,9 @@ import (
 	"koboshi/systemd"
 )
 
-func currentServes(f *facts) []Finding {
+func checkCurrent(f *facts) []Finding {
 	tree, err := f.current.value, f.current.err
-	again := "koboshi sync installs what the channel names"
+	again := "koboshi sync installs what the channel points to"
 	switch {
 	case tree == nil && absent(err):
 		return warning(again, "no release is installed")
@@ -20,42 +20,41 @@ func currentServes(f *facts) []Finding {
 	case f.who.err != nil:
 		return fine("%s is current; whether it passed the gate on this instance is not known", tree.Version)
 	case !tree.HealthyOn(f.who.value.ID):
-		return warning("koboshi boot or koboshi sync takes it through the gate", "%s is current, but has not passed the gate on this instance", tree.Version)
+		return warning("koboshi boot or koboshi sync runs the gate", "%s is current, but has not passed the gate on this instance", tree.Version)
 	}
 	return fine("%s is current, and passed the gate on this instance", tree.Version)
 }
 
-// absent tells that nothing was found where nothing needs to be, unlike a link
+// absent reports that nothing was found where nothing needs to be, unlike a link
 // that points nowhere.
 func absent(err error) bool {
 	_, broken := errors.AsType[*store.LinkError](err)
 	return err == nil || errors.Is(err, fs.ErrNotExist) && !broken
 }
 
-func wayBackIsThere(f *facts) []Finding {
+func checkPrevious(f *facts) []Finding {
 	tree, err := f.before.value, f.before.err
 	switch {
 	case tree == nil && absent(err):
 		return fine("there is no previous release yet, so nothing to go back to")
 	case err != nil:
-		return warning("the next release that serves leaves another way back", "%v", err)
+		return warning("the next release that passes the gate leaves one to go back to", "%v", err)
 	}
-	return fine("%s is the way back", tree.Version)
+	return fine("rollback goes to %s", tree.Version)
 }
 
-// appIsHealthy asks the app now. Where nothing is installed there is nobody to
-// ask.
-func appIsHealthy(f *facts) []Finding {
+// checkApp probes the app now, where a release is installed.
+func checkApp(f *facts) []Finding {
 	switch {
 	case f.current.err != nil || f.current.value == nil:
 		return unknown(errors.New("no release is installed"))
 	case f.healthy.err != nil:
-		return failure("look at the app's own log; koboshi verify tells whether its tree was altered", "the app is not healthy now: %v", f.healthy.err)
+		return failure("check the app's own log; koboshi verify shows whether its tree was altered", "the app is not healthy now: %v", f.healthy.err)
 	}
 	return fine("the app is healthy now")
 }
 
-func unitIsOurs(f *facts) []Finding {
+func checkUnit(f *facts) []Finding {
 	unit, state, err := f.Config.Service.Unit, f.unit.value, f.unit.err
 	switch {
 	case unit == "":
@@ -71,38 +70,38 @@ func unitIsOurs(f *facts) []Finding {
 	case state.Enabled == "masked" || state.Enabled == "masked-runtime":
 		return failure("systemctl unmask it", "%s is masked: it cannot be started", unit)
 	case state.Enabled == "enabled" || state.Enabled == "enabled-runtime":
-		return warning("systemctl disable it: koboshi starts it", "%s is enabled: systemd may start it before koboshi has looked", unit)
+		return warning("systemctl disable it: koboshi starts it", "%s is enabled: systemd may start it before koboshi has checked the channel", unit)
 	case state.Active == "failed":
-		return warning("systemctl status and journalctl -u tell why", "%s has failed (%s)", unit, state.Sub)
+		return warning("systemctl status and journalctl -u show why", "%s has failed (%s)", unit, state.Sub)
 	case state.Active == "inactive" && f.current.value != nil:
 		return warning("koboshi sync starts it, and so does systemctl start", "%s is inactive (%s), while %s is installed", unit, state.Sub, f.current.value.Version)
 	}
 	return fine("%s is %s (%s), and %s as it should be", unit, state.Active, state.Sub, state.Enabled)
 }
 
-// unitNeedNotWait finds the deadlock before it happens: koboshi starts the unit
+// checkOrdering finds the deadlock before it happens: koboshi starts the unit
 // and waits for it, while the unit waits for koboshi. Without a unit there is
 // nothing to find.
-func unitNeedNotWait(f *facts) []Finding {
+func checkOrdering(f *facts) []Finding {
 	unit, through := f.Config.Service.Unit, f.order.value
-	drop := "drop its After= on " + bootUnit + " and on what waits for that (multi-user.target, cloud-final.service)"
+	drop := "remove its After= on " + bootUnit + " and on what waits for that (multi-user.target, cloud-final.service)"
 	switch {
 	case unit == "":
 		return nil
 	case f.order.err != nil:
 		return unknown(f.order.err)
 	case through == unit:
-		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, and refuses", unit, bootUnit)
+		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, bootUnit)
 	case through != "" && f.through.value.Active == "active": // so it was part of this boot, and will be of the next
-		return failure(drop, "%s is ordered after %s, and that after %s, which starts it: a boot would wait for itself, and refuses", unit, through, bootUnit)
+		return failure(drop, "%s is ordered after %s, and that after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, through, bootUnit)
 	case through != "":
 		return warning(drop, "%s is ordered after %s, and that after %s: a boot that starts both would wait for itself", unit, through, bootUnit)
 	}
 	return fine("%s does not wait for %s, which starts it", unit, bootUnit)
 }
 
-// bootIsEnabled tells whether koboshi runs by itself, where apps are units.
-func bootIsEnabled(f *facts) []Finding {
+// checkBootUnit checks whether koboshi runs by itself, where apps are units.
+func checkBootUnit(f *facts) []Finding {
 	switch {
 	case f.Config.Service.Unit == "":
 		return nil
@@ -116,11 +115,11 @@ func bootIsEnabled(f *facts) []Finding {
 	return fine("%s is enabled", bootUnit)
 }
 
-// programsHaveAUser tells whom the hooks and the health command will run as of
-// the release that the channel names. One without any needs nobody.
-func programsHaveAUser(f *facts) []Finding {
+// checkHookUser checks which user will run the hooks and the health command of
+// the release that the channel points to. A release without any needs none.
+func checkHookUser(f *facts) []Finding {
 	if f.manifest.err != nil {
-		return nil // the release's own check tells
+		return nil // the check of the release reports it
 	}
 	m := f.manifest.value.Manifest()
 	if len(m.Hooks.PreStart)+len(m.Hooks.PostStart)+len(m.Hooks.PreStop)+len(m.Health.Command) == 0 {
@@ -130,9 +129,9 @@ func programsHaveAUser(f *facts) []Finding {
 	_, stranger := errors.AsType[user.UnknownUserError](err)
 	switch {
 	case errors.Is(err, systemd.ErrNotBooted), errors.Is(err, systemd.ErrNoUnit):
-		return unknown(err) // the unit's own check tells what to do
+		return unknown(err) // the check of the unit has the hint
 	case stranger:
-		return warning("make the user while the image is made, or correct hooks.user", "the programs of %s run as %s, who is not in /etc/passwd", m.Version, name)
+		return warning("create the user when the image is built, or correct hooks.user", "the programs of %s run as %s, a user that is not in /etc/passwd", m.Version, name)
 	case err != nil:
 		return failure("set hooks.user", "the programs of %s cannot be run: %v", m.Version, err)
 	}

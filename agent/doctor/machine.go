@@ -13,7 +13,7 @@ import (
 	"koboshi/systemd"
 )
 
-// Machine is what is examined: what is baked into it, and whom to ask.
+// Machine is what is examined: what is baked into it, and its interfaces to ask.
 type Machine struct {
 	Config   *config.Config // of the files; tags come on top
 	Agent    string         // this agent's version
@@ -74,8 +74,8 @@ type disk interface {
 	CheckSpace(artifacts.Artifact) error
 }
 
-// app is asked once whether it is healthy, and whom its hooks would run as. A
-// user who is not known here is a user.UnknownUserError.
+// app is asked once whether it is healthy, and which user its hooks run as. A
+// user that is not known here is a user.UnknownUserError.
 type app interface {
 	Probe(context.Context) error
 	HookUser(context.Context) (name string, err error)
@@ -112,8 +112,8 @@ type hooks interface {
 	Heartbeat(context.Context, lifecycle.Action) error
 }
 
-// clock tells how far this machine's clock is ahead of the one that answered
-// last; false where no answer told the time.
+// clock reports how far this machine's clock is ahead of the one that answered
+// last; false where no answer had a time.
 type clock interface {
 	Ahead() (time.Duration, bool)
 }

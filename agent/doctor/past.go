@@ -10,28 +10,28 @@ import (
 	"koboshi/agent/report"
 )
 
-// lastRun explains the last verdict: what happened, why, what the hook was
-// told, and what was strange.
-func lastRun(f *facts) []Finding {
+// checkLastRun explains the last verdict: what happened, why, how the lifecycle
+// action was completed, and what was strange.
+func checkLastRun(f *facts) []Finding {
 	r := f.report.value
 	switch {
 	case errors.Is(f.report.err, fs.ErrNotExist):
-		return warning("koboshi boot runs at the next start, koboshi sync converges now", "koboshi has not run here yet")
+		return warning("koboshi boot runs at the next start, koboshi sync runs now", "koboshi has not run here yet")
 	case f.report.err != nil:
 		return unknown(f.report.err)
 	case f.who.err == nil && r.Instance.ID != "" && r.Instance.ID != f.who.value.ID:
-		return warning("it came with the image; koboshi boot leaves one of this instance", "the last run here was on another instance, %s", r.Instance.ID)
+		return warning("the report came with the image; koboshi boot writes one of this instance", "the last run here was on another instance, %s", r.Instance.ID)
 	}
 	out := []Finding{{Level: gravity(r.Verdict), Text: verdictText(r)}}
 	if r.Error != nil {
-		out[0].Text += ", because " + r.Error.Message
+		out[0].Text += "; error: " + r.Error.Message
 		out[0].Hint = r.Error.Hint
 	}
 	if step, ok := slowest(r); ok {
-		out = append(out, fine("most of its time went into %s: %s of %s", step.Name, milliseconds(step.MS), milliseconds(r.MS))...)
+		out = append(out, fine("most of the time was spent in %s: %s of %s", step.Name, milliseconds(step.MS), milliseconds(r.MS))...)
 	}
 	for _, w := range r.Warnings {
-		out = append(out, warning("", "it warned: %s", w)...)
+		out = append(out, warning("", "its warning: %s", w)...)
 	}
 	return out
 }
@@ -50,27 +50,27 @@ func gravity(v report.Verdict) Level {
 func verdictText(r report.Report) string {
 	text := fmt.Sprintf("%s of %s %s", r.Command, r.Started.Format(time.RFC3339), verdictMeans(r))
 	if r.Lifecycle.Result != "" {
-		text += fmt.Sprintf(", and hook %s was told %s", r.Lifecycle.Hook, r.Lifecycle.Result)
+		text += fmt.Sprintf("; lifecycle hook %s: %s", r.Lifecycle.Hook, r.Lifecycle.Result)
 	}
 	return text
 }
 
 func verdictMeans(r report.Report) string {
-	serves, target := name(r.Release), name(r.Target)
+	running, target := name(r.Release), name(r.Target)
 	switch r.Verdict {
 	case report.Fresh:
-		return "installed " + serves + ", which passed the gate"
+		return "installed " + running + ", which passed the gate"
 	case report.Current:
-		return "found " + serves + " to be what the channel names, and healthy"
+		return "found " + running + " installed, as the channel wants, and healthy"
 	case report.Stale:
-		return "could not have what the channel names (" + target + "), and left " + serves + " serving"
+		return "could not install what the channel points to (" + target + "); " + running + " keeps running"
 	case report.Held:
-		return "left " + serves + " serving, since it is held"
+		return "kept " + running + " running, since it is held"
 	}
 	if r.Release == nil {
-		return "failed, and nothing serves"
+		return "failed; no release is running"
 	}
-	return "failed to bring up " + target + ", and " + serves + " is current"
+	return "failed to bring up " + target + "; " + running + " is current"
 }
 
 func name(r *report.Release) string {
@@ -91,10 +91,10 @@ func slowest(r report.Report) (report.Step, bool) {
 
 func milliseconds(n int64) string { return report.Duration(time.Duration(n) * time.Millisecond) }
 
-// nothingHolds tells of a hold by an operator or by tag.
-func nothingHolds(f *facts) []Finding {
+// checkHold reports a hold by an operator or by tag.
+func checkHold(f *facts) []Finding {
 	if f.config.HoldTag != "" {
-		return warning("remove the tag koboshi:hold to let syncs move it again; a hold never counts at launch", "a tag holds this instance at its release: %s", f.config.HoldTag)
+		return warning("remove the tag koboshi:hold to let syncs update it again; a hold never counts at launch", "a tag holds this instance at its release: %s", f.config.HoldTag)
 	}
 	switch hold := f.state.value.For(f.who.value.ID).Hold; {
 	case f.state.err != nil && !errors.Is(f.state.err, fs.ErrNotExist):
@@ -102,7 +102,7 @@ func nothingHolds(f *facts) []Finding {
 	case hold.Active(f.Now):
 		return warning("syncs leave it alone until the hold ends; a hold never counts at launch", "%s holds this instance at its release%s: %s", hold.By, until(hold.Until), hold.Reason)
 	}
-	return fine("nobody holds this instance at its release")
+	return fine("no hold keeps this instance at its release")
 }
 
 func until(t time.Time) string {

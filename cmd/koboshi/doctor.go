@@ -116,5 +116,5 @@ func counted(findings []doctor.Finding) string {
 	for _, f := range findings {
 		n[f.Level]++
 	}
-	return fmt.Sprintf("%d failed, %d to be looked at, %d ok", n[doctor.Fail], n[doctor.Warn], n[doctor.OK])
+	return fmt.Sprintf("%d failed, %s, %d ok", n[doctor.Fail], count(n[doctor.Warn], "warning", "warnings"), n[doctor.OK])
 }

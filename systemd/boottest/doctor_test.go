@@ -29,7 +29,7 @@ var ailments = []ailment{
 		name: "the app is enabled",
 		get:  run("systemctl", "enable", "web.service"),
 		end:  run("systemctl", "disable", "web.service"),
-		says: map[string]string{"unit": "warn web.service is enabled: systemd may start it before koboshi has looked"},
+		says: map[string]string{"unit": "warn web.service is enabled: systemd may start it before koboshi has checked the channel"},
 	}, {
 		name: "the app waits for koboshi",
 		get:  orders("koboshi-boot.service"), end: orders(""),
@@ -61,7 +61,7 @@ var ailments = []ailment{
 		name: "the hop limit",
 		get:  withIMDS(imds.Switches{HopLimit: true}), end: withIMDS(imds.Switches{}),
 		code: 1,
-		says: map[string]string{"metadata": "fail no token comes back from IMDSv2, as with a hop limit that is too low"},
+		says: map[string]string{"metadata": "fail IMDSv2 returns no token, as with a hop limit that is too low"},
 	}, {
 		name: "no role",
 		get:  withIMDS(imds.Switches{NoRole: true}), end: withIMDS(imds.Switches{}),
@@ -104,7 +104,7 @@ var ailments = []ailment{
 		},
 		end:  func(c *container) { c.promote("1.0.0") },
 		code: 1,
-		says: map[string]string{"expiry": "fail the pointer has expired at "},
+		says: map[string]string{"expiry": "fail the pointer expired at "},
 	},
 }
 
