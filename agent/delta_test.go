@@ -154,7 +154,7 @@ func TestDeltaThatFailsIsNone(t *testing.T) {
 			data := bulky("1")
 			data[100]++
 			w.must(nil, os.WriteFile(filepath.Join(w.dir, "opt/current/web"), data, 0o755))
-		}, "web of 1 is not what was published"},
+		}, "web of the base is not what was published"},
 		"the delta is altered": {func(w *world, key string) { w.contents[key] = []byte("something else") }, "malformed delta"},
 		"the delta is missing": {func(w *world, key string) { delete(w.contents, key) }, "malformed delta"},
 		"the transport fails":  {func(w *world, key string) { w.failing = map[string]error{key: cutOff} }, "could not be fetched"},

@@ -15,7 +15,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // result is everything that somebody outside can tell of a run.
@@ -104,7 +104,7 @@ func TestLaunch(t *testing.T) {
 		{"bad signature, baked, allowed", baked, func(w *world) { w.forge(); w.when = []string{config.Untrusted} }, result{report.Stale, nil, "1", "1", goOn}},
 		{"altered, baked", baked, func(w *world) { w.contentErr = altered }, result{report.Failed, artifacts.ErrIntegrity, "1", "", giveUp}},
 		{"altered, baked, allowed", baked, func(w *world) { w.contentErr = altered; w.when = []string{config.Untrusted} }, result{report.Stale, nil, "1", "1", goOn}},
-		{"hostile archive, baked", baked, func(w *world) { w.contentErr = hostile }, result{report.Failed, unpack.ErrRefused, "1", "", giveUp}},
+		{"hostile archive, baked", baked, func(w *world) { w.contentErr = hostile }, result{report.Failed, tree.ErrRefused, "1", "", giveUp}},
 		{"below the floor", nothingBaked, func(w *world) { w.floor = 10 }, result{report.Failed, artifacts.ErrUntrusted, "", "", giveUp}},
 		{"went back, baked", baked, func(w *world) { w.sequence = 0; w.promote("2", time.Time{}) }, result{report.Failed, artifacts.ErrUntrusted, "1", "", giveUp}},
 
@@ -163,7 +163,7 @@ func TestLive(t *testing.T) {
 		{"expired", func(w *world) { w.promote("2", w.now) }, result{report.Stale, artifacts.ErrExpired, "1", "1", nil}, result{report.Stale, nil, "1", "1", nil}},
 		{"bad signature", func(w *world) { w.forge() }, result{report.Failed, artifacts.ErrUntrusted, "1", "1", nil}, result{report.Failed, artifacts.ErrUntrusted, "1", "1", nil}},
 		{"altered", func(w *world) { w.contentErr = altered }, result{report.Failed, artifacts.ErrIntegrity, "1", "1", nil}, result{report.Failed, artifacts.ErrIntegrity, "1", "1", nil}},
-		{"hostile archive", func(w *world) { w.contentErr = hostile }, result{report.Failed, unpack.ErrRefused, "1", "1", nil}, result{report.Failed, unpack.ErrRefused, "1", "1", nil}},
+		{"hostile archive", func(w *world) { w.contentErr = hostile }, result{report.Failed, tree.ErrRefused, "1", "1", nil}, result{report.Failed, tree.ErrRefused, "1", "1", nil}},
 		{"ill", func(w *world) { w.ill["2"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", nil}, result{report.Failed, health.ErrUnhealthy, "1", "1", nil}},
 		{"does not start", func(w *world) { w.broken["2"] = true }, result{report.Failed, service.ErrActivate, "1", "1", nil}, result{report.Failed, service.ErrActivate, "1", "1", nil}},
 		{"held", func(w *world) { w.tags[config.TagHold] = "looking at it" }, result{report.Held, nil, "1", "1", nil}, result{report.Held, nil, "1", "1", nil}},

@@ -28,7 +28,7 @@ import (
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // world is everything around one agent, in memory but for the disk: a machine
@@ -369,18 +369,18 @@ type content struct {
 
 func (c *content) Close() error { return nil }
 
-func (c *content) Next(context.Context) (unpack.Frame, error) {
+func (c *content) Next(context.Context) (tree.Frame, error) {
 	half := len(c.data) / 2
 	c.step++
 	switch {
 	case c.step == 1:
-		return unpack.Frame{Data: c.data[:half], Release: func() {}}, nil
+		return tree.Frame{Data: c.data[:half], Release: func() {}}, nil
 	case c.fail != nil:
-		return unpack.Frame{}, c.fail
+		return tree.Frame{}, c.fail
 	case c.step == 2:
-		return unpack.Frame{Data: c.data[half:], Release: func() {}}, nil
+		return tree.Frame{Data: c.data[half:], Release: func() {}}, nil
 	}
-	return unpack.Frame{}, io.EOF
+	return tree.Frame{}, io.EOF
 }
 
 type group struct{ *world }
@@ -455,6 +455,6 @@ var (
 	noChannel = fmt.Errorf("channels/stable.json: %w", bucket.ErrNotFound)
 	cutOff    = fmt.Errorf("releases/2/web: %w", fetch.ErrTransport)
 	altered   = &artifacts.MismatchError{What: "chunk 0", GotSize: 1, WantSize: 2}
-	hostile   = fmt.Errorf("../x: %w", unpack.ErrRefused)
+	hostile   = fmt.Errorf("../x: %w", tree.ErrRefused)
 	full      = &store.DiskError{Op: "unpack", Err: errors.New("no space left on device")}
 )

@@ -295,7 +295,9 @@ func TestManifestValidation(t *testing.T) {
 		{"as it is", func(*artifacts.Manifest, *artifacts.Artifact) {}, true},
 		{"no artifact", func(m *artifacts.Manifest, _ *artifacts.Artifact) { m.Artifacts = nil }, false},
 		{"a platform twice", func(m *artifacts.Manifest, a *artifacts.Artifact) { m.Artifacts = append(m.Artifacts, *a) }, false},
-		{"a zip", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Format = "zip" }, false},
+		{"a format of a later agent", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Format = "erofs" }, true},
+		{"a format that is no name", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Format = "../zip" }, false},
+		{"no format", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Format = "" }, false},
 		{"size 0", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Size, a.Chunks = 0, nil }, false},
 		{"negative limits", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Entries = -1 }, false},
 		{"a key in another release", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Key = "releases/1.4.1/x" }, false},
@@ -309,7 +311,6 @@ func TestManifestValidation(t *testing.T) {
 		}, false},
 		{"a frame that is too large", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Chunks[0].Plain = artifacts.MaxChunkPlain + 1 }, false},
 		{"plain on some chunks", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Chunks[1].Plain = 0 }, false},
-		{"plain in a tar.gz", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Format = artifacts.TarGz }, false},
 		{"an index elsewhere", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Index.Key = "channels/stable.json" }, false},
 		{"an index too large", func(_ *artifacts.Manifest, a *artifacts.Artifact) { a.Index.Size = artifacts.MaxIndexBytes + 1 }, false},
 		{"a delta", func(_ *artifacts.Manifest, a *artifacts.Artifact) {

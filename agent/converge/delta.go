@@ -7,6 +7,7 @@ import (
 
 	"koboshi/agent/report"
 	"koboshi/artifacts"
+	"koboshi/artifacts/format"
 	"koboshi/artifacts/store"
 )
 
@@ -39,7 +40,7 @@ func (r *Run) fromDelta(ctx context.Context, t Target, a artifacts.Artifact) (re
 // installed than was published, its files do not have the hashes that they
 // should have.
 func (r *Run) bestDelta(a artifacts.Artifact) *store.DeltaUpdate {
-	if !r.UseDelta || a.Index == nil && a.Format != artifacts.File {
+	if !r.UseDelta || !format.Known(a) {
 		return nil
 	}
 	all, err := r.Store.Releases()

@@ -7,6 +7,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
+	"koboshi/artifacts/tree"
 )
 
 // Install puts the release on the disk, unless it is there. With Force that is
@@ -46,7 +47,7 @@ func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
 // intact hashes a tree again. One that cannot be compared with its index is as
 // good as altered.
 func (r *Run) intact(ctx context.Context, rel store.Release) bool {
-	var diff store.Diff
+	var diff tree.Diff
 	err := r.Steps.Do(ctx, "verify", func(ctx context.Context, _ *report.Span) (err error) {
 		diff, err = r.Store.Verify(ctx, rel)
 		return err

@@ -5,17 +5,18 @@ import (
 
 	"koboshi/agent/report"
 	"koboshi/artifacts"
-	"koboshi/artifacts/store"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
 )
 
 // Plan is what a run would change.
 type Plan struct {
 	Release   *report.Release // the current one; nil = none
 	Target    *report.Release
-	Fetch     int64      // bytes; 0 where the target is installed
-	DeltaFrom string     // version from which a delta makes the target; "" = the whole artifact is fetched
-	Files     store.Diff // from the current release to the target
-	Unknown   bool       // the target has no index: Files is not known
+	Fetch     int64     // bytes; 0 where the target is installed
+	DeltaFrom string    // version from which a delta makes the target; "" = the whole artifact is fetched
+	Files     tree.Diff // from the current release to the target
+	Unknown   bool      // the target has no index: Files is not known
 }
 
 // Plan asks what [Run.Follow] would change, and changes nothing but the sequence
@@ -44,7 +45,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 	if found {
 		p.Release = r.Describe(current)
 	}
-	if a.Index == nil && a.Format != artifacts.File {
+	if !format.Known(a) {
 		p.Unknown = true
 		return p, nil
 	}

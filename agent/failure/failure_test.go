@@ -20,7 +20,7 @@ import (
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 	"koboshi/systemd"
 	"koboshi/systemd/install"
 )
@@ -47,7 +47,7 @@ func TestSorted(t *testing.T) {
 		{wrapped(artifacts.ErrExpired), Untrusted, config.Unavailable},
 		{wrapped(fetch.ErrTransport), Fetch, config.Unavailable},
 		{wrapped(artifacts.ErrIntegrity), Integrity, config.Untrusted},
-		{wrapped(unpack.ErrRefused), Archive, config.Untrusted},
+		{wrapped(tree.ErrRefused), Archive, config.Untrusted},
 		{wrapped(store.ErrDisk), Disk, ""},
 		{wrapped(state.ErrDisk), Disk, ""},
 		{wrapped(install.ErrDisk), Disk, ""},

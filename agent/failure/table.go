@@ -16,7 +16,7 @@ import (
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/publish"
 	"koboshi/artifacts/store"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 	"koboshi/systemd"
 	"koboshi/systemd/install"
 )
@@ -52,7 +52,7 @@ var table = []row{
 	{is(state.ErrDisk), Disk, "", "check space, mount options and permissions of state.dir and state.run; what was running still runs"},
 	{is(store.ErrDisk), Disk, "", "look at df -h and df -i of install.root; the release that was running is untouched"},
 	{is(install.ErrDisk), Disk, "", "look at df -h and df -i of the root file system, and whether it is mounted read-only"},
-	{is(unpack.ErrRefused), Archive, config.Untrusted, "publish the release again from a clean tree; the release that was running is untouched"},
+	{is(tree.ErrRefused), Archive, config.Untrusted, "publish the release again from a clean tree; the release that was running is untouched"},
 	{is(artifacts.ErrIntegrity), Integrity, config.Untrusted, "the bytes in the bucket are not the ones that were signed: publish a new version and find out who changed them"},
 	{is(ErrAltered), Integrity, config.Untrusted, ""},
 	{is(artifacts.ErrTooOld), Resolve, config.Unavailable, "update koboshi in the AMI before releases ask for it"},

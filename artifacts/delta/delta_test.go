@@ -66,7 +66,7 @@ func opened(t testing.TB, object []byte) *Delta {
 func check(t testing.TB, object []byte, pairs ...pair) {
 	t.Helper()
 	d := opened(t, object)
-	var m Maker
+	var m patcher
 	for i, p := range pairs {
 		piece, ok := d.Piece(sum(p.target))
 		if !ok || piece.Size != int64(len(p.target)) {
@@ -76,7 +76,7 @@ func check(t testing.TB, object []byte, pairs ...pair) {
 			t.Errorf("pair %d: from %s", i, piece.From)
 		}
 		var made bytes.Buffer
-		if err := m.Make(t.Context(), d, piece, &made, bytes.NewReader(p.base)); err != nil {
+		if err := m.file(t.Context(), d, piece, &made, bytes.NewReader(p.base)); err != nil {
 			t.Fatalf("pair %d: %v", i, err)
 		}
 		if !bytes.Equal(made.Bytes(), p.target) {
@@ -172,12 +172,12 @@ func TestAnotherBaseIsNoticed(t *testing.T) {
 	p := pair{edited(rand.New(rand.NewPCG(5, 6)), base), base}
 	d := opened(t, encode(t, p))
 	piece, _ := d.Piece(sum(p.target))
-	err := new(Maker).Make(t.Context(), d, piece, io.Discard, bytes.NewReader(base[:len(base)-1]))
+	err := new(patcher).file(t.Context(), d, piece, io.Discard, bytes.NewReader(base[:len(base)-1]))
 	if !errors.Is(err, ErrBase) {
 		t.Errorf("a base that is too short: %v", err)
 	}
 	var made bytes.Buffer
-	err = new(Maker).Make(t.Context(), d, piece, &made, bytes.NewReader(noise(9, len(base))))
+	err = new(patcher).file(t.Context(), d, piece, &made, bytes.NewReader(noise(9, len(base))))
 	if err == nil && sum(made.Bytes()) == piece.SHA256 {
 		t.Error("another base made the target")
 	}
@@ -188,12 +188,12 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 	d := opened(t, encode(t, p))
 	piece, _ := d.Piece(sum(p.target))
 	full := errors.New("disk full")
-	if err := new(Maker).Make(t.Context(), d, piece, writer(func([]byte) (int, error) { return 0, full }), nil); err != full { //nolint:errorlint // as it is
+	if err := new(patcher).file(t.Context(), d, piece, writer(func([]byte) (int, error) { return 0, full }), nil); err != full { //nolint:errorlint // as it is
 		t.Errorf("%v", err)
 	}
 	stopped, cancel := context.WithCancelCause(t.Context())
 	cancel(full)
-	if err := new(Maker).Make(stopped, d, piece, io.Discard, nil); err != full { //nolint:errorlint // as it is
+	if err := new(patcher).file(stopped, d, piece, io.Discard, nil); err != full { //nolint:errorlint // as it is
 		t.Errorf("%v", err)
 	}
 	files := []File{p.file()}
@@ -293,10 +293,10 @@ func FuzzOpen(f *testing.F) {
 			}
 			return
 		}
-		var m Maker
+		var m patcher
 		for _, p := range d.pieces {
 			var made bytes.Buffer
-			err := m.Make(t.Context(), d, p, &made, bytes.NewReader(base))
+			err := m.file(t.Context(), d, p, &made, bytes.NewReader(base))
 			if int64(made.Len()) > p.Size || err == nil && int64(made.Len()) != p.Size {
 				t.Errorf("%d bytes, want %d: %v", made.Len(), p.Size, err)
 			}

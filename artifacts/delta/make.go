@@ -2,86 +2,27 @@ package delta
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"slices"
+	"os"
 
-	"github.com/klauspost/compress/zstd"
+	"koboshi/artifacts/tree"
 )
 
-// Maker makes files of pieces, one at a time, in buffers that it keeps: 16 MiB
-// at most. The zero value is ready.
-type Maker struct{ frame, window, plain []byte }
-
-// Make writes the file that p, a piece of d, makes. base is the file of p.From,
-// and may be nil where that is empty.
-//
-// A base that cannot be what it was is [ErrBase], though one that is found out
-// only by the hash of what it made is none; a frame that is broken is
-// [ErrMalformed]. Errors of w and base are passed on.
-func (m *Maker) Make(ctx context.Context, d *Delta, p Piece, w io.Writer, base io.ReaderAt) error {
-	for i, s := range p.Segments {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := m.segment(d, s, plain(p.Size, i), base); err != nil {
-			return fmt.Errorf("segment %d: %w", i, err)
-		}
-		if _, err := w.Write(m.plain); err != nil {
-			return err
-		}
-	}
-	return nil
+// Tree is a directory and what is in it.
+type Tree struct {
+	Root    *os.Root
+	Entries []tree.Entry // with the SHA-256 of every file
 }
 
-// segment decodes one segment into m.plain.
-func (m *Maker) segment(d *Delta, s Segment, size int64, base io.ReaderAt) (err error) {
-	m.frame = sized(m.frame, s.Packed)
-	if err := readAt(d.object, m.frame, s.offset); err != nil {
-		return fmt.Errorf("read the delta: %w", err)
-	}
-	if s.Window == 0 {
-		m.plain, err = decode(m.plain, m.frame, nil, size)
-		return err
-	}
-	m.window = sized(m.window, s.Window)
-	if err := readAt(base, m.window, s.Start); errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: too short", ErrBase)
-	} else if err != nil {
-		return err
-	}
-	if m.plain, err = decode(m.plain, m.frame, m.window, size); err != nil {
-		return fmt.Errorf("%w: %w", ErrBase, err) // the delta was proven, so it is the base
-	}
-	return nil
-}
-
-// sized is buf with n bytes, whatever they are.
-func sized(buf []byte, n int64) []byte { return slices.Grow(buf[:0], int(n))[:n] }
-
-// slack lets the decoder copy in whole words up to the end of a buffer.
-const slack = 64
-
-// decode takes a frame apart, into buf if it fits, with window as its
-// dictionary.
-func decode(buf, frame, window []byte, size int64) ([]byte, error) {
-	options := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(encoderWindow), zstd.WithDecodeAllCapLimit(true)}
-	if window != nil {
-		options = append(options, zstd.WithDecoderDictRaw(0, window))
-	}
-	z, err := zstd.NewReader(nil, options...)
-	if err != nil {
-		return buf, err
-	}
-	defer z.Close()
-	buf = slices.Grow(buf[:0], int(size)+slack)
-	data, err := z.DecodeAll(frame, buf[:0:size+slack])
-	if err != nil {
-		return buf, malformed("%v", err)
-	}
-	if int64(len(data)) != size {
-		return buf, malformed("%d bytes, want %d", len(data), size)
-	}
-	return data, nil
+// Make writes the delta from base to another tree. progress gets how many of
+// the changed bytes are encoded; nil = it is not wanted. The same trees give
+// the same bytes.
+func Make(ctx context.Context, w io.Writer, base, to Tree, progress func(done, total int64)) error {
+	files, total := changed(base, to)
+	var done int64
+	return Encode(ctx, w, files, func(n int64) {
+		if done += n; progress != nil {
+			progress(done, total)
+		}
+	})
 }

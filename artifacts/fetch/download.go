@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 var (
@@ -82,10 +82,10 @@ func (d *Download) start() (err error) {
 //
 // Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport],
 // artifacts.ErrIntegrity, or the cause of a context that has ended; they stay.
-func (d *Download) Next(ctx context.Context) (unpack.Frame, error) {
+func (d *Download) Next(ctx context.Context) (tree.Frame, error) {
 	for d.ctx.Err() == nil {
 		if err := d.advance(ctx); err != nil {
-			return unpack.Frame{}, err
+			return tree.Frame{}, err
 		}
 		select {
 		case f, ok := <-d.current.frames:
@@ -96,10 +96,10 @@ func (d *Download) Next(ctx context.Context) (unpack.Frame, error) {
 			d.current = nil
 		case <-d.ctx.Done():
 		case <-ctx.Done():
-			return unpack.Frame{}, context.Cause(ctx)
+			return tree.Frame{}, context.Cause(ctx)
 		}
 	}
-	return unpack.Frame{}, context.Cause(d.ctx)
+	return tree.Frame{}, context.Cause(d.ctx)
 }
 
 // Close stops the workers and waits for them. The memory is returned once
@@ -130,9 +130,9 @@ func (d *Download) advance(ctx context.Context) error {
 }
 
 // lend keeps the slots mapped for as long as the caller has the frame.
-func (d *Download) lend(f unpack.Frame) (unpack.Frame, error) {
+func (d *Download) lend(f tree.Frame) (tree.Frame, error) {
 	if !d.slots.hold() {
-		return unpack.Frame{}, errClosed
+		return tree.Frame{}, errClosed
 	}
 	release := f.Release
 	f.Release = sync.OnceFunc(func() {

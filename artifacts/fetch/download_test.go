@@ -15,7 +15,7 @@ import (
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 func TestDownload(t *testing.T) {
@@ -96,7 +96,7 @@ func TestMemoryIsFixed(t *testing.T) {
 		src := newMemory()
 		src.put(key, data)
 		d := originOf(artifacts.Trust{}, src).Open(t.Context(), artifactOf(data, 32<<10), fetch.Options{Workers: 3, SlotBytes: 1 << 20})
-		var held []unpack.Frame
+		var held []tree.Frame
 		for range 32 { // one slot's worth of chunks
 			f, err := d.Next(t.Context())
 			if err != nil {

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // part is what one request brings: a run of consecutive pieces in one slot.
@@ -14,9 +14,9 @@ type part struct {
 	slot   []byte
 	users  atomic.Int64 // the download, and each of the frames
 
-	frames chan unpack.Frame // in order; closed when the part is complete
-	turn   <-chan struct{}   // closed when all bytes before the part are hashed
-	hashed chan struct{}     // closed when those of the part are, too
+	frames chan tree.Frame // in order; closed when the part is complete
+	turn   <-chan struct{} // closed when all bytes before the part are hashed
+	hashed chan struct{}   // closed when those of the part are, too
 }
 
 // piece is what one frame holds: a chunk, or a slice where there are none.
@@ -52,7 +52,7 @@ func (l *plan) done() bool { return l.offset >= l.a.Size }
 
 func (l *plan) next() *part {
 	p := &part{offset: l.offset, pieces: l.cut(), turn: l.turn, hashed: make(chan struct{})}
-	p.frames = make(chan unpack.Frame, len(p.pieces))
+	p.frames = make(chan tree.Frame, len(p.pieces))
 	p.users.Store(int64(len(p.pieces)) + 1)
 	l.turn = p.hashed
 	l.offset += p.size()

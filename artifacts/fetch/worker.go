@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // maxRefetch is how often a chunk whose hash does not hold is read again,
@@ -88,7 +88,7 @@ func (d *Download) bring(p *part, c *cursor) {
 			return
 		}
 		d.options.Progress(piece.size)
-		p.frames <- unpack.Frame{Data: data, Plain: piece.plain, Release: func() { d.drop(p) }}
+		p.frames <- tree.Frame{Data: data, Plain: piece.plain, Release: func() { d.drop(p) }}
 	}
 	if err := c.finish(); err != nil {
 		d.stop(err)

@@ -1,13 +1,13 @@
 package publish
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path"
 	"strings"
 
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
 )
 
 // ErrCommand tells that a hook or the health command of a release cannot be run
@@ -37,12 +37,12 @@ func (d Draft) checkCommands() error {
 		return nil
 	}
 	for _, p := range d.Packed {
-		tree, err := p.tree(d.App)
+		paths, err := p.tree(d.App)
 		if err != nil {
 			return err
 		}
 		for _, c := range commands {
-			if err := runnable(tree, c.argv[0]); err != nil {
+			if err := runnable(paths, c.argv[0]); err != nil {
 				return fmt.Errorf("%s: %w for %s/%s: %w", c.name, ErrCommand, p.artifact.OS, p.artifact.Arch, err)
 			}
 		}
@@ -51,28 +51,29 @@ func (d Draft) checkCommands() error {
 }
 
 // tree is what an instance will have, by path.
-func (p *Packed) tree(app string) (map[string]unpack.Entry, error) {
-	if p.index == nil { // a single file lands as the app
-		return map[string]unpack.Entry{app: {Path: app, Type: unpack.TypeFile, Mode: 0o755}}, nil
+func (p *Packed) tree(app string) (map[string]tree.Entry, error) {
+	f, err := format.Of(p.artifact)
+	if err != nil {
+		return nil, err
 	}
-	entries, err := unpack.ReadIndex(bytes.NewReader(p.index), unpack.MaxEntries)
-	tree := make(map[string]unpack.Entry, len(entries))
+	entries, err := f.Entries(app, p.artifact, p.index)
+	paths := make(map[string]tree.Entry, len(entries))
 	for _, e := range entries {
-		tree[e.Path] = e
+		paths[e.Path] = e
 	}
-	return tree, err
+	return paths, err
 }
 
 // runnable follows the links of a tree, none of which leads out of it.
-func runnable(tree map[string]unpack.Entry, command string) error {
+func runnable(paths map[string]tree.Entry, command string) error {
 	name := command
-	for range unpack.MaxHops {
-		name = follow(tree, name)
+	for range tree.MaxHops {
+		name = follow(paths, name)
 	}
-	switch e, found := tree[name]; {
+	switch e, found := paths[name]; {
 	case !found:
 		return fmt.Errorf("%q is not in the tree", command)
-	case e.Type != unpack.TypeFile:
+	case e.Type != tree.TypeFile:
 		return fmt.Errorf("%q is no file", command)
 	case e.Mode&anyoneRuns == 0:
 		return fmt.Errorf("%q may not be executed by everyone (mode %04o)", command, e.Mode)
@@ -81,15 +82,15 @@ func runnable(tree map[string]unpack.Entry, command string) error {
 }
 
 // follow replaces the first link on the way to name by what it points to.
-func follow(tree map[string]unpack.Entry, name string) string {
+func follow(paths map[string]tree.Entry, name string) string {
 	for end := range len(name) + 1 {
 		if end < len(name) && name[end] != '/' {
 			continue
 		}
-		switch e := tree[name[:end]]; e.Type {
-		case unpack.TypeSymlink:
+		switch e := paths[name[:end]]; e.Type {
+		case tree.TypeSymlink:
 			return path.Join(path.Dir(e.Path), e.Link, strings.TrimPrefix(name[end:], "/"))
-		case unpack.TypeHardlink:
+		case tree.TypeHardlink:
 			return e.Link
 		}
 	}

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/delta"
-	"koboshi/artifacts/unpack"
 )
 
 // Base is a release in the bucket that instances may have.
@@ -22,7 +20,7 @@ type Base struct {
 	Keys    []artifacts.PrivateKey //
 }
 
-// Outcome is what became of one delta.
+// Outcome is the result of making one delta.
 type Outcome struct {
 	Base, Platform string
 	Size           int64  // bytes
@@ -37,7 +35,7 @@ const worth = 50
 // the other, for Release to publish. The same artifacts give the same bytes.
 //
 // Errors are those of a document or an artifact of the base that is not there
-// (bucket.ErrNotFound), not believed or not what was signed.
+// (bucket.ErrNotFound), that does not verify or is not what was signed.
 func AddDeltas(ctx context.Context, from Base, packed []*Packed, opt Options) ([]Outcome, error) {
 	var all []Outcome
 	manifest, err := from.manifest(ctx)
@@ -96,8 +94,8 @@ func (p *Packed) addDelta(ctx context.Context, b bucket.Bucket, from artifacts.M
 	return one, nil
 }
 
-// fetchTree unpacks an artifact of the bucket.
-func fetchTree(ctx context.Context, b bucket.Bucket, a artifacts.Artifact, temp string) (*laid, error) {
+// fetchTree extracts an artifact of the bucket.
+func fetchTree(ctx context.Context, b bucket.Bucket, a artifacts.Artifact, temp string) (*extracted, error) {
 	seal, err := newSealer(temp)
 	if err != nil {
 		return nil, err
@@ -106,17 +104,13 @@ func fetchTree(ctx context.Context, b bucket.Bucket, a artifacts.Artifact, temp 
 	if err := bring(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, seal.file); err != nil {
 		return nil, err
 	}
-	return layArtifact(ctx, seal.file, a, temp)
-}
-
-func layArtifact(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, temp string) (*laid, error) {
-	return lay(ctx, io.NewSectionReader(r, 0, a.Size), a.Format, unpack.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, temp)
+	return extractToTemp(ctx, seal.file, a, temp)
 }
 
 // since makes the delta from base to the artifact.
-func (p *Packed) since(ctx context.Context, base *laid, opt Options) (d *packedDelta, err error) {
-	if p.laid == nil {
-		if p.laid, err = layArtifact(ctx, p.file, p.artifact, opt.TempDir); err != nil {
+func (p *Packed) since(ctx context.Context, base *extracted, opt Options) (d *packedDelta, err error) {
+	if p.extracted == nil {
+		if p.extracted, err = extractToTemp(ctx, p.file, p.artifact, opt.TempDir); err != nil {
 			return nil, err
 		}
 	}
@@ -124,10 +118,7 @@ func (p *Packed) since(ctx context.Context, base *laid, opt Options) (d *packedD
 	if err != nil {
 		return nil, err
 	}
-	files, total := changed(base, p.laid)
-	meter := meter{total: total, report: opt.Progress}
-	err = delta.Encode(ctx, seal, files, meter.add)
-	if err != nil {
+	if err := delta.Make(ctx, seal, base.Tree, p.extracted.Tree, opt.Progress); err != nil {
 		return nil, errors.Join(err, seal.file.Close())
 	}
 	return &packedDelta{artifacts.Delta{Size: seal.size, SHA256: artifacts.Digest(seal.whole.Sum(nil))}, seal.file}, nil

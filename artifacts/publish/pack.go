@@ -11,7 +11,8 @@ import (
 	"syscall"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
 )
 
 // Options say how to pack. The zero value will do.
@@ -20,14 +21,14 @@ type Options struct {
 	Progress func(done, total int64) // of the bytes that are read; from one goroutine
 }
 
-// Packed is an artifact that can be released: its bytes, which nobody can
+// Packed is an artifact that can be released: its bytes, which cannot
 // change any more, and what a manifest will say of them. It must be closed.
 type Packed struct {
-	artifact artifacts.Artifact // without keys: they come with app and version
-	index    []byte             // nil for a single file
-	file     *os.File           // has no name, so nothing is left behind
-	deltas   []*packedDelta
-	laid     *laid // for deltas; nil until one is made
+	artifact  artifacts.Artifact // without keys: they come with app and version
+	index     []byte             // nil for a single file
+	file      *os.File           // has no name, so nothing is left behind
+	deltas    []*packedDelta
+	extracted *extracted // for deltas; nil until one is made
 }
 
 // Artifact is what the manifest will say, but for the keys.
@@ -45,8 +46,8 @@ func (p *Packed) Close() error {
 	for _, d := range p.deltas {
 		err = errors.Join(err, d.file.Close())
 	}
-	if p.laid != nil {
-		err = errors.Join(err, p.laid.Close())
+	if p.extracted != nil {
+		err = errors.Join(err, p.extracted.Close())
 	}
 	return err
 }
@@ -54,7 +55,7 @@ func (p *Packed) Close() error {
 // Pack makes the artifact for platform ("linux/amd64") of what lies at path: a
 // directory, a ready .tar.gz, .tgz or .tar.zst, or any other regular file,
 // which then is the one executable. What every instance would refuse is refused
-// with unpack.ErrRefused; something that changes meanwhile is [ErrModified].
+// with tree.ErrRefused; something that changes meanwhile is [ErrModified].
 //
 // The bytes for a directory depend on nothing but names, contents, permissions
 // and links, and on the version of koboshi.
@@ -87,11 +88,11 @@ func packPath(ctx context.Context, path string, opt Options) (*Packed, error) {
 	case !info.Mode().IsRegular():
 		return nil, errors.New("neither a directory nor a regular file")
 	}
-	format, err := formatOf(path)
+	ready, err := format.ByName(filepath.Base(path))
 	if err != nil {
 		return nil, err
 	}
-	return packFile(ctx, f, info, format, opt)
+	return packFile(ctx, f, info, ready.Info().Name, opt)
 }
 
 func packDir(ctx context.Context, path string, info fs.FileInfo, opt Options) (*Packed, error) {
@@ -106,26 +107,7 @@ func packDir(ctx context.Context, path string, info fs.FileInfo, opt Options) (*
 	return packTree(ctx, root, opt)
 }
 
-// formatOf goes by the name, as the people do who gave it.
-func formatOf(path string) (artifacts.Format, error) {
-	name := strings.ToLower(filepath.Base(path))
-	for _, known := range []struct {
-		suffix string
-		format artifacts.Format
-	}{{".tar.gz", artifacts.TarGz}, {".tgz", artifacts.TarGz}, {".tar.zst", artifacts.TarZst}} {
-		if strings.HasSuffix(name, known.suffix) {
-			return known.format, nil
-		}
-	}
-	for _, suffix := range []string{".zip", ".tar", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.lz4", ".7z", ".rar"} {
-		if strings.HasSuffix(name, suffix) {
-			return "", fmt.Errorf("%s archives are not taken: want a directory, a .tar.gz, a .tar.zst or one executable", suffix)
-		}
-	}
-	return artifacts.File, nil
-}
-
-// ErrModified tells that something changed while it was packed.
+// ErrModified is something that changed while it was packed.
 var ErrModified = errors.New("changed while it was packed")
 
 // unchanged compares what a file was with what it is.
@@ -138,7 +120,7 @@ func unchanged(name string, was, is fs.FileInfo) error {
 
 // refused makes a refusal of package unpack speak of the instances.
 func refused(err error) error {
-	if errors.Is(err, unpack.ErrRefused) {
+	if errors.Is(err, tree.ErrRefused) {
 		return fmt.Errorf("would be refused on every instance: %w", err)
 	}
 	return err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/tree"
 	"koboshi/artifacts/unpack"
 )
 
@@ -89,7 +90,7 @@ func TestTreeRoundTrip(t *testing.T) {
 	if a.UnpackedBytes != total || a.Entries != int64(len(entries)) {
 		t.Errorf("says %d bytes in %d entries, unpacked to %d in %d", a.UnpackedBytes, a.Entries, total, len(entries))
 	}
-	index, err := unpack.ReadIndex(bytes.NewReader(p.Index()), len(entries))
+	index, err := tree.ReadIndex(p.Index(), len(entries))
 	must(t, err)
 	if !slices.Equal(index, entries) {
 		t.Errorf("index differs from what unpacking found:\n%+v\n%+v", index, entries)
@@ -123,15 +124,15 @@ func plainOf(t *testing.T, p *Packed) io.ReadCloser {
 	t.Helper()
 	a := p.Artifact()
 	i, offset := 0, int64(0)
-	return unpack.Frames(t.Context(), 2, func(context.Context) (unpack.Frame, error) {
+	return unpack.Frames(t.Context(), 2, func(context.Context) (tree.Frame, error) {
 		if i == len(a.Chunks) {
-			return unpack.Frame{}, io.EOF
+			return tree.Frame{}, io.EOF
 		}
 		data := make([]byte, a.Chunks[i].Size)
 		if _, err := p.ReadAt(data, offset); err != nil {
-			return unpack.Frame{}, err
+			return tree.Frame{}, err
 		}
-		frame := unpack.Frame{Data: data, Plain: a.Chunks[i].Plain}
+		frame := tree.Frame{Data: data, Plain: a.Chunks[i].Plain}
 		offset += a.Chunks[i].Size
 		i++
 		return frame, nil
@@ -139,15 +140,15 @@ func plainOf(t *testing.T, p *Packed) io.ReadCloser {
 }
 
 // unpackFrames keeps to the promised limits.
-func unpackFrames(t *testing.T, p *Packed) (string, []unpack.Entry) {
+func unpackFrames(t *testing.T, p *Packed) (string, []tree.Entry) {
 	t.Helper()
 	plain := plainOf(t, p)
 	defer func() { must(t, plain.Close()) }()
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
 	must(t, err)
-	limits := unpack.Limits{Bytes: p.Artifact().UnpackedBytes, Entries: p.Artifact().Entries}
-	entries, err := unpack.Tar(t.Context(), plain, root, unpack.Options{Limits: limits, Hash: true})
+	limits := tree.Limits{Bytes: p.Artifact().UnpackedBytes, Entries: p.Artifact().Entries}
+	entries, err := unpack.Tar(t.Context(), plain, root, tree.Options{Limits: limits, Hash: true})
 	must(t, err)
 	return dir, entries
 }
@@ -222,7 +223,7 @@ func TestRefusedTrees(t *testing.T) {
 			top, temp := sample(t), t.TempDir()
 			must(t, c.spoil(top))
 			_, err := Pack(t.Context(), "linux/amd64", top, Options{TempDir: temp})
-			if !errors.Is(err, unpack.ErrRefused) || !strings.Contains(err.Error(), c.names) {
+			if !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), c.names) {
 				t.Errorf("got %v, want a refusal that names %s", err, c.names)
 			}
 			wantEmpty(t, temp)

@@ -9,7 +9,8 @@ import (
 	"os"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
 )
 
 // maxTried is how far a ready archive is unpacked to see whether it can be: it
@@ -18,7 +19,7 @@ const maxTried = 64 << 30
 
 // packFile copies a ready archive or a file: what is hashed, tried and uploaded
 // is the copy.
-func packFile(ctx context.Context, f *os.File, info fs.FileInfo, format artifacts.Format, opt Options) (*Packed, error) {
+func packFile(ctx context.Context, f *os.File, info fs.FileInfo, name artifacts.Format, opt Options) (*Packed, error) {
 	if info.Size() == 0 {
 		return nil, errors.New("the file is empty")
 	}
@@ -29,11 +30,12 @@ func packFile(ctx context.Context, f *os.File, info fs.FileInfo, format artifact
 	if err := cut(ctx, f, info, seal, opt.Progress); err != nil {
 		return seal.seal("", contents{}, err)
 	}
-	if format == artifacts.File {
-		return seal.seal(format, contents{bytes: seal.size, entries: 1}, nil)
+	a := artifacts.Artifact{Format: name, Size: seal.size, UnpackedBytes: maxTried, Entries: tree.MaxEntries}
+	if format.Known(a) {
+		return seal.seal(name, contents{bytes: seal.size, entries: 1}, nil)
 	}
-	tree, err := try(ctx, io.NewSectionReader(seal.file, 0, seal.size), format, opt.TempDir)
-	return seal.seal(format, tree, err)
+	found, err := try(ctx, seal.file, a, opt.TempDir)
+	return seal.seal(name, found, err)
 }
 
 // cut stores a file in slices.
@@ -59,33 +61,25 @@ func cut(ctx context.Context, f *os.File, info fs.FileInfo, seal *sealer, progre
 	return same(f, f.Name(), info)
 }
 
-// try unpacks an archive as an instance would, into a directory that is thrown
+// try extracts an archive as an instance would, into a directory that is thrown
 // away: it is refused here or nowhere, and its limits and index become known.
-func try(ctx context.Context, r io.Reader, format artifacts.Format, temp string) (tree contents, err error) {
-	limits := unpack.Limits{Bytes: maxTried, Entries: unpack.MaxEntries}
-	l, err := lay(ctx, r, format, limits, temp)
+func try(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, temp string) (found contents, err error) {
+	x, err := extractToTemp(ctx, r, a, temp)
 	if err != nil {
 		return contents{}, refused(err)
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	return weigh(l.entries)
+	defer func() { err = errors.Join(err, x.Close()) }()
+	return weigh(x.Entries)
 }
 
-func decompress(r io.Reader, format artifacts.Format) (io.ReadCloser, error) {
-	if format == artifacts.TarGz {
-		return unpack.Gzip(r)
-	}
-	return unpack.Zstd(r)
-}
-
-func weigh(entries []unpack.Entry) (contents, error) {
+func weigh(entries []tree.Entry) (contents, error) {
 	if len(entries) == 0 {
 		return contents{}, errors.New("the archive is empty")
 	}
 	index, err := writeIndex(entries)
-	tree := contents{entries: int64(len(entries)), index: index}
+	found := contents{entries: int64(len(entries)), index: index}
 	for _, e := range entries {
-		tree.bytes += e.Size
+		found.bytes += e.Size
 	}
-	return tree, err
+	return found, err
 }

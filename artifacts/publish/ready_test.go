@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 func TestReadyArchives(t *testing.T) {
@@ -39,7 +39,7 @@ func TestReadyArchives(t *testing.T) {
 			t.Errorf("%s: hash %s, want that of the file, %s", name, a.SHA256, want)
 		}
 		checkBytes(t, p)
-		if index, err := unpack.ReadIndex(bytes.NewReader(p.Index()), int(a.Entries)); err != nil || len(index) != int(a.Entries) {
+		if index, err := tree.ReadIndex(p.Index(), int(a.Entries)); err != nil || len(index) != int(a.Entries) {
 			t.Errorf("%s: index of %d entries and %v", name, len(index), err)
 		}
 	}
@@ -93,9 +93,9 @@ func TestRefusedFiles(t *testing.T) {
 	}
 	must(t, os.Mkdir(dir+"/void", 0o755))
 	for path, want := range map[string]error{
-		dir + "/hostile.tgz":                  unpack.ErrRefused,
-		file("torn.tar.gz", noise(100)):       unpack.ErrRefused,
-		file("torn.tar.zst", noise(100)):      unpack.ErrRefused,
+		dir + "/hostile.tgz":                  tree.ErrRefused,
+		file("torn.tar.gz", noise(100)):       tree.ErrRefused,
+		file("torn.tar.zst", noise(100)):      tree.ErrRefused,
 		file("empty", nil):                    nil,
 		file("app.zip", []byte("PK\x03\x04")): nil,
 		file("app.tar", noise(10)):            nil,

@@ -54,13 +54,13 @@ func (s *sealer) Write(p []byte) (int, error) {
 }
 
 // seal says what was stored, or gives it up where err is not nil.
-func (s *sealer) seal(format artifacts.Format, tree contents, err error) (*Packed, error) {
+func (s *sealer) seal(format artifacts.Format, found contents, err error) (*Packed, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.file.Close())
 	}
 	a := artifacts.Artifact{Format: format, Size: s.size, SHA256: artifacts.Digest(s.whole.Sum(nil)), Chunks: s.chunks,
-		UnpackedBytes: tree.bytes, Entries: tree.entries}
-	return &Packed{artifact: a, index: tree.index, file: s.file}, nil
+		UnpackedBytes: found.bytes, Entries: found.entries}
+	return &Packed{artifact: a, index: found.index, file: s.file}, nil
 }
 
 // contents is what an artifact unpacks to.

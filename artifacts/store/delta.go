@@ -3,14 +3,17 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path"
 
 	"golang.org/x/sync/errgroup"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
 )
 
 // DeltaUpdate makes a tree from a release that is here and what changed since.
@@ -19,77 +22,75 @@ type DeltaUpdate struct {
 	Delta artifacts.Delta // what [Input.Content] brings
 }
 
-// deltaTree makes the tree that the index describes. Every byte that lands in
-// it was hashed as it landed.
-func (s *Store) deltaTree(ctx context.Context, tree *os.Root, in Input) ([]unpack.Entry, error) {
-	u, err := s.prepare(ctx, in)
-	defer u.close()
+// deltaTree makes the tree that the index describes. It reads both indexes
+// while the delta is being fetched.
+func (s *Store) deltaTree(ctx context.Context, dir *os.Root, how format.Format, in Input) (entries []tree.Entry, err error) {
+	var object *os.File
+	var size int64
+	base := delta.Tree{}
+	defer func() {
+		if object != nil {
+			_ = object.Close() // it has no name
+		}
+		if base.Root != nil {
+			_ = base.Root.Close() // only read
+		}
+	}()
+	group, ctx2 := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		object, size, err = s.spool(ctx2, in.next)
+		return err
+	})
+	group.Go(func() (err error) {
+		base, err = s.openBase(in.Delta.Base)
+		return err
+	})
+	group.Go(func() (err error) {
+		entries, err = listed(how, in.Manifest.Manifest(), in.Artifact, in.Index)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	changes, err := delta.Open(object, size)
 	if err != nil {
 		return nil, err
 	}
-	changes, err := delta.Open(u.object, u.size)
+	limits := tree.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
+	return entries, changes.Apply(ctx, dir, entries, base, limits)
+}
+
+// openBase trusts the index of an installed release no further than its marker
+// does: each file that is used is hashed.
+func (s *Store) openBase(r Release) (base delta.Tree, err error) {
+	data, err := s.readMeta(r.id, indexFile, artifacts.MaxIndexBytes)
+	if err == nil {
+		err = artifacts.CheckSum(indexFile, data, int64(len(data)), r.made.IndexSHA256)
+	}
 	if err != nil {
-		return nil, err
+		return base, &delta.BaseError{Path: indexFile, Err: err}
 	}
-	a := newAssembly(u.base, changes)
-	limits := unpack.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
-	err = unpack.Assemble(ctx, tree, u.entries, unpack.Parts{Base: u.base.tree, Find: a.find, Make: a.make}, unpack.Options{Limits: limits})
-	if altered, ok := errors.AsType[*unpack.AlteredError](err); ok {
-		err = u.base.altered(altered.Path, altered.Err)
+	if base.Entries, err = tree.ReadIndex(data, tree.MaxEntries); err != nil {
+		return base, fmt.Errorf("index of %s: %w", r.Version(), err)
 	}
-	return u.entries, err
+	if base.Root, err = s.root.OpenRoot(path.Join(releasesDir, r.id, treeDir)); err != nil {
+		return base, &delta.BaseError{Path: ".", Err: err}
+	}
+	return base, nil
 }
 
-// prepared is what a tree is assembled from.
-type prepared struct {
-	entries []unpack.Entry
-	base    *base
-	object  *os.File // the delta
-	size    int64
-}
-
-// prepare reads both indexes while the delta comes. What it returns must be
-// closed, with an error too.
-func (s *Store) prepare(ctx context.Context, in Input) (*prepared, error) {
-	u := &prepared{}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		u.object, u.size, err = s.spool(ctx, in.Content)
-		return err
-	})
-	group.Go(func() (err error) {
-		u.base, err = s.openBase(in.Delta.Base)
-		return err
-	})
-	group.Go(func() (err error) {
-		u.entries, err = listed(in.Manifest.Manifest(), in.Artifact, in.Index)
-		return err
-	})
-	return u, group.Wait()
-}
-
-// close has nothing to say: the base was only read, and the delta has no name.
-func (u *prepared) close() {
-	if u.object != nil {
-		_ = u.object.Close()
-	}
-	if u.base != nil {
-		_ = u.base.tree.Close()
-	}
-}
-
-// spool keeps a delta in a file without a name until it is proven whole.
-func (s *Store) spool(ctx context.Context, c Content) (f *os.File, size int64, err error) {
+// spool keeps a delta in a file without a name until it is verified whole.
+func (s *Store) spool(ctx context.Context, next format.Next) (f *os.File, size int64, err error) {
 	name := stagingName("delta")
 	f, err = s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, 0, err
 	}
-	p := &pieces{ctx: ctx, content: c}
-	defer p.release()
+	r := format.NewReader(ctx, next)
+	defer r.Close()
 	err = s.root.Remove(name)
 	if err == nil {
-		size, err = io.Copy(f, p)
+		size, err = io.Copy(f, r)
 	}
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())

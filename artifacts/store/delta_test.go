@@ -21,6 +21,7 @@ import (
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
+	"koboshi/artifacts/tree"
 	"koboshi/artifacts/unpack"
 )
 
@@ -54,11 +55,11 @@ func (s shelf) input(t *testing.T, version string) Input {
 	t.Helper()
 	root := must(os.OpenRoot(t.TempDir()))
 	defer func() { _ = root.Close() }()
-	limits := unpack.Limits{Bytes: 64 << 20, Entries: 1000}
+	limits := tree.Limits{Bytes: 64 << 20, Entries: 1000}
 	plain := s.tar()
-	entries := must(unpack.Tar(t.Context(), bytes.NewReader(plain), root, unpack.Options{Limits: limits, Hash: true}))
+	entries := must(unpack.Tar(t.Context(), bytes.NewReader(plain), root, tree.Options{Limits: limits, Hash: true}))
 	var index bytes.Buffer
-	if err := unpack.WriteIndex(&index, entries); err != nil {
+	if err := tree.WriteIndex(&index, entries); err != nil {
 		t.Fatal(err)
 	}
 	var packed bytes.Buffer
@@ -248,8 +249,8 @@ func TestDeltaFromAnAlteredBase(t *testing.T) {
 			}
 			in := after.fromDelta(t, "2", before, base)
 			_, err := s.Stage(t.Context(), in)
-			altered, ok := errors.AsType[*BaseError](err)
-			if !ok || altered.Path != tc.path || altered.Version != "1" || errors.Is(err, ErrDisk) {
+			altered, ok := errors.AsType[*delta.BaseError](err)
+			if !ok || altered.Path != tc.path || errors.Is(err, ErrDisk) {
 				t.Errorf("%v", err)
 			}
 			checkNothing(t, s, in)
@@ -294,8 +295,8 @@ func TestDeltaFails(t *testing.T) {
 		"a delta from something else": {func(in *Input) {
 			in.Content = &content{pieces: slice(after.since(shelf{"bin/web": noise[100_000:400_000]}), 90_000)}
 		}, delta.ErrBase},
-		"more than the limits allow": {func(in *Input) { in.Artifact.Entries = 3 }, unpack.ErrRefused},
-		"more bytes than allowed":    {func(in *Input) { in.Artifact.UnpackedBytes = 100_000 }, unpack.ErrRefused},
+		"more than the limits allow": {func(in *Input) { in.Artifact.Entries = 3 }, tree.ErrRefused},
+		"more bytes than allowed":    {func(in *Input) { in.Artifact.UnpackedBytes = 100_000 }, tree.ErrRefused},
 		"no space":                   {func(in *Input) { in.Delta.Delta.Size = 1 << 60 }, ErrDisk},
 		"another index":              {func(in *Input) { in.Index = slices.Concat(in.Index, in.Index) }, artifacts.ErrIntegrity},
 		"no index":                   {func(in *Input) { in.Artifact.Index = nil }, nil},

@@ -7,7 +7,7 @@ import (
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // ErrDisk is the sentinel of everything that the disk would not do: no space,
@@ -82,10 +82,10 @@ func blame(ctx context.Context, err error) error {
 	if content, ok := errors.AsType[*contentError](err); ok {
 		return content.err
 	}
-	if altered, ok := errors.AsType[*BaseError](err); ok {
+	if altered, ok := errors.AsType[*delta.BaseError](err); ok {
 		return altered
 	}
-	for _, whose := range []error{unpack.ErrRefused, delta.ErrMalformed, delta.ErrBase, artifacts.ErrIntegrity} {
+	for _, whose := range []error{tree.ErrRefused, delta.ErrMalformed, delta.ErrBase, artifacts.ErrIntegrity} {
 		if errors.Is(err, whose) {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/format"
 )
 
 func TestOpen(t *testing.T) {
@@ -43,10 +44,10 @@ func TestOpen(t *testing.T) {
 
 func TestCheckSpace(t *testing.T) {
 	s := open(t)
-	if err := s.CheckSpace(artifacts.Artifact{UnpackedBytes: 1, Entries: 1}); err != nil {
+	if err := s.CheckSpace(artifacts.Artifact{Format: artifacts.TarZst, UnpackedBytes: 1, Entries: 1}); err != nil {
 		t.Errorf("one byte: %v", err)
 	}
-	err := s.CheckSpace(artifacts.Artifact{UnpackedBytes: 1 << 60, Entries: 1})
+	err := s.CheckSpace(artifacts.Artifact{Format: artifacts.TarZst, UnpackedBytes: 1 << 60, Entries: 1})
 	if space, ok := errors.AsType[*SpaceError](err); !ok || space.What != "bytes" || !errors.Is(err, ErrDisk) {
 		t.Errorf("an exbibyte: %v", err)
 	}
@@ -70,7 +71,7 @@ func TestFits(t *testing.T) {
 		if tc.change != nil {
 			tc.change(&disk)
 		}
-		err := fits(disk, artifacts.Artifact{UnpackedBytes: tc.bytes, Entries: tc.entries})
+		err := fits(disk, format.Space{Bytes: tc.bytes, Entries: tc.entries})
 		space, full := errors.AsType[*SpaceError](err)
 		if full != (tc.want != "") || full && space.What != tc.want {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)

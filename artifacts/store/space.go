@@ -9,36 +9,45 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/format"
 )
 
-// What is left free beside a new tree, for its documents and for everybody
+// What is left free beside a new tree, for its documents and for everything
 // else on the file system.
 const (
 	spareBytes  = 32 << 20
 	spareInodes = 1024
 )
 
-// CheckSpace tells before anything is fetched whether the tree of an artifact,
-// at its signed upper limits, would fit. Errors are [ErrDisk].
+// CheckSpace reports whether the tree of an artifact, at its signed upper
+// limits, would fit. [Store.Stage] checks it by itself. Errors are [ErrDisk].
 func (s *Store) CheckSpace(a artifacts.Artifact) error {
+	how, err := format.Of(a)
+	if err != nil {
+		return err
+	}
+	return s.checkSpace(how.Space(a))
+}
+
+func (s *Store) checkSpace(need format.Space) error {
 	fsys, err := s.statfs()
 	if err != nil {
 		return onDisk("check space", err)
 	}
-	if err := fits(fsys, a); err != nil {
+	if err := fits(fsys, need); err != nil {
 		return err
 	}
 	return s.checkSameDisk()
 }
 
-func fits(fsys unix.Statfs_t, a artifacts.Artifact) error {
+func fits(fsys unix.Statfs_t, space format.Space) error {
 	// Half a block an entry is what files of random sizes waste.
-	need := a.UnpackedBytes + a.Entries*fsys.Bsize/2 + spareBytes
+	need := space.Bytes + space.Entries*fsys.Bsize/2 + spareBytes
 	if have := int64(fsys.Bavail) * fsys.Bsize; have < need { //nolint:gosec // a disk of 8 EiB at most
 		return &SpaceError{What: "bytes", Need: need, Have: have}
 	}
 	// A file system that makes inodes as it goes says that it has none.
-	if need, have := a.Entries+spareInodes, int64(fsys.Ffree); fsys.Files > 0 && have < need { //nolint:gosec // likewise
+	if need, have := space.Entries+spareInodes, int64(fsys.Ffree); fsys.Files > 0 && have < need { //nolint:gosec // likewise
 		return &SpaceError{What: "inodes", Need: need, Have: have}
 	}
 	return nil

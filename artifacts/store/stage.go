@@ -5,18 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
 )
 
 // Content is the bytes of an artifact, in order. Only its io.EOF says that
 // they are proven.
 type Content interface {
-	Next(ctx context.Context) (unpack.Frame, error)
+	Next(ctx context.Context) (tree.Frame, error)
 }
 
 // Input is what a release is made from.
@@ -35,22 +37,26 @@ type Input struct {
 // look for it with [Store.Find] before.
 //
 // Any failure leaves all releases as they were. Errors are those of Content,
-// as they are; for a delta update [*BaseError], delta.ErrBase and delta.ErrMalformed;
-// unpack.ErrRefused for an archive that is not allowed;
+// as they are; for a delta update [*delta.BaseError], delta.ErrBase and delta.ErrMalformed;
+// tree.ErrRefused for an archive that is not allowed;
 // artifacts.ErrIntegrity for an index that is not the signed one; the cause of
 // a context that has ended; and [ErrDisk].
 func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
+	how, err := format.Of(in.Artifact)
+	if err != nil {
+		return Release{}, err
+	}
 	if err := in.checkIndex(); err != nil {
 		return Release{}, err
 	}
-	if err := s.makeRoom(ctx, in.needs()); err != nil {
+	if err := s.makeRoom(ctx, in.space(how)); err != nil {
 		return Release{}, err
 	}
 	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
 	staged := stagingName(id)
-	if err := s.build(ctx, id, staged, in); err != nil {
+	if err := s.build(ctx, id, staged, how, in); err != nil {
 		return Release{}, errors.Join(err, s.discard(staged))
 	}
 	if err := s.publish(staged, id); err != nil {
@@ -62,7 +68,7 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 func (in Input) checkIndex() error {
 	signed := in.Artifact.Index
 	if signed == nil {
-		if in.Delta != nil && in.Artifact.Format != artifacts.File {
+		if in.Delta != nil && !format.Known(in.Artifact) {
 			return errors.New("a delta update without an index")
 		}
 		return nil
@@ -70,49 +76,49 @@ func (in Input) checkIndex() error {
 	return artifacts.CheckSum(signed.Key, in.Index, signed.Size, signed.SHA256)
 }
 
-// needs is the artifact with what else will lie beside its tree for a while.
-func (in Input) needs() artifacts.Artifact {
-	a := in.Artifact
+// space is that of the artifact with what else is on the disk for a while.
+func (in Input) space(how format.Format) format.Space {
+	space := how.Space(in.Artifact)
 	if in.Delta != nil {
-		a.UnpackedBytes += in.Delta.Delta.Size
+		space.Bytes += in.Delta.Delta.Size
 	}
-	return a
+	return space
 }
 
 // makeRoom deletes before an install only where it cannot be helped: what a
 // crash left in .staging may be all that is missing.
-func (s *Store) makeRoom(ctx context.Context, a artifacts.Artifact) error {
-	err := s.CheckSpace(a)
+func (s *Store) makeRoom(ctx context.Context, need format.Space) error {
+	err := s.checkSpace(need)
 	if _, full := errors.AsType[*SpaceError](err); !full {
 		return err
 	}
 	if err := s.sweep(ctx); err != nil {
 		return err
 	}
-	return s.CheckSpace(a)
+	return s.checkSpace(need)
 }
 
 // build makes the whole release in .staging, out of everyone's reach, and
 // brings it to the disk.
-func (s *Store) build(ctx context.Context, id, staged string, in Input) error {
+func (s *Store) build(ctx context.Context, id, staged string, how format.Format, in Input) error {
 	err := s.change("stage", func() error {
 		return errors.Join(s.root.Mkdir(staged, 0o700), s.root.Mkdir(path.Join(staged, treeDir), 0o700))
 	})
 	if err != nil {
 		return err
 	}
-	tree, err := s.root.OpenRoot(path.Join(staged, treeDir))
+	dir, err := s.root.OpenRoot(path.Join(staged, treeDir))
 	if err != nil {
 		return onDisk("stage", err)
 	}
-	defer func() { _ = tree.Close() }() // a directory descriptor
-	disk, err := startWriteBack(tree)
+	defer func() { _ = dir.Close() }() // a directory descriptor
+	disk, err := startWriteBack(dir)
 	if err != nil {
 		return onDisk("stage", err)
 	}
 	defer disk.close()
 	in.Content = counted{in.Content, disk}
-	entries, err := s.fill(ctx, tree, in)
+	entries, err := s.fill(ctx, dir, how, in)
 	if err != nil {
 		return blame(ctx, err)
 	}
@@ -140,20 +146,29 @@ func (s *Store) build(ctx context.Context, id, staged string, in Input) error {
 }
 
 // fill makes the tree itself.
-func (s *Store) fill(ctx context.Context, tree *os.Root, in Input) ([]unpack.Entry, error) {
+func (s *Store) fill(ctx context.Context, dir *os.Root, how format.Format, in Input) ([]tree.Entry, error) {
 	if in.Delta != nil {
-		return s.deltaTree(ctx, tree, in)
+		return s.deltaTree(ctx, dir, how, in)
 	}
-	return unpackTree(ctx, tree, in)
+	return how.Stage(ctx, dir, in.Manifest.Manifest().App, in.Artifact, in.next)
+}
+
+// next marks the errors of the content on their way through parsers.
+func (in Input) next(ctx context.Context) (tree.Frame, error) {
+	f, err := in.Content.Next(ctx)
+	if err != nil && err != io.EOF { //nolint:errorlint // an error that wraps EOF is none of a clean end
+		err = &contentError{err}
+	}
+	return f, err
 }
 
 // index is the signed one, or else what has been unpacked.
-func (in Input) index(entries []unpack.Entry) ([]byte, error) {
+func (in Input) index(entries []tree.Entry) ([]byte, error) {
 	if in.Artifact.Index != nil {
 		return in.Index, nil
 	}
 	var index bytes.Buffer
-	if err := unpack.WriteIndex(&index, entries); err != nil {
+	if err := tree.WriteIndex(&index, entries); err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	return index.Bytes(), nil

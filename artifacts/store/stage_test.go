@@ -13,26 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 func TestStage(t *testing.T) {
-	tree := files{"bin/web": "#!/bin/sh\n", "etc/conf": strings.Repeat("x = 1\n", 1000), "web": "executable", "meta/complete": "the app's own"}
+	app := files{"bin/web": "#!/bin/sh\n", "etc/conf": strings.Repeat("x = 1\n", 1000), "web": "executable", "meta/complete": "the app's own"}
 	for name, tc := range map[string]struct {
 		format artifacts.Format
 		framed bool
 		want   files
 	}{
-		"framed tar.zst":   {artifacts.TarZst, true, tree},
-		"unframed tar.zst": {artifacts.TarZst, false, tree},
-		"tar.gz":           {artifacts.TarGz, false, tree},
+		"framed tar.zst":   {artifacts.TarZst, true, app},
+		"unframed tar.zst": {artifacts.TarZst, false, app},
+		"tar.gz":           {artifacts.TarGz, false, app},
 		"file":             {artifacts.File, false, files{"web": "executable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := unix.Umask(0o077) // which must not decide who reads a tree
 			defer unix.Umask(old)
 			s := open(t)
-			in := tree.release("1.0", tc.format, tc.framed)
+			in := app.release("1.0", tc.format, tc.framed)
 			if _, ok, err := s.Find(in.Manifest); ok || err != nil {
 				t.Fatalf("found before it was staged: %v, %v", ok, err)
 			}
@@ -86,7 +86,7 @@ func checkTree(t *testing.T, dir string, want files) {
 func TestStageFails(t *testing.T) {
 	broken := errors.New("the network is gone")
 	cause := errors.New("interrupted")
-	tree := files{"bin/web": "2"}
+	app := files{"bin/web": "2"}
 	for name, tc := range map[string]struct {
 		spoil func(*testing.T, *Store, *Input) context.Context
 		want  error
@@ -103,35 +103,35 @@ func TestStageFails(t *testing.T) {
 		"hostile path": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			*in = files{"../evil": "x"}.release("2", artifacts.TarGz, false)
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"hostile path, and the network hangs": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			*in = files{"../evil": "x", "noise": noise}.release("2", artifacts.TarGz, false)
 			c := in.Content.(*content)
 			c.pieces, c.hang = c.pieces[:len(c.pieces)/2], true
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"hostile path in a large archive": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			*in = files{"../evil": "x", "noise": noise, "noise2": noise}.release("2", artifacts.TarGz, false)
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"a path to what the store keeps": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			*in = files{"../meta/healthy": "x"}.release("2", artifacts.TarZst, true)
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"frame that does not decode": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			in.Content.(*content).pieces[0].Plain++
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"bytes after the archive": {func(_ *testing.T, _ *Store, in *Input) context.Context {
-			*in = tree.release("2", artifacts.TarGz, false)
+			*in = app.release("2", artifacts.TarGz, false)
 			c := in.Content.(*content)
-			c.pieces = append(c.pieces, unpack.Frame{Data: []byte("more")})
+			c.pieces = append(c.pieces, tree.Frame{Data: []byte("more")})
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"more than was signed": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			in.Artifact.UnpackedBytes = 0
 			return nil
-		}, unpack.ErrRefused},
+		}, tree.ErrRefused},
 		"another index": {func(_ *testing.T, _ *Store, in *Input) context.Context {
 			in.Artifact.Index = &artifacts.Blob{Key: "index", Size: 5, SHA256: artifacts.Sum([]byte("index"))}
 			in.Index = []byte("Index")
@@ -153,7 +153,7 @@ func TestStageFails(t *testing.T) {
 			activate(t, s, one)
 			healthyNow(t, s, one, "i-1", noon)
 			before := picture(t, filepath.Dir(s.Dir()))
-			in := tree.release("2", artifacts.TarZst, true)
+			in := app.release("2", artifacts.TarZst, true)
 			ctx := tc.spoil(t, s, &in)
 			if ctx == nil {
 				ctx = t.Context()

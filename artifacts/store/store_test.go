@@ -20,7 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 var (
@@ -45,25 +45,25 @@ var noise = func() string {
 
 // content yields pieces, then end.
 type content struct {
-	pieces []unpack.Frame
+	pieces []tree.Frame
 	hang   bool         // wait for the context at the end
 	end    error        // nil = io.EOF
 	lent   atomic.Int64 // pieces not yet released
 }
 
-func (c *content) Next(ctx context.Context) (unpack.Frame, error) {
+func (c *content) Next(ctx context.Context) (tree.Frame, error) {
 	if err := ctx.Err(); err != nil {
-		return unpack.Frame{}, context.Cause(ctx)
+		return tree.Frame{}, context.Cause(ctx)
 	}
 	if len(c.pieces) == 0 {
 		if c.hang {
 			<-ctx.Done()
-			return unpack.Frame{}, context.Cause(ctx)
+			return tree.Frame{}, context.Cause(ctx)
 		}
 		if c.end != nil {
-			return unpack.Frame{}, c.end
+			return tree.Frame{}, c.end
 		}
-		return unpack.Frame{}, io.EOF
+		return tree.Frame{}, io.EOF
 	}
 	f := c.pieces[0]
 	c.pieces = c.pieces[1:]
@@ -124,7 +124,7 @@ func pointerTo(m *artifacts.VerifiedManifest, channel string, sequence int64) *a
 	return must(trust.Pointer(must(p.Sign(key)), "web", channel))
 }
 
-func pack(f files, format artifacts.Format, framed bool) ([]byte, []unpack.Frame) {
+func pack(f files, format artifacts.Format, framed bool) ([]byte, []tree.Frame) {
 	var out bytes.Buffer
 	switch format {
 	case artifacts.File:
@@ -143,18 +143,18 @@ func pack(f files, format artifacts.Format, framed bool) ([]byte, []unpack.Frame
 	return out.Bytes(), slice(out.Bytes(), max(100, out.Len()/20))
 }
 
-func packFrames(enc *zstd.Encoder, plain []byte) (all []byte, frames []unpack.Frame) {
+func packFrames(enc *zstd.Encoder, plain []byte) (all []byte, frames []tree.Frame) {
 	for part := range slices.Chunk(plain, 1000) {
 		frame := enc.EncodeAll(part, nil)
-		frames = append(frames, unpack.Frame{Data: frame, Plain: int64(len(part))})
+		frames = append(frames, tree.Frame{Data: frame, Plain: int64(len(part))})
 		all = append(all, frame...)
 	}
 	return all, frames
 }
 
-func slice(data []byte, n int) (pieces []unpack.Frame) {
+func slice(data []byte, n int) (pieces []tree.Frame) {
 	for part := range slices.Chunk(data, n) {
-		pieces = append(pieces, unpack.Frame{Data: part})
+		pieces = append(pieces, tree.Frame{Data: part})
 	}
 	return pieces
 }

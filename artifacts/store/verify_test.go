@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // linked is an artifact with every type of entry.
@@ -43,37 +43,37 @@ func TestVerifyFindsChanges(t *testing.T) {
 	s := open(t)
 	for name, tc := range map[string]struct {
 		change func(dir string) error
-		want   Diff
+		want   tree.Diff
 	}{
-		"nothing":       {func(string) error { return nil }, Diff{}},
-		"same length":   {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("evil"), 0o755) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
-		"longer":        {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("codes"), 0o755) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
-		"mode":          {func(d string) error { return os.Chmod(d+"/bin/web", 0o777) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
-		"setuid":        {func(d string) error { return os.Chmod(d+"/bin/web", 0o755|os.ModeSetuid) }, Diff{Altered: []string{"bin/web", "bin/web2"}}},
-		"mode of a dir": {func(d string) error { return os.Chmod(d+"/bin", 0o777) }, Diff{Altered: []string{"bin"}}},
-		"removed":       {func(d string) error { return os.Remove(d + "/bin/web2") }, Diff{Removed: []string{"bin/web2"}}},
-		"dir removed":   {func(d string) error { return os.Remove(d + "/empty") }, Diff{Removed: []string{"empty"}}},
-		"tree removed":  {func(d string) error { return os.RemoveAll(d + "/bin") }, Diff{Removed: []string{"bin", "bin/web", "bin/web2"}}},
-		"file added":    {func(d string) error { return os.WriteFile(d+"/empty/x", nil, 0o644) }, Diff{Added: []string{"empty/x"}}},
-		"tree added":    {func(d string) error { return os.MkdirAll(d+"/a/b/c", 0o755) }, Diff{Added: []string{"a"}}},
+		"nothing":       {func(string) error { return nil }, tree.Diff{}},
+		"same length":   {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("evil"), 0o755) }, tree.Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"longer":        {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("codes"), 0o755) }, tree.Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"mode":          {func(d string) error { return os.Chmod(d+"/bin/web", 0o777) }, tree.Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"setuid":        {func(d string) error { return os.Chmod(d+"/bin/web", 0o755|os.ModeSetuid) }, tree.Diff{Altered: []string{"bin/web", "bin/web2"}}},
+		"mode of a dir": {func(d string) error { return os.Chmod(d+"/bin", 0o777) }, tree.Diff{Altered: []string{"bin"}}},
+		"removed":       {func(d string) error { return os.Remove(d + "/bin/web2") }, tree.Diff{Removed: []string{"bin/web2"}}},
+		"dir removed":   {func(d string) error { return os.Remove(d + "/empty") }, tree.Diff{Removed: []string{"empty"}}},
+		"tree removed":  {func(d string) error { return os.RemoveAll(d + "/bin") }, tree.Diff{Removed: []string{"bin", "bin/web", "bin/web2"}}},
+		"file added":    {func(d string) error { return os.WriteFile(d+"/empty/x", nil, 0o644) }, tree.Diff{Added: []string{"empty/x"}}},
+		"tree added":    {func(d string) error { return os.MkdirAll(d+"/a/b/c", 0o755) }, tree.Diff{Added: []string{"a"}}},
 		"link retargeted": {func(d string) error {
 			return errors.Join(os.Remove(d+"/run"), os.Symlink("/bin/sh", d+"/run"))
-		}, Diff{Altered: []string{"run"}}},
+		}, tree.Diff{Altered: []string{"run"}}},
 		"file now a link": {func(d string) error {
 			return errors.Join(os.Remove(d+"/bin/web2"), os.Symlink("web", d+"/bin/web2"))
-		}, Diff{Altered: []string{"bin/web2"}}},
+		}, tree.Diff{Altered: []string{"bin/web2"}}},
 		"file now a fifo": {func(d string) error {
 			return errors.Join(os.Remove(d+"/bin/web2"), syscall.Mkfifo(d+"/bin/web2", 0o755))
-		}, Diff{Altered: []string{"bin/web2"}}},
+		}, tree.Diff{Altered: []string{"bin/web2"}}},
 		"file now a dir": {func(d string) error {
 			return errors.Join(os.Remove(d+"/bin/web2"), os.MkdirAll(d+"/bin/web2/x", 0o755))
-		}, Diff{Altered: []string{"bin/web2"}}},
+		}, tree.Diff{Altered: []string{"bin/web2"}}},
 		"dir now a file": {func(d string) error {
 			return errors.Join(os.Remove(d+"/empty"), os.WriteFile(d+"/empty", nil, 0o644))
-		}, Diff{Altered: []string{"empty"}}},
+		}, tree.Diff{Altered: []string{"empty"}}},
 		"dir now a link": {func(d string) error {
 			return errors.Join(os.Remove(d+"/empty"), os.Symlink("/etc", d+"/empty"))
-		}, Diff{Altered: []string{"empty"}}},
+		}, tree.Diff{Altered: []string{"empty"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := s.Stage(t.Context(), linked()) // puts right what the case before did
@@ -97,17 +97,17 @@ func TestVerifyFindsChanges(t *testing.T) {
 // A signed index is what counts, whoever rewrites the one on disk.
 func TestVerifySignedIndex(t *testing.T) {
 	s := open(t)
-	tree := files{"bin/web": "1"}
-	data, frames := pack(tree, artifacts.TarZst, true)
+	app := files{"bin/web": "1"}
+	data, frames := pack(app, artifacts.TarZst, true)
 	var index bytes.Buffer
-	err := unpack.WriteIndex(&index, []unpack.Entry{
-		{Path: "bin", Type: unpack.TypeDir, Mode: 0o755},
-		{Path: "bin/web", Type: unpack.TypeFile, Mode: 0o644, Size: 1, SHA256: artifacts.Sum([]byte("1")).String()},
+	err := tree.WriteIndex(&index, []tree.Entry{
+		{Path: "bin", Type: tree.TypeDir, Mode: 0o755},
+		{Path: "bin/web", Type: tree.TypeFile, Mode: 0o644, Size: 1, SHA256: artifacts.Sum([]byte("1")).String()},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := tree.release("1", artifacts.TarZst, true)
+	in := app.release("1", artifacts.TarZst, true)
 	a := in.Artifact
 	a.Index = &artifacts.Blob{Key: "releases/1/index", Size: int64(index.Len()), SHA256: artifacts.Sum(index.Bytes())}
 	in = sign("1", a, &content{pieces: frames})

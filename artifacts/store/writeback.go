@@ -6,9 +6,9 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"koboshi/artifacts/tree"
 
-	"koboshi/artifacts/unpack"
+	"golang.org/x/sys/unix"
 )
 
 // writeBackStep is by how many bytes a tree grows in memory before what there
@@ -60,7 +60,7 @@ type counted struct {
 	disk *writeBack
 }
 
-func (c counted) Next(ctx context.Context) (unpack.Frame, error) {
+func (c counted) Next(ctx context.Context) (tree.Frame, error) {
 	f, err := c.Content.Next(ctx)
 	c.disk.grow(max(f.Plain, int64(len(f.Data))))
 	return f, err

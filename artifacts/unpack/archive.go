@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"koboshi/artifacts/tree"
 )
 
 // An archive reads a tar stream (POSIX.1-1988 ustar, POSIX.1-2001 PAX, GNU).
@@ -31,8 +33,8 @@ const (
 	maxOctal   = 1<<33 - 1 // the largest size that eleven octal digits hold
 )
 
-func newArchive(r io.Reader, limits Limits) *archive {
-	room := overhead + overheadPerEntry*min(max(limits.Entries, 0), MaxEntries)
+func newArchive(r io.Reader, limits tree.Limits) *archive {
+	room := overhead + overheadPerEntry*min(max(limits.Entries, 0), tree.MaxEntries)
 	return &archive{src: &source{r: r, max: min(limits.Bytes, math.MaxInt64-room) + room}}
 }
 
@@ -49,7 +51,7 @@ func (a *archive) next() (*tar.Header, error) {
 		}
 		flag := string(block[flagOffset])
 		if strings.Contains(seen, flag) {
-			return nil, refuse(rawName(block), "two headers of type %q for one entry", flag)
+			return nil, tree.Refuse(rawName(block), "two headers of type %q for one entry", flag)
 		}
 		switch flag[0] {
 		case tar.TypeXHeader, tar.TypeGNULongName, tar.TypeGNULongLink:
@@ -93,7 +95,7 @@ func (a *archive) end() error {
 		case err != nil:
 			return err
 		case len(bytes.Trim(buf[:n], "\x00")) > 0:
-			return refuse("", "data after the end of the archive")
+			return tree.Refuse("", "data after the end of the archive")
 		case n < len(buf):
 			return nil
 		}
@@ -105,7 +107,7 @@ func (a *archive) metadata(block []byte) error {
 	name := rawName(block)
 	size, err := strconv.ParseUint(strings.Trim(string(block[sizeStart:sizeEnd]), " \x00"), 8, 64)
 	if err != nil || size > MaxMeta {
-		return refuse(name, "malformed or more than %d bytes of header", MaxMeta)
+		return tree.Refuse(name, "malformed or more than %d bytes of header", MaxMeta)
 	}
 	start := len(a.headers)
 	a.headers = append(a.headers, make([]byte, size+padding(size))...)
@@ -117,7 +119,7 @@ func (a *archive) metadata(block []byte) error {
 // say nothing about what entries are.
 func (a *archive) global(block []byte) error {
 	if len(a.headers) > blockSize {
-		return refuse(rawName(block), "global header between the headers of an entry")
+		return tree.Refuse(rawName(block), "global header between the headers of an entry")
 	}
 	if err := a.metadata(block); err != nil {
 		return err
@@ -128,7 +130,7 @@ func (a *archive) global(block []byte) error {
 	}
 	for _, key := range []string{"path", "linkpath", "size"} {
 		if hdr.PAXRecords[key] != "" {
-			return refuse(hdr.PAXRecords[key], "global PAX %s", key)
+			return tree.Refuse(hdr.PAXRecords[key], "global PAX %s", key)
 		}
 	}
 	a.headers = a.headers[:0]
@@ -137,7 +139,7 @@ func (a *archive) global(block []byte) error {
 
 func (a *archive) entry(block []byte) (*tar.Header, error) {
 	if reason := forbidden[block[flagOffset]]; reason != "" {
-		return nil, refuse(rawName(block), "%s", reason)
+		return nil, tree.Refuse(rawName(block), "%s", reason)
 	}
 	hdr, err := parse(a.headers)
 	if err != nil {
@@ -164,7 +166,7 @@ func (a *archive) checkSize(hdr *tar.Header) error {
 		return err
 	}
 	if plain.Size != hdr.Size && (plain.Size != 0 || hdr.Size <= maxOctal) {
-		return refuse(hdr.Name, "size %d in PAX and %d in the header", hdr.Size, plain.Size)
+		return tree.Refuse(hdr.Name, "size %d in PAX and %d in the header", hdr.Size, plain.Size)
 	}
 	return nil
 }
@@ -187,7 +189,7 @@ func (a *archive) fill(p []byte) (int, error) {
 	return n, err
 }
 
-var errTruncated = refuse("", "truncated")
+var errTruncated = tree.Refuse("", "truncated")
 
 func padding(size uint64) uint64 { return -size % blockSize }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"koboshi/artifacts/tree"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -49,21 +51,21 @@ func prose(noise *rand.Rand, size int) string {
 
 func BenchmarkTar(b *testing.B) {
 	stream := benchTree()
-	limits := Limits{Bytes: 1 << 30, Entries: 10000}
+	limits := tree.Limits{Bytes: 1 << 30, Entries: 10000}
 	for _, writers := range []int{1, 4} {
 		for _, hash := range []bool{false, true} {
 			b.Run(fmt.Sprintf("writers=%d/hash=%v", writers, hash), func(b *testing.B) {
 				top := b.TempDir()
 				b.SetBytes(int64(len(stream)))
 				for i := 0; b.Loop(); i++ {
-					benchUnpack(b, filepath.Join(top, fmt.Sprint(i)), bytes.NewReader(stream), Options{Limits: limits, Writers: writers, Hash: hash})
+					benchUnpack(b, filepath.Join(top, fmt.Sprint(i)), bytes.NewReader(stream), tree.Options{Limits: limits, Writers: writers, Hash: hash})
 				}
 			})
 		}
 	}
 }
 
-func benchUnpack(b *testing.B, dir string, r io.Reader, opt Options) {
+func benchUnpack(b *testing.B, dir string, r io.Reader, opt tree.Options) {
 	must(b, os.Mkdir(dir, 0o755))
 	root, err := os.OpenRoot(dir)
 	must(b, err)
@@ -77,10 +79,10 @@ func BenchmarkPlain(b *testing.B) {
 	stream := benchTree()
 	one := zstdFrame(b, stream, zstd.WithWindowSize(MaxWindow))
 	zipped := gzipped(b, stream)
-	var frames []Frame
+	var frames []tree.Frame
 	for at := 0; at < len(stream); at += 4 << 20 {
 		plain := stream[at:min(at+4<<20, len(stream))]
-		frames = append(frames, Frame{Data: zstdFrame(b, plain), Plain: int64(len(plain))})
+		frames = append(frames, tree.Frame{Data: zstdFrame(b, plain), Plain: int64(len(plain))})
 	}
 	run := func(name string, open func() (io.ReadCloser, error)) {
 		b.Run(name, func(b *testing.B) {
@@ -102,9 +104,9 @@ func BenchmarkPlain(b *testing.B) {
 	for _, workers := range []int{1, 2, 4} {
 		run(fmt.Sprint("zstd/frames/workers=", workers), func() (io.ReadCloser, error) {
 			rest := frames
-			return Frames(b.Context(), workers, func(context.Context) (Frame, error) {
+			return Frames(b.Context(), workers, func(context.Context) (tree.Frame, error) {
 				if len(rest) == 0 {
-					return Frame{}, io.EOF
+					return tree.Frame{}, io.EOF
 				}
 				f := rest[0]
 				rest = rest[1:]

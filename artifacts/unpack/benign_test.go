@@ -3,7 +3,6 @@ package unpack
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"koboshi/artifacts/tree"
 )
 
 // The tree that testdata/make.sh packs, as it must come out.
@@ -61,7 +62,7 @@ func TestPackedByOthers(t *testing.T) {
 	}
 }
 
-func unpackGzip(t *testing.T, y *yard, name string) []Entry {
+func unpackGzip(t *testing.T, y *yard, name string) []tree.Entry {
 	t.Helper()
 	f, err := os.Open(name)
 	must(t, err)
@@ -103,19 +104,19 @@ func wanted(fixture string) map[string]string {
 
 // checkIndex compares what the index says with what is on the disk, and
 // survives being written and read.
-func checkIndex(t *testing.T, y *yard, index []Entry) {
+func checkIndex(t *testing.T, y *yard, index []tree.Entry) {
 	t.Helper()
 	said := map[string]string{}
 	for _, e := range index {
 		switch e.Type {
-		case TypeSymlink:
+		case tree.TypeSymlink:
 			said[e.Path] = "-> " + e.Link
-		case TypeHardlink:
+		case tree.TypeHardlink:
 			sameFile(t, y, e.Path, e.Link)
 			said[e.Path] = said[e.Link]
-		case TypeDir:
+		case tree.TypeDir:
 			said[e.Path] = (e.Mode | fs.ModeDir).String() + " "
-		case TypeFile:
+		case tree.TypeFile:
 			data, err := y.dest.ReadFile(e.Path)
 			must(t, err)
 			if int64(len(data)) != e.Size || sumOf(data) != e.SHA256 {
@@ -124,12 +125,12 @@ func checkIndex(t *testing.T, y *yard, index []Entry) {
 			said[e.Path] = e.Mode.String() + " " + string(data)
 		}
 	}
-	if tree := y.tree(t); !maps.Equal(said, tree) {
-		t.Errorf("index %q\ntree %q", said, tree)
+	if got := y.tree(t); !maps.Equal(said, got) {
+		t.Errorf("index %q\ntree %q", said, got)
 	}
 	var written bytes.Buffer
-	must(t, WriteIndex(&written, index))
-	if read, err := ReadIndex(&written, len(index)); err != nil || !slices.Equal(read, index) {
+	must(t, tree.WriteIndex(&written, index))
+	if read, err := tree.ReadIndex(written.Bytes(), len(index)); err != nil || !slices.Equal(read, index) {
 		t.Errorf("read back %v %v", read, err)
 	}
 }
@@ -166,7 +167,7 @@ func TestPackedByGo(t *testing.T) {
 			put(tar.Header{Typeflag: tar.TypeDir, Name: "d/", Mode: 0o40700}, "")
 			put(tar.Header{Typeflag: tar.TypeLink, Name: "d/g", Linkname: "d/e/f", Mode: 0o4755}, "")
 			put(tar.Header{Typeflag: tar.TypeSymlink, Name: "s", Linkname: "d/e", Mode: 0o777}, "")
-			put(tar.Header{Typeflag: tar.TypeReg, Name: "large", Mode: 0o644}, strings.Repeat("0123456789", slabSize/5))
+			put(tar.Header{Typeflag: tar.TypeReg, Name: "large", Mode: 0o644}, strings.Repeat("0123456789", bufferSize/5))
 			must(t, w.Close())
 
 			y := newYard(t)
@@ -185,7 +186,7 @@ func TestPackedByGo(t *testing.T) {
 	}
 }
 
-func paths(index []Entry) []string {
+func paths(index []tree.Entry) []string {
 	var all []string
 	for _, e := range index {
 		all = append(all, e.Path)
@@ -230,8 +231,8 @@ func TestTenGigabytes(t *testing.T) {
 		build(&archive)
 		archive.WriteString("not ten gigabytes")
 		y := newYard(t)
-		_, err := Tar(t.Context(), &archive, y.dest, Options{Limits: Limits{Bytes: 10 << 30, Entries: 1}})
-		if !errors.Is(err, ErrRefused) || !strings.HasSuffix(err.Error(), "truncated") {
+		_, err := Tar(t.Context(), &archive, y.dest, tree.Options{Limits: tree.Limits{Bytes: 10 << 30, Entries: 1}})
+		if !errors.Is(err, tree.ErrRefused) || !strings.HasSuffix(err.Error(), "truncated") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -242,61 +243,26 @@ func TestAtTheLimit(t *testing.T) {
 	var archive tape
 	archive.file("a/b", strings.Repeat("x", 1000))
 	archive.dir("a")
-	archive.pax('x', "path", strings.Repeat("d/", MaxDepth-1)+strings.Repeat("n", MaxName))
+	archive.pax('x', "path", strings.Repeat("d/", tree.MaxDepth-1)+strings.Repeat("n", tree.MaxName))
 	archive.file("x", "y")
-	for i := range MaxHops {
+	for i := range tree.MaxHops {
 		archive.symlink("l"+strings.Repeat("l", i), "l"+strings.Repeat("l", i+1))
 	}
 	stream := archive.Bytes()
-	exact := Limits{Bytes: 1001, Entries: 2 + MaxDepth + MaxHops}
+	exact := tree.Limits{Bytes: 1001, Entries: 2 + tree.MaxDepth + tree.MaxHops}
 	for _, test := range []struct {
-		limits Limits
+		limits tree.Limits
 		ok     bool
 	}{
 		{exact, true},
-		{Limits{exact.Bytes - 1, exact.Entries}, false},
-		{Limits{exact.Bytes, exact.Entries - 1}, false},
-		{Limits{}, false},
-		{Limits{-1, -1}, false},
+		{tree.Limits{Bytes: exact.Bytes - 1, Entries: exact.Entries}, false},
+		{tree.Limits{Bytes: exact.Bytes, Entries: exact.Entries - 1}, false},
+		{tree.Limits{}, false},
+		{tree.Limits{Bytes: -1, Entries: -1}, false},
 	} {
-		_, err := Tar(t.Context(), bytes.NewReader(stream), newYard(t).dest, Options{Limits: test.limits})
-		if (err == nil) != test.ok || !test.ok && !errors.Is(err, ErrRefused) {
+		_, err := Tar(t.Context(), bytes.NewReader(stream), newYard(t).dest, tree.Options{Limits: test.limits})
+		if (err == nil) != test.ok || !test.ok && !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("%+v: %v", test.limits, err)
 		}
-	}
-}
-
-func TestFile(t *testing.T) {
-	body := strings.Repeat("0123456789", slabSize/5)
-	y := newYard(t)
-	must(t, File(t.Context(), cut([]byte(body), 1000), y.dest, "web", Options{Limits: Limits{int64(len(body)), 1}}))
-	checkIndex(t, y, []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(len(body)), SHA256: sumOf([]byte(body))}})
-	for _, test := range []struct {
-		name   string
-		limits Limits
-	}{
-		{"web", Limits{int64(len(body)) - 1, 1}},
-		{"web", Limits{int64(len(body)), 0}},
-		{"../web", Limits{int64(len(body)), 1}},
-		{"a/web", Limits{int64(len(body)), 9}},
-		{".", Limits{int64(len(body)), 1}},
-	} {
-		y := newYard(t)
-		if err := File(t.Context(), cut([]byte(body), slabSize), y.dest, test.name, Options{Limits: test.limits}); !errors.Is(err, ErrRefused) {
-			t.Errorf("%+v: %v", test, err)
-		}
-		y.check(t)
-	}
-}
-
-// cut yields data in pieces of at most size bytes.
-func cut(data []byte, size int) func(context.Context) (Frame, error) {
-	return func(context.Context) (Frame, error) {
-		if len(data) == 0 {
-			return Frame{}, io.EOF
-		}
-		piece := data[:min(size, len(data))]
-		data = data[len(piece):]
-		return Frame{Data: piece}, nil
 	}
 }

@@ -23,7 +23,7 @@ const (
 // Gzip decompresses a gzip stream (RFC 1952) of one or several members in a
 // goroutine of its own, at most 1 MiB ahead of its reader.
 //
-// A broken or truncated stream and bytes after its end are a [*RefusedError];
+// A broken or truncated stream and bytes after its end are a [*tree.RefusedError];
 // errors of r are wrapped. Close waits for the Read of r that is under way.
 func Gzip(r io.Reader) (io.ReadCloser, error) {
 	src := &source{r: r, max: math.MaxInt64}
@@ -47,20 +47,20 @@ func Zstd(r io.Reader) (io.ReadCloser, error) {
 
 // ahead reads plain, which is decoded from src, before it is asked for.
 func ahead(src *source, plain io.Reader, closePlain func()) io.ReadCloser {
-	c := newConveyor(context.Background(), aheadBuffers)
-	c.work.Go(func() {
+	out := newOrderedReader(context.Background(), aheadBuffers)
+	out.work.Go(func() {
 		defer closePlain()
 		for last := false; !last; {
-			buf, err := receive(c.ctx, c.free)
+			buf, err := receive(out.ctx, out.free)
 			if err != nil {
 				return
 			}
 			next := readNext(src, plain, buf)
 			last = next.err != nil
-			c.slot() <- next
+			out.slot() <- next
 		}
 	})
-	return c
+	return out
 }
 
 func readNext(src *source, plain io.Reader, buf []byte) filled {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"koboshi/artifacts/tree"
+
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
@@ -89,7 +91,7 @@ func TestCompressedRefused(t *testing.T) {
 			streams[fmt.Sprint("cut at ", cut)] = whole[:cut]
 		}
 		for name, stream := range streams {
-			if _, err := inflate(t, f.open, bytes.NewReader(stream)); !errors.Is(err, ErrRefused) {
+			if _, err := inflate(t, f.open, bytes.NewReader(stream)); !errors.Is(err, tree.ErrRefused) {
 				t.Errorf("%s, %s: %v", f.name, name, err)
 			}
 		}
@@ -103,7 +105,7 @@ func TestCompressedFails(t *testing.T) {
 		for cut := range len(whole) + 1 {
 			for _, cause := range []error{errFetch, fmt.Errorf("body: %w", io.ErrUnexpectedEOF), fmt.Errorf("body: %w", io.EOF)} {
 				_, err := inflate(t, f.open, failing(whole[:cut], cause))
-				if !errors.Is(err, cause) || errors.Is(err, ErrRefused) {
+				if !errors.Is(err, cause) || errors.Is(err, tree.ErrRefused) {
 					t.Errorf("%s, cut at %d: %v, want %v", f.name, cut, err, cause)
 				}
 			}
@@ -123,7 +125,7 @@ func TestZstdWindow(t *testing.T) {
 		_, err = z.Write(plain)
 		must(t, err)
 		must(t, z.Close())
-		if got, err := inflate(t, Zstd, &b); test.ok != (err == nil) || !test.ok && !errors.Is(err, ErrRefused) {
+		if got, err := inflate(t, Zstd, &b); test.ok != (err == nil) || !test.ok && !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("window %d: %d bytes, %v", test.window, len(got), err)
 		}
 	}
@@ -143,7 +145,7 @@ func TestBombs(t *testing.T) {
 				plain, err := f.open(r)
 				must(t, err)
 				y := newYard(t)
-				if _, err := Tar(t.Context(), plain, y.dest, roomy); !errors.Is(err, ErrRefused) {
+				if _, err := Tar(t.Context(), plain, y.dest, roomy); !errors.Is(err, tree.ErrRefused) {
 					t.Errorf("%s, %s: %v", f.name, name, err)
 				}
 				must(t, plain.Close())

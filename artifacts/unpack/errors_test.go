@@ -12,9 +12,10 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"koboshi/artifacts/tree"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,13 +36,13 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// sample has every kind of entry, and a file of several slabs.
+// sample has every kind of entry, and a file of several buffers.
 func sample() []byte {
 	var archive tape
 	archive.dir("d")
 	archive.pax('x', "path", "d/small")
 	archive.file("a", "small")
-	archive.file("large", strings.Repeat("x", 3*slabSize+7))
+	archive.file("large", strings.Repeat("x", 3*bufferSize+7))
 	archive.symlink("l", "d/small")
 	archive.hardlink("h", "d/small")
 	archive.end()
@@ -53,11 +54,11 @@ func sample() []byte {
 func TestStreamFails(t *testing.T) {
 	stream := sample()
 	for _, cause := range []error{errFetch, io.ErrUnexpectedEOF, fmt.Errorf("body: %w", io.EOF)} {
-		for _, cut := range []int{0, 100, 512, 700, 1024, 1536, 1541, 2000, 2048, 2560, slabSize, 2*slabSize + 5, len(stream) - 2048, len(stream) - 1024, len(stream) - 1, len(stream)} {
+		for _, cut := range []int{0, 100, 512, 700, 1024, 1536, 1541, 2000, 2048, 2560, bufferSize, 2*bufferSize + 5, len(stream) - 2048, len(stream) - 1024, len(stream) - 1, len(stream)} {
 			synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
 				y := newYard(t)
 				_, err := Tar(t.Context(), failing(stream[:cut], cause), y.dest, roomy)
-				if !errors.Is(err, cause) || errors.Is(err, ErrRefused) {
+				if !errors.Is(err, cause) || errors.Is(err, tree.ErrRefused) {
 					t.Errorf("cut at %d: %v, want %v", cut, err, cause)
 				}
 				y.check(t)
@@ -68,12 +69,12 @@ func TestStreamFails(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	stream := sample()
-	for _, after := range []int{0, 512, 1541, 2*slabSize + 5, len(stream)} {
+	for _, after := range []int{0, 512, 1541, 2*bufferSize + 5, len(stream)} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			end := readerFunc(func([]byte) (int, error) { cancel(errFetch); return 0, io.EOF })
 			r := io.MultiReader(bytes.NewReader(stream[:after]), end, bytes.NewReader(stream[after:]))
-			if _, err := Tar(ctx, r, newYard(t).dest, roomy); !errors.Is(err, errFetch) || errors.Is(err, ErrRefused) {
+			if _, err := Tar(ctx, r, newYard(t).dest, roomy); !errors.Is(err, errFetch) || errors.Is(err, tree.ErrRefused) {
 				t.Errorf("after %d: %v", after, err)
 			}
 		})
@@ -125,7 +126,7 @@ func TestDiskFails(t *testing.T) {
 			y := newYard(t)
 			must(t, y.dest.WriteFile(taken, nil, 0o600))
 			_, err := Tar(t.Context(), bytes.NewReader(stream), y.dest, roomy)
-			if !errors.Is(err, unix.EEXIST) || errors.Is(err, ErrRefused) {
+			if !errors.Is(err, unix.EEXIST) || errors.Is(err, tree.ErrRefused) {
 				t.Errorf("%s: %v", taken, err)
 			}
 		})
@@ -148,15 +149,22 @@ func TestDiskFull(t *testing.T) {
 	endlessFile := io.MultiReader(&large, &endless{unit: make([]byte, 512)})
 	for name, r := range map[string]io.Reader{"small files": endlessFiles, "one large file": endlessFile} {
 		synctest.Test(t, func(t *testing.T) {
-			_, err := Tar(t.Context(), r, newYard(t).dest, Options{Limits: Limits{Bytes: 8 << 30, Entries: MaxEntries}})
-			if !errors.Is(err, unix.EFBIG) || errors.Is(err, ErrRefused) {
+			_, err := Tar(t.Context(), r, newYard(t).dest, tree.Options{Limits: tree.Limits{Bytes: 8 << 30, Entries: tree.MaxEntries}})
+			if !errors.Is(err, unix.EFBIG) || errors.Is(err, tree.ErrRefused) {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
 	}
-	pieces := cut(make([]byte, 100<<10), 70<<10) // the last write fails, and nobody asks for another
-	err := File(t.Context(), pieces, newYard(t).dest, "web", Options{Limits: Limits{Bytes: 1 << 20, Entries: 1}})
-	if !errors.Is(err, unix.EFBIG) || errors.Is(err, ErrRefused) {
+	pieces := []int{70 << 10, 30 << 10} // the last write fails, and there is no other
+	err := tree.WriteSingle(t.Context(), newYard(t).dest, "web", tree.Options{Limits: tree.Limits{Bytes: 1 << 20, Entries: 1}}, func(context.Context) (tree.Frame, error) {
+		if len(pieces) == 0 {
+			return tree.Frame{}, io.EOF
+		}
+		data := make([]byte, pieces[0])
+		pieces = pieces[1:]
+		return tree.Frame{Data: data}, nil
+	})
+	if !errors.Is(err, unix.EFBIG) || errors.Is(err, tree.ErrRefused) {
 		t.Errorf("one executable: %v", err)
 	}
 }
@@ -178,65 +186,6 @@ func (n *numbered) Read(p []byte) (int, error) {
 		}
 	}
 	return n.tape.Read(p)
-}
-
-// Files of every length come out whole, however they are written, and File
-// gives back what it reserved and did not need.
-func TestLargeFile(t *testing.T) {
-	whole := bytes.Repeat([]byte("0123456789abcdef"), (directMin+3*slabSize)/16)
-	for _, size := range []int{0, 1, slabSize, directMin, directMin + slabSize, directMin + 777, directMin + slabSize + 4096} {
-		y := newYard(t)
-		opt := Options{Limits: Limits{Bytes: int64(len(whole)), Entries: 2}, Hash: true}
-		must(t, File(t.Context(), cut(whole[:size], slabSize+size%2), y.dest, "web", opt))
-		index := []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(size), SHA256: sumOf(whole[:size])}}
-		archive := tape{}
-		archive.block(head{name: "web2", size: int64(size)})
-		archive.Write(whole[:size])
-		archive.Write(make([]byte, -size&511))
-		more, err := Tar(t.Context(), &archive, y.dest, opt)
-		must(t, err)
-		checkIndex(t, y, append(index, more...))
-		if want := sumOf(whole[:size]); more[0].SHA256 != want || more[0].Size != int64(size) {
-			t.Errorf("%d bytes: %+v", size, more)
-		}
-	}
-}
-
-// Every piece is given back once, written or not, and what ended the pieces is
-// the error.
-func TestFilePieces(t *testing.T) {
-	gone := errors.New("gone")
-	for name, test := range map[string]struct {
-		limit int64
-		end   error
-		want  error
-	}{
-		"all":      {20 << 20, io.EOF, nil},
-		"too many": {18 << 20, io.EOF, ErrRefused},
-		"broken":   {20 << 20, gone, gone},
-	} {
-		var lent, back atomic.Int64
-		y, whole := newYard(t), bytes.Repeat([]byte{1}, 20<<20)
-		next := cut(whole, slabSize)
-		err := File(t.Context(), func(ctx context.Context) (Frame, error) {
-			piece, err := next(ctx)
-			if err != nil {
-				return piece, test.end
-			}
-			lent.Add(1)
-			piece.Release = func() {
-				back.Add(1)
-				clear(piece.Data) // it may be used again
-			}
-			return piece, nil
-		}, y.dest, "web", Options{Limits: Limits{Bytes: test.limit, Entries: 1}})
-		if !errors.Is(err, test.want) || test.want == nil && err != nil || lent.Load() != back.Load() || lent.Load() < 18 {
-			t.Errorf("%s: %v, %d lent, %d given back", name, err, lent.Load(), back.Load())
-		}
-		if got, err := y.dest.ReadFile("web"); test.want == nil && (err != nil || bytes.Count(got, []byte{1}) != len(whole)) {
-			t.Errorf("%s: %v, or pieces that were taken back before they were written", name, err)
-		}
-	}
 }
 
 // The umask of the process must not decide what the app may read.

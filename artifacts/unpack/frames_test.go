@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"koboshi/artifacts/tree"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -26,21 +28,21 @@ func zstdFrame(t testing.TB, plain []byte, opts ...zstd.EOption) []byte {
 
 // A reel yields frames and counts which of them are still held.
 type reel struct {
-	frames []Frame
+	frames []tree.Frame
 	end    error
 	held   atomic.Int64
 	most   int64
 }
 
-func (r *reel) next(ctx context.Context) (Frame, error) {
+func (r *reel) next(ctx context.Context) (tree.Frame, error) {
 	if len(r.frames) == 0 || ctx.Err() != nil {
-		return Frame{}, r.end
+		return tree.Frame{}, r.end
 	}
 	f := r.frames[0]
 	r.frames = r.frames[1:]
 	r.most = max(r.most, r.held.Add(1))
 	data := slices.Clone(f.Data)
-	return Frame{Data: data, Plain: f.Plain, Release: func() {
+	return tree.Frame{Data: data, Plain: f.Plain, Release: func() {
 		clear(data) // who looks at it now sees it
 		r.held.Add(-1)
 	}}, nil
@@ -54,7 +56,7 @@ func TestFramesInOrder(t *testing.T) {
 		for i := range 50 {
 			plain := bytes.Repeat([]byte(fmt.Sprint(i, " ")), noise.IntN(5000))
 			want.Write(plain)
-			r.frames = append(r.frames, Frame{Data: zstdFrame(t, plain), Plain: int64(len(plain))})
+			r.frames = append(r.frames, tree.Frame{Data: zstdFrame(t, plain), Plain: int64(len(plain))})
 		}
 		synctest.Test(t, func(t *testing.T) {
 			plain := Frames(t.Context(), workers, r.next)
@@ -76,7 +78,7 @@ func TestFramesRefused(t *testing.T) {
 	good := zstdFrame(t, plain)
 	flipped := slices.Clone(good)
 	flipped[len(flipped)-1]++ // in the checksum
-	for name, f := range map[string]Frame{
+	for name, f := range map[string]tree.Frame{
 		"decodes to less than said":       {Data: good, Plain: size + 1},
 		"decodes to more than said":       {Data: good, Plain: size - 1},
 		"decodes to something, not empty": {Data: good},
@@ -90,10 +92,10 @@ func TestFramesRefused(t *testing.T) {
 		"bomb without a size":             {Data: zeros(t, 64<<20), Plain: size},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r := &reel{end: io.EOF, frames: []Frame{{Data: good, Plain: size}, f, {Data: good, Plain: size}}}
+			r := &reel{end: io.EOF, frames: []tree.Frame{{Data: good, Plain: size}, f, {Data: good, Plain: size}}}
 			stream := Frames(t.Context(), 2, r.next)
 			got, err := io.ReadAll(stream)
-			if !errors.Is(err, ErrRefused) || !bytes.Equal(got, plain) {
+			if !errors.Is(err, tree.ErrRefused) || !bytes.Equal(got, plain) {
 				t.Errorf("%s: %d bytes, %v", name, len(got), err)
 			}
 			must(t, stream.Close())
@@ -118,7 +120,7 @@ func zeros(t testing.TB, size int) []byte {
 
 // A frame takes the memory that was promised, not what it decodes to.
 func TestFramesMemory(t *testing.T) {
-	r := &reel{end: io.EOF, frames: []Frame{
+	r := &reel{end: io.EOF, frames: []tree.Frame{
 		{Data: zeros(t, MaxFrame), Plain: MaxFrame},
 		{Data: zeros(t, 512<<20), Plain: 100},
 	}}
@@ -127,7 +129,7 @@ func TestFramesMemory(t *testing.T) {
 	stream := Frames(t.Context(), 1, r.next)
 	n, err := io.Copy(io.Discard, stream)
 	runtime.ReadMemStats(&after)
-	if n != MaxFrame || !errors.Is(err, ErrRefused) {
+	if n != MaxFrame || !errors.Is(err, tree.ErrRefused) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	must(t, stream.Close())
@@ -140,11 +142,11 @@ func TestFramesMemory(t *testing.T) {
 func TestFramesFail(t *testing.T) {
 	plain := []byte("koboshi")
 	synctest.Test(t, func(t *testing.T) {
-		r := &reel{end: errFetch, frames: []Frame{{Data: zstdFrame(t, plain), Plain: 7}}}
+		r := &reel{end: errFetch, frames: []tree.Frame{{Data: zstdFrame(t, plain), Plain: 7}}}
 		stream := Frames(t.Context(), 2, r.next)
 		for range 2 { // and they stay
 			got, err := io.ReadAll(stream)
-			if !errors.Is(err, errFetch) || errors.Is(err, ErrRefused) || !bytes.Equal(got, plain) {
+			if !errors.Is(err, errFetch) || errors.Is(err, tree.ErrRefused) || !bytes.Equal(got, plain) {
 				t.Errorf("%q %v", got, err)
 			}
 			plain = nil
@@ -156,9 +158,9 @@ func TestFramesFail(t *testing.T) {
 // Close and cancellation end a stream that nobody reads and one that waits.
 func TestFramesStopped(t *testing.T) {
 	data := zstdFrame(t, []byte("koboshi"))
-	forever := func(ctx context.Context) (Frame, error) { return Frame{Data: data, Plain: 7}, ctx.Err() }
-	waiting := func(ctx context.Context) (Frame, error) { <-ctx.Done(); return Frame{}, ctx.Err() }
-	for name, next := range map[string]func(context.Context) (Frame, error){"forever": forever, "waiting": waiting} {
+	forever := func(ctx context.Context) (tree.Frame, error) { return tree.Frame{Data: data, Plain: 7}, ctx.Err() }
+	waiting := func(ctx context.Context) (tree.Frame, error) { <-ctx.Done(); return tree.Frame{}, ctx.Err() }
+	for name, next := range map[string]func(context.Context) (tree.Frame, error){"forever": forever, "waiting": waiting} {
 		synctest.Test(t, func(t *testing.T) {
 			must(t, Frames(t.Context(), 2, next).Close())
 			ctx, cancel := context.WithCancelCause(t.Context())

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"koboshi/artifacts/tree"
 )
 
 // Whatever the bytes are, they are unpacked or refused: the disk has no say in
@@ -40,7 +42,7 @@ func FuzzTar(f *testing.F) {
 		index, err := Tar(t.Context(), bytes.NewReader(healed(archive)), y.dest, roomy)
 		y.check(t)
 		if err != nil {
-			if !errors.Is(err, ErrRefused) {
+			if !errors.Is(err, tree.ErrRefused) {
 				t.Errorf("neither unpacked nor refused: %v", err)
 			}
 			return
@@ -64,10 +66,10 @@ func healed(archive []byte) []byte {
 	return archive
 }
 
-func checkLinks(t *testing.T, y *yard, index []Entry) {
+func checkLinks(t *testing.T, y *yard, index []tree.Entry) {
 	t.Helper()
 	for _, e := range index {
-		if e.Type != TypeSymlink {
+		if e.Type != tree.TypeSymlink {
 			continue
 		}
 		_, err := y.dest.Stat(e.Path)
@@ -77,32 +79,6 @@ func checkLinks(t *testing.T, y *yard, index []Entry) {
 	}
 }
 
-// What is read can be written, and is then the same.
-func FuzzReadIndex(f *testing.F) {
-	var good bytes.Buffer
-	must(f, WriteIndex(&good, someIndex))
-	plain, err := Zstd(bytes.NewReader(good.Bytes()))
-	must(f, err)
-	lines, err := io.ReadAll(plain)
-	must(f, err)
-	f.Add(lines)
-	f.Add([]byte(`{"path":"f","type":"file","mode":420}`))
-	f.Fuzz(func(t *testing.T, lines []byte) {
-		index, err := ReadIndex(bytes.NewReader(zstdFrame(t, lines)), 100)
-		if err != nil {
-			if !errors.Is(err, ErrRefused) {
-				t.Errorf("neither read nor refused: %v", err)
-			}
-			return
-		}
-		var written bytes.Buffer
-		must(t, WriteIndex(&written, index))
-		if again, err := ReadIndex(&written, 100); err != nil || !slices.Equal(index, again) {
-			t.Errorf("read %+v\nagain %+v %v", index, again, err)
-		}
-	})
-}
-
 // A frame decodes to exactly what was promised, or is refused.
 func FuzzFrames(f *testing.F) {
 	for _, plain := range []string{"", "x", "koboshi koboshi koboshi koboshi"} {
@@ -110,11 +86,11 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Add(zeros(f, 64<<20), int64(100))
 	f.Fuzz(func(t *testing.T, data []byte, size int64) {
-		r := &reel{end: io.EOF, frames: []Frame{{Data: data, Plain: size}}}
+		r := &reel{end: io.EOF, frames: []tree.Frame{{Data: data, Plain: size}}}
 		plain := Frames(context.Background(), 1, r.next)
 		n, err := io.Copy(io.Discard, plain)
 		must(t, plain.Close())
-		if err == nil && n != size || err != nil && (n != 0 || !errors.Is(err, ErrRefused)) {
+		if err == nil && n != size || err != nil && (n != 0 || !errors.Is(err, tree.ErrRefused)) {
 			t.Errorf("%d bytes of %d, %v", n, size, err)
 		}
 		if r.held.Load() != 0 {

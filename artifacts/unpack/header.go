@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"net/url"
 	"strings"
+
+	"koboshi/artifacts/tree"
 )
 
 // forbidden are the types that are refused by their flag. archive/tar would
@@ -24,9 +26,9 @@ func parse(blocks []byte) (*tar.Header, error) {
 	case err == nil:
 		return hdr, nil
 	case bytes.Contains(blocks, []byte(sparsePrefix)):
-		return nil, refuse(name, "a sparse file")
+		return nil, tree.Refuse(name, "a sparse file")
 	default:
-		return nil, refuse(name, "malformed header: %v", err)
+		return nil, tree.Refuse(name, "malformed header: %v", err)
 	}
 }
 
@@ -41,10 +43,10 @@ const (
 func checkRecords(hdr *tar.Header) error {
 	for key := range hdr.PAXRecords {
 		if strings.HasPrefix(key, sparsePrefix) || key == starSparse {
-			return refuse(hdr.Name, "a sparse file")
+			return tree.Refuse(hdr.Name, "a sparse file")
 		}
 		if decoded, err := url.PathUnescape(key); err != nil || strings.HasSuffix(decoded, capability) {
-			return refuse(hdr.Name, "a file capability, or an attribute that hides its name: %q", clip(key))
+			return tree.Refuse(hdr.Name, "a file capability, or an attribute that hides its name: %q", tree.Clip(key))
 		}
 	}
 	return nil

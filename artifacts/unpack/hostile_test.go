@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"koboshi/artifacts/tree"
 )
 
 // Every archive here must be refused for the reason given.
@@ -31,10 +33,10 @@ var hostile = []struct {
 	{"PAX path to the parent", func(t *tape) { t.pax('x', "path", "../x"); t.file("a", "x") }, `".." in a path`},
 	{"GNU long name to the parent", func(t *tape) { t.entry(head{flag: 'L', name: "././@LongLink"}, "../x\x00"); t.file("a", "x") }, `".." in a path`},
 	{"name that is not UTF-8", func(t *tape) { t.file("a\xff", "x") }, "not UTF-8"},
-	{"name too long", func(t *tape) { t.pax('x', "path", strings.Repeat("n", MaxName+1)); t.file("a", "x") }, "a name of 256 bytes"},
+	{"name too long", func(t *tape) { t.pax('x', "path", strings.Repeat("n", tree.MaxName+1)); t.file("a", "x") }, "a name of 256 bytes"},
 	{"path too long", func(t *tape) { t.pax('x', "path", strings.Repeat(strings.Repeat("n", 99)+"/", 39)); t.dir("a") }, "3900 bytes long"},
 	{"5000 levels deep", func(t *tape) { t.pax('x', "path", strings.Repeat("a/", 1900)+"a"); t.file("a", "x") }, "levels deep"},
-	{"one level too deep", func(t *tape) { t.pax('x', "path", strings.Repeat("a/", MaxDepth)+"a"); t.file("a", "x") }, "levels deep"},
+	{"one level too deep", func(t *tape) { t.pax('x', "path", strings.Repeat("a/", tree.MaxDepth)+"a"); t.file("a", "x") }, "levels deep"},
 	{"slash after a file", func(t *tape) { t.file("a/", "x") }, "ends in a slash"},
 	{"slash after a link", func(t *tape) { t.symlink("a/", "b") }, "ends in a slash"},
 
@@ -55,13 +57,13 @@ var hostile = []struct {
 	{"link to itself", func(t *tape) { t.symlink("a", "a") }, "link loop"},
 	{"link below itself", func(t *tape) { t.symlink("a", "a/b") }, "link loop"},
 	{"loop of two", func(t *tape) { t.symlink("a", "d/b"); t.symlink("d/b", "../a") }, "link loop"},
-	{"chain of links", func(t *tape) { chain(t, MaxHops+1) }, "more than 40 links"},
-	{"chain of links, the last first", func(t *tape) { unchain(t, MaxHops+1) }, "more than 40 links"},
+	{"chain of links", func(t *tape) { chain(t, tree.MaxHops+1) }, "more than 40 links"},
+	{"chain of links, the last first", func(t *tape) { unchain(t, tree.MaxHops+1) }, "more than 40 links"},
 	{"links that double", func(t *tape) { doubling(t) }, "more than 40 links"},
 	{"link without target", func(t *tape) { t.symlink("a", "") }, "link target: empty"},
 	{"link target that is not UTF-8", func(t *tape) { t.symlink("a", "\xff") }, "link target: not UTF-8"},
-	{"link target too long", func(t *tape) { t.pax('x', "linkpath", strings.Repeat("a", MaxPath+1)); t.symlink("a", "b") }, "link target: 3841 bytes"},
-	{"link target too deep", func(t *tape) { t.pax('x', "linkpath", strings.Repeat("a/", MaxDepth)); t.symlink("a", "b") }, "components"},
+	{"link target too long", func(t *tape) { t.pax('x', "linkpath", strings.Repeat("a", tree.MaxPath+1)); t.symlink("a", "b") }, "link target: 3841 bytes"},
+	{"link target too deep", func(t *tape) { t.pax('x', "linkpath", strings.Repeat("a/", tree.MaxDepth)); t.symlink("a", "b") }, "components"},
 
 	{"hard link to a system file", func(t *tape) { t.hardlink("a", "/etc/shadow") }, "no path in the tree"},
 	{"hard link out", func(t *tape) { t.hardlink("a", "../canary") }, "no path in the tree"},
@@ -153,7 +155,7 @@ var hostile = []struct {
 	{"half a header", func(t *tape) { t.file("a", ""); t.Write(make([]byte, 511)) }, "truncated"},
 	{"body missing", func(t *tape) { t.block(head{name: "a", size: 1}) }, "truncated"},
 	{"body truncated", func(t *tape) { t.block(head{name: "a", size: 1000}); t.Write(make([]byte, 999)) }, "truncated"},
-	{"large body truncated", func(t *tape) { t.block(head{name: "a", size: 3 * slabSize}); t.Write(make([]byte, 2*slabSize)) }, "truncated"},
+	{"large body truncated", func(t *tape) { t.block(head{name: "a", size: 3 * bufferSize}); t.Write(make([]byte, 2*bufferSize)) }, "truncated"},
 	{"padding truncated", func(t *tape) { t.block(head{name: "a", size: 1}); t.Write(make([]byte, 511)) }, "truncated"},
 	{"data after the end", func(t *tape) { t.file("a", "x"); t.end(); t.file("b", "x") }, "data after the end"},
 	{"data after one zero block", func(t *tape) { t.file("a", "x"); t.Write(make([]byte, 512)); t.file("b", "x") }, "data after the end"},
@@ -191,10 +193,10 @@ func many(t *tape, files int) {
 	}
 }
 
-// implied has files that imply MaxDepth-1 directories each.
+// implied has files that imply tree.MaxDepth-1 directories each.
 func implied(t *tape, files int) {
 	for i := range files {
-		t.pax('x', "path", fmt.Sprint(i)+strings.Repeat("/d", MaxDepth-1))
+		t.pax('x', "path", fmt.Sprint(i)+strings.Repeat("/d", tree.MaxDepth-1))
 		t.file("f", "")
 	}
 }
@@ -247,7 +249,7 @@ func refused(t *testing.T, archive io.Reader, reason string) {
 	t.Helper()
 	y := newYard(t)
 	index, err := Tar(t.Context(), archive, y.dest, roomy)
-	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), reason) {
+	if !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), reason) {
 		t.Errorf("error %v, want one that is refused for %q", err, reason)
 	}
 	if index != nil {
@@ -278,7 +280,7 @@ func TestTruncated(t *testing.T) {
 		y := newYard(t)
 		_, err := Tar(t.Context(), bytes.NewReader(whole[:cut]), y.dest, roomy)
 		zeros := cut > 3584+512 // how many of them follow is all the same
-		if ok := ends[cut] || zeros; ok != (err == nil) || !ok && !errors.Is(err, ErrRefused) {
+		if ok := ends[cut] || zeros; ok != (err == nil) || !ok && !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("cut at %d: %v", cut, err)
 		}
 	}

@@ -3,7 +3,6 @@ package unpack
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -70,31 +69,5 @@ func forbid(t *testing.T, call, errno uint32) {
 	must(t, unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, syncThreads, uintptr(unsafe.Pointer(&prog))); err != 0 {
 		t.Fatal(err)
-	}
-}
-
-// The tree in memory lets no path lead through a link. Should it ever fail to,
-// the kernel still does not follow one.
-func TestPlaceFollowsNothing(t *testing.T) {
-	for _, walk := range []bool{false, true} {
-		y := newYard(t)
-		must(t, y.dest.Symlink("../dest-evil", "out"))
-		must(t, y.dest.Symlink("../canary", "file"))
-		at, err := newPlace(y.dest)
-		must(t, err)
-		at.walk = walk
-		for _, path := range []string{"out/canary", "out/new", "file", "file/x", "out"} {
-			if f, err := at.createFile(&Entry{Path: path, Mode: 0o644}); err == nil {
-				t.Errorf("walk %v: created %s", walk, path)
-				must(t, f.Close())
-			}
-			for name, create := range map[string]func(*Entry) error{"mkdir": at.mkdir, "symlink": at.symlink} {
-				if create(&Entry{Path: path, Mode: fs.ModePerm, Link: "x"}) == nil {
-					t.Errorf("walk %v: %s %s", walk, name, path)
-				}
-			}
-		}
-		must(t, at.close())
-		y.check(t)
 	}
 }

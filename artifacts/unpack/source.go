@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"koboshi/artifacts/tree"
 )
 
 // A source counts and bounds a stream, and keeps the errors of the stream
@@ -23,7 +25,7 @@ func (s *source) Read(p []byte) (int, error) {
 	s.n += int64(n)
 	switch {
 	case s.n > s.max:
-		s.err = refuse("", "longer than its limits allow")
+		s.err = tree.Refuse("", "longer than its limits allow")
 		return 0, s.err
 	case err != nil && err != io.EOF: // an error that wraps EOF is none of a clean end
 		s.err = fmt.Errorf("read the artifact: %w", err)
@@ -40,7 +42,7 @@ func (s *source) blame(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errTruncated
 	}
-	return refuse("", "%v", err)
+	return tree.Refuse("", "%v", err)
 }
 
 // readFull fills p. It reads less only where r ends, which is no error, and

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"koboshi/artifacts/tree"
 )
 
 // A tape is a tar stream written block by block, so that it can say what no
@@ -187,4 +189,7 @@ func must(t testing.TB, err error) {
 
 const roomyBytes = 8 << 20
 
-var roomy = Options{Limits: Limits{Bytes: roomyBytes, Entries: 1000}}
+var roomy = tree.Options{Limits: tree.Limits{Bytes: roomyBytes, Entries: 1000}}
+
+// bufferSize is that of package tree: larger files are streamed.
+const bufferSize = 1 << 20

@@ -27,19 +27,21 @@ var floors = map[string]int{
 	"agent/instance": 3, "agent/lifecycle": 3, "agent/balancer": 3, "agent/group": 3,
 	"agent/health": 3, "agent/report": 3, "agent/config": 3,
 
-	"artifacts/fetch": 4, "artifacts/store": 4, "artifacts/publish": 4,
-	"agent/state": 4, "agent/service": 4, "agent/lease": 4, "agent/notice": 4, "agent/flush": 4,
-	"agent/report/picture": 4, "systemd/install": 4,
+	"artifacts/format": 4,
 
-	"agent/drain": 5,
+	"artifacts/fetch": 5, "artifacts/store": 5, "artifacts/publish": 5,
+	"agent/state": 5, "agent/service": 5, "agent/lease": 5, "agent/notice": 5, "agent/flush": 5,
+	"agent/report/picture": 5, "systemd/install": 5,
 
-	"agent/failure": 6,
+	"agent/drain": 6,
 
-	"agent/converge": 7, "agent/doctor": 7,
+	"agent/failure": 7,
 
-	"agent": 8, "cmd/koboshi/help": 8,
+	"agent/converge": 8, "agent/doctor": 8,
 
-	"cmd/koboshi": 9, "cmd/koboshi-mock": 9,
+	"agent": 9, "cmd/koboshi/help": 9,
+
+	"cmd/koboshi": 10, "cmd/koboshi-mock": 10,
 }
 
 // testOnly are packages that no product package may import.
@@ -61,7 +63,7 @@ var reserved = map[string][]string{
 	"html/template":                   {},
 	"os/exec":                         {"agent/process", "cmd/koboshi-mock/demo/web"},
 	"github.com/BurntSushi/toml":      {"agent/config"},
-	"github.com/klauspost/compress":   {"artifacts/unpack", "artifacts/delta", "artifacts/publish"},
+	"github.com/klauspost/compress":   {"artifacts/tree", "artifacts/unpack", "artifacts/delta", "artifacts/publish"},
 	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health"},
 	"github.com/secure-systems-lab/":  {"artifacts"},
 	"github.com/prometheus/procfs":    {"agent/health", "agent/instance"},

@@ -8,6 +8,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/format"
 )
 
 // A profile is what a run takes of the machine's memory, however large the
@@ -45,7 +46,7 @@ func limitMemory() profile {
 
 // download is what the download of one artifact may take.
 func (p profile) download(a artifacts.Artifact) fetch.Options {
-	if a.Format == artifacts.File && len(a.Chunks) > 0 { // a delta has none
+	if f, err := format.Of(a); err == nil && f.Info().Direct && len(a.Chunks) > 0 { // a delta has no format
 		return p.file
 	}
 	return p.archive

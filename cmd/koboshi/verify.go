@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
+	"koboshi/artifacts/tree"
 )
 
 func (c *cli) verify() *cobra.Command {
@@ -66,7 +67,7 @@ func (c *cli) runVerify(ctx context.Context, asJSON bool) (err error) {
 	return c.tellVerified(rel, diff, asJSON)
 }
 
-func (c *cli) tellVerified(rel store.Release, diff store.Diff, asJSON bool) error {
+func (c *cli) tellVerified(rel store.Release, diff tree.Diff, asJSON bool) error {
 	v := verification{rel.Version(), diff.Clean(), diff.Altered, diff.Added, diff.Removed}
 	if asJSON {
 		if err := c.ui.printJSON(v); err != nil {
@@ -86,12 +87,12 @@ func (u *ui) listChanges(v verification) {
 	if v.OK {
 		u.printf("%s: every file is as published\n", v.Version)
 	}
-	u.listFiles(store.Diff{Altered: v.Altered, Added: v.Added, Removed: v.Removed})
+	u.listFiles(tree.Diff{Altered: v.Altered, Added: v.Added, Removed: v.Removed})
 }
 
 // listFiles prints a line for every file that differs. Names are quoted: they
 // may hold anything.
-func (u *ui) listFiles(d store.Diff) {
+func (u *ui) listFiles(d tree.Diff) {
 	for _, list := range []struct {
 		word  string
 		paths []string

@@ -1,4 +1,4 @@
-package unpack
+package tree
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel is the judge of the judge: in random trees, links that are
+// The kernel is the judge of the check: in random trees, links that are
 // allowed lead nowhere outside, and among those that are refused is one that
 // the kernel cannot follow inside either.
 func TestLinksAsTheKernelSeesThem(t *testing.T) {
@@ -21,10 +21,10 @@ func TestLinksAsTheKernelSeesThem(t *testing.T) {
 	top := t.TempDir()
 	var allowed, rejected int
 	for i := range 600 {
-		tree := randomLinks(noise)
+		list := randomLinks(noise)
 		dir := filepath.Join(top, fmt.Sprint(i))
-		astray, dangling := followAll(t, dir, tree)
-		err := tree.judgeLinks()
+		astray, dangling := followAll(t, dir, list)
+		err := list.checkLinks()
 		switch {
 		case err == nil && len(astray) > 0:
 			t.Errorf("allowed, but leads astray: %v", astray)
@@ -42,9 +42,9 @@ func TestLinksAsTheKernelSeesThem(t *testing.T) {
 	}
 }
 
-func randomLinks(noise *rand.Rand) *tree {
+func randomLinks(noise *rand.Rand) *listing {
 	pick := func(from ...string) string { return from[noise.IntN(len(from))] }
-	t := newTree(roomy.Limits)
+	t := newListing(roomy)
 	for range 2 + noise.IntN(4) {
 		e := &Entry{Path: pick("a", "b", "c", "d/a", "d/b", "d/e/a", "d/e/b"), Type: TypeSymlink}
 		parts := make([]string, 1+noise.IntN(4))
@@ -58,10 +58,10 @@ func randomLinks(noise *rand.Rand) *tree {
 }
 
 // followAll makes the tree and asks the kernel to follow each of its links.
-func followAll(t *testing.T, dir string, tree *tree) (astray []string, dangling bool) {
+func followAll(t *testing.T, dir string, list *listing) (astray []string, dangling bool) {
 	t.Helper()
 	must(t, os.Mkdir(dir, 0o755))
-	for _, n := range tree.index {
+	for _, n := range list.order {
 		if n.Type == TypeDir {
 			must(t, os.Mkdir(filepath.Join(dir, n.Path), 0o755))
 		} else {
@@ -71,7 +71,7 @@ func followAll(t *testing.T, dir string, tree *tree) (astray []string, dangling 
 	root, err := os.Open(dir)
 	must(t, err)
 	defer func() { must(t, root.Close()) }()
-	for _, n := range tree.index {
+	for _, n := range list.order {
 		fd, err := unix.Openat2(int(root.Fd()), n.Path, &unix.OpenHow{Flags: unix.O_PATH, Resolve: unix.RESOLVE_BENEATH})
 		switch {
 		case err == nil:
@@ -90,22 +90,22 @@ func followAll(t *testing.T, dir string, tree *tree) (astray []string, dangling 
 // A chain is given up where the kernel would: however long it is, following it
 // takes no deeper stack.
 func TestChainIsGivenUp(t *testing.T) {
-	tree := newTree(roomy.Limits)
+	list := newListing(roomy)
 	for i := range 2 * MaxHops {
-		_, err := tree.add(&Entry{Path: fmt.Sprint("l", i), Type: TypeSymlink, Link: fmt.Sprint("l", i+1)})
+		_, err := list.add(&Entry{Path: fmt.Sprint("l", i), Type: TypeSymlink, Link: fmt.Sprint("l", i+1)})
 		must(t, err)
 	}
-	if err := tree.judgeLinks(); !errors.Is(err, ErrRefused) {
+	if err := list.checkLinks(); !errors.Is(err, ErrRefused) {
 		t.Error(err)
 	}
-	if n := tree.nodes[fmt.Sprint("l", MaxHops)]; n.hops != 0 {
+	if n := list.nodes[fmt.Sprint("l", MaxHops)]; n.hops != 0 {
 		t.Errorf("followed to %s", n.Path)
 	}
 }
 
 // No manifest can promise more entries than the package allows.
 func TestMaxEntries(t *testing.T) {
-	if left := newTree(Limits{Entries: math.MaxInt64}).limits.Entries; left != MaxEntries {
+	if left := newListing(Limits{Entries: math.MaxInt64}).limits.Entries; left != MaxEntries {
 		t.Errorf("%d entries", left)
 	}
 }

@@ -10,20 +10,20 @@ import (
 	"syscall"
 	"unicode/utf8"
 
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
-// tree is a directory as it was when it was scanned.
-type tree struct {
+// scanned is a directory as it was when it was scanned.
+type scanned struct {
 	root    *os.Root
-	infos   []fs.FileInfo  // of entries, in their order
-	entries []unpack.Entry // parents first, names in byte order; hashes and offsets come with packing
-	bytes   int64          // of all files together
+	infos   []fs.FileInfo // of entries, in their order
+	entries []tree.Entry  // parents first, names in byte order; hashes and offsets come with packing
+	bytes   int64         // of all files together
 }
 
 // scan finds out what is to be packed and refuses what an instance would.
-func scan(ctx context.Context, root *os.Root) (*tree, error) {
-	t := &tree{root: root}
+func scan(ctx context.Context, root *os.Root) (*scanned, error) {
+	t := &scanned{root: root}
 	first := map[inode]string{}
 	err := fs.WalkDir(root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
 		if err == nil {
@@ -44,25 +44,25 @@ func scan(ctx context.Context, root *os.Root) (*tree, error) {
 	if len(t.entries) == 0 {
 		return nil, fmt.Errorf("the directory is empty")
 	}
-	return t, t.judge()
+	return t, t.check()
 }
 
-// inode tells which names are one file.
+// inode identifies the file of a name.
 type inode struct{ device, number uint64 }
 
-func (t *tree) add(name string, info fs.FileInfo, first map[inode]string) error {
-	e := unpack.Entry{Path: name}
+func (t *scanned) add(name string, info fs.FileInfo, first map[inode]string) error {
+	e := tree.Entry{Path: name}
 	switch mode := info.Mode(); {
 	case !utf8.ValidString(name):
 		return refuse(name, "the name is not UTF-8")
 	case mode.IsDir():
-		e.Type, e.Mode = unpack.TypeDir, 0o755
+		e.Type, e.Mode = tree.TypeDir, tree.DirMode
 	case mode&fs.ModeSymlink != 0:
 		target, err := t.root.Readlink(name)
 		if err != nil {
 			return err
 		}
-		e.Type, e.Link = unpack.TypeSymlink, target
+		e.Type, e.Link = tree.TypeSymlink, target
 	case !mode.IsRegular():
 		return refuse(name, "neither a file, a directory nor a link: %s", mode.Type())
 	case mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0:
@@ -77,33 +77,33 @@ func (t *tree) add(name string, info fs.FileInfo, first map[inode]string) error 
 }
 
 // file makes a hard link of a second name for one file.
-func (t *tree) file(e *unpack.Entry, info fs.FileInfo, first map[inode]string) {
+func (t *scanned) file(e *tree.Entry, info fs.FileInfo, first map[inode]string) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
 		id := inode{stat.Dev, stat.Ino}
 		if earlier, known := first[id]; known {
-			e.Type, e.Link = unpack.TypeHardlink, earlier
+			e.Type, e.Link = tree.TypeHardlink, earlier
 			return
 		}
 		first[id] = e.Path
 	}
-	e.Type, e.Mode, e.Size = unpack.TypeFile, info.Mode().Perm()&0o755|0o400, info.Size()
+	e.Type, e.Mode, e.Size = tree.TypeFile, tree.FileMode(info.Mode().Perm()), info.Size()
 	t.bytes += info.Size()
 }
 
-// judge reads the tree's own index as an instance would: it knows every rule
+// check reads the tree's own index as an instance would: it knows every rule
 // about names, and where links lead.
-func (t *tree) judge() error {
+func (t *scanned) check() error {
 	index, err := writeIndex(t.entries)
 	if err != nil {
 		return err
 	}
-	_, err = unpack.ReadIndex(bytes.NewReader(index), unpack.MaxEntries)
+	_, err = tree.ReadIndex(index, tree.MaxEntries)
 	return refused(err)
 }
 
 // settled looks at the directories again: what was added, removed or renamed
 // meanwhile has changed one of them.
-func (t *tree) settled() error {
+func (t *scanned) settled() error {
 	for i, was := range t.infos {
 		if !was.IsDir() {
 			continue
@@ -123,12 +123,12 @@ func (t *tree) settled() error {
 	return nil
 }
 
-func writeIndex(entries []unpack.Entry) ([]byte, error) {
+func writeIndex(entries []tree.Entry) ([]byte, error) {
 	var index bytes.Buffer
-	err := unpack.WriteIndex(&index, entries)
+	err := tree.WriteIndex(&index, entries)
 	return index.Bytes(), err
 }
 
 func refuse(name, format string, args ...any) error {
-	return refused(&unpack.RefusedError{Entry: name, Reason: fmt.Sprintf(format, args...)})
+	return refused(&tree.RefusedError{Entry: name, Reason: fmt.Sprintf(format, args...)})
 }

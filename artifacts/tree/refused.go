@@ -1,4 +1,4 @@
-package unpack
+package tree
 
 import (
 	"errors"
@@ -25,12 +25,13 @@ func (e *RefusedError) Error() string {
 // Unwrap makes errors.Is(err, ErrRefused) hold.
 func (e *RefusedError) Unwrap() error { return ErrRefused }
 
-func refuse(entry, format string, args ...any) error {
-	return &RefusedError{Entry: clip(entry), Reason: fmt.Sprintf(format, args...)}
+// Refuse is a [*RefusedError]. The entry is clipped.
+func Refuse(entry, format string, args ...any) error {
+	return &RefusedError{Entry: Clip(entry), Reason: fmt.Sprintf(format, args...)}
 }
 
-// clip keeps a hostile name from filling the log.
-func clip(name string) string {
+// Clip keeps a hostile name from filling the log.
+func Clip(name string) string {
 	const most = 256
 	if len(name) <= most {
 		return name

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// A conveyor is the reading end of buffers that other goroutines fill. They
+// An orderedReader is the reading end of buffers that other goroutines fill. They
 // come in order, and there is a fixed number of them: one that has been read
 // goes back to be filled again.
-type conveyor struct {
+type orderedReader struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	queue  chan chan filled // in order; each holds one buffer once it is filled
@@ -26,57 +26,57 @@ type filled struct {
 	err error // io.EOF or a failure; nothing comes after it
 }
 
-func newConveyor(ctx context.Context, buffers int) *conveyor {
+func newOrderedReader(ctx context.Context, buffers int) *orderedReader {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &conveyor{ctx: ctx, cancel: cancel, queue: make(chan chan filled, buffers), free: make(chan []byte, buffers)}
+	r := &orderedReader{ctx: ctx, cancel: cancel, queue: make(chan chan filled, buffers), free: make(chan []byte, buffers)}
 	for range buffers {
-		c.free <- nil
+		r.free <- nil
 	}
-	return c
+	return r
 }
 
-// slot reserves the next place in the order. There are as many as buffers, so
-// it does not wait.
-func (c *conveyor) slot() chan<- filled {
+// slot reserves the next position in the order. There are as many as buffers,
+// so it does not wait.
+func (r *orderedReader) slot() chan<- filled {
 	slot := make(chan filled, 1)
-	c.queue <- slot
+	r.queue <- slot
 	return slot
 }
 
 // Read waits for the next buffer only when it has nothing else to give.
-func (c *conveyor) Read(p []byte) (int, error) {
-	for len(c.unread) == 0 {
-		if c.err != nil {
-			return 0, c.err
+func (r *orderedReader) Read(p []byte) (int, error) {
+	for len(r.unread) == 0 {
+		if r.err != nil {
+			return 0, r.err
 		}
-		c.advance()
+		r.advance()
 	}
-	n := copy(p, c.unread)
-	c.unread = c.unread[n:]
+	n := copy(p, r.unread)
+	r.unread = r.unread[n:]
 	return n, nil
 }
 
-func (c *conveyor) advance() {
-	if c.buf != nil {
-		c.free <- c.buf
-		c.buf = nil
+func (r *orderedReader) advance() {
+	if r.buf != nil {
+		r.free <- r.buf
+		r.buf = nil
 	}
 	var next filled
-	slot, err := receive(c.ctx, c.queue)
+	slot, err := receive(r.ctx, r.queue)
 	if err == nil {
-		next, err = receive(c.ctx, slot)
+		next, err = receive(r.ctx, slot)
 	}
 	if err != nil {
 		next.err = err
 	}
-	c.buf, c.unread, c.err = next.buf, next.buf, next.err
+	r.buf, r.unread, r.err = next.buf, next.buf, next.err
 }
 
 // Close stops the goroutines and waits for them, and so for a read that one of
 // them has under way.
-func (c *conveyor) Close() error {
-	c.cancel()
-	c.work.Wait()
+func (r *orderedReader) Close() error {
+	r.cancel()
+	r.work.Wait()
 	return nil
 }
 

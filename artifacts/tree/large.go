@@ -1,4 +1,4 @@
-package unpack
+package tree
 
 import (
 	"errors"
@@ -12,22 +12,22 @@ const (
 	reserveStep = 64 << 20 // a size is only a claim until its bytes have come
 )
 
-// A largeFile is reserved step by step and written past the page cache, which
+// A LargeFile is reserved step by step and written past the page cache, which
 // for large files takes half the time and leaves the memory to the app. Both
 // are only for speed: where the filesystem can do neither, it is a plain file.
 //
 // Its end moves forward first, by one goroutine; then what lies before it may
 // be written by several, in any order.
-type largeFile struct {
+type LargeFile struct {
 	*os.File
 	size     int64 // at most
 	reserved int64
 	end      int64
 }
 
-// newLargeFile takes over f, which is empty, for at most size bytes.
-func newLargeFile(f *os.File, size int64) *largeFile {
-	l := &largeFile{File: f, size: size}
+// NewLargeFile takes over f, which is empty, for at most size bytes.
+func NewLargeFile(f *os.File, size int64) *LargeFile {
+	l := &LargeFile{File: f, size: size}
 	if size >= directMin {
 		_ = l.setFlags(unix.O_DIRECT) // or else it goes through the page cache
 	}
@@ -36,10 +36,10 @@ func newLargeFile(f *os.File, size int64) *largeFile {
 
 // extend makes room for the next n bytes, and much more in one piece, and
 // returns where they belong.
-func (l *largeFile) extend(n int) (at int64, err error) {
+func (l *LargeFile) extend(n int) (at int64, err error) {
 	at = l.end
 	if l.end += int64(n); l.end > l.size {
-		return at, refuse(l.Name(), "longer than its limits allow")
+		return at, Refuse(l.Name(), "longer than its limits allow")
 	}
 	for l.size >= directMin && l.reserved < l.end {
 		step := min(reserveStep, l.size-l.reserved)
@@ -54,7 +54,7 @@ func (l *largeFile) extend(n int) (at int64, err error) {
 // writeAt writes p. Direct I/O does not take the odd length at the end of a
 // file, and some filesystems do not take it at all: then the page cache does,
 // for what is still to come as well.
-func (l *largeFile) writeAt(p []byte, at int64) error {
+func (l *LargeFile) writeAt(p []byte, at int64) error {
 	_, err := l.WriteAt(p, at)
 	if !errors.Is(err, unix.EINVAL) {
 		return err
@@ -67,7 +67,7 @@ func (l *largeFile) writeAt(p []byte, at int64) error {
 }
 
 // Write appends p.
-func (l *largeFile) Write(p []byte) (int, error) {
+func (l *LargeFile) Write(p []byte) (int, error) {
 	at, err := l.extend(len(p))
 	if err == nil {
 		err = l.writeAt(p, at)
@@ -75,12 +75,12 @@ func (l *largeFile) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	writeBack(int(l.Fd()), at, len(p)) //nolint:gosec // a descriptor fits
+	startWriteBack(int(l.Fd()), at, len(p)) //nolint:gosec // a descriptor fits
 	return len(p), nil
 }
 
-// Close gives back what was reserved and not written.
-func (l *largeFile) Close() error {
+// Close releases what was reserved and not written.
+func (l *LargeFile) Close() error {
 	var err error
 	if l.end < l.reserved {
 		err = l.Truncate(l.end)
@@ -88,7 +88,25 @@ func (l *largeFile) Close() error {
 	return errors.Join(err, l.File.Close())
 }
 
-func (l *largeFile) setFlags(flags int) error {
+func (l *LargeFile) setFlags(flags int) error {
 	_, err := unix.FcntlInt(l.Fd(), unix.F_SETFL, flags)
 	return os.NewSyscallError("fcntl", err)
+}
+
+// writeBackMin is from how many bytes on a write is sent to the disk at once.
+// Most bytes of a tree are in few files; all the others wait for the sync of
+// the whole tree, which is quicker for many small ones.
+const writeBackMin = 64 << 10
+
+// StartWriteBack begins to bring n bytes of a file to the disk while there is
+// more to write: a volume is slower than the network. What goes wrong here, the
+// sync of the tree finds as well.
+func StartWriteBack(f *os.File, at, n int64) {
+	startWriteBack(int(f.Fd()), at, int(n)) //nolint:gosec // a descriptor fits, and so does a file
+}
+
+func startWriteBack(fd int, at int64, n int) {
+	if n >= writeBackMin {
+		_ = unix.SyncFileRange(fd, at, int64(n), unix.SYNC_FILE_RANGE_WRITE)
+	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/unpack"
+	"koboshi/artifacts/tree"
 )
 
 // packTree writes a tar of nothing but what an instance will keep: no owners,
@@ -50,7 +50,7 @@ func packTree(ctx context.Context, root *os.Root, opt Options) (*Packed, error) 
 // treeWriter fills in hashes and offsets while it writes.
 type treeWriter struct {
 	ctx    context.Context
-	tree   *tree
+	tree   *scanned
 	frames *framer
 	tar    *tar.Writer
 	plain  int64 // bytes of the tar so far
@@ -77,11 +77,11 @@ func (w *treeWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *treeWriter) entry(e *unpack.Entry, info fs.FileInfo) error {
+func (w *treeWriter) entry(e *tree.Entry, info fs.FileInfo) error {
 	if err := w.tar.WriteHeader(header(e)); err != nil {
 		return fmt.Errorf("%s: %w", e.Path, err)
 	}
-	if e.Type != unpack.TypeFile {
+	if e.Type != tree.TypeFile {
 		return nil
 	}
 	e.Offset = w.plain
@@ -95,14 +95,14 @@ func (w *treeWriter) entry(e *unpack.Entry, info fs.FileInfo) error {
 
 // header leaves the choice of ustar or PAX to the writer: PAX only where a
 // name, a target or a size needs it.
-func header(e *unpack.Entry) *tar.Header {
+func header(e *tree.Entry) *tar.Header {
 	h := &tar.Header{Name: e.Path, Mode: int64(e.Mode), Size: e.Size, Linkname: e.Link, ModTime: time.Unix(0, 0)}
 	switch e.Type {
-	case unpack.TypeDir:
+	case tree.TypeDir:
 		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
-	case unpack.TypeSymlink:
+	case tree.TypeSymlink:
 		h.Typeflag, h.Mode = tar.TypeSymlink, 0o777
-	case unpack.TypeHardlink:
+	case tree.TypeHardlink:
 		h.Typeflag, h.Mode = tar.TypeLink, 0o644
 	default:
 		h.Typeflag = tar.TypeReg
@@ -111,7 +111,7 @@ func header(e *unpack.Entry) *tar.Header {
 }
 
 // body copies a file, which afterwards must still be the one that was scanned.
-func (w *treeWriter) body(e *unpack.Entry, scanned fs.FileInfo) (string, error) {
+func (w *treeWriter) body(e *tree.Entry, scanned fs.FileInfo) (string, error) {
 	f, err := w.tree.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err

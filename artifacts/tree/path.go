@@ -1,4 +1,4 @@
-package unpack
+package tree
 
 import (
 	"fmt"
@@ -7,35 +7,35 @@ import (
 	"unicode/utf8"
 )
 
-// cleanPath returns name without the "./", "//" and trailing slash that
+// CleanPath returns name without the "./", "//" and trailing slash that
 // archivers write, or refuses it. The top of the tree is ".".
-func cleanPath(name string) (string, error) {
+func CleanPath(name string) (string, error) {
 	if reason := textFault(name); reason != "" {
-		return "", refuse(name, "%s", reason)
+		return "", Refuse(name, "%s", reason)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		switch {
 		case part == "..":
-			return "", refuse(name, `".." in a path`)
+			return "", Refuse(name, `".." in a path`)
 		case len(part) > MaxName:
-			return "", refuse(name, "a name of %d bytes, limit %d", len(part), MaxName)
+			return "", Refuse(name, "a name of %d bytes, limit %d", len(part), MaxName)
 		}
 	}
 	clean := path.Clean(name)
 	if strings.Count(clean, "/") >= MaxDepth {
-		return "", refuse(name, "more than %d levels deep", MaxDepth)
+		return "", Refuse(name, "more than %d levels deep", MaxDepth)
 	}
 	return clean, nil
 }
 
-// checkTarget judges the target of the symbolic link name by itself. Where it
-// leads is judged when the whole tree is known.
-func checkTarget(name, target string) error {
+// CheckTarget checks the target of the symbolic link name by itself. Where it
+// leads is checked when the whole tree is known.
+func CheckTarget(name, target string) error {
 	if reason := textFault(target); reason != "" {
-		return refuse(name, "link target: %s", reason)
+		return Refuse(name, "link target: %s", reason)
 	}
 	if strings.Count(target, "/") >= MaxDepth {
-		return refuse(name, "link target of more than %d components", MaxDepth)
+		return Refuse(name, "link target of more than %d components", MaxDepth)
 	}
 	return nil
 }

@@ -1,0 +1,69 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/delta"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
+)
+
+// extracted is the tree of an artifact in a temporary directory.
+type extracted struct {
+	delta.Tree
+	path string
+}
+
+// executable is what the one file of an artifact is called here.
+const executable = "file"
+
+// extractToTemp makes the tree of an artifact as an instance would, with the
+// hash of every file. It must be closed.
+func extractToTemp(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, temp string) (*extracted, error) {
+	f, err := format.Of(a)
+	if err != nil {
+		return nil, err
+	}
+	path, err := os.MkdirTemp(temp, "koboshi-tree-*")
+	if err != nil {
+		return nil, err
+	}
+	x := &extracted{path: path}
+	if x.Root, err = os.OpenRoot(path); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(path))
+	}
+	a.Index = nil // so that files are hashed
+	if x.Entries, err = f.Stage(ctx, x.Root, executable, a, chunksOf(r, a)); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// Close removes the directory.
+func (x *extracted) Close() error { return errors.Join(x.Root.Close(), os.RemoveAll(x.path)) }
+
+// chunksOf yields the bytes of an artifact chunk by chunk.
+func chunksOf(r io.ReaderAt, a artifacts.Artifact) format.Next {
+	var at int64
+	chunks := a.Chunks
+	return func(ctx context.Context) (tree.Frame, error) {
+		if ctx.Err() != nil {
+			return tree.Frame{}, context.Cause(ctx)
+		}
+		if at == a.Size {
+			return tree.Frame{}, io.EOF
+		}
+		c := artifacts.Chunk{Size: min(artifacts.ChunkBytes, a.Size-at)}
+		if len(chunks) > 0 {
+			c, chunks = chunks[0], chunks[1:]
+		}
+		data := make([]byte, c.Size)
+		_, err := io.ReadFull(io.NewSectionReader(r, at, c.Size), data)
+		at += c.Size
+		return tree.Frame{Data: data, Plain: c.Plain}, err
+	}
+}

@@ -1,0 +1,20 @@
+// Package tree is a directory tree that did not come from here: its entries,
+// its index, writing it beneath a root, and comparing it with its index.
+//
+// What an entry may be is decided here, for archives and indexes alike:
+//
+//   - A path is relative, without "..", and never leads through a link: what
+//     each path is, is known from the entries alone, and the kernel is told to
+//     resolve beneath the root and to follow no link.
+//   - Links are made last, when all that they could lead through is known. A
+//     symbolic link that leaves the tree or goes in circles is refused.
+//   - A path is named once. A hard link names an earlier regular file.
+//   - A file gets mode&0755 with owner read, a directory 0755.
+//   - Bytes, entries, depth and lengths are bounded, by [Limits] and by the
+//     constants here.
+//
+// What is not allowed is a [*RefusedError], and the caller discards the
+// directory. Nothing outside the root is ever touched.
+//
+// The package never fsyncs: the caller does one syncfs for the whole tree.
+package tree

@@ -1,0 +1,65 @@
+package tree
+
+import (
+	"io/fs"
+	"strings"
+)
+
+// Type is what an entry of a tree is.
+type Type string
+
+// The types of entries. Everything else is refused.
+const (
+	TypeDir      Type = "dir"
+	TypeFile     Type = "file"
+	TypeSymlink  Type = "symlink"
+	TypeHardlink Type = "hardlink"
+)
+
+// Entry is one path of a tree, and one line of its index.
+type Entry struct {
+	Path   string      `json:"path"` // relative, clean, slashes
+	Type   Type        `json:"type"`
+	Mode   fs.FileMode `json:"mode,omitzero"`   // permission bits of a dir or file
+	Size   int64       `json:"size,omitzero"`   // bytes of a file
+	SHA256 string      `json:"sha256,omitzero"` // of a file: lower-case hex; empty where it was not asked for
+	Link   string      `json:"link,omitzero"`   // a symlink's target as it stands, a hardlink's path in the tree
+	Offset int64       `json:"offset,omitzero"` // of a file's bytes in the plain tar stream
+}
+
+// DirMode is the mode of every directory.
+const DirMode fs.FileMode = 0o755
+
+// FileMode is the mode that a file gets whose archive says mode.
+func FileMode(mode fs.FileMode) fs.FileMode { return mode&0o755 | 0o400 }
+
+// check judges the shape of an entry that was read from an index.
+func (e *Entry) check() error {
+	want := Entry{Path: e.Path, Type: e.Type}
+	switch e.Type {
+	case TypeDir:
+		want.Mode = DirMode
+	case TypeFile:
+		want.Mode, want.SHA256 = FileMode(e.Mode), e.SHA256
+		want.Size, want.Offset = max(e.Size, 0), max(e.Offset, 0)
+	case TypeSymlink, TypeHardlink:
+		want.Link = e.Link
+	default:
+		return Refuse(e.Path, "type %q is not known", e.Type)
+	}
+	if *e != want {
+		return Refuse(e.Path, "has what a %s cannot have", e.Type)
+	}
+	if e.SHA256 != "" && !isSHA256(e.SHA256) {
+		return Refuse(e.Path, "%q is no SHA-256", e.SHA256)
+	}
+	if clean, err := CleanPath(e.Path); err != nil || clean != e.Path {
+		return Refuse(e.Path, "is not a clean path")
+	}
+	if e.Type == TypeSymlink {
+		return CheckTarget(e.Path, e.Link)
+	}
+	return nil // a hard link names a path of the tree, and those are clean
+}
+
+func isSHA256(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

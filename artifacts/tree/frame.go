@@ -1,0 +1,15 @@
+package tree
+
+// A Frame is one independent zstd frame, or a piece of something else.
+type Frame struct {
+	Data    []byte
+	Plain   int64  // bytes that a zstd frame decodes to; 0 = it is none
+	Release func() // called once Data is not needed any more; may be nil
+}
+
+// Done releases the frame.
+func (f Frame) Done() {
+	if f.Release != nil {
+		f.Release()
+	}
+}

@@ -1,0 +1,204 @@
+package tree
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"os"
+)
+
+const (
+	defaultWriters = 4
+	bufferSize     = 1 << 20 // whole pages, for direct I/O
+	batchBytes     = 256 << 10
+	batchFiles     = 128
+)
+
+// A buffer carries bytes from their reader to a writer. Go's allocator puts one
+// of its size on a page boundary, as direct I/O needs it.
+type buffer struct {
+	data  []byte
+	used  int
+	files []*Entry // the small files whose bytes it holds, one after the other
+}
+
+// A job is what one writer does alone and in order: a buffer of small files, or
+// one large file, buffer by buffer.
+type job func(*DirHandle) error
+
+// An output hands files to writers. It owns a fixed number of buffers, so that
+// the reader of the archive waits for the disk.
+type output struct {
+	dir     *os.Root
+	hash    bool
+	writers int
+	jobs    chan job
+	free    chan *buffer
+	batch   *buffer // being filled; nil when there is none
+}
+
+func newOutput(dir *os.Root, opt Options) *output {
+	writers := opt.Writers
+	if writers <= 0 {
+		writers = defaultWriters
+	}
+	out := &output{dir: dir, hash: opt.Hash, writers: writers, jobs: make(chan job), free: make(chan *buffer, writers+3)}
+	for range cap(out.free) {
+		out.free <- &buffer{}
+	}
+	return out
+}
+
+// write does jobs until there are no more.
+func (out *output) write() error {
+	at, err := OpenHandle(out.dir)
+	if err != nil {
+		return err
+	}
+	for do := range out.jobs {
+		if err = do(at); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, at.Close())
+}
+
+// file takes the bytes of e from r, and e.SHA256 is set once it is written.
+func (out *output) file(ctx context.Context, e *Entry, r io.Reader) error {
+	if e.Size > bufferSize {
+		return out.stream(ctx, e, r)
+	}
+	if b := out.batch; b != nil && !b.takes(e) {
+		if err := out.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if out.batch == nil {
+		var err error
+		if out.batch, err = out.take(ctx); err != nil {
+			return err
+		}
+	}
+	return out.batch.add(e, r)
+}
+
+// takes reports whether e belongs into the batch as well. A batch is enough for
+// one writer to keep to one directory, and not so much that others wait.
+func (b *buffer) takes(e *Entry) bool {
+	return b.used < batchBytes && len(b.files) < batchFiles && int64(b.used)+e.Size <= bufferSize
+}
+
+func (b *buffer) add(e *Entry, r io.Reader) error {
+	start := b.used
+	b.used += int(e.Size)
+	b.files = append(b.files, e)
+	_, err := io.ReadFull(r, b.data[start:b.used])
+	return err
+}
+
+// flush sends off the small files collected so far.
+func (out *output) flush(ctx context.Context) error {
+	batch := out.batch
+	if batch == nil {
+		return nil
+	}
+	out.batch = nil
+	return send(ctx, out.jobs, func(at *DirHandle) error {
+		defer out.give(batch)
+		return out.writeBatch(at, batch)
+	})
+}
+
+// writeBatch writes the small files of one buffer.
+func (out *output) writeBatch(at *DirHandle, b *buffer) error {
+	data := b.data
+	for _, e := range b.files {
+		if err := at.WriteFile(e, data[:e.Size]); err != nil {
+			return err
+		}
+		if out.hash {
+			sum := sha256.Sum256(data[:e.Size])
+			e.SHA256 = hex.EncodeToString(sum[:])
+		}
+		data = data[e.Size:]
+	}
+	return nil
+}
+
+// stream takes the bytes of e from r, buffer by buffer.
+func (out *output) stream(ctx context.Context, e *Entry, r io.Reader) error {
+	buffers := make(chan *buffer, 1)
+	defer close(buffers)
+	err := send(ctx, out.jobs, func(at *DirHandle) error { return out.writeStream(at, e, buffers) })
+	for left := e.Size; err == nil && left > 0; {
+		var b *buffer
+		if b, err = out.take(ctx); err != nil {
+			return err
+		}
+		b.used = int(min(left, bufferSize))
+		left -= int64(b.used)
+		if _, err = io.ReadFull(r, b.data[:b.used]); err != nil {
+			out.give(b)
+			return err
+		}
+		err = send(ctx, buffers, b)
+	}
+	return err
+}
+
+// writeStream writes one large file as its buffers come, until there are no
+// more. A stream that broke off is its sender's error.
+func (out *output) writeStream(at *DirHandle, e *Entry, buffers <-chan *buffer) error {
+	f, err := at.CreateFile(e)
+	if err != nil {
+		return err
+	}
+	large, sum := NewLargeFile(f, e.Size), sha256.New()
+	for b := range buffers {
+		if err = out.writeBuffer(large, sum, b); err != nil {
+			break
+		}
+	}
+	if out.hash {
+		e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	}
+	return errors.Join(err, large.Close())
+}
+
+func (out *output) writeBuffer(w io.Writer, sum hash.Hash, b *buffer) error {
+	defer out.give(b)
+	if out.hash {
+		sum.Write(b.data[:b.used])
+	}
+	_, err := w.Write(b.data[:b.used])
+	return err
+}
+
+func (out *output) take(ctx context.Context) (*buffer, error) {
+	select {
+	case b := <-out.free:
+		if b.data == nil {
+			b.data = make([]byte, bufferSize)
+		}
+		return b, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (out *output) give(b *buffer) {
+	b.used, b.files = 0, b.files[:0]
+	out.free <- b
+}
+
+func send[T any](ctx context.Context, to chan<- T, what T) error {
+	select {
+	case to <- what:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
