@@ -42,7 +42,7 @@ func TestNotifyWithoutSystemd(t *testing.T) {
 	}
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
 	if err := Notify("READY=1"); err == nil {
-		t.Error("no error though nobody listens on the socket")
+		t.Error("no error although nothing listens on the socket")
 	}
 	if err := Notify(); err != nil {
 		t.Errorf("with nothing to say: %v", err)

@@ -60,7 +60,7 @@ func TestOrderedAfterUs(t *testing.T) {
 	}
 }
 
-// The start pulls in a unit that nobody had asked for, and that one waits for us.
+// The start pulls in a unit that was not asked for, and that one waits for us.
 func TestOrderShowsWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := one("", "db.service")

@@ -11,8 +11,8 @@ const BootUnit = "koboshi-boot.service"
 //go:embed units/*.service
 var files embed.FS
 
-// Units holds the unit files that run the agent, by their names: they belong
-// in /etc/systemd/system or an image's /usr/lib/systemd/system.
+// Units holds the unit files that run the agent, by their names: they go
+// into /etc/systemd/system or an image's /usr/lib/systemd/system.
 //
 // koboshi-boot.service runs "koboshi boot" at every start of the machine. Its
 // RestartPreventExitStatus= lists the exit codes that report how a run ended:

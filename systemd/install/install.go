@@ -26,7 +26,7 @@ type Options struct {
 }
 
 // Install brings binary, unit and directories, in an order in which the unit
-// never names what is missing. The changes made before an error are returned
+// never refers to a missing file. The changes made before an error are returned
 // with it.
 func (r *Root) Install(o Options) ([]Change, error) {
 	r.changes = nil

@@ -1,5 +1,5 @@
-// Package packaging_test holds what lies here against what it is for: user
-// data, example configuration, and role policy.
+// Package packaging_test checks the files that are stored here against the code
+// that reads them: user data, example configuration, role policy, SSM document.
 package packaging_test
 
 import (
