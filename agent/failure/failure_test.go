@@ -41,6 +41,7 @@ func TestSorted(t *testing.T) {
 		{wrapped(instance.ErrUnreachable), Metadata, ""},
 		{wrapped(instance.ErrNoCredentials), Credentials, ""},
 		{wrapped(bucket.ErrDenied), Credentials, config.Unavailable},
+		{wrapped(bucket.ErrCredentials), Credentials, config.Unavailable},
 		{wrapped(bucket.ErrNotFound), Resolve, config.Unavailable},
 		{wrapped(artifacts.ErrTooOld), Resolve, config.Unavailable},
 		{wrapped(artifacts.ErrUntrusted), Untrusted, config.Untrusted},

@@ -72,6 +72,7 @@ var table = []row{
 
 	{is(store.ErrNoPrevious), Resolve, "", "koboshi sync --version installs any published version"},
 	{is(state.ErrNotLaunched), Resolve, "", "koboshi boot has to have started a release here first"},
+	{is(bucket.ErrCredentials), Credentials, config.Unavailable, "the credentials have expired or are not this account's: look at the instance profile, or at AWS_PROFILE and the clock elsewhere"},
 	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to tell missing from forbidden"},
 	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
 	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},

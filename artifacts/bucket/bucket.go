@@ -4,11 +4,14 @@
 // contract that is written here.
 //
 // The contract is strong enough for compare-and-swap: of any number of writers
-// that put the same key under the same condition, at any time and from any
-// machine, at most one has its object stored, and no write that was reported as
-// successful is lost. A channel is moved by it, and a lease can be held by it.
+// that replace the object with one ETag, on any machines, at most one has its
+// object stored, and no write that was reported as successful is lost. A channel
+// is moved by it, and a lease can be held by it. An ETag stands for bytes, not
+// for a write (in S3 it is their hash): an object that returns to earlier bytes
+// has the earlier ETag again. So bytes that are swapped never repeat: they
+// contain a number that grows, or the name of their writer and the time.
 //
-// Nothing here vouches for bytes. Who reads compares them with a signed hash.
+// Nothing here vouches for bytes: a reader compares them with a signed hash.
 package bucket
 
 import (
@@ -38,13 +41,10 @@ type Reader interface {
 	// governs the body too: when it ends, a waiting Read returns. The body must
 	// be closed.
 	//
-	// Errors are ErrNotFound; ErrDenied; ErrChanged where r.ETag is not the
-	// object's. A range that begins at or behind the end of the object, other
-	// than the zero Range, is an error that is none of them, and so is
-	// everything that no repetition has cured.
-	//
-	// A Get that begins after a Put has returned sees that object or a newer
-	// one.
+	// Errors are ErrNotFound; ErrDenied; ErrCredentials; ErrChanged where r.ETag
+	// is not the object's. A range that begins at or behind the end of the
+	// object, other than the zero Range, is an error that is none of them, and
+	// so is everything that no repetition has cured.
 	Get(ctx context.Context, key string, r Range) (io.ReadCloser, Object, error)
 }
 
@@ -55,12 +55,14 @@ type Bucket interface {
 	// Put stores the first size bytes of body, all or nothing, if the condition
 	// holds at that moment. The Object has key, size and the new ETag; its time
 	// may be zero. body may be read several times, and by several goroutines.
+	// A Get or a List that begins after Put has returned, on whatever machine,
+	// has this object or a newer one.
 	//
 	// Errors, none of which has stored anything except as said below:
 	//
 	//   - ErrExists: when.Absent, and there is an object.
 	//   - ErrChanged: when.ETag is not the object's, or there is no object.
-	//   - ErrDenied; ErrNotFound, where the bucket itself is missing.
+	//   - ErrDenied; ErrCredentials; ErrNotFound, where the bucket itself is missing.
 	//
 	// Where the store answers that another write of the key is in progress
 	// (409 of S3), Put begins again under the same condition, with growing
@@ -75,9 +77,8 @@ type Bucket interface {
 	// name their writer.
 	Put(ctx context.Context, key string, body io.ReaderAt, size int64, when Condition) (Object, error)
 
-	// List yields every object whose key begins with prefix, in byte order. It
-	// includes each object whose Put returned before List was called; one that
-	// is written meanwhile may be missing. After an error it ends.
+	// List yields every object whose key begins with prefix, in byte order. One
+	// that is written meanwhile may be missing. After an error it ends.
 	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
 }
 
@@ -99,8 +100,9 @@ type Condition struct {
 // The errors that a caller decides by. Every other error means that the store
 // could not be reached, or did not do what it was asked.
 var (
-	ErrNotFound = errors.New("no such object")
-	ErrDenied   = errors.New("access denied") // S3 says so of a missing object, too, without the right to list
-	ErrChanged  = errors.New("the object has changed")
-	ErrExists   = errors.New("the object exists")
+	ErrNotFound    = errors.New("no such object")
+	ErrDenied      = errors.New("access denied")                // S3 says so of a missing object, too, without the right to list
+	ErrCredentials = errors.New("the credentials were refused") // expired, unknown or wrong, whatever was asked for
+	ErrChanged     = errors.New("the object has changed")
+	ErrExists      = errors.New("the object exists")
 )

@@ -15,7 +15,7 @@
 // published without chunks that is not possible: see [Download.Next].
 //
 // The class of an error is the same for documents and artifacts, and an error
-// has one: bucket.ErrNotFound or bucket.ErrDenied where a source has answered so,
+// has one: bucket.ErrNotFound, ErrDenied or ErrCredentials where a source has said so,
 // [ErrTransport] where bytes did not arrive, artifacts.ErrUntrusted or
 // artifacts.ErrTooOld for a document that was read but not verified,
 // artifacts.ErrIntegrity for bytes that are not the signed ones. When the context

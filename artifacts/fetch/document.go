@@ -16,7 +16,7 @@ const maxRestarts = 3
 // Pointer reads and verifies the pointer of a channel. Whether it is recent
 // enough is the caller's question.
 //
-// Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport],
+// Errors are those of a bucket's Get, [ErrTransport],
 // artifacts.ErrUntrusted, artifacts.ErrTooOld.
 func (o *Origin) Pointer(ctx context.Context, channel string) (p *artifacts.VerifiedPointer, err error) {
 	key := artifacts.PointerKey(channel)
@@ -59,7 +59,7 @@ func (o *Origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *arti
 // Blob reads a whole object and compares it with what was signed for it. All
 // of it is held in memory: b.Size, which is signed too, is the bound.
 //
-// Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport] and
+// Errors are those of a bucket's Get, [ErrTransport] and
 // artifacts.ErrIntegrity.
 func (o *Origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err error) {
 	_, err = o.ask(ctx, func(t turn) error {

@@ -73,6 +73,7 @@ func TestDocumentFaults(t *testing.T) {
 	}{
 		"404":                 {func(m *memory) { m.objects = nil }, bucket.ErrNotFound, 1},
 		"403":                 {func(m *memory) { m.fail = always(bucket.ErrDenied) }, bucket.ErrDenied, 1},
+		"401":                 {func(m *memory) { m.fail = always(bucket.ErrCredentials) }, bucket.ErrCredentials, 1},
 		"503":                 {func(m *memory) { m.fail = always(down) }, down, 1},
 		"garbage":             {func(m *memory) { m.put("channels/stable.json", []byte("<Error>")) }, artifacts.ErrUntrusted, 1},
 		"empty":               {func(m *memory) { m.put("channels/stable.json", nil) }, artifacts.ErrUntrusted, 1},
@@ -99,7 +100,7 @@ func TestDocumentFaults(t *testing.T) {
 					t.Fatalf("%v, %v: want %v", p, err, tc.want)
 				}
 				classes := 0
-				for _, class := range []error{bucket.ErrNotFound, bucket.ErrDenied, fetch.ErrTransport, artifacts.ErrUntrusted} {
+				for _, class := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, fetch.ErrTransport, artifacts.ErrUntrusted} {
 					if errors.Is(err, class) {
 						classes++
 					}

@@ -80,7 +80,7 @@ func (d *Download) start() (err error) {
 // and not in an artifacts.ErrIntegrity. What was made of the pieces must stay
 // out of everyone's reach until then.
 //
-// Errors are bucket.ErrNotFound, bucket.ErrDenied, [ErrTransport],
+// Errors are those of a bucket's Get, [ErrTransport],
 // artifacts.ErrIntegrity, or the cause of a context that has ended; they stay.
 func (d *Download) Next(ctx context.Context) (tree.Frame, error) {
 	for d.ctx.Err() == nil {

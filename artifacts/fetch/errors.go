@@ -11,7 +11,7 @@ import (
 // ErrTransport is returned where an object could not be read, be it a document
 // or an artifact: the source gave up, or bodies kept breaking off until the
 // budget was spent. Where a source has answered, the error is not this one but
-// bucket.ErrNotFound or bucket.ErrDenied.
+// bucket.ErrNotFound, bucket.ErrDenied or bucket.ErrCredentials.
 var ErrTransport = errors.New("could not be fetched")
 
 // sorted tells an answer of the source, which names the object, from none.
@@ -26,5 +26,5 @@ func sorted(ctx context.Context, key string, err error) error {
 }
 
 func answered(err error) bool {
-	return errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied)
+	return errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied) || errors.Is(err, bucket.ErrCredentials)
 }

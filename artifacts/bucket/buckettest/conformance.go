@@ -90,7 +90,7 @@ func read(ctx context.Context, b bucket.Bucket, key string, r bucket.Range) ([]b
 // wantError holds err to be the sentinel and none of its siblings.
 func wantError(t *testing.T, err, sentinel error, what string) {
 	t.Helper()
-	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrChanged, bucket.ErrExists} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("%s: got error %v, want %v", what, err, sentinel)
 			return

@@ -32,8 +32,10 @@ func statusError(status int) error {
 	switch status {
 	case http.StatusNotFound, http.StatusGone:
 		return bucket.ErrNotFound
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+	case http.StatusForbidden:
 		return bucket.ErrDenied
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return bucket.ErrCredentials
 	case http.StatusPreconditionFailed:
 		return bucket.ErrChanged
 	}

@@ -121,6 +121,8 @@ func TestBadAnswers(t *testing.T) {
 		"weak ETag":            {head(206, "Content-Range", "bytes 100-109/1000", "ETag", `W/"a"`), "changed"},
 		"412":                  {head(412), "changed"},
 		"403":                  {head(403), "denied"},
+		"401":                  {head(401), "credentials"},
+		"407":                  {head(407), "credentials"},
 		"404":                  {head(404), "no such object"},
 		"404, encoded":         {head(404, "Content-Encoding", "gzip"), "no such object"},
 		"418":                  {head(418), "status 418"},

@@ -105,7 +105,9 @@ func (e *Error) classify(when bucket.Condition) error {
 		return bucket.ErrChanged
 	case e.Status == http.StatusNotFound && e.Code != noSuchUpload:
 		return bucket.ErrNotFound
-	case e.Status == http.StatusForbidden && !slices.Contains(credentialCodes(), e.Code):
+	case slices.Contains(credentialCodes(), e.Code):
+		return bucket.ErrCredentials
+	case e.Status == http.StatusForbidden:
 		return bucket.ErrDenied
 	case e.Status == http.StatusPreconditionFailed && when.Absent:
 		return bucket.ErrExists
@@ -117,8 +119,10 @@ func (e *Error) classify(when bucket.Condition) error {
 
 const noSuchUpload = "NoSuchUpload"
 
-// credentialCodes come with status 403 but tell of who asks, not of what was
-// asked for.
+// credentialCodes come with status 400 or 403, and are about who asks, not about
+// what was asked for.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 func credentialCodes() []string {
 	return []string{"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"}
 }

@@ -78,8 +78,8 @@ func TestErrorsOfGet(t *testing.T) {
 		"missing":          {faults.Fault{Status: 404, Code: "NoSuchKey"}, bucket.ErrNotFound, "NoSuchKey", 1},
 		"no bucket":        {faults.Fault{Status: 404, Code: "NoSuchBucket"}, bucket.ErrNotFound, "NoSuchBucket", 1},
 		"denied":           {faults.Fault{Status: 403, Code: "AccessDenied"}, bucket.ErrDenied, "AccessDenied", 1},
-		"expired":          {faults.Fault{Status: 400, Code: "ExpiredToken"}, nil, "ExpiredToken", 1},
-		"unknown key":      {faults.Fault{Status: 403, Code: "InvalidAccessKeyId"}, nil, "InvalidAccessKeyId", 1},
+		"expired":          {faults.Fault{Status: 400, Code: "ExpiredToken"}, bucket.ErrCredentials, "ExpiredToken", 1},
+		"unknown key":      {faults.Fault{Status: 403, Code: "InvalidAccessKeyId"}, bucket.ErrCredentials, "InvalidAccessKeyId", 1},
 		"changed":          {faults.Fault{Status: 412, Code: "PreconditionFailed"}, bucket.ErrChanged, "PreconditionFailed", 1},
 		"slow down":        {faults.Fault{Status: 503, Code: "SlowDown"}, nil, "SlowDown", attempts},
 		"internal":         {faults.Fault{Status: 500, Code: "InternalError"}, nil, "InternalError", attempts},
@@ -137,7 +137,7 @@ func wantSentinel(t *testing.T, err, sentinel error) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrChanged, bucket.ErrExists} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("got %v, want %v", err, sentinel)
 		}
