@@ -40,8 +40,8 @@ func Load(dir *os.Root, command string) (Report, error) {
 }
 
 // Newest reads the report of the last run of any command. Reports that cannot
-// be read are passed over where there is one that can; else the error is theirs,
-// and fs.ErrNotExist where nothing has run yet.
+// be read are skipped as long as one can be. Otherwise the error says why, and is
+// fs.ErrNotExist where nothing has run yet.
 func Newest(dir *os.Root) (Report, error) {
 	reports, err := loadAll(dir)
 	if len(reports) == 0 {
@@ -109,7 +109,7 @@ func nextOrder(dir *os.Root, runs []Run) int64 {
 	for _, run := range runs {
 		last = max(last, run.Order)
 	}
-	reports, _ := loadAll(dir) // what cannot be read has no say
+	reports, _ := loadAll(dir) // unreadable reports do not count
 	for _, r := range reports {
 		last = max(last, r.Order)
 	}
@@ -123,7 +123,7 @@ func (r *Report) write(dir *os.Root) error {
 	return save(dir, path.Join(Dir, r.Command+suffix), r)
 }
 
-// makeDir makes the directory of the reports readable by all, whatever the umask.
+// makeDir creates the directory of the reports, readable by all under any umask.
 func makeDir(dir *os.Root) error {
 	const mode = 0o755
 	err := dir.Mkdir(Dir, mode)

@@ -31,7 +31,7 @@ func Rate(n int64, d time.Duration) string {
 }
 
 // Duration formats d for people: "0 ms", "<1 ms", "620 ms", "1.24 s", "12.4 s",
-// "2 min 05 s", "1 h 02 min". What is negative counts as nothing.
+// "2 min 05 s", "1 h 02 min". A negative duration counts as zero.
 func Duration(d time.Duration) string {
 	switch {
 	case d <= 0:

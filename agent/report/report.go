@@ -8,16 +8,16 @@ type Verdict string
 // The verdicts of a run.
 const (
 	Fresh   Verdict = "fresh"   // installed the target
-	Current Verdict = "current" // had the target already
-	Stale   Verdict = "stale"   // target not to be had, last good serves within the allowed age
-	Held    Verdict = "held"    // an operator holds this instance where it is
+	Current Verdict = "current" // the target was installed already
+	Stale   Verdict = "stale"   // the target is unavailable, the last known good release is running
+	Held    Verdict = "held"    // an operator keeps this instance at its release
 	Failed  Verdict = "failed"
 )
 
 // Release names an installed or wanted release. ManifestSHA256 is the
 // lower-case hex hash of the manifest envelope. ActivatedAt is zero for a
-// release that is not, or not yet, current. Healthy says that the run left it up
-// and past the gate.
+// release that has not passed the gate on this instance. Healthy is set where
+// the run ended with the release up and past the gate.
 type Release struct {
 	Version        string    `json:"version"`
 	ManifestSHA256 string    `json:"manifest_sha256"`
@@ -26,7 +26,7 @@ type Release struct {
 	Healthy        bool      `json:"healthy,omitzero"`
 }
 
-// Instance is the machine the run was on. Group is empty outside an Auto
+// Instance is the machine that the run was on. Group is empty outside an Auto
 // Scaling group.
 type Instance struct {
 	ID     string `json:"id"`
@@ -35,8 +35,9 @@ type Instance struct {
 	Group  string `json:"group"`
 }
 
-// Lifecycle is what the launch hook was told: Result is CONTINUE, ABANDON or
-// empty, Heartbeats how often the hook was asked to wait longer.
+// Lifecycle is the lifecycle action of the run: Hook is the name of its
+// lifecycle hook, Result is CONTINUE, ABANDON, or empty where none was
+// completed, Heartbeats how many were sent.
 type Lifecycle struct {
 	Hook       string `json:"hook"`
 	Result     string `json:"result"`

@@ -53,8 +53,8 @@ func (s *Span) Note(text string) {
 	s.change(func() { s.event.Step.Note = Clean(text, MaxText) })
 }
 
-// change applies f to a step that still runs and lets the observer know,
-// unless it was told a moment ago.
+// change applies f to a step that still runs, and publishes progress where it
+// is due.
 func (s *Span) change(f func()) {
 	if s.apply(f) {
 		s.progress()

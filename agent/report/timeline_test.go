@@ -15,7 +15,7 @@ import (
 // synctest begins every bubble at this time.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// journal is an observer that keeps what it was told.
+// journal is an observer that keeps every event.
 type journal struct{ events []Event }
 
 func (j *journal) observe(e Event) { j.events = append(j.events, e) }

@@ -2,10 +2,10 @@
 // sequence of each channel, the operator's hold, what this instance has
 // signalled, and the lock that makes a run the only one.
 //
-// [State] is a cache. What it forgets is learnt again from the releases on the
-// disk, so a file that is lost, damaged or written by a newer agent is never an
-// error: [Load] returns what can be used and a warning. Members that it does
-// not know are kept and written back.
+// [State] is a cache. Sequences that it loses are read again from the pointers
+// stored with the releases, so a file that is missing, damaged or written by a
+// newer agent is never an error: [Load] returns what can be used and a warning.
+// Unknown members are kept and written back.
 //
 // [Lock] is a flock(2) on a file that names its owner.
 //

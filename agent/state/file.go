@@ -39,9 +39,9 @@ type stored struct {
 }
 
 // Load reads the state directory's state. Without a file it is zero. A warning
-// says what could not be used of a file that is damaged or of a newer schema,
-// and beside it stands what could. An error is [ErrDisk]: the file could not be
-// read, so what it holds is not known.
+// says what could not be used of a file that is damaged or of a newer schema;
+// the state then has the rest. An error is [ErrDisk]: the file could not be
+// read, so nothing is known of its content.
 func Load(dir *os.Root) (s State, warning, err error) {
 	data, err := durable.ReadFile(dir, File, maxFile)
 	switch {
@@ -56,7 +56,7 @@ func Load(dir *os.Root) (s State, warning, err error) {
 	return s, warning, nil
 }
 
-// parse takes every member by itself, so that one that is damaged costs no other.
+// parse decodes each member on its own, so that a damaged one costs no other.
 func parse(data []byte) (State, error) {
 	var members others
 	err := json.Unmarshal(data, &members)

@@ -32,7 +32,7 @@ func TestOnDisk(t *testing.T) {
 	}
 }
 
-// What a newer agent wrote outlives a run of this one, wherever it stands.
+// Members of a newer agent survive a run of this one, at every level.
 func TestUnknownMembersAreKept(t *testing.T) {
 	root := openRoot(t)
 	write(t, root, `{"schema":1,"instance":"i-1","drain":{"since":[1,2.50]},"zone":null,
@@ -114,7 +114,7 @@ func TestMissingStateIsZero(t *testing.T) {
 	}
 }
 
-// What stands where the file should be, and can be replaced, is a warning.
+// Anything in the place of the file that can be replaced is a warning.
 func TestNotARegularFile(t *testing.T) {
 	for name, put := range map[string]func(name string) error{
 		"FIFO":             func(name string) error { return syscall.Mkfifo(name, 0o600) },

@@ -76,7 +76,7 @@ func TestHostileOwnerIsCleaned(t *testing.T) {
 	}
 }
 
-// What a killed process left in the file keeps no other from the lock.
+// The text that a killed process left does not keep another from the lock.
 func TestLockOfAKilledOwner(t *testing.T) {
 	dir := openRoot(t)
 	if err := dir.WriteFile(lockFile, []byte(`{"pid":7,"command":"a much longer text than the one that is written over it, is it not"}`), 0o644); err != nil {

@@ -18,7 +18,7 @@ func (c *cli) history() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "history",
 		Short:   "list what ran here, when, and why",
-		Long:    "List the last hundred runs of boot, sync and rollback, the latest first." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
+		Long:    "List the last hundred runs of boot, sync, rollback and prebake, the latest first." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return c.runHistory(asJSON) },

@@ -14,7 +14,7 @@ import (
 	"koboshi/systemd"
 )
 
-// setLogFormat chooses how a run is told: "" is progress at a terminal and
+// setLogFormat chooses how a run is shown: "" is progress at a terminal and
 // lines elsewhere.
 func (u *ui) setLogFormat(format string) error {
 	switch format {
@@ -39,7 +39,7 @@ func newLogger(u *ui) *zap.Logger {
 	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(u.err), zap.InfoLevel))
 }
 
-// observe is told of every step of a run: people see progress, the journal one
+// observe shows every step of a run: people see progress, the journal one
 // line a step, and systemd what the start is waiting for.
 func (u *ui) observe(e report.Event) {
 	switch {
@@ -55,7 +55,7 @@ func (u *ui) observe(e report.Event) {
 	}
 }
 
-// waits tells how long a step is that does nothing for a while.
+// waits shows how long a step is that does nothing for a while.
 func (u *ui) waits(step string, d time.Duration) {
 	if u.log != nil {
 		u.log.Info("waiting", zap.String("step", step), zap.Int64("ms", d.Milliseconds()))

@@ -175,7 +175,7 @@ func writeSVG(name string, r report.Report, rows []picture.Row) error {
 	return errors.Join(picture.SVG(f, title, rows), f.Close())
 }
 
-// screen answers the questions of somebody who has just logged in.
+// screen answers the first questions of an operator who has just logged in.
 func (u *ui) screen(r recorded) {
 	row := func(key, format string, args ...any) {
 		u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))
@@ -192,7 +192,7 @@ func (u *ui) screen(r recorded) {
 	row("verdict", "%s, %s of %s, %s", r.Verdict, r.Command, r.Started.Format(time.RFC3339), report.Duration(time.Duration(r.MS)*time.Millisecond))
 	row("instance", "%s", instanceText(r.Instance))
 	if r.Lifecycle.Result != "" {
-		row("hook", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
+		row("action", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
 	}
 	if r.Error != nil {
 		row("error", "%s (%d)", r.Error.Message, r.Error.Code)

@@ -22,7 +22,7 @@ const (
 
 // Row is one bar of the picture: a name, when it began and ended, and a short
 // remark. An End at or before Start is a moment without duration. Rows of
-// other origins can be put beside those of a report: the earliest Start is the
+// other origins can be added to those of a report: the earliest Start is the
 // left edge.
 type Row struct {
 	Name       string
