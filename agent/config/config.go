@@ -29,20 +29,20 @@ type Config struct {
 	origins map[string]Origin
 }
 
-// Trust says whose signatures count.
+// Trust is which signatures count.
 type Trust struct {
 	Keys      []string         `toml:"keys"`      // paths of PEM public keys
 	Threshold int              `toml:"threshold"` // how many must have signed
 	Floor     map[string]int64 `toml:"floor"`     // channel: lowest sequence ever accepted
 }
 
-// Install says where releases live.
+// Install is where releases are installed, and how.
 type Install struct {
 	Root string `toml:"root"`
 	Keep int    `toml:"keep"` // releases kept, current and previous included
 
-	// MaxRate is what re-syncs of a live machine may take of the network; a
-	// launch is never held up.
+	// MaxRate limits the download of a sync on a live machine; a launch is
+	// never slowed down.
 	MaxRate Rate `toml:"max_rate"`
 
 	Delta string `toml:"delta"` // when deltas are used: DeltaSync, DeltaAlways, DeltaNever
@@ -51,20 +51,20 @@ type Install struct {
 // What Install.Delta may be.
 const (
 	DeltaSync   = "sync"   // by koboshi sync
-	DeltaAlways = "always" // at boots and while an image is made, too
+	DeltaAlways = "always" // also at boot and prebake
 	DeltaNever  = "never"
 )
 
-// Service says how the app is started and stopped: exactly one of Unit and
+// Service is how the app is started and stopped: exactly one of Unit and
 // Restart is set.
 type Service struct {
 	Unit     string   `toml:"unit"`      // a systemd unit
-	UnitFile string   `toml:"unit_file"` // where the release brings that unit itself: a path inside the tree, or ""
+	UnitFile string   `toml:"unit_file"` // where the release brings its own unit: a path inside the tree, or ""
 	Restart  []string `toml:"restart"`   // a command that (re)starts the app and returns
 	Stop     []string `toml:"stop"`      // goes with Restart: a command that stops the app and returns; empty = there is none
 }
 
-// Health is the question that decides whether a release serves: exactly one of
+// Health is the probe that decides whether a release is healthy: exactly one of
 // URL, TCP and Command is set.
 type Health struct {
 	URL     string   `toml:"url"`
@@ -74,31 +74,32 @@ type Health struct {
 	Bake    Duration `toml:"bake"`    // how long it must stay green
 }
 
-// Hooks says how the hooks of a release are run.
+// Hooks is how the hooks of a release are run.
 type Hooks struct {
-	User    string   `toml:"user"`    // whom they run as; "" = as the unit does
+	User    string   `toml:"user"`    // the user they run as; "" = the unit's
 	Timeout Duration `toml:"timeout"` // of each
 }
 
-// Lifecycle names the hooks of the Auto Scaling group.
+// Lifecycle names the group and its lifecycle hooks, and paces the lifecycle
+// actions.
 type Lifecycle struct {
-	Group          string   `toml:"group"` // "" = found out
+	Group          string   `toml:"group"` // "" = discovered
 	LaunchHook     string   `toml:"launch_hook"`
 	TerminateHook  string   `toml:"terminate_hook"`
 	Deadline       Duration `toml:"deadline"`        // of a whole boot
-	HeartbeatAfter Duration `toml:"heartbeat_after"` // how long a launch lasts before it asks for the hook's timeout
-	ContinueJitter Duration `toml:"continue_jitter"` // CONTINUE is told after a part of this, which follows from the instance id
+	HeartbeatAfter Duration `toml:"heartbeat_after"` // how long a launch takes before it asks for the lifecycle hook's timeout
+	ContinueJitter Duration `toml:"continue_jitter"` // CONTINUE is sent after a share of this, computed from the instance id
 	OnFailure      string   `toml:"on_failure"`      // Abandon or Wait
-	AbandonDelay   Duration `toml:"abandon_delay"`   // ABANDON is told after such a part of this
+	AbandonDelay   Duration `toml:"abandon_delay"`   // ABANDON is sent after such a share of this
 }
 
 // What Lifecycle.OnFailure may be.
 const (
-	Abandon = "abandon" // tell the hook to abandon the instance
-	Wait    = "wait"    // leave the hook to its timeout
+	Abandon = "abandon" // complete the lifecycle action with ABANDON
+	Wait    = "wait"    // let the lifecycle action time out
 )
 
-// Fallback says what may end as stale instead of failed at launch.
+// Fallback is what may end as stale instead of failed at launch.
 type Fallback struct {
 	When   []string `toml:"when"`    // of Unavailable, Unhealthy, Untrusted
 	MaxAge Duration `toml:"max_age"` // since the channel was last seen; 0 = never
@@ -111,7 +112,7 @@ const (
 	Untrusted   = "untrusted"
 )
 
-// State says where the agent keeps what it knows.
+// State is where the agent keeps its state.
 type State struct {
 	Dir string `toml:"dir"` // survives a reboot
 	Run string `toml:"run"` // does not

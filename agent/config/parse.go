@@ -14,7 +14,7 @@ import (
 
 // File is one configuration file that the caller has read.
 type File struct {
-	Name string // as it shall appear in errors and origins
+	Name string // as it appears in errors and origins
 	Data []byte
 }
 
@@ -41,7 +41,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Advice is the hint: what can be done, "" where it is not known.
 func (e *Error) Advice() string { return e.Hint }
 
-// Parse merges files in order over the defaults and checks the whole. Every
+// Parse merges files in order over the defaults and checks the result. Every
 // error is an [*Error].
 func Parse(files ...File) (*Config, error) {
 	c := defaults()
@@ -57,7 +57,7 @@ func Parse(files ...File) (*Config, error) {
 	return &c, nil
 }
 
-// merge decodes one file over what is there. A list replaces the list of an
+// merge decodes one file over the values so far. A list replaces the list of an
 // earlier file; a table is merged key by key.
 func (c *Config) merge(f File) error {
 	text := string(f.Data)
@@ -75,14 +75,14 @@ func (c *Config) merge(f File) error {
 	}
 	for channel, sequence := range floor {
 		if _, again := c.Trust.Floor[channel]; !again {
-			c.Trust.Floor[channel] = sequence // a drop-in must not lift the floor of a channel it does not name
+			c.Trust.Floor[channel] = sequence // a drop-in must not remove the floor of a channel that it does not name
 		}
 	}
 	return nil
 }
 
-// badType is how the TOML library words a value of the wrong type: unlike
-// its other errors, this one has its position only in the text.
+// badType is the TOML library's error for a value of the wrong type: unlike its
+// other errors, this one has its position only in the text.
 var badType = regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]*)"\): (.*)$`)
 
 func decodeError(file string, err error) error {
@@ -131,7 +131,7 @@ func (s *Sources) UnmarshalTOML(value any) error {
 }
 
 // line finds where key is set in text: the number of its line, or of its
-// table's header, or 0. The TOML library tells positions of syntax errors only.
+// table's header, or 0. The TOML library returns positions of syntax errors only.
 func line(text string, key toml.Key) int {
 	table, found := "", 0
 	for i, l := range strings.Split(text, "\n") {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Rate is a number of bytes per second; 0 is without a limit.
+// Rate is a number of bytes per second; 0 means no limit.
 type Rate int64
 
-// minRate is what one connection moves without being taken for dead.
+// minRate is the rate at which a connection still counts as alive.
 const minRate = 64 << 10
 
 // units of a Rate, the largest first.
@@ -29,7 +29,7 @@ func (r Rate) MarshalText() ([]byte, error) {
 	return nil, fmt.Errorf("%d is no rate", int64(r)) // the last unit divides everything
 }
 
-// UnmarshalText takes digits and behind them KiB, MiB, GiB or nothing: at least
+// UnmarshalText takes digits followed by KiB, MiB, GiB or nothing: at least
 // 64KiB, or 0.
 func (r *Rate) UnmarshalText(text []byte) error {
 	for _, u := range units {

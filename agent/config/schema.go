@@ -33,8 +33,8 @@ func collect(keys map[string]reflect.Type, prefix string, t reflect.Type) {
 	}
 }
 
-// known tells whether a file may have the key, letter for letter: the TOML
-// library would take "App" for "app".
+// known reports whether a file may have the key. Case matters: the TOML library
+// would accept "App" as "app".
 func known(name string) bool {
 	keys := schema()
 	if _, ok := keys[name]; ok {
@@ -53,8 +53,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// nearest finds the key that was probably meant: at most three edits away, or
-// the same last part in another table.
+// nearest finds the key that was probably meant: one that is at most three edits
+// away, or has the same last part in another table.
 func nearest(name string, keys []string) (string, bool) {
 	best, distance := "", 4
 	for _, key := range keys {

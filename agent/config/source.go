@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// CheckSource tells whether s is a place that releases can come from:
-// s3://bucket/prefix, file:///directory or https://host/path. Where a bucket is
-// not in the region of whoever asks, it says so: s3://bucket/prefix?region=eu-west-1.
+// CheckSource checks that releases can come from s: s3://bucket/prefix,
+// file:///directory or https://host/path. A bucket in another region than the
+// caller's names it: s3://bucket/prefix?region=eu-west-1.
 func CheckSource(s string) error {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -57,8 +57,8 @@ func checkBucket(u *url.URL) error {
 
 const maxRegion = 40
 
-// IsRegion tells whether s may be the name of an AWS region: lower-case letters,
-// digits and hyphens, a letter first. It becomes part of a host's name.
+// IsRegion reports whether s may be the name of an AWS region: lower-case letters,
+// digits and hyphens, a letter first. It becomes part of a host name.
 func IsRegion(s string) bool {
 	const lower = "abcdefghijklmnopqrstuvwxyz"
 	return s != "" && len(s) <= maxRegion && strings.Contains(lower, s[:1]) && strings.Trim(s, lower+"0123456789-") == ""

@@ -8,19 +8,19 @@ import (
 	"koboshi/artifacts"
 )
 
-// The instance tags that koboshi reads, and what they may do. Nothing a tag
-// says names a URL, a key, a path or a command.
+// The instance tags that koboshi reads, and what they may change. No tag can name
+// a URL, a key, a path or a command.
 const (
 	TagChannel = "koboshi:channel"           // one of channels
 	TagHold    = "koboshi:hold"              // why this machine keeps its release
 	TagGroup   = "aws:autoscaling:groupName" // set by AWS
 )
 
-// maxHoldTag bounds what is repeated of a hold's reason, in bytes.
+// maxHoldTag bounds the reason of a hold, in bytes.
 const maxHoldTag = 120
 
 // WithTags is the configuration with the instance's tags applied. A tag whose
-// value is not allowed changes nothing and is told in warnings.
+// value is not allowed changes nothing and is returned as a warning.
 func (c *Config) WithTags(tags map[string]string) (out *Config, warnings []string) {
 	next := *c
 	next.origins = maps.Clone(c.origins)

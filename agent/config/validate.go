@@ -14,8 +14,8 @@ import (
 	"koboshi/artifacts"
 )
 
-// validate holds the merged configuration together. The first problem is
-// reported, at the line that set the key.
+// validate checks the merged configuration. It reports the first problem, at the
+// line that set the key.
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
@@ -50,7 +50,7 @@ func (c *Config) validateApp() error {
 
 func (c *Config) validateSource() error {
 	if len(c.Source) == 0 {
-		return c.missing("source", `say where releases are, for example source = "s3://acme-releases/apps"`)
+		return c.missing("source", `set where releases are stored, for example source = "s3://acme-releases/apps"`)
 	}
 	for _, s := range c.Source {
 		if err := CheckSource(s); err != nil {
@@ -74,7 +74,7 @@ func (c *Config) validateChannel() error {
 
 func (c *Config) validateTrust() error {
 	if len(c.Trust.Keys) == 0 {
-		return c.missing("trust.keys", "without a trusted key nothing can be proven; bake one in and name it, for example [\"/etc/koboshi/keys/release.pub\"]")
+		return c.missing("trust.keys", "without a trusted key nothing can be verified; bake one in and name it, for example [\"/etc/koboshi/keys/release.pub\"]")
 	}
 	if n := c.Trust.Threshold; n < 1 || n > len(c.Trust.Keys) {
 		return c.at("trust.threshold", "%d, want 1 to %d, the number of keys", n, len(c.Trust.Keys))
@@ -116,7 +116,7 @@ func (c *Config) validateHealth() error {
 		}
 	}
 	if kinds == 0 {
-		return c.missing("health.url", `say how the app tells that it serves, for example url = "http://127.0.0.1:8080/healthz"`)
+		return c.missing("health.url", `set what answers when the app is healthy, for example url = "http://127.0.0.1:8080/healthz"`)
 	}
 	if kinds > 1 {
 		return c.at("health", "want one of url, tcp and command")
@@ -147,8 +147,8 @@ func (c *Config) validateHooks() error {
 	return nil
 }
 
-// notInUser tells what /etc/passwd cannot have in a name, and systemd would
-// read as a specifier.
+// notInUser reports a character that /etc/passwd does not allow in a name, or
+// that systemd would read as a specifier.
 func notInUser(r rune) bool {
 	return strings.ContainsRune(":/,%", r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
 }

@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
+	"koboshi/agent/service"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -195,8 +196,8 @@ func TestFindings(t *testing.T) {
 		{"only a health command", func(w *world) {
 			w.manifest.Hooks, w.manifest.Health = artifacts.Hooks{}, artifacts.Health{Command: []string{"bin/check"}}
 		}, "hook-user", OK, "run as web"},
-		{"hooks of nobody", func(w *world) { w.hookUserErr = user.UnknownUserError("web") }, "hook-user", Warn, "run as web, a user that is not in /etc/passwd"},
-		{"hooks of whom?", func(w *world) { w.hookUserErr = errors.New("nobody says whom it runs as") }, "hook-user", Fail, "cannot be run: nobody says"},
+		{"hooks of an unknown user", func(w *world) { w.hookUserErr = user.UnknownUserError("web") }, "hook-user", Warn, "run as web, a user that is not in /etc/passwd"},
+		{"hooks without a user", func(w *world) { w.hookUserErr = service.ErrNoUser }, "hook-user", Fail, "cannot be run: the user"},
 		{"hooks without the unit", func(w *world) { w.hookUserErr = systemd.ErrNoUnit }, "hook-user", Warn, "not checked: no such unit"},
 
 		{"group denied", func(w *world) { w.group, w.groupOf = "", errDenied }, "group", Fail, "is unknown"},
