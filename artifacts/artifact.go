@@ -80,7 +80,7 @@ type Delta struct {
 	SHA256 Digest `json:"sha256"`
 }
 
-// Framed tells whether each chunk is an independent zstd frame.
+// Framed reports whether each chunk is an independent zstd frame.
 func (a Artifact) Framed() bool {
 	return len(a.Chunks) > 0 && a.Chunks[0].Plain > 0
 }

@@ -36,11 +36,11 @@ func (d *Digest) UnmarshalText(text []byte) error {
 // ErrIntegrity is the sentinel of every [MismatchError].
 var ErrIntegrity = errors.New("size or hash differ")
 
-// MismatchError tells that bytes are not the ones that were signed.
+// MismatchError is returned for bytes that are not the ones that were signed.
 type MismatchError struct {
 	What               string // such as "chunk 3 of releases/1.4.2/web…"
 	GotSize, WantSize  int64  // bytes
-	GotSHA256, WantSHA Digest // GotSHA256 is zero where the size alone tells
+	GotSHA256, WantSHA Digest // GotSHA256 is zero where the sizes differ already
 }
 
 func (e *MismatchError) Error() string {

@@ -1,5 +1,5 @@
 // Package artifacts is the vocabulary of koboshi: what a release is, what a
-// channel names, and what it takes to believe either.
+// channel points to, and what it takes to verify either.
 //
 //   - An app is what is deployed. A release is one immutable build of it: a
 //     version, a manifest, one artifact per platform.

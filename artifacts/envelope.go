@@ -80,7 +80,7 @@ func unmarshalStrict(data []byte, out any) error {
 }
 
 // header is what every payload begins with: read first and leniently, so that
-// a document for newer agents is told from a forged one.
+// a document for newer agents is not taken for a forged one.
 type header struct {
 	Schema   int    `json:"schema"`
 	MinAgent string `json:"min_agent"`

@@ -37,7 +37,7 @@ type Health struct {
 	Bake    Duration `json:"bake,omitzero"`
 }
 
-// ErrNoPlatform tells that a release was not published for this machine.
+// ErrNoPlatform is returned where a release was not published for this machine.
 var ErrNoPlatform = errors.New("no artifact for this platform")
 
 // Reference is what a manifest must be: of this app and version, and where a
@@ -60,7 +60,7 @@ type VerifiedManifest struct {
 func (t Trust) Manifest(envelope []byte, ref Reference) (*VerifiedManifest, error) {
 	sum := Sum(envelope)
 	if ref.ManifestSHA256 != (Digest{}) && sum != ref.ManifestSHA256 {
-		return nil, untrusted("manifest of %s: got sha256 %s (%d bytes), the pointer names %s", ref.Version, sum, len(envelope), ref.ManifestSHA256)
+		return nil, untrusted("manifest of %s: got sha256 %s (%d bytes), the pointer has %s", ref.Version, sum, len(envelope), ref.ManifestSHA256)
 	}
 	payload, err := t.open(envelope, kindManifest, MaxManifestBytes)
 	if err != nil {

@@ -16,7 +16,7 @@ const (
 	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
-// spelled tells whether s is 1 to limit characters long, begins with one of
+// spelled reports whether s is 1 to limit characters long, begins with one of
 // first and goes on with these and those of more. Regular expressions with such
 // repeat counts would take a millisecond of every start to compile.
 func spelled(s string, limit int, first, more string) bool {
@@ -26,7 +26,7 @@ func spelled(s string, limit int, first, more string) bool {
 	return strings.Trim(s, first+more) == ""
 }
 
-// CheckName tells whether s may name an app or a channel: a lower-case letter
+// CheckName accepts the name of an app or of a channel: a lower-case letter
 // or digit, then at most 62 lower-case letters, digits and hyphens.
 func CheckName(s string) error {
 	if !spelled(s, maxName, lower, "-") {
@@ -35,7 +35,7 @@ func CheckName(s string) error {
 	return nil
 }
 
-// CheckVersion tells whether s may be a version. Versions are opaque: they are
+// CheckVersion accepts what may be a version. Versions are opaque: they are
 // compared for equality and never ordered.
 func CheckVersion(s string) error {
 	if !spelled(s, maxVersion, letters, "._+-") {
@@ -44,13 +44,13 @@ func CheckVersion(s string) error {
 	return nil
 }
 
-// PointerKey is where a channel's pointer lies, relative to an app's prefix.
+// PointerKey is where a channel's pointer is stored, relative to an app's prefix.
 func PointerKey(channel string) string { return "channels/" + channel + ".json" }
 
-// ManifestKey is where a release's manifest lies, relative to an app's prefix.
+// ManifestKey is where a release's manifest is stored, relative to an app's prefix.
 func ManifestKey(version string) string { return releasePrefix(version) + "manifest.json" }
 
-// ArtifactKey is where an artifact lies, relative to an app's prefix. The first
+// ArtifactKey is where an artifact is stored, relative to an app's prefix. The first
 // 12 digits of its hash are in the name, so other bytes have another key.
 func ArtifactKey(app, version, os, arch string, sum Digest, format Format) string {
 	name := fmt.Sprintf("%s-%s-%s-%s", app, os, arch, sum.Short())
@@ -60,7 +60,7 @@ func ArtifactKey(app, version, os, arch string, sum Digest, format Format) strin
 	return releasePrefix(version) + name
 }
 
-// DeltaKey is where a delta lies, relative to an app's prefix.
+// DeltaKey is where a delta is stored, relative to an app's prefix.
 func DeltaKey(app, version, os, arch, base string, sum Digest) string {
 	return fmt.Sprintf("%s%s-%s-%s-from-%s-%s.delta", releasePrefix(version), app, os, arch, base, sum.Short())
 }

@@ -10,7 +10,7 @@ import (
 // MaxSpread bounds spread_seconds.
 const MaxSpread = 24 * time.Hour
 
-// Pointer names the current release of a channel.
+// Pointer points to the current release of a channel.
 type Pointer struct {
 	Schema         int       `json:"schema"`
 	App            string    `json:"app"`
@@ -86,7 +86,7 @@ func (v *VerifiedPointer) Sequence() Sequence {
 	return Sequence{Number: v.pointer.Sequence, Payload: v.payload}
 }
 
-// Reference is the manifest that the pointer names, and no other.
+// Reference is the manifest that the pointer points to, and no other.
 func (v *VerifiedPointer) Reference() Reference {
 	return Reference{App: v.pointer.App, Version: v.pointer.Version, ManifestSHA256: v.pointer.ManifestSHA256}
 }

@@ -1,7 +1,7 @@
 package artifacts
 
 // Sequence is a place in a channel's history: the number, and the hash of the
-// payload that bore it. What was believed last is kept durably, per channel.
+// payload that has it. What was verified last is kept durably, per channel.
 type Sequence struct {
 	Number  int64
 	Payload Digest

@@ -14,7 +14,7 @@ import (
 
 // Sentinels of documents that were read but not accepted.
 var (
-	ErrUntrusted = errors.New("not believed") // signature, binding, strict parse, sequence
+	ErrUntrusted = errors.New("verification failed") // signature, binding, strict parse, sequence
 	ErrExpired   = errors.New("has expired")
 	ErrTooOld    = errors.New("this agent is too old")
 )

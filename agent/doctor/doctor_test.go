@@ -123,8 +123,8 @@ func TestFindings(t *testing.T) {
 		{"half a rotation", func(w *world) { w.keys = append(w.keys, second) }, "signatures", Warn, "signed by 1 of 2 trusted keys"},
 		{"whole rotation", func(w *world) { w.keys, w.signers = append(w.keys, second), append(w.signers, second) }, "signatures", OK, "signed by 2 of 2"},
 		{"no pointer to look at", func(w *world) { w.lost["channels/stable.json"] = errAway }, "signatures", Warn, "not checked: the channel could not be read"},
-		{"not believed", func(w *world) { w.signers = []artifacts.PrivateKey{second} }, "channel", Fail, "not believed"},
-		{"another channel", func(w *world) { w.pointer.Channel = "canary" }, "channel", Fail, "not believed"},
+		{"verification failed", func(w *world) { w.signers = []artifacts.PrivateKey{second} }, "channel", Fail, "verification failed"},
+		{"another channel", func(w *world) { w.pointer.Channel = "canary" }, "channel", Fail, "verification failed"},
 		{"went back", func(w *world) {
 			w.state.Sequences = map[string]state.Sequence{"stable": {Number: 8, Payload: artifacts.Sum(nil)}}
 		}, "channel", Fail, "sequence 7"},
@@ -138,7 +138,7 @@ func TestFindings(t *testing.T) {
 
 		{"manifest denied", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errDenied }, "release", Fail, "points to 1.4.2, whose manifest is unavailable"},
 		{"manifest away", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "release", Warn, "not checked: connection refused"},
-		{"another manifest", func(w *world) { w.stranger = true }, "release", Fail, "not believed"},
+		{"another manifest", func(w *world) { w.stranger = true }, "release", Fail, "verification failed"},
 		{"agent too old", func(w *world) { w.manifest.MinAgent = "0.2.0" }, "release", Fail, "this is koboshi 0.1.0: "},
 		{"agent new enough", func(w *world) { w.manifest.MinAgent = "0.1.0" }, "release", OK, "needs koboshi 0.1.0, this is 0.1.0"},
 		{"another platform", func(w *world) { w.arch = "arm64" }, "release", Fail, "no artifact for this platform"},

@@ -66,7 +66,7 @@ func (c *cursor) read(ctx context.Context, buf []byte) error {
 	return nil
 }
 
-// again pauses before the next request, or turns to another source, or ends the
+// again pauses before the next request, or tries to another source, or ends the
 // read with why the last body broke off.
 func (c *cursor) again(ctx context.Context, cause error) error {
 	c.close()

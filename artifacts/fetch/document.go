@@ -23,7 +23,7 @@ func (o *Origin) Pointer(ctx context.Context, channel string) (p *artifacts.Veri
 	if err := errors.Join(artifacts.CheckName(o.app), artifacts.CheckName(channel)); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", key, bucket.ErrNotFound, err)
 	}
-	err = o.askDocument(ctx, func(t turn) error {
+	err = o.askDocument(ctx, func(t try) error {
 		envelope, err := o.document(ctx, t, key, artifacts.MaxPointerBytes)
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func (o *Origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *arti
 	if err := artifacts.CheckVersion(ref.Version); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", key, bucket.ErrNotFound, err)
 	}
-	err = o.askDocument(ctx, func(t turn) error {
+	err = o.askDocument(ctx, func(t try) error {
 		envelope, err := o.document(ctx, t, key, artifacts.MaxManifestBytes)
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (o *Origin) Manifest(ctx context.Context, ref artifacts.Reference) (m *arti
 // Errors are those of a bucket's Get, [ErrTransport] and
 // artifacts.ErrIntegrity.
 func (o *Origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err error) {
-	_, err = o.ask(ctx, func(t turn) error {
+	_, err = o.ask(ctx, func(t try) error {
 		if data, err = o.read(ctx, t, b.Key, exactly(b.Key, b.Size, b.SHA256)); err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (o *Origin) Blob(ctx context.Context, b artifacts.Blob) (data []byte, err e
 
 // document reads at most limit bytes. Larger ones are untrusted: no one who can
 // sign would have made them.
-func (o *Origin) document(ctx context.Context, t turn, key string, limit int64) ([]byte, error) {
+func (o *Origin) document(ctx context.Context, t try, key string, limit int64) ([]byte, error) {
 	check := func(size int64) error {
 		if size > limit {
 			return fmt.Errorf("%s: %w: %d bytes, at most %d are read", key, artifacts.ErrUntrusted, size, limit)
@@ -95,8 +95,8 @@ func (o *Origin) document(ctx context.Context, t turn, key string, limit int64) 
 
 // read reads a whole object of a size that only its first answer has, and that
 // check has accepted.
-func (o *Origin) read(ctx context.Context, t turn, key string, check func(size int64) error) ([]byte, error) {
-	c := &cursor{o: newObject([]turn{t}, key, minSpare, check, o.jitter)}
+func (o *Origin) read(ctx context.Context, t try, key string, check func(size int64) error) ([]byte, error) {
+	c := &cursor{o: newObject([]try{t}, key, minSpare, check, o.jitter)}
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ var (
 	errEmpty  = errors.New("an artifact of no bytes")
 )
 
-// Download is an artifact on its way: workers read parts of it ahead, into a
+// Download is an artifact that is being fetched: workers read parts of it ahead, into a
 // fixed number of slots, and Next hands out its pieces in order.
 type Download struct {
 	a       artifacts.Artifact
@@ -34,7 +34,7 @@ type Download struct {
 	plan  *plan
 	queue chan *part // taken by a worker and not yet by Next; in order; closed after the last
 
-	sum     hash.Hash // of an artifact without chunks; in the hands of the part whose turn it is
+	sum     hash.Hash // of an artifact without chunks; in the hands of the part that is being hashed
 	current *part     // that Next is handing out
 }
 
@@ -47,7 +47,7 @@ func (o *Origin) Open(ctx context.Context, a artifacts.Artifact, options Options
 	options = options.fit(a)
 	slot := int64(options.SlotBytes)
 	d := &Download{a: a, options: options, sum: sha256.New(), plan: newPlan(a, slot), queue: make(chan *part, options.Workers)}
-	d.object = newObject(o.turns(), a.Key, max(minSpare, ceilDiv(a.Size, slot)), exactly(a.Key, a.Size, a.SHA256), o.jitter)
+	d.object = newObject(o.tries(), a.Key, max(minSpare, ceilDiv(a.Size, slot)), exactly(a.Key, a.Size, a.SHA256), o.jitter)
 	d.object.attempts, d.object.throttle = options.Attempts, newThrottle(options.Rate)
 	d.ctx, d.stop = context.WithCancelCause(ctx)
 	if err := d.start(); err != nil {
@@ -131,7 +131,7 @@ func (d *Download) advance(ctx context.Context) error {
 
 // lend keeps the slots mapped for as long as the caller has the frame.
 func (d *Download) lend(f tree.Frame) (tree.Frame, error) {
-	if !d.slots.hold() {
+	if !d.slots.retain() {
 		return tree.Frame{}, errClosed
 	}
 	release := f.Release

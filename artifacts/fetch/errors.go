@@ -14,7 +14,8 @@ import (
 // bucket.ErrNotFound, bucket.ErrDenied or bucket.ErrCredentials.
 var ErrTransport = errors.New("could not be fetched")
 
-// sorted tells an answer of the source, which names the object, from none.
+// sorted returns an answer of the source as it is, since it names the object, and
+// anything else as ErrTransport.
 func sorted(ctx context.Context, key string, err error) error {
 	switch {
 	case ctx.Err() != nil:

@@ -19,7 +19,7 @@ import (
 type object struct {
 	key      string
 	check    func(size int64) error // judges a first answer, before a byte is read
-	attempts func()                 // told of every request
+	attempts func()                 // called before every request
 	throttle *throttle              // of all requests together
 	jitter   *pace.Jitter           // of the pauses before requests that are made again
 
@@ -32,18 +32,18 @@ type object struct {
 // copied is the object as one source has it. What changes of it belongs to the
 // object's lock.
 type copied struct {
-	turn
+	try
 	patience int // fruitless requests in a row after which it is left
 	pinned   bool
 	pin      bucket.Object
 	spare    int64 // requests that may still be made again
 }
 
-// newObject may repeat budget requests at each turn.
-func newObject(turns []turn, key string, budget int64, check func(size int64) error, jitter *pace.Jitter) *object {
+// newObject may repeat budget requests at each try.
+func newObject(tries []try, key string, budget int64, check func(size int64) error, jitter *pace.Jitter) *object {
 	o := &object{key: key, check: check, attempts: func() {}, jitter: jitter}
-	for _, t := range turns {
-		c := &copied{turn: t, patience: maxFruitless, spare: budget}
+	for _, t := range tries {
+		c := &copied{try: t, patience: maxFruitless, spare: budget}
 		if t.hurried {
 			c.patience = hurriedFruitless
 		}
@@ -84,14 +84,14 @@ func (o *object) inUse() (c *copied, etag string) {
 	return c, c.pin.ETag
 }
 
-// size is what the first answer told.
+// size is that of the first answer.
 func (o *object) size(c *copied) int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return c.pin.Size
 }
 
-// leave turns from a copy, whose error is given, to the next one. Where there
+// leave tries from a copy, whose error is given, to the next one. Where there
 // is none it returns the error of the source that was asked first. Patience is
 // for a source that was hurried, and would not change another answer.
 func (o *object) leave(c *copied, err error) error {

@@ -40,16 +40,16 @@ func New(app string, trust artifacts.Trust, seed string, sources ...bucket.Reade
 // Sources are those that the origin was made of.
 func (o *Origin) Sources() []bucket.Reader { return o.sources }
 
-// turn is a source when it is asked.
-type turn struct {
+// try is a source when it is asked.
+type try struct {
 	source  int
 	reader  bucket.Reader
 	hurried bool
 }
 
-// turns are all but the last source in a hurry, the last one, and then the
+// tries are all but the last source in a hurry, the last one, and then the
 // others with patience.
-func (o *Origin) turns() (turns []turn) {
+func (o *Origin) tries() (tries []try) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	order := []int{o.first}
@@ -60,22 +60,22 @@ func (o *Origin) turns() (turns []turn) {
 	}
 	last := len(order) - 1
 	for _, i := range order[:last] {
-		turns = append(turns, turn{i, hurried{o.sources[i]}, true})
+		tries = append(tries, try{i, hurried{o.sources[i]}, true})
 	}
-	turns = append(turns, turn{order[last], o.sources[order[last]], false})
+	tries = append(tries, try{order[last], o.sources[order[last]], false})
 	for _, i := range order[:last] {
-		turns = append(turns, turn{i, o.sources[i], false})
+		tries = append(tries, try{i, o.sources[i], false})
 	}
-	return turns
+	return tries
 }
 
 // ask asks one source after the other, until one answers with something that is
 // verified, and returns which. The error is that of the source that was asked
 // first.
-func (o *Origin) ask(ctx context.Context, ask func(turn) error) (source int, err error) {
-	turns := o.turns()
+func (o *Origin) ask(ctx context.Context, ask func(try) error) (source int, err error) {
+	tries := o.tries()
 	errs := make([]error, len(o.sources))
-	for _, t := range turns {
+	for _, t := range tries {
 		if errs[t.source] != nil && !errors.Is(errs[t.source], errHurried) {
 			continue // patience would not change its answer
 		}
@@ -86,12 +86,12 @@ func (o *Origin) ask(ctx context.Context, ask func(turn) error) (source int, err
 			break
 		}
 	}
-	return 0, errs[turns[0].source]
+	return 0, errs[tries[0].source]
 }
 
 // askDocument is ask, and the source that has the document is asked first from
 // now on.
-func (o *Origin) askDocument(ctx context.Context, ask func(turn) error) error {
+func (o *Origin) askDocument(ctx context.Context, ask func(try) error) error {
 	source, err := o.ask(ctx, ask)
 	if err == nil {
 		o.mu.Lock()

@@ -15,7 +15,7 @@ type part struct {
 	users  atomic.Int64 // the download, and each of the frames
 
 	frames chan tree.Frame // in order; closed when the part is complete
-	turn   <-chan struct{} // closed when all bytes before the part are hashed
+	before <-chan struct{} // closed when all bytes before the part are hashed
 	hashed chan struct{}   // closed when those of the part are, too
 }
 
@@ -38,23 +38,23 @@ type plan struct {
 	most   int64 // bytes a part
 	offset int64
 	chunk  int
-	turn   <-chan struct{}
+	before <-chan struct{}
 }
 
 func newPlan(a artifacts.Artifact, most int64) *plan {
 	first := make(chan struct{})
 	close(first)
-	return &plan{a: a, most: most, turn: first}
+	return &plan{a: a, most: most, before: first}
 }
 
-// done tells that the whole artifact is planned.
+// done reports whether the whole artifact is planned.
 func (l *plan) done() bool { return l.offset >= l.a.Size }
 
 func (l *plan) next() *part {
-	p := &part{offset: l.offset, pieces: l.cut(), turn: l.turn, hashed: make(chan struct{})}
+	p := &part{offset: l.offset, pieces: l.cut(), before: l.before, hashed: make(chan struct{})}
 	p.frames = make(chan tree.Frame, len(p.pieces))
 	p.users.Store(int64(len(p.pieces)) + 1)
-	l.turn = p.hashed
+	l.before = p.hashed
 	l.offset += p.size()
 	return p
 }

@@ -48,8 +48,8 @@ func (s *slots) take(ctx context.Context) []byte {
 
 func (s *slots) give(slot []byte) { s.free <- slot }
 
-// hold keeps the memory mapped until drop; false when it is gone already.
-func (s *slots) hold() bool {
+// retain keeps the memory mapped until drop; false when it is gone already.
+func (s *slots) retain() bool {
 	for {
 		n := s.users.Load()
 		if n == 0 {

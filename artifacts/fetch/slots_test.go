@@ -11,14 +11,14 @@ func TestSlotsAreReturned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.hold() {
+	if !s.retain() {
 		t.Fatal("no hold on open slots")
 	}
 	if err := s.drop(); err != nil { // the download's
 		t.Fatal(err)
 	}
 	s.take(t.Context())[0] = 1 // still mapped
-	if !s.hold() {
+	if !s.retain() {
 		t.Error("no hold though a frame is out")
 	}
 	for range 2 {
@@ -26,7 +26,7 @@ func TestSlotsAreReturned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := s.users.Load(); n != 0 || s.hold() {
+	if n := s.users.Load(); n != 0 || s.retain() {
 		t.Errorf("%d users, and a hold on memory that is gone", n)
 	}
 }

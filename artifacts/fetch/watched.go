@@ -10,7 +10,7 @@ import (
 
 // A body that needs longer than stallTime for stallBytes is cut. It is far
 // below what any useful link gives a connection, so that a slow link is not
-// taken for a dead one. Only time in which somebody waits for bytes counts: a
+// taken for a dead one. Only time in which a Read waits for bytes counts: a
 // reader that takes its time, such as one with a pace, is not the link.
 const (
 	stallBytes = 16 << 10
@@ -37,7 +37,7 @@ func watch(ctx context.Context, open func(context.Context) (io.ReadCloser, error
 		return nil, err
 	}
 	timer := time.AfterFunc(stallTime, func() { cancel(errStalled) })
-	timer.Stop() // until somebody reads
+	timer.Stop() // until Read
 	return &watched{body: body, ctx: ctx, cancel: cancel, timer: timer, left: stallTime}, nil
 }
 

@@ -115,7 +115,7 @@ func (d *Download) readPiece(p *part, piece piece, c *cursor, data []byte) error
 }
 
 // read fills data: c as far as it goes, and for the rest of a piece that is
-// read in lanes as many others beside it.
+// read in lanes as many others at the same time.
 func (d *Download) read(c *cursor, data []byte) error {
 	offset, lane := c.at, c.end-c.at
 	var lanes errgroup.Group
@@ -136,11 +136,11 @@ func (d *Download) readAt(offset int64, data []byte) error {
 	return c.finish()
 }
 
-// hash adds a part to the sum of the whole once its turn has come, and judges
+// hash adds a part to the sum of the whole once those before it are hashed, and judges
 // the sum after the last.
 func (d *Download) hash(p *part, data []byte) error {
 	select {
-	case <-p.turn:
+	case <-p.before:
 	case <-d.ctx.Done():
 		return context.Cause(d.ctx)
 	}

@@ -58,7 +58,7 @@ func TestE2ES3(t *testing.T) {
 		{name: "pointer: 503 at first", faults: []faults.Fault{{Service: "s3", Path: "channels/", Status: 503, Times: 3}}},
 		{name: "pointer: 200 with an error in XML", faults: []faults.Fault{{Service: "s3", Path: "channels/", Status: 200, Code: "InternalError"}}, code: failure.Fetch, says: "channels/stable.json"},
 		{name: "pointer: cut", faults: []faults.Fault{{Service: "s3", Path: "channels/", Cut: 40, Times: 2}}},
-		{name: "pointer: longer than said", faults: []faults.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: failure.Untrusted, says: "not believed"},
+		{name: "pointer: longer than said", faults: []faults.Fault{{Service: "s3", Path: "channels/", ExtraBytes: 1}}, code: failure.Untrusted, says: "verification failed"},
 		{name: "manifest: 404", faults: []faults.Fault{{Service: "s3", Path: "manifest.json", Status: 404, Code: "NoSuchKey", Message: "no such key"}}, code: failure.Resolve, says: "no such key"},
 	}
 	slow := map[string]*s3Boot{}

@@ -10,7 +10,7 @@ import (
 )
 
 // Ranges checks that every range yields exactly its bytes, and that every
-// answer tells the size and ETag of the whole object.
+// answer has the size and ETag of the whole object.
 func Ranges(t *testing.T, b bucket.Bucket) {
 	const text = "0123456789"
 	stored := put(t, b, "ranges/ten", text, bucket.Condition{})

@@ -91,7 +91,7 @@ func race(t *testing.T, b bucket.Bucket, key string, when bucket.Condition, loss
 	return won.Load(), winner
 }
 
-// noLostUpdate counts by compare-and-swap: the sum tells how many writes held.
+// noLostUpdate counts by compare-and-swap: the sum is how many writes are stored.
 func noLostUpdate(t *testing.T, b bucket.Bucket) {
 	const each = 3
 	put(t, b, "counter", "0", bucket.Condition{Absent: true})

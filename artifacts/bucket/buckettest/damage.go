@@ -6,7 +6,7 @@ import (
 )
 
 // damage is what happens to an object's bytes on their way out. Its ETag and
-// size stay as they are: only a hash can tell.
+// size stay as they are: only a hash shows it.
 type damage struct {
 	flips    []int64 // offsets whose lowest bit is wrong
 	cut      bool

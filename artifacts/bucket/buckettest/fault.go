@@ -27,7 +27,7 @@ func (f *Fault) matches(op Op, key string) bool {
 	return (f.Op == "" || f.Op == op) && (f.Key == "" || f.Key == key)
 }
 
-// due counts the call and tells whether the fault acts on it.
+// due counts the call and reports whether the fault acts on it.
 func (f *Fault) due() bool {
 	if f.Skip > 0 {
 		f.Skip--

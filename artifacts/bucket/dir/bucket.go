@@ -81,7 +81,7 @@ func (b *Bucket) openObject(root *os.Root, key string) (*os.File, bucket.Object,
 	return f, describe(key, info), nil
 }
 
-// describe makes the ETag of what tells one file from the next: every write
+// describe makes the ETag of what differs between two files: every write
 // makes a new inode, and gives it a time of its own.
 func describe(key string, info fs.FileInfo) bucket.Object {
 	var inode uint64

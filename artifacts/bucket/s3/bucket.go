@@ -16,7 +16,7 @@ import (
 // Bucket is one bucket, beneath a prefix that is put before every key. Its
 // methods may be called from any number of goroutines.
 type Bucket struct {
-	// Progress, if not nil, is told of the bytes of a large object that have
+	// Progress, if not nil, is called with the bytes of a large object that have
 	// arrived so far, from several goroutines. Set it before the first Put.
 	Progress func(key string, sent, size int64)
 

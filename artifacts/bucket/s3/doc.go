@@ -8,7 +8,7 @@
 // The one thing the SDK does not know to repeat, 409 "a conflicting operation
 // is under way", is repeated here at the same retryer's pace and budget.
 //
-// What is read is never believed: no checksum of S3 covers a range, so only the
+// What is read is not trusted: no checksum of S3 covers a range, so only the
 // caller's own hash counts. But an answer must be the one that was asked for,
 // or it is an [bucket.AnswerError]. Errors name bucket and key, never a URL.
 package s3
