@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -145,6 +147,13 @@ func (f *fakeSystemd) hangUp() {
 	for _, conn := range f.conns {
 		_ = conn.Close()
 	}
+}
+
+// left names the units that exist.
+func (f *fakeSystemd) left() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(f.units)), ", ")
 }
 
 func (f *fakeSystemd) called() string {

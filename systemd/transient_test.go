@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,8 +76,8 @@ func TestRunTransient(t *testing.T) {
 	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil || written() != "one\ntwo" {
 		t.Errorf("RunTransient = %v, output %q", err, written())
 	}
-	if len(f.units) != 0 {
-		t.Errorf("left behind: %v", f.units)
+	if f.left() != "" {
+		t.Errorf("left behind: %q", f.left())
 	}
 	for name, want := range map[string]any{
 		"Description": "pre_start of web 2", "Type": "oneshot", "WorkingDirectory": "/opt/web", "Environment": []string{"A=1"},
@@ -94,10 +95,14 @@ func TestRunTransient(t *testing.T) {
 // A program may not expect a pipe that does not block.
 func TestRunTransientGivesAPipeThatBlocks(t *testing.T) {
 	f := transient(t, "done", "")
-	flags := -1
+	var flags atomic.Int64
 	made := f.made
 	f.made = func(p map[string]any) *fakeUnit {
-		flags, _ = unix.FcntlInt(uintptr(p["StandardErrorFileDescriptor"].(dbus.UnixFD)), unix.F_GETFL, 0)
+		n, err := unix.FcntlInt(uintptr(p["StandardErrorFileDescriptor"].(dbus.UnixFD)), unix.F_GETFL, 0)
+		if err != nil {
+			n = -1
+		}
+		flags.Store(int64(n))
 		return made(p)
 	}
 	from, to, err := os.Pipe()
@@ -110,8 +115,8 @@ func TestRunTransientGivesAPipeThatBlocks(t *testing.T) {
 	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if flags < 0 || flags&unix.O_NONBLOCK != 0 {
-		t.Errorf("flags of standard error: %#x", flags)
+	if n := flags.Load(); n <= 0 || n&unix.O_NONBLOCK != 0 {
+		t.Errorf("flags of standard error: %#x", n)
 	}
 }
 
@@ -129,8 +134,8 @@ func TestRunTransientThatFails(t *testing.T) {
 	if want := (JobError{hookUnit, "failed", "exit-code", 3}); !ok || *failure != want {
 		t.Errorf("RunTransient = %v, want %+v", err, want)
 	}
-	if written() != "no such column\n" || len(f.units) != 0 {
-		t.Errorf("output %q, left behind %v", written(), f.units)
+	if written() != "no such column\n" || f.left() != "" {
+		t.Errorf("output %q, left behind %q", written(), f.left())
 	}
 }
 
@@ -150,8 +155,8 @@ func TestRunTransientIsInterrupted(t *testing.T) {
 	if err := f.startWithFDs(t).RunTransient(ctx, c); !errors.Is(err, why) || written() != "begun\n" {
 		t.Errorf("RunTransient = %v, want %v; output %q", err, why, written())
 	}
-	if len(f.units) != 0 || f.called() != "start "+hookUnit+" fail, stop "+hookUnit+" replace" {
-		t.Errorf("left behind %v after %s", f.units, f.called())
+	if f.left() != "" || f.called() != "start "+hookUnit+" fail, stop "+hookUnit+" replace" {
+		t.Errorf("left behind %q after %s", f.left(), f.called())
 	}
 }
 
@@ -168,8 +173,8 @@ func TestRunTransientIsInterruptedAtAnyMoment(t *testing.T) {
 	m := f.startWithFDs(t)
 	c, _ := hook(t)
 	for range 2 {
-		if err := m.RunTransient(ctx, c); !errors.Is(err, context.Canceled) || len(f.units) != 0 {
-			t.Errorf("RunTransient = %v, left behind %v", err, f.units)
+		if err := m.RunTransient(ctx, c); !errors.Is(err, context.Canceled) || f.left() != "" {
+			t.Errorf("RunTransient = %v, left behind %q", err, f.left())
 		}
 	}
 	if n := strings.Count(f.called(), "start "); n != 1 {
@@ -185,14 +190,16 @@ func TestDiscard(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 { // the second finds no unit
-		if err := m.Discard(ctx, hookUnit); err != nil || len(f.units) != 0 {
-			t.Errorf("Discard = %v, left behind %v", err, f.units)
+		if err := m.Discard(ctx, hookUnit); err != nil || f.left() != "" {
+			t.Errorf("Discard = %v, left behind %q", err, f.left())
 		}
 	}
 	failed := newUnit("failed")
 	failed.fleeting = true
+	f.mu.Lock()
 	f.units[hookUnit] = failed
-	if err := m.Discard(t.Context(), hookUnit); err != nil || len(f.units) != 0 {
-		t.Errorf("Discard of a failed unit = %v, left behind %v", err, f.units)
+	f.mu.Unlock()
+	if err := m.Discard(t.Context(), hookUnit); err != nil || f.left() != "" {
+		t.Errorf("Discard of a failed unit = %v, left behind %q", err, f.left())
 	}
 }

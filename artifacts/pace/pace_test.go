@@ -20,10 +20,10 @@ func TestSleep(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		began = time.Now()
 		time.AfterFunc(time.Second, func() { cancel(why) })
-		if err := Sleep(ctx, time.Hour); err != why || time.Since(began) != time.Second {
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) || time.Since(began) != time.Second {
 			t.Errorf("slept %s and got %v, want a second and the cause", time.Since(began), err)
 		}
-		if err := Sleep(ctx, time.Hour); err != why {
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) {
 			t.Errorf("after the end: got %v, want the cause", err)
 		}
 	})
