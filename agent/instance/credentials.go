@@ -26,7 +26,7 @@ import (
 func (m *Metadata) Credentials() aws.CredentialsProvider {
 	return aws.NewCredentialsCache(&roleProvider{
 		Provider: ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = m.client }),
-		patience: m.patience,
+		patience: m.patience, attempts: m.attempts,
 	}, func(o *aws.CredentialsCacheOptions) {
 		o.ExpiryWindow = 5 * time.Minute
 		o.ExpiryWindowJitterFrac = 0.5
@@ -38,10 +38,11 @@ func (m *Metadata) Credentials() aws.CredentialsProvider {
 type roleProvider struct {
 	*ec2rolecreds.Provider
 	patience time.Duration
+	attempts int // 0 = as many as the patience allows
 }
 
 // Retrieve implements [aws.CredentialsProvider]. The cache keeps the caller's
-// end from it, so the patience is its only limit.
+// end from it, so patience and attempts are its only limits.
 func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
@@ -54,7 +55,7 @@ func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		if cause == nil || ctx.Err() == nil { // else the patience cut this round short
 			cause = err
 		}
-		if !errors.Is(err, ErrNoCredentials) || !pause(ctx, round) {
+		if !errors.Is(err, ErrNoCredentials) || round == p.attempts || !pause(ctx, round) {
 			return aws.Credentials{}, fmt.Errorf("read role credentials: %w", cause)
 		}
 	}

@@ -34,6 +34,7 @@ type Options struct {
 type Metadata struct {
 	client   *imds.Client
 	patience time.Duration
+	attempts int // at one question; 0 = as many as the patience allows
 	identity atomic.Pointer[Identity]
 }
 
@@ -46,7 +47,7 @@ func newMetadata(opts Options, via *transport) *Metadata {
 	options := imds.Options{
 		Endpoint:                 opts.Endpoint,
 		HTTPClient:               via,
-		Retryer:                  persistent(),
+		Retryer:                  persistent(attempts()),
 		EnableFallback:           aws.FalseTernary,
 		DisableDefaultMaxBackoff: true,
 	}
@@ -56,17 +57,29 @@ func newMetadata(opts Options, via *transport) *Metadata {
 	if patience == 0 {
 		patience = defaultPatience
 	}
-	return &Metadata{client: imds.New(options), patience: patience}
+	return &Metadata{client: imds.New(options), patience: patience, attempts: attempts()}
 }
 
-// persistent is the one retry layer of this package: until the context ends,
-// whatever [transport] or a refused token calls worth another try.
-func persistent() aws.Retryer {
+// attempts is what AWS_METADATA_SERVICE_NUM_ATTEMPTS limits a question to; 0
+// leaves only the patience. Anything but a positive number is as if it were not
+// set.
+func attempts() int {
+	n, err := strconv.Atoi(os.Getenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS"))
+	if err != nil {
+		return 0
+	}
+	return max(0, n)
+}
+
+// persistent is the one retry layer of this package: until the context ends or
+// attempts are used up (0 = never), whatever [transport] or a refused token calls
+// worth another try.
+func persistent(attempts int) aws.Retryer {
 	return retry.AddWithMaxAttempts(retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
 		o.Backoff = retry.BackoffDelayerFunc(backoff)
 		o.Retryables = []retry.IsErrorRetryable{retry.RetryableError{}}
-	}), 0)
+	}), attempts)
 }
 
 // backoff grows from a quarter of a second to two. It is scattered by process:

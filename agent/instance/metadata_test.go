@@ -235,3 +235,33 @@ func TestSwitchedOffByTheEnvironment(t *testing.T) {
 		t.Errorf("Identity = %v, asked %v, want ErrDisabled and no request", err, s.asked)
 	}
 }
+
+// The variable of the AWS CLI limits every question.
+func TestAttemptsFromTheEnvironment(t *testing.T) {
+	t.Setenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3")
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		s.answer = func(_ time.Duration, r *http.Request) (int, string) {
+			switch {
+			case r.Method == put:
+				return 0, ""
+			case strings.HasPrefix(r.URL.Path, rolePath):
+				return http.StatusNotFound, ""
+			}
+			return http.StatusServiceUnavailable, ""
+		}
+		m := s.memory()
+		if _, err := m.Identity(t.Context()); !errors.Is(err, ErrUnreachable) || s.count("GET "+identityPath) != 3 {
+			t.Errorf("Identity: %v after %d tries, want 3", err, s.count("GET "+identityPath))
+		}
+		if _, err := m.Credentials().Retrieve(t.Context()); !errors.Is(err, ErrNoCredentials) || s.count("GET "+rolePath) != 3 {
+			t.Errorf("Credentials: %v after %d tries, want 3", err, s.count("GET "+rolePath))
+		}
+	})
+	for value, want := range map[string]int{"": 0, "0": 0, "-1": 0, "many": 0, "5": 5} {
+		t.Setenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS", value)
+		if got := attempts(); got != want {
+			t.Errorf("%q is %d attempts, want %d", value, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,15 +31,16 @@ const (
 // loadAWS reads the standard AWS environment. seed spreads the retries of a
 // fleet: an instance's id, or anything else that differs.
 func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
-	retryer := newRetryer(seed)
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
-		awsconfig.WithRetryer(func() aws.Retryer { return retryer }),
 		awsconfig.WithHTTPClient(s3.HTTPClient()),
 		awsconfig.WithAppID("koboshi"),
 	)
 	if err != nil {
 		return cfg, failure.Mark(fmt.Errorf("AWS settings: %w", err), failure.ErrConfiguration)
 	}
+	retryer := newRetryer(seed, cfg.RetryMaxAttempts, cfg.RetryMode)
+	cfg.Retryer = func() aws.Retryer { return retryer }
+	cfg.RetryMaxAttempts = 0 // or each client would set it again, over what callers limit further
 	return cfg, nil
 }
 
@@ -76,15 +78,21 @@ func typed(p aws.CredentialsProvider) aws.CredentialsProvider {
 	})
 }
 
-// newRetryer is explicit about what the SDK would otherwise take from the
-// environment: attempts, budget and pace.
-func newRetryer(seed string) aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = maxAttempts
+// newRetryer is explicit about budget and pace. The environment or the profile
+// may limit the attempts (AWS_MAX_ATTEMPTS, max_attempts; 0 = not set), and choose
+// the mode (AWS_RETRY_MODE, retry_mode): adaptive also slows down requests that
+// were throttled before.
+func newRetryer(seed string, attempts int, mode aws.RetryMode) aws.Retryer {
+	set := func(o *retry.StandardOptions) {
+		o.MaxAttempts = cmp.Or(attempts, maxAttempts)
 		o.MaxBackoff = maxBackoff
 		o.RateLimiter = ratelimit.NewTokenRateLimit(retryTokens)
 		o.Backoff = &backoff{pace.Jitter{Seed: seed}}
-	})
+	}
+	if mode == aws.RetryModeAdaptive {
+		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) { o.StandardOptions = append(o.StandardOptions, set) })
+	}
+	return retry.NewStandard(set)
 }
 
 // backoff is the retryer's, scattered so that a fleet that fails together does

@@ -283,7 +283,7 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 		Files: cfg, Version: version,
 		Machine: simulated(id), LocalID: func() (string, bool) { return "", false },
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
-			retryer := newRetryer(who.ID)
+			retryer := newRetryer(who.ID, 0, "")
 			return newCloud(aws.Config{
 				Region: "us-east-1", HTTPClient: cloud, BaseEndpoint: aws.String("http://aws.test"),
 				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
