@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 )
 
@@ -163,20 +164,22 @@ func TestListenerGone(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := &listener{addr: "127.0.0.1:8080", since: time.Now().Add(command - uptime)}
-			var why string
-			var err error
-			for _, look := range test.looks {
-				l.proc = look.proc(t)
-				why, err = l.Gone(t.Context())
-			}
-			if !strings.HasPrefix(why, test.why) || (why == "") != (test.why == "") {
-				t.Errorf("why %q, want %q", why, test.why)
-			}
-			checkError(t, err, test.red)
-			if !strings.HasPrefix(l.note, test.note) || (l.note == "") != (test.note == "") {
-				t.Errorf("note %q, want %q", l.note, test.note)
-			}
+			synctest.Test(t, func(t *testing.T) { // so that no time passes between the looks
+				l := &listener{addr: "127.0.0.1:8080", since: time.Now().Add(command - uptime)}
+				var why string
+				var err error
+				for _, look := range test.looks {
+					l.proc = look.proc(t)
+					why, err = l.Gone(t.Context())
+				}
+				if !strings.HasPrefix(why, test.why) || (why == "") != (test.why == "") {
+					t.Errorf("why %q, want %q", why, test.why)
+				}
+				checkError(t, err, test.red)
+				if !strings.HasPrefix(l.note, test.note) || (l.note == "") != (test.note == "") {
+					t.Errorf("note %q, want %q", l.note, test.note)
+				}
+			})
 		})
 	}
 }
@@ -184,10 +187,15 @@ func TestListenerGone(t *testing.T) {
 // A start is rounded down to 10 ms, so it may seem to lie before the command.
 func TestListenerGoneWithinATick(t *testing.T) {
 	tb := newTable().listen("tcp", loop4, p8080, "11").process(7, time.Minute, "11")
-	l := &listener{proc: tb.proc(t), addr: "127.0.0.1:8080", since: time.Now().Add(time.Minute - uptime + tickLength/2)}
-	if why, err := l.Gone(t.Context()); why != "" || err != nil {
-		t.Errorf("Gone = %q, %v", why, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		for since, red := range map[time.Duration]string{tickLength / 2: "", 2 * tickLength: "before the restart"} {
+			l := &listener{proc: tb.proc(t), addr: "127.0.0.1:8080", since: time.Now().Add(time.Minute - uptime + since)}
+			why, err := l.Gone(t.Context())
+			if checkError(t, err, red); why != "" {
+				t.Errorf("Gone = %q", why)
+			}
+		}
+	})
 }
 
 // begun is soon after this process started.
@@ -211,7 +219,7 @@ func TestListenerOfThisProcess(t *testing.T) {
 	}
 }
 
-// The listener is this process, so it is older than any restart from now on.
+// The listener is this process, which is older than a restart in a minute.
 func TestWaitSince(t *testing.T) {
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -219,7 +227,7 @@ func TestWaitSince(t *testing.T) {
 	}
 	defer func() { _ = listen.Close() }()
 	gate := Gate{Probe: Probe{TCP: listen.Addr().String()}, Timeout: 100 * time.Millisecond, Bake: 50 * time.Millisecond}
-	_, err = gate.WaitSince(t.Context(), time.Now())
+	_, err = gate.WaitSince(t.Context(), time.Now().Add(time.Minute))
 	checkUnhealthy(t, err, "before the restart")
 	report, err := gate.WaitSince(t.Context(), begun.Add(-time.Hour))
 	if err != nil || report.Note != "" || report.Attempts < 2 {
