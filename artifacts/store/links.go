@@ -30,10 +30,18 @@ func (s *Store) Activate(r Release) error {
 	if !found {
 		return errors.Join(s.link(currentLink, r.id), s.unlinkPrevious(r.id))
 	}
-	if err := s.link(previousLink, previous.id); err != nil {
-		return err
+	if !s.linked(previousLink, previous.id) {
+		if err := s.link(previousLink, previous.id); err != nil {
+			return err
+		}
 	}
 	return s.link(currentLink, r.id)
+}
+
+// linked reports whether a link names a release.
+func (s *Store) linked(name, id string) bool {
+	target, err := s.root.Readlink(name)
+	return err == nil && target == linkTo(id)
 }
 
 // newestHealthy is the release other than one that passed the gate last, on any
@@ -51,7 +59,7 @@ func (s *Store) newestHealthy(other string) (newest Release, found bool, err err
 // link makes a link durable, but does not write one that is right: the disk may
 // be read-only by now.
 func (s *Store) link(name, id string) error {
-	if target, err := s.root.Readlink(name); err == nil && target == linkTo(id) {
+	if s.linked(name, id) {
 		return s.change("keep "+name, func() error { return durable.SyncDir(s.root, ".") })
 	}
 	return s.change("link "+name, func() error {
@@ -61,8 +69,8 @@ func (s *Store) link(name, id string) error {
 
 // unlinkPrevious removes a link to the current release: there is no way back.
 func (s *Store) unlinkPrevious(current string) error {
-	if target, err := s.root.Readlink(previousLink); err != nil || target != linkTo(current) {
-		return nil //nolint:nilerr // there is no such link
+	if !s.linked(previousLink, current) {
+		return nil
 	}
 	return s.change("unlink previous", func() error { return durable.Remove(s.root, previousLink) })
 }

@@ -66,7 +66,7 @@ func TestActivateAgain(t *testing.T) {
 		return nil
 	}
 	activate(t, s, two)
-	if want := []string{"keep previous", "keep current"}; !slices.Equal(steps, want) {
+	if want := []string{"keep current"}; !slices.Equal(steps, want) {
 		t.Errorf("steps %q, want %q", steps, want)
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts/durable"
 )
@@ -17,7 +20,7 @@ import (
 // releases, as far as there are healthy ones: those that passed the gate last.
 //
 // A release is moved to .staging before it is deleted, so that half of one is
-// never taken for a whole.
+// never taken for a whole. One that cannot be removed does not keep the others.
 func (s *Store) Prune(ctx context.Context, keep int) ([]string, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
@@ -25,7 +28,7 @@ func (s *Store) Prune(ctx context.Context, keep int) ([]string, error) {
 	return removed, errors.Join(err, s.sweep(ctx), s.sweepTemporary())
 }
 
-// retire moves releases out of reach, in the order of their names.
+// retire puts releases out of reach, in the order of their names.
 func (s *Store) retire(ctx context.Context, keep int) (removed []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,21 +45,32 @@ func (s *Store) retire(ctx context.Context, keep int) (removed []string, err err
 			continue
 		}
 		if ctx.Err() != nil {
-			return removed, context.Cause(ctx)
+			err = errors.Join(err, context.Cause(ctx))
+			break
 		}
-		err := s.change("retire", func() error {
-			return durable.Rename(s.root, path.Join(releasesDir, name), stagingName(name))
-		})
-		if err != nil {
-			return removed, err
+		e := s.change("retire", func() error { return s.root.Rename(path.Join(releasesDir, name), stagingName(name)) })
+		if errors.Is(e, unix.EXDEV) {
+			e = s.change("remove", func() error { return s.removeInPlace(name) })
 		}
-		removed = append(removed, name)
+		if err = errors.Join(err, e); e == nil {
+			removed = append(removed, name)
+		}
 	}
-	return removed, nil
+	return removed, errors.Join(err, onDisk("retire", durable.SyncDir(s.root, releasesDir)))
 }
 
-// kept is what links name, even if it is broken, and then the releases that
-// were healthy last.
+// removeInPlace is for a directory of a lower layer of overlayfs, which cannot be
+// renamed. Without its marker it is no release, however far the removal gets.
+func (s *Store) removeInPlace(id string) error {
+	dir := path.Join(releasesDir, id)
+	if err := durable.Remove(s.root, path.Join(dir, metaDir, completeFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.root.RemoveAll(dir)
+}
+
+// kept is what links name, even if it is broken, and then the newest healthy
+// releases.
 func (s *Store) kept(keep int) (kept []string, err error) {
 	for _, link := range []string{currentLink, previousLink} {
 		target, err := s.root.Readlink(link)
@@ -83,7 +97,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 		err = errors.Join(err, s.change("sweep", func() error { return s.root.RemoveAll(path.Join(stagingDir, name)) }))
 	}
-	return err
+	return errors.Join(err, onDisk("sweep", durable.SyncDir(s.root, stagingDir)))
 }
 
 // sweepTemporary removes links and documents that a crash left half-written.
@@ -105,7 +119,7 @@ func (s *Store) sweepTemporary() error {
 	return err
 }
 
-// names is what lies in a directory, sorted.
+// names is what is in a directory, sorted.
 func (s *Store) names(dir string) ([]string, error) {
 	d, err := s.root.Open(dir)
 	if err != nil {

@@ -112,7 +112,7 @@ func (s *Store) build(ctx context.Context, id, staged string, how format.Format,
 		return onDisk("stage", err)
 	}
 	defer func() { _ = dir.Close() }() // a directory descriptor
-	disk, err := startWriteBack(dir)
+	disk, err := startWriteBack(s.root, dir)
 	if err != nil {
 		return onDisk("stage", err)
 	}

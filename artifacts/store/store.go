@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 )
@@ -26,11 +24,24 @@ const (
 	metaDir      = "meta" // of a release: what the store knows of it
 )
 
+// filesystem is the directory of a store, an [os.Root].
+type filesystem interface {
+	durable.Dir
+	Chmod(name string, mode fs.FileMode) error
+	Close() error
+	Lstat(name string) (fs.FileInfo, error)
+	Mkdir(name string, perm fs.FileMode) error
+	OpenRoot(name string) (*os.Root, error)
+	Readlink(name string) (string, error)
+	RemoveAll(name string) error
+	Stat(name string) (fs.FileInfo, error)
+}
+
 // Store is the releases of one app, beneath one directory. Its methods may be
 // called by several goroutines.
 type Store struct {
 	dir      string
-	root     *os.Root
+	root     filesystem
 	verified verifier
 
 	mu      sync.Mutex // releases/ and the links change one at a time
@@ -54,6 +65,11 @@ func Open(dir string, trust artifacts.Trust) (*Store, error) {
 	if err != nil {
 		return nil, onDisk("open the store", err)
 	}
+	return openOn(root, dir, trust)
+}
+
+// openOn opens the store in a directory, which it closes.
+func openOn(root filesystem, dir string, trust artifacts.Trust) (*Store, error) {
 	s := &Store{dir: dir, root: root, verified: verifier{trust: trust}}
 	if err := errors.Join(s.ensure(releasesDir, 0o755), s.ensure(stagingDir, 0o700)); err != nil {
 		return nil, errors.Join(onDisk("open the store", err), root.Close())
@@ -68,13 +84,14 @@ func (s *Store) Close() error { return s.root.Close() }
 func (s *Store) Dir() string { return s.dir }
 
 // ensure makes a directory with exactly these permissions, whatever the umask.
+// It is durable once a release is: [Store.Stage] brings all to the disk.
 func (s *Store) ensure(name string, mode fs.FileMode) error {
 	info, err := s.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.root.Mkdir(name, mode); err != nil {
 			return err
 		}
-		return errors.Join(s.root.Chmod(name, mode), durable.SyncDir(s.root, "."))
+		return s.root.Chmod(name, mode)
 	}
 	if err != nil {
 		return err
@@ -107,20 +124,11 @@ func (s *Store) change(step string, do func() error) error {
 // file system cannot: then there is a moment without a release.
 func (s *Store) exchange(staged, release string) error {
 	return s.change("exchange", func() error {
-		top, err := s.root.Open(".")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = top.Close() }() // only read
-		fd := int(top.Fd())                //nolint:gosec // a descriptor fits
-		err = unix.Renameat2(fd, staged, fd, release, unix.RENAME_EXCHANGE)
-		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		err := durable.Exchange(s.root, staged, release)
+		if errors.Is(err, errors.ErrUnsupported) {
 			return s.replace(staged, release)
 		}
-		if err != nil {
-			return &fs.PathError{Op: "exchange", Path: release, Err: err}
-		}
-		return errors.Join(durable.SyncDir(s.root, releasesDir), durable.SyncDir(s.root, stagingDir))
+		return err
 	})
 }
 

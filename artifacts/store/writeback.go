@@ -6,9 +6,8 @@ import (
 	"os"
 	"sync"
 
+	"koboshi/artifacts/durable"
 	"koboshi/artifacts/tree"
-
-	"golang.org/x/sys/unix"
 )
 
 // writeBackStep is by how many bytes a tree grows in memory before what there
@@ -19,6 +18,7 @@ const writeBackStep = 64 << 20
 // would keep small files in memory until the end, when there is nothing left to
 // do beside the sync.
 type writeBack struct {
+	root  durable.Dir
 	dir   *os.File // opened before the first write, for syncfs to report all that is lost
 	grown int64    // since the last step
 	steps chan struct{}
@@ -27,12 +27,12 @@ type writeBack struct {
 	stop  func() // waits for them
 }
 
-func startWriteBack(tree *os.Root) (*writeBack, error) {
-	dir, err := tree.Open(".")
+func startWriteBack(root durable.Dir, top *os.Root) (*writeBack, error) {
+	dir, err := top.Open(".")
 	if err != nil {
 		return nil, err
 	}
-	w := &writeBack{dir: dir, steps: make(chan struct{}, 1)}
+	w := &writeBack{root: root, dir: dir, steps: make(chan struct{}, 1)}
 	w.stop = sync.OnceFunc(func() { close(w.steps); w.early.Wait() })
 	w.early.Go(func() {
 		for range w.steps {
@@ -78,8 +78,4 @@ func (w *writeBack) close() {
 	_ = w.dir.Close() // a directory descriptor
 }
 
-// syncfs reports writes that were lost (Linux 5.8), once to each descriptor:
-// the error must be kept.
-func (w *writeBack) syncfs() error {
-	return os.NewSyscallError("syncfs", unix.Syncfs(int(w.dir.Fd()))) //nolint:gosec // a descriptor fits
-}
+func (w *writeBack) syncfs() error { return durable.SyncFS(w.root, w.dir) }

@@ -24,7 +24,7 @@ func TestAnEarlyWriteBackThatFailsCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = tree.Close() }()
-			w, err := startWriteBack(tree)
+			w, err := startWriteBack(tree, tree)
 			if err != nil {
 				t.Fatal(err)
 			}
