@@ -31,5 +31,5 @@
 // delta ([DeltaUpdate]). The outcome is the same.
 //
 // The store never fetches, never decides what should run, and does not lock
-// other processes out by itself: its caller holds the lock of the app, [Lock].
+// other processes out by itself: its caller holds the lock of the app.
 package store

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestPrune(t *testing.T) {
@@ -77,6 +79,30 @@ func TestPruneKeepsWhatLinksName(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(r.Dir(), "bin/web")); err != nil {
 		t.Error(err)
+	}
+}
+
+// On overlayfs a directory of a lower layer cannot be renamed: it is removed where
+// it is. What cannot be removed at all does not keep the others.
+func TestPruneInPlace(t *testing.T) {
+	s := open(t)
+	for _, version := range []string{"1", "2", "3"} {
+		stage(t, s, version)
+	}
+	retired := 0
+	s.before = func(step string) error {
+		if step != "retire" {
+			return nil
+		}
+		retired++
+		return []error{unix.EXDEV, unix.EPERM, nil}[retired-1]
+	}
+	removed, err := s.Prune(t.Context(), 0)
+	if len(removed) != 2 || !errors.Is(err, unix.EPERM) || errors.Is(err, unix.EXDEV) {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+	if left := ids(must(s.Releases())); !slices.Equal(left, []string{"2"}) {
+		t.Errorf("left %v", left)
 	}
 }
 
