@@ -112,6 +112,30 @@ func TestSourceWhoseBodiesStall(t *testing.T) {
 	})
 }
 
+// Where the others do not have it, one whose bodies stalled is asked again, with
+// the patience that a single source gets.
+func TestSourceWhoseBodiesStallIsAskedAgainInTheEnd(t *testing.T) {
+	data := noise(35, 100<<10)
+	recovering := func() *memory {
+		m := newMemory()
+		m.put(key, data)
+		m.body = first(3, func(r request, data []byte) io.Reader { return &trickle{r.ctx, data} })
+		return m
+	}
+	synctest.Test(t, func(t *testing.T) {
+		blob := artifacts.Blob{Key: key, Size: int64(len(data)), SHA256: artifacts.Sum(data)}
+		if _, err := originOf(artifacts.Trust{}, recovering(), newMemory()).Blob(t.Context(), blob); err != nil {
+			t.Errorf("document: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		o := fetch.Options{Workers: 1, SlotBytes: len(data)}
+		if _, err := download(t, recovering(), artifactOf(data, 0), data, o, newMemory()); err != nil {
+			t.Errorf("artifact: %v", err)
+		}
+	})
+}
+
 // The caller's own end is no verdict about a source.
 func TestCallerLeavesAHurriedSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

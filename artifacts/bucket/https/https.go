@@ -99,9 +99,6 @@ func (s *Site) Get(ctx context.Context, key string, r bucket.Range) (io.ReadClos
 }
 
 func (s *Site) do(ctx context.Context, u *url.URL, r bucket.Range) (*http.Response, error) {
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("not a URL")
