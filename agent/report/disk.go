@@ -48,7 +48,7 @@ func Newest(dir *os.Root) (Report, error) {
 		return Report{}, cmp.Or(err, fmt.Errorf("read %s: %w", Dir, fs.ErrNotExist))
 	}
 	return slices.MaxFunc(reports, func(a, b Report) int {
-		return cmp.Or(cmp.Compare(a.Order, b.Order), a.Started.Compare(b.Started))
+		return cmp.Compare(a.Order, b.Order)
 	}), nil
 }
 

@@ -80,6 +80,7 @@ func TestLoad(t *testing.T) {
 		"bad instance":        {`{"instance":7,"sequences":{` + good + `}}`, State{Sequences: all.Sequences}, "instance is damaged"},
 		"sequences no object": {`{"instance":"i-1","sequences":[1]}`, only, "sequences is damaged"},
 		"null sequence":       {sequences(`"a":null,` + good), all, "channel a is damaged"},
+		"sequence 0":          {sequences(`"a":{"number":0,"payload":"` + sum + `"},` + good), all, "channel a is damaged"},
 		"negative sequence":   {sequences(`"a":{"number":-7,"payload":"` + sum + `"},` + good), all, "channel a is damaged"},
 		"fractional sequence": {sequences(`"a":{"number":7.5,"payload":"` + sum + `"},` + good), all, "channel a is damaged"},
 		"overflowing number":  {sequences(`"a":{"number":9223372036854775808,"payload":"` + sum + `"},` + good), all, "channel a is damaged"},
