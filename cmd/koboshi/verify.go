@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
+	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/tree"
@@ -103,10 +104,14 @@ func (u *ui) listFiles(d tree.Diff) {
 	}
 }
 
-// noCurrent is the error where current names nothing, or nothing whole.
+// noCurrent is the error where current names nothing, or nothing whole. One that
+// is whole but does not verify has its own exit code and hint.
 func noCurrent(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		err = errors.New("no release is current")
+	case errors.Is(err, artifacts.ErrUntrusted), errors.Is(err, artifacts.ErrTooOld):
+		return err
 	}
 	return failure.WithHint(failure.Mark(err, bucket.ErrNotFound), "koboshi boot or koboshi sync installs what the channel names")
 }
