@@ -17,7 +17,8 @@ import (
 const patchers = 2
 
 // BaseError is a file of the base that is not what was published, or cannot be
-// read: the whole artifact may still be installed.
+// read: the whole artifact may still be installed. So it does not unwrap to its
+// cause, which may be an error of the disk.
 type BaseError struct {
 	Path string // in the base
 	Err  error
@@ -26,9 +27,6 @@ type BaseError struct {
 func (e *BaseError) Error() string {
 	return fmt.Sprintf("%s of the base is not what was published: %v", e.Path, e.Err)
 }
-
-// Unwrap is the cause.
-func (e *BaseError) Unwrap() error { return e.Err }
 
 // Apply makes dir, which must be empty, the tree that entries describe, from
 // the files of base and what d makes. Every byte is hashed as it is written.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"runtime"
 
 	"koboshi/artifacts"
@@ -36,20 +35,20 @@ func (f archive) Info() Info { return f.info }
 
 func (archive) Space(a artifacts.Artifact) Space { return Space{a.UnpackedBytes, a.Entries} }
 
-func (archive) Entries(_ string, _ artifacts.Artifact, index []byte) ([]tree.Entry, error) {
-	return tree.ReadIndex(index, tree.MaxEntries)
+func (archive) Entries(t Target) ([]tree.Entry, error) {
+	return tree.ReadIndex(t.Index, tree.MaxEntries)
 }
 
-func (f archive) Stage(ctx context.Context, dir *os.Root, _ string, a artifacts.Artifact, next Next) ([]tree.Entry, error) {
+func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := NewReader(ctx, next)
 	defer r.Close()
-	plain, err := f.open(ctx, a, r)
+	plain, err := f.open(ctx, t.Artifact, r)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := unpack.Tar(ctx, plain, dir, options(a))
+	entries, err := unpack.Tar(ctx, plain, t.Tree, options(t.Artifact))
 	cancel() // what still reads ahead must not hold up Close
 	err = errors.Join(err, plain.Close())
 	if err == nil && !r.ended.Load() {
@@ -58,8 +57,17 @@ func (f archive) Stage(ctx context.Context, dir *os.Root, _ string, a artifacts.
 	return entries, err
 }
 
-func (archive) Verify(ctx context.Context, dir *os.Root, entries []tree.Entry) (tree.Diff, error) {
-	return tree.Verify(ctx, dir, entries)
+func (f archive) Verify(ctx context.Context, t Target) (tree.Diff, error) {
+	return verifyTree(ctx, f, t)
+}
+
+// verifyTree hashes every file of the tree.
+func verifyTree(ctx context.Context, f Format, t Target) (tree.Diff, error) {
+	entries, err := f.Entries(t)
+	if err != nil {
+		return tree.Diff{}, err
+	}
+	return tree.Verify(ctx, t.Tree, entries)
 }
 
 // options are the limits of an artifact. Its files are hashed only where no

@@ -2,7 +2,6 @@ package format
 
 import (
 	"context"
-	"os"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/tree"
@@ -16,17 +15,17 @@ func (file) Info() Info { return Info{Name: artifacts.File, Direct: true} }
 
 func (file) Space(a artifacts.Artifact) Space { return Space{a.UnpackedBytes, a.Entries} }
 
-func (file) Entries(app string, a artifacts.Artifact, _ []byte) ([]tree.Entry, error) {
-	return []tree.Entry{{Path: app, Type: tree.TypeFile, Mode: tree.FileMode(0o755), Size: a.Size, SHA256: a.SHA256.String()}}, nil
+func (file) Entries(t Target) ([]tree.Entry, error) {
+	return []tree.Entry{{
+		Path: t.App, Type: tree.TypeFile, Mode: tree.FileMode(0o755), Size: t.Artifact.Size, SHA256: t.Artifact.SHA256.String(),
+	}}, nil
 }
 
-func (f file) Stage(ctx context.Context, dir *os.Root, app string, a artifacts.Artifact, next Next) ([]tree.Entry, error) {
-	if err := tree.WriteSingle(ctx, dir, app, options(a), next); err != nil {
+func (f file) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error) {
+	if err := tree.WriteSingle(ctx, t.Tree, t.App, options(t.Artifact), next); err != nil {
 		return nil, err
 	}
-	return f.Entries(app, a, nil)
+	return f.Entries(t)
 }
 
-func (file) Verify(ctx context.Context, dir *os.Root, entries []tree.Entry) (tree.Diff, error) {
-	return tree.Verify(ctx, dir, entries)
-}
+func (f file) Verify(ctx context.Context, t Target) (tree.Diff, error) { return verifyTree(ctx, f, t) }

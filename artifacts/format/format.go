@@ -26,17 +26,26 @@ type Format interface {
 	Info() Info
 	// Space is what the disk must have free for a release of the artifact.
 	Space(a artifacts.Artifact) Space
-	// Entries is what the tree of the artifact will be. index is the release's
-	// own and verified; it is not read where Info says that there is none.
-	Entries(app string, a artifacts.Artifact, index []byte) ([]tree.Entry, error)
-	// Stage makes dir, which is empty, the tree of the artifact, within its
-	// limits, and returns what it made. It succeeds only when next has yielded
-	// io.EOF, and every frame is released when it returns. Where the artifact has
-	// no index every file is hashed. What is not allowed is tree.ErrRefused;
-	// errors of next are passed on, and those of the disk wrapped.
-	Stage(ctx context.Context, dir *os.Root, app string, a artifacts.Artifact, next Next) ([]tree.Entry, error)
-	// Verify reads the tree again and compares it with what it should be.
-	Verify(ctx context.Context, dir *os.Root, entries []tree.Entry) (tree.Diff, error)
+	// Entries is what the tree will be. Nothing is read from the disk.
+	Entries(t Target) ([]tree.Entry, error)
+	// Stage makes the release in its directories, which are empty, within the
+	// limits of the artifact, and returns what its tree is. It succeeds only when
+	// next has yielded io.EOF, and every frame is released when it returns. Where
+	// there is no index every file is hashed. What is not allowed is
+	// tree.ErrRefused; errors of next are passed on, and those of the disk wrapped.
+	Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error)
+	// Verify reads the release again and reports what of its tree is not what
+	// was staged.
+	Verify(ctx context.Context, t Target) (tree.Diff, error)
+}
+
+// Target is an artifact and the release that is made from it.
+type Target struct {
+	App      string
+	Artifact artifacts.Artifact
+	Index    []byte   // verified; nil where there is none, or none is needed
+	Tree     *os.Root // what the app sees
+	Meta     *os.Root // for what else a format keeps, such as the image of a mounted tree
 }
 
 // Info describes a format.

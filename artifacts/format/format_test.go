@@ -74,7 +74,7 @@ func TestStageRefuses(t *testing.T) {
 		}
 		left := 3
 		var lent atomic.Int64
-		_, err = f.Stage(t.Context(), dir, "web", a, func(context.Context) (tree.Frame, error) {
+		_, err = f.Stage(t.Context(), Target{App: "web", Artifact: a, Tree: dir}, func(context.Context) (tree.Frame, error) {
 			if left--; left < 0 {
 				return tree.Frame{}, io.EOF
 			}

@@ -56,7 +56,7 @@ func (p *Packed) tree(app string) (map[string]tree.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := f.Entries(app, p.artifact, p.index)
+	entries, err := f.Entries(format.Target{App: app, Artifact: p.artifact, Index: p.index})
 	paths := make(map[string]tree.Entry, len(entries))
 	for _, e := range entries {
 		paths[e.Path] = e

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/delta"
@@ -33,14 +34,28 @@ func extractToTemp(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, tem
 		return nil, err
 	}
 	x := &extracted{path: path}
-	if x.Root, err = os.OpenRoot(path); err != nil {
+	a.Index = nil // so that files are hashed
+	t := format.Target{App: executable, Artifact: a}
+	if t.Tree, err = makeRoot(path, "tree"); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(path))
 	}
-	a.Index = nil // so that files are hashed
-	if x.Entries, err = f.Stage(ctx, x.Root, executable, a, chunksOf(r, a)); err != nil {
+	x.Root = t.Tree
+	if t.Meta, err = makeRoot(path, "meta"); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	x.Entries, err = f.Stage(ctx, t, chunksOf(r, a))
+	if err = errors.Join(err, t.Meta.Close()); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
 	return x, nil
+}
+
+func makeRoot(path, name string) (*os.Root, error) {
+	path = filepath.Join(path, name)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(path)
 }
 
 // Close removes the directory.

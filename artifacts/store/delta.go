@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -22,12 +21,12 @@ type DeltaUpdate struct {
 	Delta artifacts.Delta // what [Input.Content] brings
 }
 
-// deltaTree makes the tree that the index describes. It reads both indexes
+// applyDelta makes the tree that the index describes. It reads both indexes
 // while the delta is being fetched.
-func (s *Store) deltaTree(ctx context.Context, dir *os.Root, how format.Format, in Input) (entries []tree.Entry, err error) {
+func (s *Store) applyDelta(ctx context.Context, how format.Format, t format.Target, in Input) (entries []tree.Entry, err error) {
 	var object *os.File
 	var size int64
-	base := delta.Tree{}
+	var base delta.Tree
 	defer func() {
 		if object != nil {
 			_ = object.Close() // it has no name
@@ -36,20 +35,20 @@ func (s *Store) deltaTree(ctx context.Context, dir *os.Root, how format.Format, 
 			_ = base.Root.Close() // only read
 		}
 	}()
-	group, ctx2 := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
+	reading, ctx2 := errgroup.WithContext(ctx)
+	reading.Go(func() (err error) {
 		object, size, err = s.spool(ctx2, in.next)
 		return err
 	})
-	group.Go(func() (err error) {
+	reading.Go(func() (err error) {
 		base, err = s.openBase(in.Delta.Base)
 		return err
 	})
-	group.Go(func() (err error) {
-		entries, err = listed(how, in.Manifest.Manifest(), in.Artifact, in.Index)
+	reading.Go(func() (err error) {
+		entries, err = how.Entries(t)
 		return err
 	})
-	if err := group.Wait(); err != nil {
+	if err := reading.Wait(); err != nil {
 		return nil, err
 	}
 	changes, err := delta.Open(object, size)
@@ -57,21 +56,18 @@ func (s *Store) deltaTree(ctx context.Context, dir *os.Root, how format.Format, 
 		return nil, err
 	}
 	limits := tree.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
-	return entries, changes.Apply(ctx, dir, entries, base, limits)
+	return entries, changes.Apply(ctx, t.Tree, entries, base, limits)
 }
 
 // openBase trusts the index of an installed release no further than its marker
 // does: each file that is used is hashed.
 func (s *Store) openBase(r Release) (base delta.Tree, err error) {
-	data, err := s.readMeta(r.id, indexFile, artifacts.MaxIndexBytes)
+	how, t, err := s.target(r)
 	if err == nil {
-		err = artifacts.CheckSum(indexFile, data, int64(len(data)), r.made.IndexSHA256)
+		base.Entries, err = how.Entries(t)
 	}
 	if err != nil {
 		return base, &delta.BaseError{Path: indexFile, Err: err}
-	}
-	if base.Entries, err = tree.ReadIndex(data, tree.MaxEntries); err != nil {
-		return base, fmt.Errorf("index of %s: %w", r.Version(), err)
 	}
 	if base.Root, err = s.root.OpenRoot(path.Join(releasesDir, r.id, treeDir)); err != nil {
 		return base, &delta.BaseError{Path: ".", Err: err}

@@ -240,6 +240,7 @@ func TestDeltaFromAnAlteredBase(t *testing.T) {
 		}},
 		"a directory":   {"bin/helper", func(name string) error { return replace(name, func() error { return os.Mkdir(name, 0o755) }) }},
 		"another index": {"index", func(name string) error { return flip(filepath.Join(filepath.Dir(name), "../meta/index")) }},
+		"no index":      {"index", func(name string) error { return os.Remove(filepath.Join(filepath.Dir(name), "../meta/index")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

@@ -16,7 +16,6 @@ import (
 func (s *Store) writeDocuments(staged string, in Input, pointers []Sighting, index []byte) error {
 	meta := path.Join(staged, metaDir)
 	err := errors.Join(
-		s.makeDir(meta),
 		s.makeDir(path.Join(meta, pointersDir)),
 		s.writePlain(path.Join(meta, manifestFile), in.Manifest.Envelope()),
 		s.writePlain(path.Join(meta, indexFile), index),

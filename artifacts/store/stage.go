@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"time"
 
@@ -102,23 +101,23 @@ func (s *Store) makeRoom(ctx context.Context, need format.Space) error {
 // brings it to the disk.
 func (s *Store) build(ctx context.Context, id, staged string, how format.Format, in Input) error {
 	err := s.change("stage", func() error {
-		return errors.Join(s.root.Mkdir(staged, 0o700), s.root.Mkdir(path.Join(staged, treeDir), 0o700))
+		return errors.Join(s.root.Mkdir(staged, 0o700), s.root.Mkdir(path.Join(staged, treeDir), 0o700), s.makeDir(path.Join(staged, metaDir)))
 	})
 	if err != nil {
 		return err
 	}
-	dir, err := s.root.OpenRoot(path.Join(staged, treeDir))
-	if err != nil {
+	target := in.target()
+	if err := s.openDirs(&target, staged); err != nil {
 		return onDisk("stage", err)
 	}
-	defer func() { _ = dir.Close() }() // a directory descriptor
-	disk, err := startWriteBack(s.root, dir)
+	defer closeDirs(target)
+	disk, err := startWriteBack(s.root, target.Tree)
 	if err != nil {
 		return onDisk("stage", err)
 	}
 	defer disk.close()
 	in.Content = counted{in.Content, disk}
-	entries, err := s.fill(ctx, dir, how, in)
+	entries, err := s.fill(ctx, how, target, in)
 	if err != nil {
 		return blame(ctx, err)
 	}
@@ -146,11 +145,15 @@ func (s *Store) build(ctx context.Context, id, staged string, how format.Format,
 }
 
 // fill makes the tree itself.
-func (s *Store) fill(ctx context.Context, dir *os.Root, how format.Format, in Input) ([]tree.Entry, error) {
+func (s *Store) fill(ctx context.Context, how format.Format, t format.Target, in Input) ([]tree.Entry, error) {
 	if in.Delta != nil {
-		return s.deltaTree(ctx, dir, how, in)
+		return s.applyDelta(ctx, how, t, in)
 	}
-	return how.Stage(ctx, dir, in.Manifest.Manifest().App, in.Artifact, in.next)
+	return how.Stage(ctx, t, in.next)
+}
+
+func (in Input) target() format.Target {
+	return format.Target{App: in.Manifest.Manifest().App, Artifact: in.Artifact, Index: in.Index}
 }
 
 // next marks the errors of the content on their way through parsers.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"runtime"
@@ -18,20 +19,22 @@ import (
 // Errors are artifacts.ErrIntegrity for an index that was altered, and
 // [ErrDisk].
 func (s *Store) Verify(ctx context.Context, r Release) (tree.Diff, error) {
-	how, entries, err := s.entriesOf(r)
+	how, t, err := s.target(r)
 	if err != nil {
 		return tree.Diff{}, err
 	}
-	dir, err := s.root.OpenRoot(path.Join(releasesDir, r.id, treeDir))
-	if err != nil {
+	if err := s.openDirs(&t, path.Join(releasesDir, r.id)); err != nil {
 		return tree.Diff{}, onDisk("verify", err)
 	}
-	defer func() { _ = dir.Close() }() // only read
-	diff, err := how.Verify(ctx, dir, entries)
-	if err != nil && ctx.Err() != nil {
-		return diff, context.Cause(ctx)
+	defer closeDirs(t)
+	diff, err := how.Verify(ctx, t)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case !errors.Is(err, tree.ErrRefused):
+		err = onDisk("verify", err)
 	}
-	return diff, onDisk("verify", err)
+	return diff, err
 }
 
 // Changes is what a release would change in the tree of another, by their
@@ -39,10 +42,13 @@ func (s *Store) Verify(ctx context.Context, r Release) (tree.Diff, error) {
 // target's own, as [Input.Index].
 func (s *Store) Changes(from Release, target *artifacts.VerifiedManifest, index []byte) (tree.Diff, error) {
 	var before []tree.Entry
-	var err error
 	if from.id != "" {
-		if _, before, err = s.entriesOf(from); err != nil {
+		how, t, err := s.target(from)
+		if err != nil {
 			return tree.Diff{}, err
+		}
+		if before, err = how.Entries(t); err != nil {
+			return tree.Diff{}, fmt.Errorf("index of %s: %w", from.Version(), err)
 		}
 	}
 	m := target.Manifest()
@@ -54,32 +60,26 @@ func (s *Store) Changes(from Release, target *artifacts.VerifiedManifest, index 
 	if err != nil {
 		return tree.Diff{}, err
 	}
-	after, err := listed(how, m, a, index)
+	after, err := how.Entries(format.Target{App: m.App, Artifact: a, Index: index})
 	if err != nil {
-		return tree.Diff{}, err
+		return tree.Diff{}, fmt.Errorf("index of %s: %w", m.Version, err)
 	}
 	return tree.Difference(before, after), nil
 }
 
-// entriesOf is what a release's tree must be.
-func (s *Store) entriesOf(r Release) (format.Format, []tree.Entry, error) {
-	m := r.manifest.Manifest()
-	a, err := m.Artifact(r.made.OS, r.made.Arch)
-	if err != nil {
-		return nil, nil, err
+// target is an installed release with its index, verified. Its directories are
+// not open.
+func (s *Store) target(r Release) (format.Format, format.Target, error) {
+	t := format.Target{App: r.App()}
+	var err error
+	if t.Artifact, err = r.manifest.Manifest().Artifact(r.made.OS, r.made.Arch); err != nil {
+		return nil, t, err
 	}
-	how, err := format.Of(a)
-	if err != nil {
-		return nil, nil, err
+	how, err := format.Of(t.Artifact)
+	if err == nil && how.Info().Indexed {
+		t.Index, err = s.readIndex(r, t.Artifact)
 	}
-	var index []byte
-	if how.Info().Indexed {
-		if index, err = s.readIndex(r, a); err != nil {
-			return nil, nil, err
-		}
-	}
-	entries, err := listed(how, m, a, index)
-	return how, entries, err
+	return how, t, err
 }
 
 // readIndex reads the index of an installed release, and verifies it.
@@ -95,11 +95,19 @@ func (s *Store) readIndex(r Release, a artifacts.Artifact) ([]byte, error) {
 	return data, artifacts.CheckSum(want.Key, data, want.Size, want.SHA256)
 }
 
-// listed is what the tree of an artifact will be.
-func listed(how format.Format, m artifacts.Manifest, a artifacts.Artifact, index []byte) ([]tree.Entry, error) {
-	entries, err := how.Entries(m.App, a, index)
-	if err != nil {
-		return nil, fmt.Errorf("index of %s: %w", m.Version, err)
+// openDirs opens the directories of a release, which is at dir.
+func (s *Store) openDirs(t *format.Target, dir string) (err error) {
+	if t.Tree, err = s.root.OpenRoot(path.Join(dir, treeDir)); err != nil {
+		return err
 	}
-	return entries, nil
+	if t.Meta, err = s.root.OpenRoot(path.Join(dir, metaDir)); err != nil {
+		return errors.Join(err, t.Tree.Close())
+	}
+	return nil
+}
+
+// closeDirs has no error to report: they are directory descriptors.
+func closeDirs(t format.Target) {
+	_ = t.Tree.Close()
+	_ = t.Meta.Close()
 }
