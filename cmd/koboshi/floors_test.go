@@ -45,7 +45,7 @@ var floors = map[string]int{
 }
 
 // testOnly are packages that no product package may import.
-var testOnly = []string{"agent/awstest", "artifacts/bucket/buckettest"}
+var testOnly = []string{"agent/awstest", "artifacts/durable/durabletest", "artifacts/bucket/buckettest"}
 
 func isTestOnly(pkg string) bool {
 	return slices.ContainsFunc(testOnly, func(p string) bool { return pkg == p || strings.HasPrefix(pkg, p+"/") })
