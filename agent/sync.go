@@ -55,7 +55,7 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) 
 // the download needs it.
 func (r *run) follow(ctx context.Context) converge.Outcome {
 	r.Rate = r.Config.Install.MaxRate
-	before, had, err := r.Store.LastGood(r.Instance.ID)
+	before, had, err := r.Store.LastKnownGood(r.Instance.ID)
 	if err != nil {
 		return converge.Failed(err)
 	}

@@ -8,8 +8,8 @@ import (
 // Candidates is every release that could run on an instance, best first:
 // those that passed the gate on it, the latest first; then the current one;
 // then those that passed it elsewhere, and at last what was merely installed,
-// each the latest first. All but the first kind have yet to pass. What is later
-// is told by a counter, never by the clock.
+// each the latest first. All but the first kind have yet to pass. A counter
+// decides what is later, never the clock.
 func (s *Store) Candidates(instance string) ([]Release, error) {
 	all, err := s.Releases()
 	current, _, _ := s.Current() // a broken link prefers nothing
@@ -39,8 +39,8 @@ func (r Release) orderOn(instance string) int64 {
 	return 0
 }
 
-// LastGood is the release that passed the gate on the instance last.
-func (s *Store) LastGood(instance string) (Release, bool, error) {
+// LastKnownGood is the release that passed the gate on the instance last.
+func (s *Store) LastKnownGood(instance string) (Release, bool, error) {
 	all, err := s.Candidates(instance)
 	if err != nil || len(all) == 0 || !all[0].HealthyOn(instance) {
 		return Release{}, false, err

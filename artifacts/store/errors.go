@@ -14,7 +14,7 @@ import (
 // no inodes, read-only, I/O errors.
 var ErrDisk = errors.New("disk")
 
-// ErrNoPrevious tells that no other healthy release is on the disk to go back to.
+// ErrNoPrevious is that no other healthy release is on the disk to go back to.
 var ErrNoPrevious = errors.New("no release ran here before this one")
 
 // DiskError is a disk operation that failed.
@@ -31,7 +31,7 @@ func (e *DiskError) Unwrap() error { return e.Err }
 // Is makes every such error an [ErrDisk].
 func (e *DiskError) Is(target error) bool { return target == ErrDisk }
 
-// SpaceError tells that a tree would not fit.
+// SpaceError is a tree that would not fit.
 type SpaceError struct {
 	What       string // "bytes" or "inodes"
 	Need, Have int64

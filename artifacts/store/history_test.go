@@ -17,7 +17,7 @@ func TestCandidates(t *testing.T) {
 	one, two, three, four := stage(t, s, "1"), stage(t, s, "2"), stage(t, s, "3"), stage(t, s, "4")
 	five := stage(t, s, "5")
 	stage(t, s, "6")
-	if _, ok, err := s.LastGood("i-1"); ok || err != nil {
+	if _, ok, err := s.LastKnownGood("i-1"); ok || err != nil {
 		t.Errorf("last known good before any gate: %v, %v", ok, err)
 	}
 	healthyNow(t, s, one, "i-1", noon.Add(9*time.Hour))
@@ -32,14 +32,14 @@ func TestCandidates(t *testing.T) {
 	if got := ids(all); err != nil || !slices.Equal(got, []string{"2", "1", "5", "3", "6", "4"}) {
 		t.Errorf("candidates %v, %v", got, err)
 	}
-	if r, ok, err := s.LastGood("i-1"); !ok || err != nil || r.ID() != two.ID() || !r.HealthySince().Equal(noon.Add(2*time.Hour)) {
+	if r, ok, err := s.LastKnownGood("i-1"); !ok || err != nil || r.ID() != two.ID() || !r.HealthySince().Equal(noon.Add(2*time.Hour)) {
 		t.Errorf("last known good: %v %v %v", r.ID(), ok, err)
 	}
-	if _, ok, _ := s.LastGood(""); ok {
+	if _, ok, _ := s.LastKnownGood(""); ok {
 		t.Error("a last known good without an instance")
 	}
 	healthyNow(t, s, one, "i-1", noon)
-	if r, _, _ := s.LastGood("i-1"); r.ID() != one.ID() {
+	if r, _, _ := s.LastKnownGood("i-1"); r.ID() != one.ID() {
 		t.Errorf("last known good: %v, want the one that passed last", r.ID())
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // Prune deletes releases that are no longer needed, what is incomplete or does
-// not verify, and what was left in .staging; it returns the names of the releases it removed. It never
-// touches what current and previous name, and keeps in all at least keep
+// not verify, and what was left in .staging. It returns the IDs of what it
+// removed from releases/. It never touches what current and previous name, and keeps in all at least keep
 // releases, as far as there are healthy ones: those that passed the gate last.
 //
 // A release is moved to .staging before it is deleted, so that half of one is

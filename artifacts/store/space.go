@@ -12,7 +12,7 @@ import (
 	"koboshi/artifacts/format"
 )
 
-// What is left free beside a new tree, for its documents and for everything
+// What is left free next to a new tree, for its documents and for everything
 // else on the file system.
 const (
 	spareBytes  = 32 << 20

@@ -13,7 +13,7 @@ import (
 )
 
 // Verify reads a release's whole tree again and compares it with its index:
-// the signed one where the manifest names one, else the one that was written
+// the signed one where the manifest has one, else the one that was written
 // while unpacking and that the completion marker holds the hash of.
 //
 // Errors are artifacts.ErrIntegrity for an index that was altered, and

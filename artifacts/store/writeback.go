@@ -16,7 +16,7 @@ const writeBackStep = 64 << 20
 
 // writeBack brings a tree to the disk while it is still being made. The kernel
 // would keep small files in memory until the end, when there is nothing left to
-// do beside the sync.
+// do during the sync.
 type writeBack struct {
 	root  durable.Dir
 	dir   *os.File // opened before the first write, for syncfs to report all that is lost
@@ -42,7 +42,7 @@ func startWriteBack(root durable.Dir, top *os.Root) (*writeBack, error) {
 	return w, nil
 }
 
-// grow is told of bytes on their way into the tree, by one goroutine at a time.
+// grow counts bytes that go into the tree; one goroutine at a time calls it.
 func (w *writeBack) grow(n int64) {
 	if w.grown += n; w.grown < writeBackStep {
 		return
@@ -54,7 +54,7 @@ func (w *writeBack) grow(n int64) {
 	}
 }
 
-// counted tells a writeBack of content as it comes.
+// counted reports content to a writeBack as it comes.
 type counted struct {
 	Content
 	disk *writeBack
