@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/user"
 	"slices"
 	"strings"
@@ -300,7 +301,7 @@ func TestFirstSourceThatIsBelieved(t *testing.T) {
 	m := w.machine()
 	m.Connect = func(ctx context.Context, who instance.Identity) (Cloud, error) {
 		cloud, err := w.connect(ctx, who)
-		cloud.Sources = []Source{{Name: "s3://away/apps", Documents: other}, cloud.Sources[0]}
+		cloud.Sources = []Source{{Name: "s3://away/apps", Bucket: other}, cloud.Sources[0]}
 		return cloud, err
 	}
 	findings := m.Examine(t.Context())
@@ -338,9 +339,9 @@ func (s stuck) Identity(context.Context) (instance.Identity, error) {
 func (s stuck) Current() (*Tree, error)     { <-s.forever; return nil, nil }
 func (s stuck) Probe(context.Context) error { <-s.forever; return nil }
 
-func (s stuck) Read(ctx context.Context, _ string, _ int) ([]byte, error) {
+func (s stuck) Get(ctx context.Context, _ string, _ bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	<-ctx.Done()
-	return nil, errAway
+	return nil, bucket.Object{}, errAway
 }
 
 func TestEndsWhateverHangs(t *testing.T) {
@@ -351,7 +352,7 @@ func TestEndsWhateverHangs(t *testing.T) {
 		m := w.machine()
 		m.Disk, m.App, m.Metadata = s, s, s
 		m.Connect = func(context.Context, instance.Identity) (Cloud, error) {
-			return Cloud{Sources: []Source{{Name: "s3://acme/apps", Documents: s}}, Account: w, Hooks: w, Clock: w}, nil
+			return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: s}}, Account: w, Hooks: w, Clock: w}, nil
 		}
 		began := time.Now()
 		findings := m.Examine(t.Context())

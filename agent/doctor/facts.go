@@ -13,6 +13,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/systemd"
 )
 
@@ -203,7 +204,7 @@ func (f *facts) askSources(ctx context.Context, sources []Source) {
 			func() {
 				found.pointer = read(ctx, s, artifacts.PointerKey(f.config.Channel), artifacts.MaxPointerBytes)
 			},
-			func() { found.list = ask0(ctx, s.Documents.List) })
+			func() { found.list = ask0(ctx, s.list) })
 	}
 	together(asking...)
 	f.pointer.err = errors.New("the channel could not be read")
@@ -220,8 +221,24 @@ func (f *facts) askSources(ctx context.Context, sources []Source) {
 	f.space.err = f.manifest.err
 }
 
-func read(ctx context.Context, s Source, key string, limit int) fact[[]byte] {
-	return ask(ctx, func(ctx context.Context) ([]byte, error) { return s.Documents.Read(ctx, key, limit) })
+func read(ctx context.Context, s Source, key string, limit int64) fact[[]byte] {
+	return ask(ctx, func(ctx context.Context) ([]byte, error) {
+		data, _, err := bucket.Read(ctx, s.Bucket, key, limit)
+		return data, err
+	})
+}
+
+// list asks whether objects can be listed; errors.ErrUnsupported where there are
+// no lists.
+func (s Source) list(ctx context.Context) error {
+	b, ok := s.Bucket.(bucket.Bucket)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	for _, err := range b.List(ctx, "channels/") {
+		return err // the first will do
+	}
+	return nil
 }
 
 // askRelease reads the manifest that the channel points to, and asks the disk

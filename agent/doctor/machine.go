@@ -10,6 +10,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/systemd"
 )
 
@@ -42,9 +43,9 @@ type Cloud struct {
 
 // Source is one of the places that releases come from.
 type Source struct {
-	Name      string // as it is configured
-	Way       string // how it is asked, such as "at https://…, by the proxy …"; "" = as usual
-	Documents documents
+	Name   string // as it is configured
+	Way    string // how it is asked, such as "at https://…, by the proxy …"; "" = as usual
+	Bucket bucket.Reader
 }
 
 // Credentials are what requests are signed with. The zero Expires is never.
@@ -95,13 +96,6 @@ type metadata interface {
 
 type account interface {
 	Credentials(context.Context) (Credentials, error)
-}
-
-// documents is one source. Errors are bucket.ErrNotFound and ErrDenied; of
-// List errors.ErrUnsupported where there are no lists.
-type documents interface {
-	Read(ctx context.Context, key string, limit int) ([]byte, error)
-	List(context.Context) error
 }
 
 // hooks is Auto Scaling. A refusal for want of permission is

@@ -1,9 +1,12 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"iter"
 	"sync"
 	"testing"
 	"time"
@@ -136,7 +139,7 @@ tcp = "127.0.0.1:8080"
 }
 
 func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
-	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Documents: w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
+	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
 }
 
 func (w *world) Report() (report.Report, error)      { return w.report, w.reportErr }
@@ -148,7 +151,6 @@ func (w *world) HookUser(context.Context) (string, error) {
 	return w.hookUser, w.hookUserErr
 }
 func (w *world) Ahead() (time.Duration, bool) { return w.ahead, !w.timeless }
-func (w *world) List(context.Context) error   { return w.lost[""] }
 
 // Current is the release that the channel names, unless a test put another.
 func (w *world) Current() (*Tree, error) {
@@ -188,19 +190,32 @@ func (w *world) Heartbeat(_ context.Context, hook lifecycle.Action) error {
 	return w.beatErr
 }
 
-func (w *world) Read(_ context.Context, key string, _ int) ([]byte, error) {
+func (w *world) Get(_ context.Context, key string, _ bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	w.note(key)
 	if err := w.lost[key]; err != nil {
-		return nil, err
+		return nil, bucket.Object{}, err
 	}
+	return io.NopCloser(bytes.NewReader(w.document(key))), bucket.Object{Key: key}, nil
+}
+
+func (w *world) Put(context.Context, string, io.ReaderAt, int64, bucket.Condition) (bucket.Object, error) {
+	w.t.Error("an examination writes to the bucket")
+	return bucket.Object{}, nil
+}
+
+func (w *world) List(context.Context, string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) { yield(bucket.Object{}, w.lost[""]) }
+}
+
+func (w *world) document(key string) []byte {
 	if key == "releases/1.4.2/manifest.json" {
-		return w.envelope(), nil
+		return w.envelope()
 	}
 	w.pointer.ManifestSHA256 = artifacts.Sum(w.envelope())
 	if w.stranger {
 		w.pointer.ManifestSHA256 = artifacts.Sum(nil)
 	}
-	return w.must(w.pointer.Sign(w.signers...)), nil
+	return w.must(w.pointer.Sign(w.signers...))
 }
 
 func (w *world) envelope() []byte { return w.must(w.manifest.Sign(w.signers...)) }

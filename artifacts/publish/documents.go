@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -32,18 +31,11 @@ type document struct {
 
 // readDocument reads a small object whole; bucket.ErrNotFound where there is none.
 func readDocument(ctx context.Context, b bucket.Bucket, key string, limit int64) (document, error) {
-	body, object, err := b.Get(ctx, key, bucket.Range{})
-	if err != nil {
-		return document{}, err
+	data, object, err := bucket.Read(ctx, b, key, limit)
+	if errors.Is(err, bucket.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", artifacts.ErrUntrusted, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err := errors.Join(err, body.Close()); err != nil {
-		return document{}, fmt.Errorf("read %s: %w", key, err)
-	}
-	if int64(len(data)) > limit {
-		return document{}, fmt.Errorf("%s: %w: more than %d bytes", key, artifacts.ErrUntrusted, limit)
-	}
-	return document{data: data, etag: object.ETag}, nil
+	return document{data: data, etag: object.ETag}, err
 }
 
 // writeDocument replaces a document, or makes it where was is nil, if it still

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -163,37 +162,11 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		if err != nil {
 			return cloud, fmt.Errorf("source: %w", err)
 		}
-		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Documents: documents{source}})
+		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Bucket: source})
 	}
 	cloud.Account, cloud.Clock = account{settings.Credentials}, watched
 	cloud.Hooks = refusals{lifecycle.New(settings)}
 	return cloud, nil
-}
-
-// documents reads what a source has, unverified.
-type documents struct{ source bucket.Reader }
-
-func (d documents) Read(ctx context.Context, key string, limit int) (data []byte, err error) {
-	body, _, err := d.source.Get(ctx, key, bucket.Range{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = body.Close() }() // only read
-	if data, err = io.ReadAll(io.LimitReader(body, int64(limit)+1)); err == nil && len(data) > limit {
-		err = fmt.Errorf("%s: more than %d bytes", key, limit)
-	}
-	return data, err
-}
-
-func (d documents) List(ctx context.Context) error {
-	b, ok := d.source.(bucket.Bucket)
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	for _, err := range b.List(ctx, "channels/") {
-		return err // the first will do
-	}
-	return nil
 }
 
 // account is who signs the requests.

@@ -62,3 +62,20 @@ func TestFaults(t *testing.T) {
 		t.Errorf("counted %d puts, want 5", got)
 	}
 }
+
+func TestReadOfSmallObjects(t *testing.T) {
+	m := NewMemory()
+	stored := put(t, m, "k", "12345", bucket.Condition{})
+	if data, object, err := bucket.Read(t.Context(), m, "k", 5); err != nil || string(data) != "12345" || object.ETag != stored.ETag {
+		t.Errorf("got %q with %+v and %v", data, object, err)
+	}
+	if data, _, err := bucket.Read(t.Context(), m, "k", 4); !errors.Is(err, bucket.ErrTooLarge) || data != nil {
+		t.Errorf("above the limit: got %q and %v", data, err)
+	}
+	m.Truncate("k", 3)
+	if data, _, err := bucket.Read(t.Context(), m, "k", 5); !errors.Is(err, io.ErrUnexpectedEOF) || data != nil {
+		t.Errorf("cut: got %q and %v", data, err)
+	}
+	_, _, err := bucket.Read(t.Context(), m, "none", 5)
+	wantError(t, err, bucket.ErrNotFound, "no object")
+}
