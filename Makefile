@@ -114,10 +114,7 @@ size: build ## hold the binary under its limit, and show what each large depende
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each
-	@sh -e -c 'go list ./... | while read -r pkg; do \
-		for target in $$(go test -list "^Fuzz" $$pkg | grep "^Fuzz" || true); do \
-			echo "== $$pkg $$target"; go test -run "^$$" -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; done'
+	@sh .ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: build ## measure koboshi against what it replaces (root; BENCH=short for a few minutes)
