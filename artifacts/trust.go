@@ -19,8 +19,8 @@ var (
 	ErrTooOld    = errors.New("this agent is too old")
 )
 
-// Trust is what this box believes: public keys and how many of them must have
-// signed. The zero Trust believes nothing.
+// Trust is what this machine accepts: public keys and how many of them must have
+// signed. The zero Trust accepts nothing.
 type Trust struct {
 	verifier *dsse.EnvelopeVerifier
 	agent    string

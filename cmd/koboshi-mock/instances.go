@@ -26,7 +26,7 @@ func (m *mock) launch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "launch",
 		Short: "launch an instance and print its environment",
-		Long:  "Launches an instance. Prints what to eval so that AWS SDKs believe to be on it, INSTANCE_ID included.",
+		Long:  "Launches an instance. Prints what to eval so that AWS SDKs take this shell for it, INSTANCE_ID included.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Tags, err = parseTags(tags); err != nil {
@@ -146,7 +146,7 @@ func (m *mock) state() *cobra.Command {
 			return wrap(err)
 		},
 	}
-	cmd.Flags().BoolVar(&all, "json", false, "print all there is to tell, results of hooks included")
+	cmd.Flags().BoolVar(&all, "json", false, "print everything, results of lifecycle actions included")
 	return cmd
 }
 

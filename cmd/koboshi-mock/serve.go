@@ -23,7 +23,7 @@ func newServe() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "run the server until it is told to stop",
+		Short: "run the server until it is stopped",
 		Long:  "Runs the server until SIGINT or SIGTERM. Prints the environment that points AWS SDKs and the other commands at it.",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return f.serve(cmd) },

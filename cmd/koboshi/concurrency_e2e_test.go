@@ -35,7 +35,7 @@ func TestE2ETwoAgents(t *testing.T) {
 	asked := len(b.artifactCalls())
 	waited := second.wait()
 	waited.want(t, 0)
-	if !strings.Contains(waited.output, "web 1 serves (current") {
+	if !strings.Contains(waited.output, "web 1 is running (current") {
 		t.Errorf("the second boot says\n%s", waited.output)
 	}
 	if n := len(b.artifactCalls()); n != asked {

@@ -151,7 +151,7 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 	}
 	settings = forInstance(settings, metadata, who.Region)
 	if settings.Region == "" && slices.ContainsFunc(cfg.Source, lacksRegion) {
-		return cloud, errors.New("no region is set, nor told by metadata")
+		return cloud, errors.New("no region is set, and metadata has none")
 	}
 	patient := settings.Retryer()
 	settings.Retryer = func() aws.Retryer { return retry.AddWithMaxAttempts(patient, examineAttempts) }

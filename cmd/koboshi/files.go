@@ -23,7 +23,7 @@ func (c *cli) loadConfig() (*config.Config, error) {
 	for _, name := range append([]string{c.configFile}, names...) {
 		data, err := os.ReadFile(filepath.Clean(name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, failure.WithHint(failure.Mark(err, failure.ErrConfiguration), "bake a configuration in, or name one by --config")
+			return nil, failure.WithHint(failure.Mark(err, failure.ErrConfiguration), "bake a configuration in, or give one with --config")
 		}
 		if err != nil {
 			return nil, failure.Mark(err, failure.ErrConfiguration)

@@ -51,7 +51,7 @@ func (c *cli) runIAMPolicy(partition string, publish bool) error {
 	}
 	policy := p.publisher(cfg)
 	if len(policy.Statement) == 0 {
-		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "who publishes to a directory needs no AWS")
+		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "publishing to a directory needs no AWS")
 	}
 	return c.ui.printJSON(policy)
 }

@@ -75,7 +75,7 @@ func (c *cli) tellPromoted(o promoteOptions, p publish.Promoted) error {
 	if p.Previous != nil {
 		was = "was " + p.Previous.Version
 	}
-	c.ui.printf("%s %s names %s (%s), sequence %d%s\n", o.app, o.channel, o.version, was, p.Pointer.Sequence, until(p.Pointer))
+	c.ui.printf("%s %s points to %s (%s), sequence %d%s\n", o.app, o.channel, o.version, was, p.Pointer.Sequence, until(p.Pointer))
 	return nil
 }
 

@@ -145,7 +145,7 @@ func (c *cli) tellReleased(o publishOptions, r publish.Released, left []publish.
 	}
 	word := "published"
 	if r.Already {
-		word = "had been published before, with the same bytes"
+		word = "was published before, with the same bytes"
 	}
 	c.ui.printf("%s %s %s, manifest %s\n", o.app, o.version, word, r.SHA256.Short())
 	return nil

@@ -90,7 +90,7 @@ func (c *cli) tellSigned(o signOptions, s publish.Signed) error {
 		what = o.version
 	}
 	if s.Already {
-		word = "had been signed before"
+		word = "was signed before"
 	}
 	c.ui.printf("%s %s %s\n", o.app, what, word)
 	return nil

@@ -66,7 +66,7 @@ func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 
 func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	if o.command != "" && artifacts.CheckName(o.command) != nil {
-		return usage(fmt.Errorf("--command %q is no command", o.command))
+		return usage(fmt.Errorf("--command %q: want a command such as boot or sync", o.command))
 	}
 	cfg, err := c.loadConfig()
 	if err != nil {
@@ -153,7 +153,7 @@ func lastRecorded(cfg *config.Config, command string) (r recorded, err error) {
 // nothingHere is the error of commands that look at what a run left.
 func nothingHere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure.WithHint(failure.Mark(errors.New("koboshi has not run here yet"), bucket.ErrNotFound), "koboshi boot or koboshi sync leaves a report; is --config the right one?")
+		return failure.WithHint(failure.Mark(errors.New("koboshi has not run here yet"), bucket.ErrNotFound), "koboshi boot or koboshi sync writes a report; is --config the right one?")
 	}
 	return failure.Mark(err, store.ErrDisk)
 }

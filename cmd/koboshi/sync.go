@@ -96,11 +96,11 @@ func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
 // plan says in a few lines what a sync would do.
 func (u *ui) plan(app string, p agent.Plan) {
 	if p.Held != "" {
-		u.printf("%s would stay where it is: held (%s)\n", app, p.Held)
+		u.printf("%s would not change: held (%s)\n", app, p.Held)
 		return
 	}
 	if p.Release != nil && p.Release.ManifestSHA256 == p.Target.ManifestSHA256 {
-		u.printf("%s %s serves already, nothing would change\n", app, p.Target.Version)
+		u.printf("%s %s is current already, nothing would change\n", app, p.Target.Version)
 		return
 	}
 	from := "nothing"
@@ -113,7 +113,7 @@ func (u *ui) plan(app string, p agent.Plan) {
 	}
 	u.printf("%s %s -> %s, %s to fetch%s\n", app, from, p.Target.Version, report.Bytes(p.Fetch), how)
 	if p.Unknown {
-		u.printf("the release has no index: which files differ cannot be told\n")
+		u.printf("the release has no index: which files differ is unknown\n")
 		return
 	}
 	u.printf("%s added, %d altered, %d removed\n", count(len(p.Files.Added), "file", "files"), len(p.Files.Altered), len(p.Files.Removed))

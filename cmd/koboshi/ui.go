@@ -127,13 +127,13 @@ func whatServes(r report.Report) string {
 	case r.Release == nil && r.Command == "prebake":
 		return r.App + ": nothing is baked in"
 	case r.Release == nil:
-		return r.App + ": nothing serves"
+		return r.App + ": no release is running"
 	case r.Command == "prebake":
 		return r.App + " " + r.Release.Version + " is baked in"
 	case !r.Release.Healthy:
 		return r.App + " " + r.Release.Version + " is current"
 	}
-	return r.App + " " + r.Release.Version + " serves"
+	return r.App + " " + r.Release.Version + " is running"
 }
 
 // aside tells what the channel wanted where something else serves, and what the
@@ -141,10 +141,10 @@ func whatServes(r report.Report) string {
 func aside(r report.Report) string {
 	var text string
 	if r.Target != nil && r.Release != nil && r.Target.ManifestSHA256 != r.Release.ManifestSHA256 {
-		text = fmt.Sprintf(", channel %s names %s", r.Channel, r.Target.Version)
+		text = fmt.Sprintf(", channel %s points to %s", r.Channel, r.Target.Version)
 	}
 	if r.Lifecycle.Result != "" {
-		text += fmt.Sprintf(", hook %s: %s", r.Lifecycle.Hook, r.Lifecycle.Result)
+		text += fmt.Sprintf(", lifecycle hook %s: %s", r.Lifecycle.Hook, r.Lifecycle.Result)
 	}
 	return text
 }

@@ -113,5 +113,5 @@ func noCurrent(err error) error {
 	case errors.Is(err, artifacts.ErrUntrusted), errors.Is(err, artifacts.ErrTooOld):
 		return err
 	}
-	return failure.WithHint(failure.Mark(err, bucket.ErrNotFound), "koboshi boot or koboshi sync installs what the channel names")
+	return failure.WithHint(failure.Mark(err, bucket.ErrNotFound), "koboshi boot or koboshi sync installs what the channel points to")
 }

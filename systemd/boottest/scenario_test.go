@@ -96,7 +96,7 @@ func (l *lab) chroot(args ...string) {
 func inService(verdict report.Verdict, version string) outcome {
 	return outcome{
 		exit: "0", verdict: verdict, hook: autoscaling.Continue, state: autoscaling.InService, serves: version,
-		says: "web " + version + " serves (" + string(verdict),
+		says: "web " + version + " is running (" + string(verdict),
 	}
 }
 
