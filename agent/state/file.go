@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -42,7 +41,7 @@ type stored struct {
 // says what could not be used of a file that is damaged or of a newer schema;
 // the state then has the rest. An error is [ErrDisk]: the file could not be
 // read, so nothing is known of its content.
-func Load(dir *os.Root) (s State, warning, err error) {
+func Load(dir durable.Dir) (s State, warning, err error) {
 	data, err := durable.ReadFile(dir, File, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -122,17 +121,20 @@ func parseSequence(sequences others, channel string) (q Sequence, err error) {
 }
 
 // Save replaces the state in the state directory, readable by root alone. It
-// writes nothing where the file has the same content already. Errors are
-// [ErrDisk].
-func (s State) Save(dir *os.Root) error {
+// writes nothing where the file has the same content already, but makes sure that
+// this is on the disk: the run that wrote it may have been killed before it was.
+// Errors are [ErrDisk].
+func (s State) Save(dir durable.Dir) error {
 	data, err := encode(s)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", File, err)
 	}
-	if before, err := durable.ReadFile(dir, File, maxFile); err == nil && bytes.Equal(before, data) {
-		return nil
+	if before, e := durable.ReadFile(dir, File, maxFile); e == nil && bytes.Equal(before, data) {
+		err = durable.SyncDir(dir, ".")
+	} else {
+		err = durable.WriteFile(dir, File, data, 0o600)
 	}
-	if err := durable.WriteFile(dir, File, data, 0o600); err != nil {
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return nil

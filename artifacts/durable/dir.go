@@ -12,6 +12,7 @@ import (
 // Dir is a directory in which changes are made durable: an [os.Root]. A test may
 // bring one that is also [Calls], and loses what is not fsynced.
 type Dir interface {
+	Lstat(name string) (fs.FileInfo, error)
 	Open(name string) (*os.File, error)
 	OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error)
 	Remove(name string) error

@@ -15,7 +15,7 @@ var ErrUnusable = errors.New("unusable file")
 // ReadFile returns the content of a regular file beneath dir, at most limit
 // bytes. Anything else is [ErrUnusable]: a symbolic link is not followed, and a
 // FIFO does not block. All other errors are the system's own.
-func ReadFile(dir *os.Root, name string, limit int64) ([]byte, error) {
+func ReadFile(dir Dir, name string, limit int64) ([]byte, error) {
 	info, err := dir.Lstat(name)
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)

@@ -16,8 +16,9 @@ import (
 
 // Prune deletes releases that are no longer needed, what is incomplete or does
 // not verify, and what was left in .staging. It returns the IDs of what it
-// removed from releases/. It never touches what current and previous name, and keeps in all at least keep
-// releases, as far as there are healthy ones: those that passed the gate last.
+// removed from releases/. It never touches what current and previous name, and
+// keeps in all at least keep releases, as far as there are healthy ones: those
+// that passed the gate last.
 //
 // A release is moved to .staging before it is deleted, so that half of one is
 // never taken for a whole. One that cannot be removed does not keep the others.

@@ -29,7 +29,6 @@ type filesystem interface {
 	durable.Dir
 	Chmod(name string, mode fs.FileMode) error
 	Close() error
-	Lstat(name string) (fs.FileInfo, error)
 	Mkdir(name string, perm fs.FileMode) error
 	OpenRoot(name string) (*os.Root, error)
 	Readlink(name string) (string, error)
