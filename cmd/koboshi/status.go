@@ -140,8 +140,8 @@ func lastRecorded(cfg *config.Config, command string) (r recorded, err error) {
 		return r, neverRan(command, err)
 	}
 	s, _, err := state.Load(dir)
-	if err != nil { //nolint:nilerr // only root may read it, everyone may read the report
-		return r, nil
+	if err != nil {
+		return r, nil //nolint:nilerr // only root may read it, everyone may read the report
 	}
 	if !s.Hold.Active(time.Now()) {
 		s.Hold = nil
