@@ -22,6 +22,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"koboshi/agent"
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/s3"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
@@ -115,7 +117,7 @@ type fleetWorld struct {
 	dir     string
 	base    *config.Config
 	trust   artifacts.Trust
-	objects map[string][]byte
+	objects *s3.Store
 }
 
 func newFleetWorld(t *testing.T, f fleet) *fleetWorld {
@@ -149,16 +151,16 @@ func inMemory() string {
 	return ""
 }
 
-// objectsOf are the files below a directory as S3 would have them.
-func objectsOf(t *testing.T, dir string) map[string][]byte {
+// objectsOf puts the files below a directory into a bucket.
+func objectsOf(t *testing.T, dir string) *s3.Store {
 	t.Helper()
-	objects := map[string][]byte{}
+	objects := s3.New(time.Now)
 	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		objects["/releases/apps"+strings.TrimPrefix(path, dir)] = data
+		objects.Put("releases", "apps"+strings.TrimPrefix(path, dir), data)
 		return err
 	}))
 	return objects
@@ -166,7 +168,9 @@ func objectsOf(t *testing.T, dir string) map[string][]byte {
 
 // cell is a fleet, or a part of one, from its first launch to its end.
 func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, share float64) {
-	cloud := newFleetCloud(w.objects, share)
+	cloud, err := newFleetCloud(w.objects, share)
+	must(t, err)
+	defer cloud.model.Close()
 	cloud.outage = func(service string, at time.Duration) bool {
 		return service == w.outage && at >= outageBegins && at < outageBegins+outageLasts
 	}
@@ -176,17 +180,20 @@ func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, sha
 		group.Go(func() {
 			place := fmt.Sprintf("i-%02x%05x", cell, n)
 			pass(time.Duration(pace.Share(place, 1) * float64(launchWindow)))
-			for try := 0; time.Since(cloud.begun) < giveUpAfter; try++ {
-				id := fmt.Sprintf("%s%010x", place, try)
-				cloud.launch(id)
+			for time.Since(cloud.begun) < giveUpAfter {
+				i, err := cloud.model.Launch(autoscaling.LaunchOptions{Group: "web"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
 				pass(osBoot)
-				verdict, err := w.boot(t, cloud, id)
+				verdict, err := w.boot(t, cloud, i.ID())
 				mu.Lock()
 				total.boots++
 				total.codes[failure.CodeOf(err)]++
 				total.verdicts[verdict]++
 				mu.Unlock()
-				if cloud.settle(id) == "CONTINUE" {
+				if settle(i).Result == autoscaling.Continue {
 					break
 				}
 				pass(replaceAfter)
@@ -200,21 +207,6 @@ func (w *fleetWorld) cell(t *testing.T, total *outcomes, cell, launches int, sha
 // pass lets the simulation's time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
-// settle waits for what the hook was told, or for its timeout.
-func (c *fleetCloud) settle(id string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m := c.members[id]
-	if m.result == "" {
-		wait := time.Until(m.deadline) + time.Second
-		c.mu.Unlock()
-		pass(wait)
-		c.mu.Lock()
-		c.state(id)
-	}
-	return m.result
-}
-
 func (o *outcomes) add(c *fleetCloud, launches int) {
 	for name, t := range c.tallies {
 		sum := o.tallies[name]
@@ -225,14 +217,14 @@ func (o *outcomes) add(c *fleetCloud, launches int) {
 		sum.calls, sum.throttled, sum.failed = sum.calls+t.calls, sum.throttled+t.throttled, sum.failed+t.failed
 	}
 	o.missing += launches
-	for _, m := range c.members {
-		switch {
-		case m.result == "CONTINUE":
-			o.missing--
-			o.ready = append(o.ready, m.ready.Sub(m.launched))
-			o.all = max(o.all, m.ready.Sub(c.begun))
-		case m.timedOut:
+	for _, i := range c.model.Instances() {
+		switch action := i.Actions()[0]; {
+		case action.Ending == autoscaling.ByTimeout:
 			o.expired++
+		case action.Result == autoscaling.Continue:
+			o.missing--
+			o.ready = append(o.ready, action.Ended.Sub(i.History()[0].At))
+			o.all = max(o.all, action.Ended.Sub(c.begun))
 		default:
 			o.abandon++
 		}
@@ -273,7 +265,10 @@ func (w *fleetWorld) disk(dir string) (*config.Config, *store.Store, *os.Root, e
 func (w *fleetWorld) bake(t *testing.T) {
 	cfg, releases, state, err := w.disk(filepath.Join(w.dir, "image"))
 	must(t, err)
-	_, err = w.agent(newFleetCloud(w.objects, 1), "", cfg, releases, state).Prebake(t.Context(), agent.PrebakeOptions{})
+	cloud, err := newFleetCloud(w.objects, 1)
+	must(t, err)
+	defer cloud.model.Close()
+	_, err = w.agent(cloud, "", cfg, releases, state).Prebake(t.Context(), agent.PrebakeOptions{})
 	must(t, errors.Join(err, releases.Close(), state.Close()))
 }
 
