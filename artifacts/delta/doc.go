@@ -1,10 +1,10 @@
 // Package delta is what changed from one set of files to another, in one
 // object, and how it is made and read.
 //
-// The object knows contents, not paths: a [Piece] makes the file with one
-// SHA-256, whole or from a file of the base with another, and who reads it
-// knows from an index what is called how. So a file that was only renamed costs
-// nothing, and there is no path in a delta that could be hostile.
+// The object holds contents, not paths: a [Piece] makes the file with one
+// SHA-256, whole or from a file of the base with another, and an index says
+// which path has which. So a file that was only renamed costs nothing, and there
+// is no path in a delta that could be hostile.
 //
 // A file is cut into segments of 2 MiB. Each is one zstd frame (RFC 8878),
 // made with a window of the base's file around the same place as its
@@ -16,11 +16,9 @@
 //	directory     the pieces: JSON lines in one zstd stream
 //	trailer       24 bytes: the directory's length (big-endian), "koboshi delta 1\n"
 //
-// An object is read only once its hash was found to be the signed one, and is
-// bounded and checked all the same. What a piece makes is not checked here:
-// whoever writes it hashes it.
-//
-// The package opens no file and keeps nothing.
+// An object is read only after its hash was verified, and is bounded and checked
+// all the same. [Make] writes a delta; [Delta.Apply] makes a tree from one, and
+// hashes every byte as it is written.
 package delta
 
 import "errors"
@@ -38,9 +36,9 @@ const (
 )
 
 var (
-	// ErrMalformed tells that the object is no delta.
+	// ErrMalformed is an object that is no delta, or does not fit the index.
 	ErrMalformed = errors.New("malformed delta")
-	// ErrBase tells that a file of the base is not what the delta was made from.
+	// ErrBase is a file of the base that is not what the delta was made from.
 	ErrBase = errors.New("not what the delta was made from")
 )
 

@@ -28,7 +28,7 @@ type Reader interface {
 	io.Closer
 }
 
-// File is what a delta shall make.
+// File is what a delta is to make.
 type File struct {
 	SHA256   string // lower-case hex
 	Size     int64  // at least 1
@@ -38,8 +38,8 @@ type File struct {
 	OpenFrom func() (Reader, error)
 }
 
-// Encode writes the delta that makes files, each of them once. done is told of
-// every n plain bytes that are encoded. The same files give the same bytes.
+// Encode writes the delta that makes files, each of them once. done gets how
+// many plain bytes were encoded, segment by segment. The same files give the same bytes.
 func Encode(ctx context.Context, w io.Writer, files []File, done func(n int64)) error {
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
 	whole, err := newEncoder(zstd.WithEncoderConcurrency(workers))

@@ -63,8 +63,7 @@ func sized(buf []byte, n int64) []byte { return slices.Grow(buf[:0], int(n))[:n]
 // slack lets the decoder copy in whole words up to the end of a buffer.
 const slack = 64
 
-// decode takes a frame apart, into buf if it fits, with window as its
-// dictionary.
+// decode decodes a frame, into buf if it fits, with window as its dictionary.
 func decode(buf, frame, window []byte, size int64) ([]byte, error) {
 	options := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(encoderWindow), zstd.WithDecodeAllCapLimit(true)}
 	if window != nil {

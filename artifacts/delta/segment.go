@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// segment is one frame on its way.
+// segment is one frame that is being encoded.
 type segment struct {
 	Segment
 	file   *File
@@ -38,7 +38,7 @@ func (s *segment) encode() error {
 	return nil
 }
 
-// patch makes the frame from the base, where there is one. It is taken apart
+// patch makes the frame from the base, where there is one. It is decoded
 // again at once: what no instance could use is not published.
 func (s *segment) patch(data []byte) error {
 	start, length := s.around()

@@ -10,8 +10,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// ErrCommand tells that a hook or the health command of a release cannot be run
-// from each of its trees.
+// ErrCommand is a hook or a health command that is not in every tree of a
+// release, or cannot be run from there.
 var ErrCommand = errors.New("no such command")
 
 // anyoneRuns is the permission that lets an app's user run a program that

@@ -13,7 +13,7 @@ import (
 // ErrConflict is the sentinel of every [ConflictError].
 var ErrConflict = errors.New("published before with other content")
 
-// ConflictError tells that a version is taken: a release never changes.
+// ConflictError is a version that is taken: a release never changes.
 type ConflictError struct {
 	App, Version    string
 	What            string // a platform, "deltas", or "settings": hooks, health, min_agent
@@ -38,8 +38,8 @@ const (
 	deltas   = "deltas"
 )
 
-// compare finds the first difference that an instance would see. When it was
-// created, by whom signed, and how chunks and index were cut, is none.
+// compare finds the first difference that an instance would see. The time, the
+// signatures, the chunks and the index may differ.
 func compare(published, mine artifacts.Manifest) error {
 	conflict := &ConflictError{App: mine.App, Version: mine.Version, What: settings}
 	if published.MinAgent != mine.MinAgent || !reflect.DeepEqual(published.Hooks, mine.Hooks) || !reflect.DeepEqual(published.Health, mine.Health) {
@@ -62,7 +62,7 @@ func compare(published, mine artifacts.Manifest) error {
 	return nil
 }
 
-// bases tells what a release's deltas start from.
+// bases is what a release's deltas start from.
 func bases(m artifacts.Manifest) string {
 	var all []string
 	for _, a := range m.Artifacts {

@@ -16,8 +16,8 @@ type Base struct {
 	Bucket  bucket.Bucket
 	App     string
 	Version string
-	Trust   artifacts.Trust        // what must have signed it; zero = a signature of one of Keys
-	Keys    []artifacts.PrivateKey //
+	Trust   artifacts.Trust // what must have signed it; zero = a signature of one of Keys
+	Keys    []artifacts.PrivateKey
 }
 
 // Outcome is the result of making one delta.
@@ -31,11 +31,12 @@ type Outcome struct {
 // reads and writes the whole tree as well.
 const worth = 50
 
-// AddDeltas makes for each artifact that the base has, too, what turns one into
-// the other, for Release to publish. The same artifacts give the same bytes.
+// AddDeltas makes a delta for each artifact whose platform the base has, too, for
+// [Release] to publish. The same artifacts give the same bytes.
 //
-// Errors are those of a document or an artifact of the base that is not there
-// (bucket.ErrNotFound), that does not verify or is not what was signed.
+// A document or an artifact of the base that does not exist is
+// bucket.ErrNotFound; one that does not verify is artifacts.ErrUntrusted or
+// artifacts.ErrIntegrity.
 func AddDeltas(ctx context.Context, from Base, packed []*Packed, opt Options) ([]Outcome, error) {
 	var all []Outcome
 	manifest, err := from.manifest(ctx)
@@ -101,7 +102,7 @@ func fetchTree(ctx context.Context, b bucket.Bucket, a artifacts.Artifact, temp 
 		return nil, err
 	}
 	defer func() { _ = seal.file.Close() }() // it has no name
-	if err := bring(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, seal.file); err != nil {
+	if err := download(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, seal.file); err != nil {
 		return nil, err
 	}
 	return extractToTemp(ctx, seal.file, a, temp)

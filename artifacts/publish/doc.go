@@ -6,14 +6,14 @@
 //   - [AddDeltas] makes what turns an older release into it.
 //   - [Release] stores artifacts and deltas, and then the manifest that binds them. A
 //     release never changes: the manifest is written last, and only where
-//     there is none, so what broke off half-way can be repeated.
+//     there is none, so a publish that died half-way can be repeated.
 //   - [Promote] moves a channel by compare-and-swap. Its sequence only grows.
 //   - [AddSignature] adds a signature to a document, for thresholds.
-//   - [List] tells what there is.
+//   - [List] lists releases and channels.
 //
-// What lies in the bucket is believed as little as on an instance: documents
-// count once signatures hold, objects once they were read back and hashed. What
-// an instance would refuse is refused here, before it is signed.
+// What is in the bucket is verified as on an instance: documents by their
+// signatures, objects by reading them back and hashing them. What an instance
+// would refuse is refused here, before it is signed.
 //
 // The package reads no clock and no configuration, retries no request, and
 // never deletes anything.

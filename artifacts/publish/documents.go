@@ -10,11 +10,11 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// anyAgent is the version of an agent for which no release is too new: whoever
-// publishes need not be able to run what is published.
+// anyAgent is the version of an agent for which no release is too new: the
+// publisher need not be able to run the release.
 const anyAgent = "999999.0.0"
 
-// trustIn is what the public halves of keys believe, one of them being enough.
+// trustIn trusts the public halves of keys: a signature of one is enough.
 func trustIn(keys []artifacts.PrivateKey) (artifacts.Trust, error) {
 	public := make([]artifacts.PublicKey, len(keys))
 	for i, k := range keys {
@@ -39,9 +39,9 @@ func readDocument(ctx context.Context, b bucket.Bucket, key string, limit int64)
 }
 
 // writeDocument replaces a document, or makes it where was is nil, if it still
-// is what was read; else the error is bucket.ErrChanged or ErrExists. A reply
-// that was lost makes a store take us for our own rival: what it says is only
-// believed once other bytes are there.
+// is what was read; else the error is bucket.ErrChanged or ErrExists. Where the
+// reply to our own write was lost, the repeated request conflicts with it: such
+// an error counts only if the bytes in the bucket are not ours.
 func writeDocument(ctx context.Context, b bucket.Bucket, key string, data []byte, was *document) error {
 	when := bucket.Condition{Absent: true}
 	if was != nil {
@@ -57,12 +57,12 @@ func writeDocument(ctx context.Context, b bucket.Bucket, key string, data []byte
 	return err
 }
 
-// lost tells that someone else has written.
+// lost reports whether another writer was faster.
 func lost(err error) bool {
 	return errors.Is(err, bucket.ErrChanged) || errors.Is(err, bucket.ErrExists)
 }
 
-// readManifest is the manifest of a release as trust believes it.
+// readManifest reads the manifest of a release and verifies it.
 func readManifest(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, app, version string) (*artifacts.VerifiedManifest, error) {
 	key := artifacts.ManifestKey(version)
 	d, err := readDocument(ctx, b, key, artifacts.MaxManifestBytes)
@@ -76,8 +76,8 @@ func readManifest(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, a
 	return manifest, nil
 }
 
-// readPointer is the pointer of a channel as trust believes it, nil where there
-// is none yet.
+// readPointer reads the pointer of a channel and verifies it; nil where there is
+// none yet.
 func readPointer(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, app, channel string) (*artifacts.VerifiedPointer, *document, error) {
 	key := artifacts.PointerKey(channel)
 	d, err := readDocument(ctx, b, key, artifacts.MaxPointerBytes)

@@ -19,17 +19,16 @@ type Listing struct {
 	Channels []Listed[artifacts.Pointer] // by name
 }
 
-// ListedRelease is a manifest and who names it.
+// ListedRelease is a manifest and the channels that point to it.
 type ListedRelease struct {
 	Listed[artifacts.Manifest]
-	Channels []string // that name the version, and these bytes of its manifest
+	Channels []string // that point to the version and these bytes of its manifest
 }
 
 // List reads every manifest and every pointer of an app. Trust may be zero: then
-// nothing is verified, but what is told is well-formed and about what its key
+// nothing is verified, but every document is well-formed and about what its key
 // says: names, versions, platforms and times are safe to print. A document that
-// is not all of that is listed with its error; a bucket that cannot be read is
-// the error of List.
+// is not is listed with its error. Where the bucket cannot be read List fails.
 func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) (Listing, error) {
 	if err := artifacts.CheckName(app); err != nil {
 		return Listing{}, err
@@ -52,7 +51,7 @@ func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trus
 	return Listing{Releases: releases, Channels: channels}, nil
 }
 
-// naming are the channels that name a version with these bytes.
+// naming is the channels that point to a version with these bytes.
 func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.Digest) (names []string) {
 	for _, c := range channels {
 		if c.Document.Version == version && c.Document.ManifestSHA256 == sum {
@@ -69,7 +68,7 @@ func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifa
 	}
 	return readEach(ctx, names, func(ctx context.Context, name string) (Listed[artifacts.Pointer], error) {
 		l := look[artifacts.Pointer]{limit: artifacts.MaxPointerBytes}
-		l.believed = func(data []byte) (artifacts.Pointer, error) {
+		l.verified = func(data []byte) (artifacts.Pointer, error) {
 			verified, err := trust.Pointer(data, app, name)
 			if err != nil {
 				return artifacts.Pointer{}, err
@@ -88,7 +87,7 @@ func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artif
 	}
 	return readEach(ctx, versions, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
 		l := look[artifacts.Manifest]{limit: artifacts.MaxManifestBytes}
-		l.believed = func(data []byte) (artifacts.Manifest, error) {
+		l.verified = func(data []byte) (artifacts.Manifest, error) {
 			verified, err := trust.Manifest(data, artifacts.Reference{App: app, Version: version})
 			if err != nil {
 				return artifacts.Manifest{}, err
@@ -100,8 +99,8 @@ func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artif
 	})
 }
 
-// namesBetween lists what lies between prefix and suffix of keys, where it is a
-// name of its kind.
+// namesBetween lists what is between prefix and suffix of keys, where it is a
+// valid name.
 func namesBetween(ctx context.Context, b bucket.Bucket, prefix, suffix string, check func(string) error) (names []string, err error) {
 	for object, err := range b.List(ctx, prefix) {
 		if err != nil {

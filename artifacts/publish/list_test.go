@@ -113,7 +113,7 @@ func FuzzUnbelieved(f *testing.F) {
 	}
 	l := look[artifacts.Pointer]{about: func(p artifacts.Pointer) bool { return p.App == "web" && p.Channel == "stable" }}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := l.unbelieved(data)
+		p, err := l.unverified(data)
 		if err == nil && (p.Validate() != nil || !l.about(p)) || err != nil && p != (artifacts.Pointer{}) {
 			t.Fatalf("%q was taken for %+v and %v", data, p, err)
 		}

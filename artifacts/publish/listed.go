@@ -12,19 +12,19 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// Listed is a document as it lies in the bucket.
+// Listed is a document as it is in the bucket.
 type Listed[D any] struct {
 	Name     string           // of the channel, or the version
 	Document D                // zero where Err is not nil
 	SHA256   artifacts.Digest // of the envelope
-	Verified bool             // trust believes it; else it is only what the bucket says
-	Err      error            // why it is no document of this name
+	Verified bool             // its signatures were verified; else it may be false
+	Err      error            // why it is no valid document of this name
 }
 
-// look is how one document is read for a list.
+// look reads one kind of document for a list.
 type look[D interface{ Validate() error }] struct {
 	limit    int64
-	believed func(data []byte) (D, error)
+	verified func(data []byte) (D, error)
 	about    func(D) bool // whether it is what its key says
 }
 
@@ -39,16 +39,16 @@ func (l look[D]) at(ctx context.Context, b bucket.Bucket, name, key string) (Lis
 		return found, err
 	}
 	found.SHA256 = artifacts.Sum(d.data)
-	if found.Document, err = l.believed(d.data); err == nil {
+	if found.Document, err = l.verified(d.data); err == nil {
 		found.Verified = true
 		return found, nil
 	}
-	found.Document, found.Err = l.unbelieved(d.data)
+	found.Document, found.Err = l.unverified(d.data)
 	return found, nil
 }
 
-// unbelieved is what an envelope holds, whoever has signed it.
-func (l look[D]) unbelieved(data []byte) (none D, err error) {
+// unverified is the content of an envelope, whatever its signatures.
+func (l look[D]) unverified(data []byte) (none D, err error) {
 	var envelope struct {
 		Payload string `json:"payload"`
 	}

@@ -6,16 +6,17 @@ import (
 )
 
 // ErrMoved is the sentinel of every [MovedError].
-var ErrMoved = errors.New("someone else has moved the channel")
+var ErrMoved = errors.New("another promotion has moved the channel")
 
-// MovedError tells who was faster: what the channel names now.
+// MovedError is a promotion that lost against another one, and where the channel
+// points now.
 type MovedError struct {
 	Channel, Version string
 	Sequence         int64
 }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("%v: %s now names %s, sequence %d", ErrMoved, e.Channel, e.Version, e.Sequence)
+	return fmt.Sprintf("%v: %s now points to %s, sequence %d", ErrMoved, e.Channel, e.Version, e.Sequence)
 }
 
 // Is makes every such error an [ErrMoved].

@@ -15,14 +15,14 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// Options say how to pack. The zero value will do.
+// Options say how to pack. The zero value is usable.
 type Options struct {
 	TempDir  string                  // for the artifact, and for trying a ready archive; "" = the system's
 	Progress func(done, total int64) // of the bytes that are read; from one goroutine
 }
 
-// Packed is an artifact that can be released: its bytes, which cannot
-// change any more, and what a manifest will say of them. It must be closed.
+// Packed is an artifact that can be released: its bytes, which cannot change any
+// more, and its part of the manifest. It must be closed.
 type Packed struct {
 	artifact  artifacts.Artifact // without keys: they come with app and version
 	index     []byte             // nil for a single file
@@ -40,7 +40,7 @@ func (p *Packed) Index() []byte { return p.index }
 // ReadAt reads the artifact's bytes.
 func (p *Packed) ReadAt(b []byte, offset int64) (int, error) { return p.file.ReadAt(b, offset) }
 
-// Close gives the disk space back.
+// Close releases the disk space.
 func (p *Packed) Close() error {
 	err := p.file.Close()
 	for _, d := range p.deltas {
@@ -52,7 +52,7 @@ func (p *Packed) Close() error {
 	return err
 }
 
-// Pack makes the artifact for platform ("linux/amd64") of what lies at path: a
+// Pack makes the artifact for platform ("linux/amd64") of what is at path: a
 // directory, a ready .tar.gz, .tgz or .tar.zst, or any other regular file,
 // which then is the one executable. What every instance would refuse is refused
 // with tree.ErrRefused; something that changes meanwhile is [ErrModified].
@@ -118,7 +118,7 @@ func unchanged(name string, was, is fs.FileInfo) error {
 	return nil
 }
 
-// refused makes a refusal of package unpack speak of the instances.
+// refused adds to a refusal that every instance would refuse as well.
 func refused(err error) error {
 	if errors.Is(err, tree.ErrRefused) {
 		return fmt.Errorf("would be refused on every instance: %w", err)

@@ -27,22 +27,21 @@ type Promoted struct {
 	Previous *artifacts.Pointer // nil where the channel is new
 }
 
-// rounds is how many other promoters may be faster before this one gives up.
+// rounds is how many other promotions may be faster before this one fails.
 const rounds = 64
 
 // Promote writes the channel's pointer by compare-and-swap, with sequence
 // max(previous + 1, Now in Unix seconds). Promoting the version that the
-// channel names already signs it again.
+// channel points to already signs it again.
 //
-// Of promoters at the same time each is in the channel's history or is told
-// that it is not: whoever finds the channel moved to a version that is neither
-// the one it saw first nor its own gives up with [*MovedError]; else it goes
-// round again.
+// Of several promotions at the same time each one is in the channel's history, or
+// fails: a promotion that finds the channel moved to a version that is neither
+// the one it saw first nor its own fails with [*MovedError]; else it tries again.
 //
-// A manifest or an old pointer that Trust does not believe is
+// A manifest or an old pointer that does not verify under Trust is
 // artifacts.ErrUntrusted: nothing of it counts, least of all its sequence. A
-// release that is not there is bucket.ErrNotFound, and one whose artifacts
-// are gone or have another size is refused too.
+// release that does not exist is bucket.ErrNotFound, and one whose artifacts
+// are missing or have another size is refused too.
 func Promote(ctx context.Context, b bucket.Bucket, p Promotion) (Promoted, error) {
 	promoted, err := p.promote(ctx, b)
 	if err != nil {
@@ -77,11 +76,11 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 			return promoted, err
 		}
 	}
-	return Promoted{}, fmt.Errorf("the channel did not hold still in %d rounds: %w", rounds, bucket.ErrChanged)
+	return Promoted{}, fmt.Errorf("the channel was changed by others %d times in a row: %w", rounds, bucket.ErrChanged)
 }
 
 // swap is one round. A pointer binds the manifest's bytes, to which a signature
-// may have been added since they were read; [AddSignature] looks the other way.
+// may have been added since they were read; [AddSignature] checks the converse.
 func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifacts.VerifiedPointer, was *document) (Promoted, error) {
 	manifest, err := p.release(ctx, b)
 	if err != nil {
@@ -108,7 +107,7 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	return Promoted{pointer, contentOf(previous)}, nil
 }
 
-// release is the manifest, once everything that it names is where it says.
+// release is the manifest, once every object that it names was found.
 func (p Promotion) release(ctx context.Context, b bucket.Bucket) (*artifacts.VerifiedManifest, error) {
 	manifest, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
 	if err != nil {
@@ -162,7 +161,8 @@ func (p Promotion) pointer(manifest *artifacts.VerifiedManifest, previous *artif
 	return pointer, nil
 }
 
-// moved tells whether what the channel names now is news to this promotion.
+// moved reports whether the channel points to a version that is neither the one
+// this promotion saw first nor its own.
 func (p Promotion) moved(first, now *artifacts.VerifiedPointer) error {
 	if now == nil { // deleted meanwhile: there is nothing that could be lost
 		return nil

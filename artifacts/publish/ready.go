@@ -13,7 +13,7 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// maxTried is how far a ready archive is unpacked to see whether it can be: it
+// maxTried is how many bytes of a ready archive are unpacked to check it: it
 // comes from elsewhere, and may be a bomb.
 const maxTried = 64 << 30
 
@@ -62,7 +62,8 @@ func cut(ctx context.Context, f *os.File, info fs.FileInfo, seal *sealer, progre
 }
 
 // try extracts an archive as an instance would, into a directory that is thrown
-// away: it is refused here or nowhere, and its limits and index become known.
+// away: what every instance would refuse is refused now, and the limits and the
+// index become known.
 func try(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, temp string) (found contents, err error) {
 	x, err := extractToTemp(ctx, r, a, temp)
 	if err != nil {

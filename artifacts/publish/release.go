@@ -23,7 +23,7 @@ type Draft struct {
 
 // Released is a release that is complete in the bucket.
 type Released struct {
-	Manifest artifacts.Manifest // as it lies there
+	Manifest artifacts.Manifest // as it is in the bucket
 	SHA256   artifacts.Digest   // of the manifest's envelope
 	Already  bool               // it had been published before, with the same bytes
 }
@@ -34,9 +34,9 @@ type Released struct {
 // release that died half-way has left is hashed again and used.
 //
 // A manifest that is there, but not signed by one of the keys, is
-// artifacts.ErrUntrusted: an instance would not believe it either. An object
-// that is there with other bytes is artifacts.ErrIntegrity. A hook that cannot
-// be run is [ErrCommand], and nothing is stored.
+// artifacts.ErrUntrusted. An object that is there with other bytes is
+// artifacts.ErrIntegrity. A hook that cannot be run is [ErrCommand], and nothing
+// is stored.
 func Release(ctx context.Context, b bucket.Bucket, d Draft) (Released, error) {
 	released, err := d.release(ctx, b)
 	if err != nil {
@@ -73,7 +73,7 @@ func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 		if !errors.Is(err, bucket.ErrExists) {
 			return Released{manifest, artifacts.Sum(envelope), false}, err
 		}
-		// Someone else was faster; what counts is what they published.
+		// Another publisher was faster: its release counts.
 		if before, err = d.before(ctx, b, trust, manifest); err != nil || before == nil {
 			return Released{}, errors.Join(bucket.ErrExists, err)
 		}

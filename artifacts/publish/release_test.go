@@ -171,20 +171,20 @@ func TestProveResumes(t *testing.T) {
 	w.bucket.Truncate(a.Key, a.Size/2)
 	gets := w.bucket.Calls(buckettest.Get, a.Key)
 	w.bucket.Fail(buckettest.Fault{Op: buckettest.Get, Key: a.Key, Skip: 2, Times: 1, Before: w.bucket.Heal})
-	must(t, prove(t.Context(), w.bucket, blob))
+	must(t, verify(t.Context(), w.bucket, blob))
 	if n := w.bucket.Calls(buckettest.Get, a.Key) - gets; n != 3 {
 		t.Errorf("read in %d requests, want 3", n)
 	}
 	w.bucket.Truncate(a.Key, a.Size/2)
 	gets = w.bucket.Calls(buckettest.Get, a.Key)
-	if err := prove(t.Context(), w.bucket, blob); err == nil {
+	if err := verify(t.Context(), w.bucket, blob); err == nil {
 		t.Error("an object that always breaks off was proven")
 	}
 	if n := w.bucket.Calls(buckettest.Get, a.Key) - gets; n != 1+rereads {
 		t.Errorf("gave up after %d requests, want %d", n, 1+rereads)
 	}
 	w.bucket.ReplaceAt(a.Key, a.Size/4, flip(w.bucket.Bytes(a.Key)))
-	wantIs(t, prove(t.Context(), w.bucket, blob), bucket.ErrChanged)
+	wantIs(t, verify(t.Context(), w.bucket, blob), bucket.ErrChanged)
 }
 
 // Two publishers of one version: whatever is told, one manifest stays.

@@ -21,7 +21,7 @@ type scanned struct {
 	bytes   int64         // of all files together
 }
 
-// scan finds out what is to be packed and refuses what an instance would.
+// scan lists what is to be packed and refuses what an instance would.
 func scan(ctx context.Context, root *os.Root) (*scanned, error) {
 	t := &scanned{root: root}
 	first := map[inode]string{}
@@ -101,8 +101,8 @@ func (t *scanned) check() error {
 	return refused(err)
 }
 
-// settled looks at the directories again: what was added, removed or renamed
-// meanwhile has changed one of them.
+// settled checks the directories again: anything that was added, removed or
+// renamed meanwhile has changed one of them.
 func (t *scanned) settled() error {
 	for i, was := range t.infos {
 		if !was.IsDir() {

@@ -53,7 +53,7 @@ func (s *sealer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// seal says what was stored, or gives it up where err is not nil.
+// seal is the artifact that was stored; where err is not nil it is discarded.
 func (s *sealer) seal(format artifacts.Format, found contents, err error) (*Packed, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.file.Close())

@@ -15,9 +15,9 @@ import (
 type Signing struct {
 	App, Channel, Version string
 	Keys                  []artifacts.PrivateKey
-	// Trust must believe the document as it is, say by the signature of the
-	// colleague who made it: whoever can write to the bucket must not get a
-	// signature of ours on what they put there.
+	// Trust must verify the document as it is, say by the signature of the
+	// colleague who made it: write access to the bucket must not be enough to
+	// get a signature.
 	Trust artifacts.Trust
 }
 
@@ -28,8 +28,8 @@ type Signed struct {
 	Already  bool                // nothing had to be added
 }
 
-// BoundError tells that a manifest must keep its bytes, signatures included,
-// because channels name it. Sign it before it is promoted.
+// BoundError is a manifest that must keep its bytes, signatures included, because
+// channels point to it. Sign it before it is promoted.
 type BoundError struct {
 	Version  string
 	Channels []string
@@ -40,9 +40,9 @@ func (e *BoundError) Error() string {
 }
 
 // AddSignature adds a signature of each key that has not signed yet, by
-// compare-and-swap: bucket.ErrChanged tells that the document has changed
-// meanwhile, and nothing was signed. A pointer keeps its place in the channel's
-// history. A manifest that a channel names is a [*BoundError].
+// compare-and-swap: with bucket.ErrChanged the document has changed meanwhile, and
+// nothing was signed. A pointer keeps its position in the channel's history. A
+// manifest that a channel points to is a [*BoundError].
 func AddSignature(ctx context.Context, b bucket.Bucket, s Signing) (Signed, error) {
 	sign, what := s.manifest, s.Version
 	if s.Channel != "" {
@@ -108,8 +108,8 @@ func (s Signing) manifest(ctx context.Context, b bucket.Bucket) (Signed, error) 
 	return result, s.unbound(ctx, b, manifest.SHA256()) // a promotion may have read the old bytes before
 }
 
-// add is the document with what was missing, nil where nothing was. Whether a
-// key has signed is judged by its signature: anyone can write a key's name.
+// add is the document with the missing signatures, nil where none is missing.
+// Whether a key has signed is decided by its signature, not by its name.
 func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte) error) ([]byte, error) {
 	if len(s.Keys) == 0 {
 		return nil, errors.New("no key to sign with")
@@ -133,8 +133,8 @@ func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte
 	return signed, nil
 }
 
-// unbound makes sure that no channel names the manifest with these bytes. It
-// takes every pointer at its word: a false one costs no more than this error.
+// unbound makes sure that no channel points to the manifest with these bytes.
+// Pointers are not verified: a false one costs no more than this error.
 func (s Signing) unbound(ctx context.Context, b bucket.Bucket, sum artifacts.Digest) error {
 	channels, err := listChannels(ctx, b, s.App, artifacts.Trust{})
 	if err != nil {

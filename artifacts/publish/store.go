@@ -12,7 +12,8 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// storeArtifacts has every object of the manifest in the bucket, proven.
+// storeArtifacts uploads every object of the manifest, or verifies the one that
+// is there.
 func (d Draft) storeArtifacts(ctx context.Context, b bucket.Bucket, m artifacts.Manifest) error {
 	for i, a := range m.Artifacts {
 		if err := store(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, d.Packed[i]); err != nil {
@@ -33,16 +34,16 @@ func (d Draft) storeArtifacts(ctx context.Context, b bucket.Bucket, m artifacts.
 }
 
 // store uploads an object, unless it is there. Its name has 12 digits of its
-// hash, which proves nothing, so one that is there is read back and hashed. It
-// is asked for first: a condition is tried only when everything was sent.
+// hash, which is not enough, so one that is there is read back and hashed. That
+// is tried first: a store checks a condition only after the whole upload.
 func store(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, body io.ReaderAt) error {
-	err := prove(ctx, b, blob)
+	err := verify(ctx, b, blob)
 	if !errors.Is(err, bucket.ErrNotFound) {
 		return err
 	}
 	_, err = b.Put(ctx, blob.Key, body, blob.Size, bucket.Condition{Absent: true})
 	if errors.Is(err, bucket.ErrExists) {
-		return prove(ctx, b, blob)
+		return verify(ctx, b, blob)
 	}
 	return err
 }
@@ -50,15 +51,14 @@ func store(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, body io.Re
 // rereads is how often in a row a body may break off without a single byte.
 const rereads = 4
 
-// prove reads an object back and compares it with what it should be.
-func prove(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
-	return bring(ctx, b, blob, io.Discard)
+// verify reads an object back and compares it with what it should be.
+func verify(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
+	return download(ctx, b, blob, io.Discard)
 }
 
-// bring writes an object to w, which is worth something once there is no error:
-// then it is what it should be. A body that breaks off is resumed, pinned to the
-// object that was begun with.
-func bring(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Writer) error {
+// download writes an object to w. The bytes are verified only when it returns
+// without an error. A body that breaks off is resumed, pinned to the same object.
+func download(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Writer) error {
 	hash := sha256.New()
 	r := bucket.Range{}
 	for idle := 0; r.Offset < blob.Size; idle++ {
@@ -70,7 +70,7 @@ func bring(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Write
 			idle = 0
 		}
 		if etag == "" || idle == rereads || ctx.Err() != nil {
-			return err // without an answer the store has asked often enough
+			return err // the bucket has retried a request that got no answer
 		}
 		r.Offset, r.ETag = r.Offset+n, etag
 	}
@@ -81,7 +81,7 @@ func bring(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Write
 }
 
 // read adds the bytes from r.Offset on to w. The ETag is that of the answer, ""
-// where none came or it is not to be asked for again.
+// where none came or it must not be repeated.
 func read(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, r bucket.Range, w io.Writer) (n int64, etag string, err error) {
 	body, object, err := b.Get(ctx, blob.Key, r)
 	if err != nil {

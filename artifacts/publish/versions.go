@@ -8,18 +8,18 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// What stands before and behind the version in a manifest's key.
+// What is before and after the version in a manifest's key.
 const (
 	releasesPrefix = "releases/"
 	manifestSuffix = "/manifest.json"
 )
 
-// maxListed is how many objects [Versions] looks at.
+// maxListed is how many objects [Versions] reads the names of.
 const maxListed = 10_000
 
 // Versions are those that have a manifest, the one that was written last first.
-// No document is read: a version is a name that the bucket tells, nothing more.
-// Of a bucket with more than 10,000 objects only the first are looked at.
+// No document is read: a version is only a name in the bucket. Of a bucket with
+// more than 10,000 objects only the first are listed.
 func Versions(ctx context.Context, b bucket.Bucket) ([]string, error) {
 	var found []bucket.Object
 	n := 0

@@ -75,9 +75,9 @@ type contentError struct{ err error }
 func (e *contentError) Error() string { return e.err.Error() }
 func (e *contentError) Unwrap() error { return e.err }
 
-// blame says whose fault it is that a tree could not be made: the content's,
-// the archive's or delta's, the base's, the caller's who has stopped it, or else
-// the disk's.
+// blame decides what the error of making a tree is: the content's, the archive's
+// or delta's, the base's, the cause of a context that has ended, or else the
+// disk's.
 func blame(ctx context.Context, err error) error {
 	if content, ok := errors.AsType[*contentError](err); ok {
 		return content.err

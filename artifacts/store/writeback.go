@@ -10,8 +10,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// writeBackStep is by how many bytes a tree grows in memory before what there
-// is of it sets out for the disk.
+// writeBackStep is by how many bytes a tree grows in memory before they are sent
+// to the disk.
 const writeBackStep = 64 << 20
 
 // writeBack brings a tree to the disk while it is still being made. The kernel
@@ -50,7 +50,7 @@ func (w *writeBack) grow(n int64) {
 	w.grown = 0
 	select {
 	case w.steps <- struct{}{}:
-	default: // the disk is behind as it is
+	default: // the disk is still busy
 	}
 }
 

@@ -33,7 +33,7 @@ const DirMode fs.FileMode = 0o755
 // FileMode is the mode that a file gets whose archive says mode.
 func FileMode(mode fs.FileMode) fs.FileMode { return mode&0o755 | 0o400 }
 
-// check judges the shape of an entry that was read from an index.
+// check checks the shape of an entry that was read from an index.
 func (e *Entry) check() error {
 	want := Entry{Path: e.Path, Type: e.Type}
 	switch e.Type {

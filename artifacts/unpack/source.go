@@ -9,7 +9,7 @@ import (
 )
 
 // A source counts and bounds a stream, and keeps the errors of the stream
-// apart from those of whoever parses it.
+// apart from those of its parser.
 type source struct {
 	r   io.Reader
 	n   int64 // bytes read
@@ -34,7 +34,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// blame says whose fault a parser's error is: the stream's, or the archive's.
+// blame decides what a parser's error is: the stream's, or a refusal.
 func (s *source) blame(err error) error {
 	if s.err != nil {
 		return s.err
