@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/pace"
 )
 
@@ -33,17 +34,34 @@ type cursor struct {
 	fruitless int     // requests in a row that brought next to nothing
 }
 
-// open asks for what is missing, unless a body is at hand.
-func (c *cursor) open(ctx context.Context) (err error) {
-	if c.body == nil {
-		c.brought = 0
-		c.body, err = watch(ctx, func(ctx context.Context) (io.ReadCloser, error) {
-			body, from, err := c.o.get(ctx, c.at, max(0, c.end-c.at))
-			c.from = from
-			return body, err
-		})
+// open asks for what is missing, unless a body is at hand. A source that gives up
+// is followed by the next one.
+func (c *cursor) open(ctx context.Context) error {
+	for c.body == nil {
+		from, etag := c.o.inUse()
+		c.o.attempts()
+		reading, cancel := context.WithCancelCause(ctx)
+		r := bucket.Range{Offset: c.at, Length: max(0, c.end-c.at), ETag: etag}
+		body, got, err := from.reader.Get(reading, c.o.key, r)
+		if err == nil {
+			c.from, c.body, c.brought = from, watch(reading, cancel, body), 0
+			if err = c.o.admit(from, got); err != nil {
+				c.close()
+			}
+			return err
+		}
+		cancel(nil)
+		if ctx.Err() == nil && errors.Is(err, bucket.ErrChanged) {
+			return c.o.changed()
+		}
+		if err = sorted(ctx, c.o.key, err); ctx.Err() != nil {
+			return err
+		}
+		if err = c.o.leave(from, err); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // read fills buf with the next bytes of the range.

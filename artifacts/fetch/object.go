@@ -1,10 +1,8 @@
 package fetch
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
@@ -50,31 +48,6 @@ func newObject(tries []try, key string, budget int64, check func(size int64) err
 		o.copies = append(o.copies, c)
 	}
 	return o
-}
-
-// get opens length bytes from offset, or all from there if length is 0, and
-// returns of which copy. A source that gives up is followed by the next one.
-func (o *object) get(ctx context.Context, offset, length int64) (io.ReadCloser, *copied, error) {
-	for {
-		c, etag := o.inUse()
-		o.attempts()
-		body, got, err := c.reader.Get(ctx, o.key, bucket.Range{Offset: offset, Length: length, ETag: etag})
-		if err == nil {
-			if err := o.admit(c, got); err != nil {
-				return nil, nil, errors.Join(err, body.Close())
-			}
-			return body, c, nil
-		}
-		if ctx.Err() == nil && errors.Is(err, bucket.ErrChanged) {
-			return nil, nil, o.changed()
-		}
-		if err = sorted(ctx, o.key, err); ctx.Err() != nil {
-			return nil, nil, err
-		}
-		if err := o.leave(c, err); err != nil {
-			return nil, nil, err
-		}
-	}
 }
 
 func (o *object) inUse() (c *copied, etag string) {

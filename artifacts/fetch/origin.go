@@ -69,34 +69,33 @@ func (o *Origin) tries() (tries []try) {
 	return tries
 }
 
-// ask asks one source after the other, until one answers with something that is
-// verified, and returns which. The error is that of the source that was asked
-// first.
-func (o *Origin) ask(ctx context.Context, ask func(try) error) (source int, err error) {
+// ask reads an object of one source after the other, until accept has no
+// objection to its bytes, and returns of which. check judges the object's size
+// before a byte is read. The error is that of the source that was asked first.
+func (o *Origin) ask(ctx context.Context, key string, check func(size int64) error, accept func(data []byte) error) (source int, err error) {
 	tries := o.tries()
 	errs := make([]error, len(o.sources))
 	for _, t := range tries {
 		if errs[t.source] != nil && !errors.Is(errs[t.source], errHurried) {
 			continue // patience would not change its answer
 		}
-		if errs[t.source] = ask(t); errs[t.source] == nil {
+		data, err := o.read(ctx, t, key, check)
+		if err == nil {
+			err = accept(data)
+		}
+		if err == nil {
 			return t.source, nil
 		}
-		if ctx.Err() != nil {
+		if errs[t.source] = err; ctx.Err() != nil {
 			break
 		}
 	}
 	return 0, errs[tries[0].source]
 }
 
-// askDocument is ask, and the source that has the document is asked first from
-// now on.
-func (o *Origin) askDocument(ctx context.Context, ask func(try) error) error {
-	source, err := o.ask(ctx, ask)
-	if err == nil {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.first = source
-	}
-	return err
+// prefer makes a source that had a document the one that is asked first.
+func (o *Origin) prefer(source int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.first = source
 }

@@ -29,16 +29,11 @@ type watched struct {
 	moved  int           // bytes of them
 }
 
-func watch(ctx context.Context, open func(context.Context) (io.ReadCloser, error)) (*watched, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	body, err := open(ctx)
-	if err != nil {
-		cancel(nil)
-		return nil, err
-	}
+// watch watches a body that was opened with ctx, which cancel ends.
+func watch(ctx context.Context, cancel context.CancelCauseFunc, body io.ReadCloser) *watched {
 	timer := time.AfterFunc(stallTime, func() { cancel(errStalled) })
 	timer.Stop() // until Read
-	return &watched{body: body, ctx: ctx, cancel: cancel, timer: timer, left: stallTime}, nil
+	return &watched{body: body, ctx: ctx, cancel: cancel, timer: timer, left: stallTime}
 }
 
 func (w *watched) Read(p []byte) (int, error) {
