@@ -65,7 +65,8 @@ func (r *Run) intact(ctx context.Context, rel store.Release) bool {
 
 // stage fetches the artifact, or with an update its delta, and makes the release.
 func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span) (rel store.Release, err error) {
-	if err := r.Store.CheckSpace(a); err != nil {
+	in := store.Input{Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Delta: u}
+	if err := r.Store.MakeRoom(ctx, in); err != nil {
 		return rel, err
 	}
 	object := a
@@ -75,13 +76,11 @@ func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *stor
 	s.SetTotal(object.Size)
 	content := r.Artifacts.Open(ctx, object, r.Rate, s) // fetched while the index is read
 	defer func() { err = errors.Join(err, content.Close()) }()
-	index, err := r.index(ctx, a)
-	if err != nil {
+	in.Content = content
+	if in.Index, err = r.index(ctx, a); err != nil {
 		return rel, err
 	}
-	return r.Store.Stage(ctx, store.Input{
-		Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Index: index, Content: content, Delta: u,
-	})
+	return r.Store.Stage(ctx, in)
 }
 
 // index is the release's own, nil where it has none.

@@ -298,7 +298,6 @@ func TestDeltaFails(t *testing.T) {
 		}, delta.ErrBase},
 		"more than the limits allow": {func(in *Input) { in.Artifact.Entries = 3 }, tree.ErrRefused},
 		"more bytes than allowed":    {func(in *Input) { in.Artifact.UnpackedBytes = 100_000 }, tree.ErrRefused},
-		"no space":                   {func(in *Input) { in.Delta.Delta.Size = 1 << 60 }, ErrDisk},
 		"another index":              {func(in *Input) { in.Index = slices.Concat(in.Index, in.Index) }, artifacts.ErrIntegrity},
 		"no index":                   {func(in *Input) { in.Artifact.Index = nil }, nil},
 	} {

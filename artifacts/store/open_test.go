@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -79,23 +80,54 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// Only where there is no room is anything deleted before an install.
-func TestStageSweepsWhenFull(t *testing.T) {
+// Only where there is no room is anything deleted before an install, and then no
+// more than is needed.
+func TestMakeRoom(t *testing.T) {
 	s := open(t)
+	var all []Release
+	for _, version := range []string{"1", "2", "3", "4", "5"} {
+		all = append(all, stage(t, s, version))
+	}
+	for _, r := range all[:4] {
+		healthyNow(t, s, r, "i-1", noon)
+	}
+	activate(t, s, all[1])
+	activate(t, s, all[0]) // 4 is the previous one, 3 the base, 5 itself
 	left := filepath.Join(s.Dir(), ".staging", "1.x")
 	if err := os.Mkdir(left, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	stage(t, s, "1")
-	if _, err := os.Stat(left); err != nil {
-		t.Errorf("swept though there was room: %v", err)
+	in := files{"bin/web": "5"}.release("5", artifacts.TarZst, true)
+	in.Artifact.UnpackedBytes, in.Artifact.Entries = 1<<20, 1
+	in.Delta = &DeltaUpdate{Base: all[2], Delta: artifacts.Delta{Size: 1 << 20}}
+	things := func() int { return len(must(s.names(releasesDir))) + len(must(s.names(stagingDir))) }
+	for _, tc := range []struct {
+		things int // that fit on the disk with the new one
+		left   []string
+		full   bool
+	}{
+		{6, []string{"1", "2", "3", "4", "5"}, false},
+		{5, []string{"1", "2", "3", "4", "5"}, false},
+		{4, []string{"1", "3", "4", "5"}, false},
+		{3, []string{"1", "3", "4", "5"}, true},
+	} {
+		s.free = func() (unix.Statfs_t, error) {
+			megabytes := 2 + int64(tc.things-things()) // a thing is one; the tree and the delta are two
+			return unix.Statfs_t{Bsize: 4096, Bavail: uint64(spareBytes/4096 + 256*megabytes + 1)}, nil
+		}
+		err := s.MakeRoom(t.Context(), in)
+		if _, full := errors.AsType[*SpaceError](err); full != tc.full || !full && err != nil {
+			t.Errorf("room for %d: %v", tc.things, err)
+		}
+		if got := ids(must(s.Releases())); !slices.Equal(got, tc.left) {
+			t.Errorf("room for %d: left %v, want %v", tc.things, got, tc.left)
+		}
+		if _, err := os.Stat(left); (err == nil) != (tc.things == 6) {
+			t.Errorf("room for %d: what a crash left: %v", tc.things, err)
+		}
 	}
-	in := files{"a": "2"}.release("2", artifacts.TarGz, false)
-	in.Artifact.UnpackedBytes = 1 << 60
-	if _, err := s.Stage(t.Context(), in); !errors.Is(err, ErrDisk) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := os.Stat(left); !os.IsNotExist(err) {
-		t.Errorf("not swept though there was no room: %v", err)
+	in.Delta.Delta.Size = 1 << 60
+	if err := s.MakeRoom(t.Context(), in); !errors.Is(err, ErrDisk) {
+		t.Errorf("a delta that does not fit: %v", err)
 	}
 }

@@ -29,8 +29,9 @@ func (s *Store) Prune(ctx context.Context, keep int) ([]string, error) {
 	return removed, errors.Join(err, s.sweep(ctx), s.sweepTemporary())
 }
 
-// retire puts releases out of reach, in the order of their names.
-func (s *Store) retire(ctx context.Context, keep int) (removed []string, err error) {
+// retire puts releases out of reach, in the order of their names: all but keep of
+// them, and those that are needed.
+func (s *Store) retire(ctx context.Context, keep int, needed ...string) (removed []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names, err := s.names(releasesDir)
@@ -42,7 +43,7 @@ func (s *Store) retire(ctx context.Context, keep int) (removed []string, err err
 		return nil, err
 	}
 	for _, name := range names {
-		if slices.Contains(kept, name) {
+		if slices.Contains(kept, name) || slices.Contains(needed, name) {
 			continue
 		}
 		if ctx.Err() != nil {

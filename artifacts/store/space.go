@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,8 +20,44 @@ const (
 	spareInodes = 1024
 )
 
+// MakeRoom checks whether what [Store.Stage] makes of the input would fit, at its
+// signed upper limits; Content and Index may still be missing. Only where it does
+// not, it deletes: first what a crash has left, then releases, all but the
+// current, the previous, the input's own and the base of its delta.
+//
+// Errors are [*SpaceError] where even that is not enough, the cause of a context
+// that has ended, and [ErrDisk].
+func (s *Store) MakeRoom(ctx context.Context, in Input) error {
+	s.staging.Lock()
+	defer s.staging.Unlock()
+	how, err := format.Of(in.Artifact)
+	if err != nil {
+		return err
+	}
+	need := how.Space(in.Artifact)
+	needed := []string{releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())}
+	if in.Delta != nil {
+		need.Bytes += in.Delta.Delta.Size
+		needed = append(needed, in.Delta.Base.id)
+	}
+	for _, free := range []func() error{
+		func() error { return nil },
+		func() error { return s.sweep(ctx) },
+		func() error { _, err := s.retire(ctx, 0, needed...); return errors.Join(err, s.sweep(ctx)) },
+	} {
+		if err := free(); err != nil {
+			return err
+		}
+		err = s.checkSpace(need)
+		if _, full := errors.AsType[*SpaceError](err); !full {
+			return err
+		}
+	}
+	return err
+}
+
 // CheckSpace reports whether the tree of an artifact, at its signed upper
-// limits, would fit. [Store.Stage] checks it by itself. Errors are [ErrDisk].
+// limits, would fit as the disk is. Errors are [ErrDisk].
 func (s *Store) CheckSpace(a artifacts.Artifact) error {
 	how, err := format.Of(a)
 	if err != nil {
@@ -30,7 +67,7 @@ func (s *Store) CheckSpace(a artifacts.Artifact) error {
 }
 
 func (s *Store) checkSpace(need format.Space) error {
-	fsys, err := s.statfs()
+	fsys, err := s.free()
 	if err != nil {
 		return onDisk("check space", err)
 	}

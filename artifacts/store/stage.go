@@ -33,7 +33,8 @@ type Input struct {
 
 // Stage unpacks an artifact and makes it a release, complete and on the disk,
 // but not current. A release of the same manifest is replaced, in one step:
-// look for it with [Store.Find] before.
+// look for it with [Store.Find] before, and call [Store.MakeRoom] before anything
+// is fetched.
 //
 // Any failure leaves all releases as they were. Errors are those of Content,
 // as they are; for a delta update [*delta.BaseError], delta.ErrBase and delta.ErrMalformed;
@@ -48,9 +49,6 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 		return Release{}, err
 	}
 	if err := in.checkIndex(); err != nil {
-		return Release{}, err
-	}
-	if err := s.makeRoom(ctx, in.space(how)); err != nil {
 		return Release{}, err
 	}
 	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
@@ -73,28 +71,6 @@ func (in Input) checkIndex() error {
 		return nil
 	}
 	return artifacts.CheckSum(signed.Key, in.Index, signed.Size, signed.SHA256)
-}
-
-// space is that of the artifact with what else is on the disk for a while.
-func (in Input) space(how format.Format) format.Space {
-	space := how.Space(in.Artifact)
-	if in.Delta != nil {
-		space.Bytes += in.Delta.Delta.Size
-	}
-	return space
-}
-
-// makeRoom deletes before an install only where it cannot be helped: what a
-// crash left in .staging may be all that is missing.
-func (s *Store) makeRoom(ctx context.Context, need format.Space) error {
-	err := s.checkSpace(need)
-	if _, full := errors.AsType[*SpaceError](err); !full {
-		return err
-	}
-	if err := s.sweep(ctx); err != nil {
-		return err
-	}
-	return s.checkSpace(need)
 }
 
 // build makes the whole release in .staging, out of everyone's reach, and

@@ -137,10 +137,6 @@ func TestStageFails(t *testing.T) {
 			in.Index = []byte("Index")
 			return nil
 		}, artifacts.ErrIntegrity},
-		"no such space": {func(_ *testing.T, _ *Store, in *Input) context.Context {
-			in.Artifact.UnpackedBytes = 1 << 60
-			return nil
-		}, ErrDisk},
 		"cancelled": {func(t *testing.T, _ *Store, _ *Input) context.Context {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cancel(cause)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 )
@@ -46,7 +48,8 @@ type Store struct {
 	mu      sync.Mutex // releases/ and the links change one at a time
 	staging sync.Mutex // and so does .staging; taken before mu
 
-	before func(step string) error // where tests fail or die; nil outside of them
+	before func(step string) error       // where tests fail or die; nil outside of them
+	free   func() (unix.Statfs_t, error) // statfs, but for tests
 }
 
 // Open opens the store at dir and creates what is missing. Only what verifies
@@ -70,6 +73,7 @@ func Open(dir string, trust artifacts.Trust) (*Store, error) {
 // openOn opens the store in a directory, which it closes.
 func openOn(root filesystem, dir string, trust artifacts.Trust) (*Store, error) {
 	s := &Store{dir: dir, root: root, verified: verifier{trust: trust}}
+	s.free = s.statfs
 	if err := errors.Join(s.ensure(releasesDir, 0o755), s.ensure(stagingDir, 0o700)); err != nil {
 		return nil, errors.Join(onDisk("open the store", err), root.Close())
 	}
