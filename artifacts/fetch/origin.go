@@ -86,9 +86,10 @@ func (o *Origin) ask(ctx context.Context, key string, check func(size int64) err
 		if err == nil {
 			return t.source, nil
 		}
-		if errs[t.source] = err; ctx.Err() != nil {
-			break
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
 		}
+		errs[t.source] = err
 	}
 	return 0, errs[tries[0].source]
 }

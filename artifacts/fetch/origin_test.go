@@ -136,17 +136,37 @@ func TestSourceWhoseBodiesStallIsAskedAgainInTheEnd(t *testing.T) {
 	})
 }
 
-// The caller's own end is no verdict about a source.
-func TestCallerLeavesAHurriedSource(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		why := errors.New("deadline of the boot")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
-		defer cancel()
-		src, trust, _ := published(t)
-		if _, err := originOf(trust, &late{time.Hour, 0, src}, src).Pointer(ctx, "stable"); err != why { //nolint:errorlint // it must be bare
-			t.Errorf("got %v, want the cause of the context", err)
-		}
-	})
+// The caller's own end is no verdict about a source, whatever another one has
+// answered before.
+func TestCallerLeaves(t *testing.T) {
+	data := noise(53, 1000)
+	why := errors.New("deadline of the boot")
+	for name, sources := range map[string]func(src *memory) []bucket.Reader{
+		"a hurried source": func(src *memory) []bucket.Reader { return []bucket.Reader{&late{time.Hour, 0, src}, src} },
+		"the last source":  func(src *memory) []bucket.Reader { return []bucket.Reader{newMemory(), &late{time.Hour, 0, src}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
+				defer cancel()
+				src, trust, _ := published(t)
+				o := originOf(trust, sources(src)...)
+				d := o.Open(ctx, artifactOf(data, 0), small)
+				if _, err := drain(t.Context(), d); err != why { //nolint:errorlint // it must be bare
+					t.Errorf("artifact: got %v, want the cause of the context", err)
+				}
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+				if n := len(src.log()); n > 0 {
+					t.Errorf("another source was asked %d times after the end", n)
+				}
+				if _, err := o.Pointer(ctx, "stable"); err != why { //nolint:errorlint // it must be bare
+					t.Errorf("pointer: got %v, want the cause of the context", err)
+				}
+			})
+		})
+	}
 }
 
 // Where no source has it, the error is that of the first one, and one that has
