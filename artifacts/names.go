@@ -60,6 +60,11 @@ func ArtifactKey(app, version, os, arch string, sum Digest, format Format) strin
 	return releasePrefix(version) + name
 }
 
+// IndexKey is where the index of an artifact's tree is, likewise.
+func IndexKey(app, version, os, arch string, sum Digest) string {
+	return ArtifactKey(app, version, os, arch, sum, File) + ".index.zst"
+}
+
 // DeltaKey is where a delta is stored, relative to an app's prefix.
 func DeltaKey(app, version, os, arch, base string, sum Digest) string {
 	return fmt.Sprintf("%s%s-%s-%s-from-%s-%s.delta", releasePrefix(version), app, os, arch, base, sum.Short())

@@ -105,7 +105,7 @@ func (d Draft) manifest() artifacts.Manifest {
 		a.Key = artifacts.ArtifactKey(d.App, d.Version, a.OS, a.Arch, a.SHA256, a.Format)
 		if p.index != nil {
 			sum := artifacts.Sum(p.index)
-			key := artifacts.ArtifactKey(d.App, d.Version, a.OS, a.Arch, sum, artifacts.File) + ".index.zst"
+			key := artifacts.IndexKey(d.App, d.Version, a.OS, a.Arch, sum)
 			a.Index = &artifacts.Blob{Key: key, Size: int64(len(p.index)), SHA256: sum}
 		}
 		for _, from := range p.deltas {

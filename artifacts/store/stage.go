@@ -108,6 +108,11 @@ func (s *Store) build(ctx context.Context, id, staged string, how format.Format,
 	if err := s.change("sync the tree", disk.sync); err != nil {
 		return err
 	}
+	return s.writeComplete(staged, in, index)
+}
+
+// writeComplete writes the marker that makes a directory a release.
+func (s *Store) writeComplete(staged string, in Input, index []byte) error {
 	newest, err := s.newestOrder()
 	if err != nil {
 		return err

@@ -66,74 +66,31 @@ func (h *DirHandle) change(name string) error {
 	return nil
 }
 
+// openTries is how often an openat2 is repeated that was interrupted, or that
+// the kernel could not answer while something was renamed elsewhere.
+const openTries = 100
+
 // openDir opens a directory without following a link. Where the kernel or a
 // seccomp filter has no openat2, the root walks there component by component.
 func (h *DirHandle) openDir(name string) (*os.File, error) {
-	if h.walk {
-		return h.root.Open(name)
+	for range openTries {
+		if h.walk {
+			break
+		}
+		fd, err := unix.Openat2(int(h.top.Fd()), name, &unix.OpenHow{ //nolint:gosec // a descriptor fits
+			Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+		})
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil //nolint:gosec // not negative
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+			h.walk = true
+		case !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN):
+			return nil, &fs.PathError{Op: "openat2", Path: name, Err: err}
+		}
 	}
-	fd, err := unix.Openat2(int(h.top.Fd()), name, &unix.OpenHow{ //nolint:gosec // a descriptor fits
-		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
-	})
-	switch {
-	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
-		h.walk = true
-		return h.root.Open(name)
-	case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
-		return h.openDir(name)
-	case err != nil:
-		return nil, &fs.PathError{Op: "openat2", Path: name, Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil //nolint:gosec // not negative
-}
-
-// CreateFile creates the file of an entry, which must not be there.
-func (h *DirHandle) CreateFile(e *Entry) (*os.File, error) {
-	fd, err := h.create(e)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), e.Path), nil //nolint:gosec // not negative
-}
-
-// create returns the descriptor of a new file.
-func (h *DirHandle) create(e *Entry) (int, error) {
-	dir, base, err := h.enter(e.Path)
-	if err != nil {
-		return -1, err
-	}
-	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := again(func() (int, error) { return unix.Openat(dir, base, flags, uint32(e.Mode)) })
-	if err != nil {
-		return -1, &fs.PathError{Op: "create", Path: e.Path, Err: err}
-	}
-	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil && lacks(&st, e) {
-		err = unix.Fchmod(fd, uint32(e.Mode))
-	}
-	if err != nil {
-		return -1, errors.Join(&fs.PathError{Op: "chmod", Path: e.Path, Err: err}, unix.Close(fd))
-	}
-	return fd, nil
-}
-
-// lacks reports whether the umask took something: it must not decide what the
-// app may read. Looking costs a fraction of setting the mode again.
-func lacks(st *unix.Stat_t, e *Entry) bool { return fs.FileMode(st.Mode&0o7777) != e.Mode }
-
-// WriteFile creates the file of an entry with its bytes. It makes do without an
-// os.File, which costs a small file a twentieth.
-func (h *DirHandle) WriteFile(e *Entry, data []byte) error {
-	fd, err := h.create(e)
-	if err != nil {
-		return err
-	}
-	if err = writeAll(fd, data); err != nil {
-		err = &fs.PathError{Op: "write", Path: e.Path, Err: err}
-	}
-	startWriteBack(fd, 0, len(data))
-	return errors.Join(err, unix.Close(fd))
+	return h.root.Open(name)
 }
 
 func (h *DirHandle) mkdir(e *Entry) error {
@@ -173,26 +130,6 @@ func (h *DirHandle) make(op string, e *Entry, call func(dir int, base string) er
 	}
 	if err := call(dir, base); err != nil {
 		return &fs.PathError{Op: op, Path: e.Path, Err: err}
-	}
-	return nil
-}
-
-// again repeats a call that a signal interrupted.
-func again(call func() (int, error)) (int, error) {
-	for {
-		if n, err := call(); !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
-}
-
-func writeAll(fd int, data []byte) error {
-	for len(data) > 0 {
-		n, err := again(func() (int, error) { return unix.Write(fd, data) })
-		if err != nil {
-			return err
-		}
-		data = data[n:]
 	}
 	return nil
 }

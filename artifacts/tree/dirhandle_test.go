@@ -1,8 +1,12 @@
 package tree
 
 import (
+	"errors"
 	"io/fs"
+	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // The tree in memory lets no path lead through a link. Should it ever fail to,
@@ -28,5 +32,30 @@ func TestHandleFollowsNothing(t *testing.T) {
 		}
 		must(t, at.Close())
 		y.check(t)
+	}
+}
+
+// A FIFO in the place of a file would keep its reader waiting.
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	y := newYard(t)
+	must(t, y.dest.Mkdir("dir", 0o755))
+	must(t, y.dest.WriteFile("dir/file", []byte("abc"), 0o644))
+	must(t, unix.Mkfifo(filepath.Join(y.path, "dest/dir/fifo"), 0o600))
+	h, err := OpenHandle(y.dest)
+	must(t, err)
+	defer func() { must(t, h.Close()) }()
+	for _, path := range []string{"dir", "dir/fifo"} {
+		if _, err := h.OpenFile(path); !errors.Is(err, errIrregular) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	f, err := h.OpenFile("dir/file")
+	must(t, err)
+	must(t, f.Close())
+	for size, want := range map[int]string{2: "ab", 3: "abc", 9: "abc"} {
+		buf := make([]byte, size)
+		if n, err := h.ReadFile("dir/file", buf); err != nil || string(buf[:n]) != want {
+			t.Errorf("%d bytes asked for: %q, %v", size, buf[:n], err)
+		}
 	}
 }

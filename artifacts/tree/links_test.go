@@ -72,7 +72,7 @@ func followAll(t *testing.T, dir string, list *listing) (astray []string, dangli
 	must(t, err)
 	defer func() { must(t, root.Close()) }()
 	for _, n := range list.order {
-		fd, err := unix.Openat2(int(root.Fd()), n.Path, &unix.OpenHow{Flags: unix.O_PATH, Resolve: unix.RESOLVE_BENEATH})
+		fd, err := openBeneath(root, n.Path)
 		switch {
 		case err == nil:
 			must(t, unix.Close(fd))
@@ -85,6 +85,17 @@ func followAll(t *testing.T, dir string, list *listing) (astray []string, dangli
 		}
 	}
 	return astray, dangling
+}
+
+// openBeneath asks again where something was renamed elsewhere while the kernel
+// followed "..": that is EAGAIN.
+func openBeneath(root *os.File, path string) (int, error) {
+	for {
+		fd, err := unix.Openat2(int(root.Fd()), path, &unix.OpenHow{Flags: unix.O_PATH, Resolve: unix.RESOLVE_BENEATH})
+		if !errors.Is(err, unix.EAGAIN) {
+			return fd, err
+		}
+	}
 }
 
 // A chain is given up where the kernel would: however long it is, following it

@@ -10,21 +10,6 @@ import (
 	"os"
 )
 
-const (
-	defaultWriters = 4
-	bufferSize     = 1 << 20 // whole pages, for direct I/O
-	batchBytes     = 256 << 10
-	batchFiles     = 128
-)
-
-// A buffer carries bytes from their reader to a writer. Go's allocator puts one
-// of its size on a page boundary, as direct I/O needs it.
-type buffer struct {
-	data  []byte
-	used  int
-	files []*Entry // the small files whose bytes it holds, one after the other
-}
-
 // A job is what one writer does alone and in order: a buffer of small files, or
 // one large file, buffer by buffer.
 type job func(*DirHandle) error
@@ -83,20 +68,6 @@ func (out *output) file(ctx context.Context, e *Entry, r io.Reader) error {
 		}
 	}
 	return out.batch.add(e, r)
-}
-
-// takes reports whether e belongs into the batch as well. A batch is enough for
-// one writer to keep to one directory, and not so much that others wait.
-func (b *buffer) takes(e *Entry) bool {
-	return b.used < batchBytes && len(b.files) < batchFiles && int64(b.used)+e.Size <= bufferSize
-}
-
-func (b *buffer) add(e *Entry, r io.Reader) error {
-	start := b.used
-	b.used += int(e.Size)
-	b.files = append(b.files, e)
-	_, err := io.ReadFull(r, b.data[start:b.used])
-	return err
 }
 
 // flush sends off the small files collected so far.
@@ -175,23 +146,6 @@ func (out *output) writeBuffer(w io.Writer, sum hash.Hash, b *buffer) error {
 	}
 	_, err := w.Write(b.data[:b.used])
 	return err
-}
-
-func (out *output) take(ctx context.Context) (*buffer, error) {
-	select {
-	case b := <-out.free:
-		if b.data == nil {
-			b.data = make([]byte, bufferSize)
-		}
-		return b, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-func (out *output) give(b *buffer) {
-	b.used, b.files = 0, b.files[:0]
-	out.free <- b
 }
 
 func send[T any](ctx context.Context, to chan<- T, what T) error {
