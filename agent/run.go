@@ -68,7 +68,7 @@ func (r *run) loadState() error {
 		return err
 	}
 	if warning != nil {
-		r.warn("%v", warning)
+		r.warn("what %s has lost is learnt again from the installed releases: %v", state.File, warning)
 	}
 	r.state = loaded
 	releases, err := r.Store.Releases()
