@@ -58,7 +58,7 @@ func TestALaunchIsCompleted(t *testing.T) {
 		t.Errorf("Heartbeat: %v", err)
 	}
 	for _, want := range []lifecycle.Outcome{{End: lifecycle.Completed}, {End: lifecycle.AlreadyOver, State: "InService"}} {
-		if got, err := client.Complete(t.Context(), hook, lifecycle.Continue); got != want || err != nil {
+		if got, err := client.Complete(t.Context(), hook, lifecycle.Continue, nil); got != want || err != nil {
 			t.Errorf("Complete = %+v, %v, want %+v", got, err, want)
 		}
 	}
@@ -76,7 +76,7 @@ func TestALaunchIsCompleted(t *testing.T) {
 func TestALostReplyConverges(t *testing.T) {
 	server, i, client := launch(t, onLaunch(hookName), autoscaling.LaunchOptions{})
 	server.Faults().Add(faults.Fault{Service: "autoscaling", Operation: "CompleteLifecycleAction", Times: 1, Applied: true, Reset: true})
-	got, err := client.Complete(t.Context(), lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}, lifecycle.Abandon)
+	got, err := client.Complete(t.Context(), lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}, lifecycle.Abandon, nil)
 	if err != nil || got.End != lifecycle.AlreadyOver {
 		t.Errorf("Complete = %+v, %v, want already over", got, err)
 	}
@@ -88,7 +88,7 @@ func TestALostReplyConverges(t *testing.T) {
 func TestAGroupWithoutTheHook(t *testing.T) {
 	_, i, client := launch(t, onLaunch("another"), autoscaling.LaunchOptions{})
 	hook := lifecycle.Action{Group: "web", Hook: hookName, Instance: i.ID()}
-	if got, err := client.Complete(t.Context(), hook, lifecycle.Continue); err != nil || got.End != lifecycle.NoHook {
+	if got, err := client.Complete(t.Context(), hook, lifecycle.Continue, nil); err != nil || got.End != lifecycle.NoHook {
 		t.Errorf("Complete = %+v, %v, want no hook", got, err)
 	}
 	var reported error

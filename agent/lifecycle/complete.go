@@ -37,18 +37,22 @@ type Outcome struct {
 // minutes at most, or after a fraction of a second first where it only failed.
 // An action that is over, and a lifecycle hook that does not exist, are no errors.
 //
+// ready, if not nil, is called just before each request, so that minutes of
+// throttling cannot make the result outdated. Its error ends the attempt and is
+// returned.
+//
 // It is the last call of a sequence and must outlive what stopped that: give it
 // context.WithTimeout(context.WithoutCancel(ctx), …).
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CompleteLifecycleAction.html
-func (c *Client) Complete(ctx context.Context, action Action, result Result) (Outcome, error) {
+func (c *Client) Complete(ctx context.Context, action Action, result Result, ready func(context.Context) error) (Outcome, error) {
 	if err := action.check(); err != nil {
 		return Outcome{}, fmt.Errorf("complete lifecycle action: %w", err)
 	}
 	c = c.paced(action.Instance).attempts(0)
 	look := look{client: c, action: action}
 	for round := 1; ; round++ {
-		err := c.complete(ctx, action, result)
+		err := c.onlyIf(ready).complete(ctx, action, result)
 		if err == nil {
 			return Outcome{End: Completed}, nil
 		}

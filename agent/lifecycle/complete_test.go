@@ -60,7 +60,7 @@ func TestCompleteFindsHowTheActionEnded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newService(time.Hour)
 				tt.set(s)
-				got, err := s.client().Complete(within(t, time.Minute), ours, Abandon)
+				got, err := s.client().Complete(within(t, time.Minute), ours, Abandon, nil)
 				if err != nil || got != tt.want {
 					t.Errorf("Complete = %+v, %v, want %+v", got, err, tt.want)
 				}
@@ -82,7 +82,7 @@ func TestCompleteGivesUpWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(time.Hour)
 		s.waiting = always(false)
-		got, err := s.client().Complete(within(t, 5*time.Minute), ours, Continue)
+		got, err := s.client().Complete(within(t, 5*time.Minute), ours, Continue, nil)
 		if !errors.Is(err, ErrNoAction) || !errors.Is(err, context.DeadlineExceeded) || got != (Outcome{}) {
 			t.Errorf("Complete = %+v, %v, want ErrNoAction and DeadlineExceeded", got, err)
 		}
@@ -115,7 +115,7 @@ func TestCompleteIsNotASecondRetryLayer(t *testing.T) {
 			s := newService(time.Hour)
 			s.waiting = always(false)
 			s.broken[op] = always(broken)
-			if _, err := s.client().Complete(within(t, time.Minute), ours, Continue); !errors.Is(err, broken) {
+			if _, err := s.client().Complete(within(t, time.Minute), ours, Continue, nil); !errors.Is(err, broken) {
 				t.Errorf("%s broken: Complete = %v, want %v", op, err, broken)
 			}
 			if n := s.count(op); n != 1 {
@@ -137,7 +137,7 @@ func TestHooksNotToBeTouched(t *testing.T) {
 	}
 	for _, tt := range tests {
 		s := newService(time.Hour)
-		_, completed := s.client().Complete(t.Context(), tt.action, Continue)
+		_, completed := s.client().Complete(t.Context(), tt.action, Continue, nil)
 		beaten := s.client().Heartbeat(t.Context(), tt.action)
 		var kept error
 		s.client().KeepAlive(t.Context(), tt.action, 0, func(_ int, err error) { kept = err })

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -47,6 +48,30 @@ func (p pacer) RetryDelay(attempt int, err error) (time.Duration, error) {
 // paced returns a client whose calls come at the instance's pace.
 func (c *Client) paced(instance string) *Client {
 	return c.with(func(o *autoscaling.Options) { o.Retryer = pacer{o.Retryer, instance} })
+}
+
+// checked is a retryer that looks before each attempt, the first one included,
+// whether the request is still to be made.
+type checked struct {
+	aws.Retryer
+	ready func(context.Context) error
+}
+
+// GetAttemptToken implements [aws.RetryerV2]. The SDK asks for the token after
+// the pause and just before the attempt.
+func (c checked) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	return c.GetInitialToken(), nil
+}
+
+// onlyIf returns a client that makes each attempt only if ready returns nil.
+func (c *Client) onlyIf(ready func(context.Context) error) *Client {
+	if ready == nil {
+		return c
+	}
+	return c.with(func(o *autoscaling.Options) { o.Retryer = checked{o.Retryer, ready} })
 }
 
 // attempts returns a client that makes a call so often and no more; 0 has no

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -105,7 +106,7 @@ func TestCompleteOverTheWire(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got, err := dial(tt.answers).Complete(t.Context(), ours, Continue)
+				got, err := dial(tt.answers).Complete(t.Context(), ours, Continue, nil)
 				if got != tt.want || (err != nil) != tt.fails {
 					t.Errorf("Complete = %+v, %v, want %+v", got, err, tt.want)
 				}
@@ -135,7 +136,7 @@ func TestThePace(t *testing.T) {
 					}
 					hook := Action{Group: "web", Hook: "koboshi-launching", Instance: id}
 					client := dial(answers{"CompleteLifecycleAction": times(len(tt.most), tried(tt.answer), tried(accept("CompleteLifecycleAction", "")))})
-					if got, err := client.Complete(t.Context(), hook, Continue); got.End != Completed {
+					if got, err := client.Complete(t.Context(), hook, Continue, nil); got.End != Completed {
 						t.Fatalf("Complete = %+v, %v", got, err)
 					}
 					for i, most := range tt.most {
@@ -194,6 +195,30 @@ func TestOtherCallsKeepTheRetryersLimit(t *testing.T) {
 		}
 		if err := client.Heartbeat(t.Context(), ours); err != nil {
 			t.Errorf("the next heartbeat: %v", err)
+		}
+	})
+}
+
+// An app that dies while the call is throttled is not let into service: ready is
+// asked before each request, after the pause.
+func TestCompleteLooksBeforeEachRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const complete = "CompleteLifecycleAction"
+		throttled := refuse(http.StatusBadRequest, "Throttling", "Rate exceeded")
+		asked, taken := 0, false
+		begun, died := time.Now(), errors.New("the app is dead")
+		a := answers{complete: times(2, throttled, func(w http.ResponseWriter, r *http.Request) {
+			taken = true
+			accept(complete, "")(w, r)
+		})}
+		_, err := dial(a).Complete(t.Context(), ours, Continue, func(context.Context) error {
+			if asked++; time.Since(begun) > 10*time.Second {
+				return died
+			}
+			return nil
+		})
+		if !errors.Is(err, died) || taken || asked != 3 {
+			t.Errorf("%v after %d looks, completed: %v", err, asked, taken)
 		}
 	})
 }
