@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"koboshi/agent/config"
@@ -10,7 +9,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
-	"koboshi/artifacts/store"
+	"koboshi/artifacts"
 )
 
 // Agent is one app on one machine. Its maker sets every field.
@@ -24,9 +23,7 @@ type Agent struct {
 	// while an image is made.
 	Connect func(*config.Config, instance.Identity) (Cloud, error)
 
-	Store    *store.Store
-	StateDir *os.Root // <state>
-	RunDir   *os.Root // <run>
+	Trust artifacts.Trust // that releases on the disk are verified under
 
 	Service converge.Service
 	Ready   func() error // reports to systemd that the boot is done
@@ -54,5 +51,5 @@ type machine interface {
 type actions interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
 	KeepAlive(ctx context.Context, action lifecycle.Action, after time.Duration, report func(n int, err error))
-	Complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result) (lifecycle.Outcome, error)
+	Complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error)
 }

@@ -2,9 +2,12 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"koboshi/agent/config"
 	"koboshi/agent/converge"
+	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
 )
 
@@ -12,49 +15,94 @@ import (
 // report that it has also left in the state directory; the error is nil where
 // the exit code is 0.
 //
-// At launch a lifecycle action may wait for the outcome. After a reboot none
-// does: the release that was running is started first, before anything is asked
-// of the network, and the channel is followed afterwards.
+// A release that was healthy on this instance is started first, before anything
+// is asked of the network. At a launch a lifecycle action may wait for the
+// outcome: whatever fails from the moment on at which the instance knows itself
+// completes that, the disk and the lock included.
 func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	limited, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("boot")
-	unlock, err := r.lock(limited, true)
-	if err != nil {
-		return r.refuse(err)
-	}
-	defer unlock()
+	defer r.close()
 
-	r.startWithoutNetwork(limited)
-	if err := r.discover(limited); err != nil {
-		return r.end(limited, converge.Failed(err))
+	trouble := r.open()
+	if id, ok := a.LocalID(); ok && trouble == nil {
+		trouble = r.startAgain(limited, id)
 	}
-	if !r.ranHere() {
-		return r.end(limited, r.launch(limited))
+	if err := r.identify(limited); err != nil {
+		return r.end(converge.Failed(limited, errors.Join(err, trouble)))
 	}
-	r.startAfterReboot(limited)
+	if trouble == nil {
+		trouble = r.startAgain(limited, r.Instance.ID)
+	}
+	if trouble == nil {
+		trouble = r.readTags(limited)
+	}
+	if !r.launched(limited) {
+		return r.end(r.launch(limited, trouble))
+	}
+	if trouble != nil {
+		return r.end(converge.Failed(limited, trouble))
+	}
 	if turn := r.turn(limited); turn > 0 {
-		unlock()
 		return r.catchUp(ctx, turn)
 	}
-	return r.end(limited, r.reboot(limited))
+	return r.end(r.reboot(limited))
+}
+
+// startAgain starts the current release if it was healthy on the instance, with
+// what it knew then. It is best effort: where the app does not come up,
+// converging starts it again, and judges. The error is the lock's.
+func (r *run) startAgain(ctx context.Context, id string) error {
+	current, found := r.Current()
+	if !found || !current.HealthyOn(id) || r.startedAgain {
+		return nil
+	}
+	r.startedAgain = true
+	knew := current.HealthyAt()
+	r.Instance.ID = id
+	if r.Instance.Region == "" {
+		r.Instance.Region, r.Instance.AZ = knew.Region, knew.AZ
+	}
+	r.Config, _ = r.agent.Files.WithTags(map[string]string{config.TagChannel: knew.Channel})
+	if err := r.lock(ctx, true); err != nil {
+		return err
+	}
+	if err := r.Activate(ctx, current); err != nil {
+		r.warn("%s did not come up after the reboot: %v", current.Version(), err)
+	}
+	if r.state.Signalled != nil {
+		r.ready()
+	}
+	return nil
+}
+
+// launched reports whether this instance has been through its launch. The state
+// knows that; where it was lost, a release that was healthy here says that there
+// was a boot before, and Auto Scaling whether that was completed. In doubt the
+// launch is not over.
+func (r *run) launched(ctx context.Context) bool {
+	if r.state.Signalled != nil || !r.stateLost {
+		return r.state.Signalled != nil
+	}
+	current, found := r.Current()
+	if !found || !current.HealthyOn(r.Instance.ID) {
+		return false
+	}
+	_, state, err := r.cloud.Lifecycle.Group(ctx, r.Instance.ID)
+	if err != nil {
+		r.warn("whether the launch was completed is not known: %v", err)
+		return false
+	}
+	return !lifecycle.Launching(state)
 }
 
 // launch is the first boot of an instance, or what is left of it after a crash.
-func (r *run) launch(ctx context.Context) converge.Outcome {
-	if _, held := r.held(); held {
-		r.warn("a hold does not count at launch")
-	}
+// trouble is what has failed already.
+func (r *run) launch(ctx context.Context, trouble error) converge.Outcome {
 	r.findAction(ctx)
 	stopHeartbeats := r.keepAlive(ctx) // which looks for the action while the release is fetched
-	out := r.Follow(ctx)
-	if out.Err == nil {
-		r.jitterContinue(ctx)
-		out = r.Recheck(ctx)
-	}
-	if out.Err != nil {
-		out = r.SettleLaunch(ctx, out)
-	}
+	out := r.bringUp(ctx, trouble)
 	if out.Err == nil {
 		r.jitterContinue(ctx)
 	} else {
@@ -66,71 +114,56 @@ func (r *run) launch(ctx context.Context) converge.Outcome {
 	return out
 }
 
-// startAfterReboot starts the release that was running, unless that is done.
-func (r *run) startAfterReboot(ctx context.Context) {
-	if current, found := r.Current(); found && !r.Up(current) {
-		r.startCurrent(ctx)
+// bringUp converges an instance that does not serve yet.
+func (r *run) bringUp(ctx context.Context, trouble error) converge.Outcome {
+	if trouble == nil {
+		trouble = r.lock(ctx, true)
 	}
-	r.ready()
+	if trouble == nil {
+		trouble = r.checkTarget(ctx)
+	}
+	if trouble != nil {
+		return converge.Failed(ctx, trouble)
+	}
+	if _, held := r.held(); held {
+		r.warn("a hold does not count at launch")
+	}
+	if r.FallbackReady() {
+		r.Patience = time.Duration(r.Config.Fallback.After)
+	}
+	out := r.Follow(ctx)
+	if out.Err == nil {
+		r.jitterContinue(ctx)
+		out = r.Recheck(ctx)
+	}
+	if out.Err != nil {
+		out = r.SettleLaunch(ctx, out)
+	}
+	return out
 }
 
 // catchUp is a reboot that follows its channel later. Other runs may work on the
 // machine meanwhile.
 func (r *run) catchUp(ctx context.Context, turn time.Duration) (report.Report, error) {
+	r.release()
 	if err := r.pause(ctx, "spread", turn); err != nil {
-		return r.end(ctx, converge.Failed(err))
+		return r.end(converge.Failed(ctx, err))
 	}
 	ctx, cancel := r.agent.limit(ctx)
 	defer cancel()
-	unlock, err := r.lock(ctx, true)
-	if err != nil {
+	if err := r.lock(ctx, true); err != nil {
 		return r.refuse(err)
 	}
-	defer unlock()
-	r.state = r.state.For(r.Instance.ID)
-	r.AssumeUp(ctx)
-	return r.end(ctx, r.reboot(ctx))
+	return r.end(r.reboot(ctx))
 }
 
 // reboot converges a machine that runs the release that it ran before.
 func (r *run) reboot(ctx context.Context) converge.Outcome {
+	r.Patience = time.Duration(r.Config.Fallback.After)
 	out := r.follow(ctx)
 	if out.Verdict == report.Stale {
 		out.Cause, out.Err = out.Err, nil // a boot is no check: what runs goes on running
 	}
 	r.prune(ctx)
 	return out
-}
-
-// startWithoutNetwork starts the release that ran before the reboot where the
-// firmware says which instance this is.
-func (r *run) startWithoutNetwork(ctx context.Context) {
-	if id, ok := r.agent.LocalID(); ok {
-		r.Instance.ID = id
-		if r.ranHere() {
-			r.startCurrent(ctx)
-		}
-	}
-}
-
-// startCurrent is best effort: where the app does not come up, converging
-// starts it again, and judges.
-func (r *run) startCurrent(ctx context.Context) {
-	current, found := r.Current()
-	if !found {
-		return
-	}
-	if err := r.Activate(ctx, current); err != nil {
-		r.warn("%s did not come up after the reboot: %v", current.Version(), err)
-	}
-}
-
-// ranHere reports whether this very instance has been through its launch and
-// has a current release that was healthy on it.
-func (r *run) ranHere() bool {
-	if r.state.For(r.Instance.ID).Signalled == nil {
-		return false
-	}
-	current, found := r.Current()
-	return found && current.HealthyOn(r.Instance.ID)
 }

@@ -49,14 +49,15 @@ func TestBootRepairsARelease(t *testing.T) {
 	}
 }
 
-// A launch whose artifact comes while its hook is still being looked for: were
-// they done one after the other, neither would end.
-func TestTheHookIsLookedForWhileTheReleaseComes(t *testing.T) {
+// A launch whose artifact is fetched while its group is still being looked for:
+// done one after the other, neither would end.
+func TestTheActionIsLookedForWhileTheReleaseIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		coming := make(chan struct{})
 		w.onFetch = func() { close(coming) }
-		w.onTarget = func(ctx context.Context) {
+		w.tags = nil // which have the group
+		w.onGroup = func(ctx context.Context) {
 			select {
 			case <-coming:
 			case <-ctx.Done():
@@ -117,7 +118,7 @@ func TestSyncStartsAnAppThatSomebodyHasStopped(t *testing.T) {
 	w.running, w.restarts = "", 0
 	rep, err := w.sync()
 	w.check(t, rep, err, result{report.Current, nil, "2", "2", nil})
-	if w.restarts != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "was not running") {
+	if w.restarts != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "is not running") {
 		t.Errorf("%d restarts, warnings %q", w.restarts, rep.Warnings)
 	}
 	w.running, w.tags[config.TagHold] = "", "somebody looks at it"
@@ -213,7 +214,7 @@ func TestReportIsWhole(t *testing.T) {
 	for _, s := range r.Steps {
 		names = append(names, s.Name)
 	}
-	if got := strings.Join(names, " "); got != "discover resolve install activate gate recheck prune" {
+	if got := strings.Join(names, " "); got != "discover configure resolve install activate gate recheck prune" {
 		t.Errorf("steps %s", got)
 	}
 }
@@ -304,7 +305,7 @@ func TestRollbackThatFailsToo(t *testing.T) {
 	w.ill["1"], w.ill["2"] = true, true
 	rep, err := w.sync()
 	w.check(t, rep, err, result{report.Failed, health.ErrUnhealthy, "1", "1", nil})
-	if len(rep.Warnings) == 0 || !strings.Contains(rep.Warnings[0], "put back but is not healthy") {
+	if !strings.Contains(strings.Join(rep.Warnings, "\n"), "put back but is not healthy") {
 		t.Errorf("warnings %q", rep.Warnings)
 	}
 }

@@ -92,9 +92,8 @@ func stepNamed(r report.Report, name string) (report.Step, bool) {
 func TestSyncUsesDelta(t *testing.T) {
 	w := onVersionOne(t)
 	_, deltas := w.releaseFrom("2", "0", "1")
-	a, done := w.agent()
+	a := w.agent()
 	plan, err := a.Plan(t.Context(), agent.SyncOptions{})
-	done()
 	if err != nil || plan.DeltaFrom != "1" || plan.Fetch != int64(len(w.contents[deltas[1]])) {
 		t.Errorf("plan: %+v, %v", plan, err)
 	}

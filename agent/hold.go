@@ -11,16 +11,15 @@ import (
 // instance: it does not count on one that is made from its disk.
 func (a *Agent) Hold(ctx context.Context, hold *state.Hold) error {
 	r := a.begin("hold")
-	unlock, err := r.lock(ctx, false)
-	if err != nil {
+	defer r.close()
+	if err := r.prepare(ctx, false); err != nil {
 		return err
 	}
-	defer unlock()
 	if r.state.Instance == "" {
 		return state.ErrNotLaunched
 	}
 	r.state.Hold = hold
-	return r.state.Save(a.StateDir)
+	return r.state.Save(r.dirs.state)
 }
 
 // held is why this machine keeps its release, if it does.

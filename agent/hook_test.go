@@ -51,7 +51,7 @@ func TestHooksOfEveryStart(t *testing.T) {
 	for _, s := range rep.Steps {
 		steps = append(steps, s.Name)
 	}
-	if got := strings.Join(steps, " "); got != "discover resolve install pre_start pre_stop activate gate post_start recheck prune" {
+	if got := strings.Join(steps, " "); got != "discover configure resolve install pre_start pre_stop activate gate post_start recheck prune" {
 		t.Errorf("steps %s", got)
 	}
 

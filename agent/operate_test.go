@@ -29,8 +29,7 @@ func (w *world) rollback() (report.Report, error) {
 }
 
 func (w *world) hold(hold *state.Hold) error {
-	a, done := w.agent()
-	defer done()
+	a := w.agent()
 	return a.Hold(w.t.Context(), hold)
 }
 
@@ -208,8 +207,7 @@ func TestPlan(t *testing.T) {
 	live(w)
 	plan := func(o agent.SyncOptions) agent.Plan {
 		t.Helper()
-		a, done := w.agent()
-		defer done()
+		a := w.agent()
 		p, err := a.Plan(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

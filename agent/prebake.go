@@ -28,24 +28,20 @@ func (a *Agent) Prebake(ctx context.Context, o PrebakeOptions) (report.Report, e
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("prebake")
-	unlock, err := r.lock(ctx, false)
-	if err != nil {
+	defer r.close()
+	if err := r.prepare(ctx, false); err != nil {
 		return r.refuse(err)
 	}
-	defer unlock()
-
 	r.state = r.state.For("")
 	if err := r.choose(o.Channel); err != nil {
-		return r.end(ctx, converge.Failed(err))
+		return r.end(converge.Failed(ctx, err))
 	}
 	if err := r.connect(r.Config, instance.Identity{}); err != nil {
-		return r.end(ctx, converge.Failed(err))
+		return r.end(converge.Failed(ctx, err))
 	}
 	out := r.bake(ctx)
-	if out.Err == nil {
-		r.prune(ctx)
-	}
-	return r.end(ctx, out)
+	r.prune(ctx)
+	return r.end(out)
 }
 
 // choose takes another channel than the configured one, as a tag may.
@@ -66,15 +62,15 @@ func (r *run) choose(channel string) error {
 func (r *run) bake(ctx context.Context) converge.Outcome {
 	t, err := r.Resolve(ctx)
 	if err != nil {
-		return converge.Failed(err)
+		return converge.Failed(ctx, err)
 	}
 	rel, err := r.Install(ctx, t)
 	if err != nil {
-		return converge.Failed(err)
+		return converge.Failed(ctx, err)
 	}
 	err = r.Steps.Do(ctx, "activate", func(context.Context, *report.Span) error { return r.Store.Activate(rel) })
 	if err != nil {
-		return converge.Failed(fmt.Errorf("%w: %w", service.ErrActivate, err))
+		return converge.Failed(ctx, fmt.Errorf("%w: %w", service.ErrActivate, err))
 	}
 	return r.Reached()
 }

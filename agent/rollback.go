@@ -18,31 +18,29 @@ func (a *Agent) Rollback(ctx context.Context, hold state.Hold) (report.Report, e
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("rollback")
-	unlock, err := r.lock(ctx, false)
-	if err != nil {
+	defer r.close()
+	if err := r.prepare(ctx, false); err != nil {
 		return r.refuse(err)
 	}
-	defer unlock()
-
 	if err := r.discover(ctx); err != nil {
-		return r.end(ctx, converge.Failed(err))
+		return r.end(converge.Failed(ctx, err))
 	}
-	r.AssumeUp(ctx)
-	return r.end(ctx, r.rollBack(ctx, hold))
+	r.look(ctx)
+	return r.end(r.rollBack(ctx, hold))
 }
 
 func (r *run) rollBack(ctx context.Context, hold state.Hold) converge.Outcome {
 	previous, found, err := r.Store.Previous()
 	if err != nil || !found {
-		return converge.Failed(errors.Join(store.ErrNoPrevious, err))
+		return converge.Failed(ctx, errors.Join(store.ErrNoPrevious, err))
 	}
 	before, had := r.Current()
 	if err := r.Reinstate(ctx, previous); err != nil {
-		return r.SettleLive(ctx, converge.Failed(err), before, had)
+		return r.SettleLive(ctx, converge.Failed(ctx, err), before, had)
 	}
 	r.state.Hold = &hold
-	if err := r.state.Save(r.agent.StateDir); err != nil {
-		return converge.Failed(err)
+	if err := r.state.Save(r.dirs.state); err != nil {
+		return converge.Failed(ctx, err)
 	}
 	return converge.Outcome{Verdict: report.Held}
 }

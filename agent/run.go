@@ -16,25 +16,28 @@ import (
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
-	"koboshi/artifacts/store"
 )
 
 // run is one command of the agent while it lasts.
 type run struct {
 	*converge.Run // its Config is the files', and later has the tags too
 	agent         *Agent
+	dirs          dirs
+	unlock        func() // nil while another run may work on the machine
 	cloud         Cloud
 	state         state.State
+	stateLost     bool // it is not this instance's
 	report        report.Report
 
-	action   func() (lifecycle.Action, error) // what waits for this launch and what is not known about it; nil = not a launch
-	jittered bool                             // CONTINUE was held back
+	action       func() (lifecycle.Action, error) // what waits for this launch, and what is not known about it; nil = not a launch
+	jittered     bool                             // CONTINUE was held back
+	startedAgain bool                             // what was healthy here was started, before anything else
 }
 
 func (a *Agent) begin(command string) *run {
 	r := &run{agent: a, report: report.Report{Agent: a.Version, Command: command, App: a.Files.App}}
 	r.Run = &converge.Run{
-		Config: a.Files, Store: a.Store, Service: a.Service, RunDir: a.RunDir,
+		Config: a.Files, Service: a.Service,
 		Admit: r.admit, Steps: report.NewTimeline(a.Observe), Now: a.Now, Warn: r.warn,
 	}
 	r.UseDelta = a.Files.Install.Delta == config.DeltaAlways || a.Files.Install.Delta == config.DeltaSync && (command == "sync" || command == "plan")
@@ -46,46 +49,6 @@ func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), failure.ErrDeadline)
 }
 
-// lock makes this the only run of the app on the machine, and reads what the
-// last one left.
-func (r *run) lock(ctx context.Context, wait bool) (unlock func(), err error) {
-	unlock, err = state.Lock(ctx, r.agent.RunDir, r.report.Command, wait)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.loadState(); err != nil {
-		unlock()
-		return nil, err
-	}
-	return unlock, nil
-}
-
-// loadState reads the cached state. What it has lost of the sequences is in the
-// pointers that are stored with the installed releases.
-func (r *run) loadState() error {
-	loaded, warning, err := state.Load(r.agent.StateDir)
-	if err != nil {
-		return err
-	}
-	if warning != nil {
-		r.warn("what %s has lost is learnt again from the installed releases: %v", state.File, warning)
-	}
-	r.state = loaded
-	releases, err := r.Store.Releases()
-	if err != nil {
-		return err
-	}
-	for _, rel := range releases {
-		for _, seen := range rel.Pointers() {
-			channel, sequence := seen.Pointer.Pointer().Channel, seen.Pointer.Sequence()
-			if r.state.Sequence(channel).Number < sequence.Number {
-				r.state.SetSequence(channel, sequence)
-			}
-		}
-	}
-	return nil
-}
-
 // admit is [converge.Run.Admit].
 func (r *run) admit(p *artifacts.VerifiedPointer) error {
 	channel := p.Pointer().Channel
@@ -93,31 +56,70 @@ func (r *run) admit(p *artifacts.VerifiedPointer) error {
 		return err
 	}
 	r.state.SetSequence(channel, p.Sequence())
-	if err := r.state.Save(r.agent.StateDir); err != nil {
+	if err := r.state.Save(r.dirs.state); err != nil {
 		return fmt.Errorf("record the sequence: %w", err)
 	}
 	return nil
 }
 
-// discover asks who this machine is and what its tags choose. The clients are
-// made before the tags are read: their credentials are fetched meanwhile.
+// prepare is the beginning of every run on a live machine: its places on the
+// disk, the lock, and who and what this machine is.
+func (r *run) prepare(ctx context.Context, wait bool) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	return r.lock(ctx, wait)
+}
+
+// discover asks who this machine is and what its tags choose.
 func (r *run) discover(ctx context.Context) error {
+	if err := r.identify(ctx); err != nil {
+		return err
+	}
+	return r.readTags(ctx)
+}
+
+// identify asks who this machine is, and makes the clients: their credentials
+// are fetched while the tags are read.
+func (r *run) identify(ctx context.Context) error {
 	return r.Steps.Do(ctx, "discover", func(ctx context.Context, _ *report.Span) error {
 		who, err := r.agent.Machine.Identity(ctx)
 		if err != nil {
 			return err
 		}
-		r.Instance, r.state = who, r.state.For(who.ID)
-		if err := r.connect(r.agent.Files, who); err != nil {
-			return err
+		if r.Instance.ID != who.ID {
+			r.Instance.ID = who.ID
+			r.belong()
 		}
-		tags, err := r.agent.Machine.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
+		r.Instance = who
+		return r.connect(r.agent.Files, who)
+	})
+}
+
+// belong takes of the state what is this instance's.
+func (r *run) belong() {
+	r.stateLost = r.state.Instance != r.Instance.ID
+	r.state = r.state.For(r.Instance.ID)
+}
+
+// readTags asks what the instance's tags choose. While metadata fails that is
+// repeated, for as long as a source would be waited for.
+func (r *run) readTags(ctx context.Context) error {
+	return r.Steps.Do(ctx, "configure", func(ctx context.Context, s *report.Span) error {
+		limited, cancel := context.WithTimeout(ctx, time.Duration(r.agent.Files.Fallback.After))
+		defer cancel()
+		var tags map[string]string
+		var err error
+		for again := true; again; again = errors.Is(err, instance.ErrUnreachable) && limited.Err() == nil {
+			s.Attempt()
+			tags, err = r.agent.Machine.Tags(limited, config.TagChannel, config.TagHold, config.TagGroup)
+		}
 		switch {
 		case errors.Is(err, instance.ErrTagsOff):
 		case errors.Is(err, instance.ErrHostileTag):
 			r.warn("%v", err)
 		case err != nil:
-			return err
+			return fmt.Errorf("instance tags: %w", err)
 		}
 		effective, warnings := r.agent.Files.WithTags(tags)
 		r.Config = effective
@@ -148,14 +150,15 @@ func (r *run) refuse(err error) (report.Report, error) {
 	return r.report, err
 }
 
-// end completes the report and leaves it in the state directory.
-func (r *run) end(ctx context.Context, out converge.Outcome) (report.Report, error) {
-	if out.Err != nil {
-		out.Err = converge.Because(converge.EndedBy(ctx), out.Err)
-	}
+// end completes the report and leaves it in the state directory, unless another
+// run has the lock. What cannot be recorded is a warning: the app runs or not.
+func (r *run) end(out converge.Outcome) (report.Report, error) {
 	r.describe(out)
-	if err := r.report.Save(r.agent.StateDir); err != nil && out.Err == nil {
-		out.Err = fmt.Errorf("report: %w: %w", store.ErrDisk, err)
+	if r.dirs.state == nil || r.lock(context.Background(), false) != nil {
+		return r.report, out.Err
+	}
+	if err := r.report.Save(r.dirs.state); err != nil {
+		r.warn("the report could not be saved: %v", err)
 	}
 	return r.report, out.Err
 }
@@ -168,12 +171,14 @@ func (r *run) describe(out converge.Outcome) {
 	if t := r.Target(); t != nil {
 		rep.Target = t.Describe()
 	}
-	if current, found, err := r.Store.Current(); found && err == nil {
-		rep.Release = r.Describe(current)
-		rep.Release.Healthy = r.Up(current)
-	}
-	if previous, found, err := r.Store.Previous(); found && err == nil {
-		rep.Previous = r.Describe(previous)
+	if r.Store != nil {
+		if current, found, err := r.Store.Current(); found && err == nil {
+			rep.Release = r.Describe(current)
+			rep.Release.Healthy = r.Up(current)
+		}
+		if previous, found, err := r.Store.Previous(); found && err == nil {
+			rep.Previous = r.Describe(previous)
+		}
 	}
 	if err := errors.Join(out.Err, out.Cause); err != nil {
 		rep.Error = failure.Explain(err)
@@ -202,9 +207,12 @@ func (r *run) ready() {
 	}
 }
 
-// prune removes releases that are no longer kept. It comes last: deleting a tree
-// slows the disk down for everything that still waits.
+// prune removes releases that are no longer kept, however the run has ended. It
+// comes last: deleting a tree slows the disk down for everything that still waits.
 func (r *run) prune(ctx context.Context) {
+	if r.unlock == nil || ctx.Err() != nil {
+		return
+	}
 	err := r.Steps.Do(ctx, "prune", func(ctx context.Context, _ *report.Span) error {
 		_, err := r.Store.Prune(ctx, r.Config.Install.Keep)
 		return err

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
 	"koboshi/agent/failure"
+	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
@@ -21,36 +23,52 @@ import (
 // own context has ended.
 const lastCall = 2 * time.Minute
 
+// errTerminating is a launch that is over before it has begun.
+var errTerminating = fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted)
+
+// checkTarget refuses to bring up an instance that is on its way out.
+func (r *run) checkTarget(ctx context.Context) error {
+	target, err := r.agent.Machine.TargetState(ctx)
+	if err != nil {
+		r.warn("the target lifecycle state could not be read: %v", err)
+	}
+	if lifecycle.Leaving(target) {
+		return errTerminating
+	}
+	return nil
+}
+
 // findAction has the lifecycle action looked for while the launch goes on, once.
 func (r *run) findAction(ctx context.Context) {
 	r.action = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedAction(ctx) })
 }
 
-// awaitedAction is what waits for this instance, and what could not be found out
-// about it. It runs beside the launch, so it only reads what the launch reads.
+// awaitedAction is what waits for this instance. The zero action with no error
+// is certainty that nothing does; an error is doubt. It runs beside the launch,
+// so it only reads what the launch reads.
+//
+// With a group known, there is an action to try: metadata shows only the state
+// that the group wants, later than it is wanted, and completing an action finds
+// out the rest.
 func (r *run) awaitedAction(ctx context.Context) (lifecycle.Action, error) {
-	hook := r.Config.Lifecycle.LaunchHook
-	if hook == "" {
+	action := lifecycle.Action{Group: r.Config.Lifecycle.Group, Hook: r.Config.Lifecycle.LaunchHook, Instance: r.Instance.ID}
+	if action.Hook == "" {
 		return lifecycle.Action{}, nil
+	}
+	if action.Group != "" {
+		return action, nil
 	}
 	target, err := r.agent.Machine.TargetState(ctx)
-	switch {
-	case err != nil:
-		err = fmt.Errorf("the target lifecycle state could not be read: %w", err)
-	case target == "":
+	if err == nil && target == "" {
+		return lifecycle.Action{}, nil // in no group
+	}
+	if action.Group, _, err = r.cloud.Lifecycle.Group(ctx, r.Instance.ID); err != nil {
+		return lifecycle.Action{}, fmt.Errorf("the Auto Scaling group could not be found: %w", err)
+	}
+	if action.Group == "" {
 		return lifecycle.Action{}, nil
 	}
-	group := r.Config.Lifecycle.Group
-	if group == "" {
-		var unknown error
-		if group, _, unknown = r.cloud.Lifecycle.Group(ctx, r.Instance.ID); unknown != nil {
-			err = errors.Join(err, fmt.Errorf("the Auto Scaling group could not be found: %w", unknown))
-		}
-	}
-	if group == "" {
-		return lifecycle.Action{}, err
-	}
-	return lifecycle.Action{Group: group, Hook: hook, Instance: r.Instance.ID}, err
+	return action, nil
 }
 
 // awaited reports whether a lifecycle action waits for this run.
@@ -111,50 +129,82 @@ func (r *run) delayAbandon(ctx context.Context, failed error) {
 // the group send requests here, ABANDON replaces the instance. An interrupted
 // launch does neither: the next boot continues it.
 func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), failure.ErrDeadline) {
+		out = converge.Failed(ctx, cmp.Or(out.Err, context.Cause(ctx)))
+	}
 	if out.Err == nil {
 		r.ready()
 	}
-	action, doubt := r.action()
-	if doubt != nil {
-		r.warn("%v", doubt)
-	}
-	if action.Group != "" {
-		r.Config.Lifecycle.Group = action.Group // for the report
-	}
-	if errors.Is(converge.EndedBy(ctx), failure.ErrInterrupted) || out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
+	if errors.Is(out.Err, failure.ErrInterrupted) || out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
-	if action == (lifecycle.Action{}) {
-		return r.launched(out, "")
-	}
-	if errors.Is(out.Err, instance.ErrNoCredentials) {
+	longer, cancel := outlive(ctx, lastCall)
+	defer cancel()
+	action, err := r.certainAction(longer)
+	switch {
+	case err != nil:
+		return r.completionFailed(out, err)
+	case action == (lifecycle.Action{}):
+		return r.recordLaunch(out, "")
+	case errors.Is(out.Err, instance.ErrNoCredentials):
 		return out // they were waited for, and completing needs them too
+	}
+	r.Config.Lifecycle.Group = action.Group // for the report
+	if out.Err == nil {
+		err = r.complete(longer, action, lifecycle.Continue)
+		if errors.Is(err, health.ErrUnhealthy) {
+			out = converge.Failed(ctx, err)
+			r.delayAbandon(ctx, err)
+		}
 	}
 	result := lifecycle.Continue
 	if out.Err != nil {
 		result = lifecycle.Abandon
+		err = r.complete(longer, action, result)
 	}
-	if err := r.complete(ctx, action, result); err != nil {
+	if err != nil {
 		return r.completionFailed(out, err)
 	}
-	return r.launched(out, string(result))
+	return r.recordLaunch(out, string(result))
 }
 
-// complete completes the action, for as long as the run has time and a little
-// longer. That nothing waits any more, or never did, is no error.
+// certainAction is the action that waits for this launch. What was in doubt is
+// asked again, and whether the instance is wanted at all.
+func (r *run) certainAction(ctx context.Context) (lifecycle.Action, error) {
+	if err := r.checkTarget(ctx); err != nil {
+		return lifecycle.Action{}, err
+	}
+	action, doubt := r.action()
+	if doubt != nil {
+		action, doubt = r.awaitedAction(ctx)
+	}
+	if doubt != nil {
+		return action, fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, doubt)
+	}
+	return action, nil
+}
+
+// complete completes the action. CONTINUE is preceded by a look at the app, as
+// close to it as can be; the error is what is wrong with the app then. That
+// nothing waits any more, or never did, is no error.
 func (r *run) complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result) error {
-	ctx, cancel := outlive(ctx, lastCall)
-	defer cancel()
+	var look func(context.Context) error
+	if result == lifecycle.Continue {
+		look = r.Look
+	}
 	return r.Steps.Do(ctx, "signal", func(ctx context.Context, _ *report.Span) error {
-		found, err := r.cloud.Lifecycle.Complete(ctx, action, result)
-		if err != nil {
+		found, err := r.cloud.Lifecycle.Complete(ctx, action, result, look)
+		switch {
+		case errors.Is(err, health.ErrUnhealthy):
+			return err
+		case err != nil:
 			return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
 		}
 		switch found.End {
 		case lifecycle.Completed:
 			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = action.Hook, string(result)
 		case lifecycle.AlreadyOver:
-			r.warn("lifecycle hook %s no longer waits: the instance is %s", action.Hook, found.State)
+			r.warn("lifecycle hook %s does not wait for this instance, which is %s", action.Hook, cmp.Or(found.State, "in no group"))
 		case lifecycle.NoHook:
 		}
 		return nil
@@ -172,11 +222,11 @@ func (r *run) completionFailed(out converge.Outcome, err error) converge.Outcome
 	return out
 }
 
-// launched makes durable that this instance is through its launch.
-func (r *run) launched(out converge.Outcome, result string) converge.Outcome {
+// recordLaunch makes durable that this instance is through its launch.
+func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome {
 	r.state.Instance = r.Instance.ID
 	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
-	if err := r.state.Save(r.agent.StateDir); err != nil {
+	if err := r.state.Save(r.dirs.state); err != nil {
 		return r.completionFailed(out, fmt.Errorf("record the launch: %w", err))
 	}
 	return out

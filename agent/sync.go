@@ -6,6 +6,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
 	"koboshi/agent/report"
+	"koboshi/artifacts/store"
 )
 
 // SyncOptions are the choices of a [Agent.Sync].
@@ -22,6 +23,7 @@ type SyncOptions struct {
 // before.
 func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) {
 	r := a.begin("sync")
+	defer r.close()
 	if o.Spread {
 		if err := r.awaitTurn(ctx, o.Wait); err != nil {
 			return r.refuse(err)
@@ -29,25 +31,20 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) 
 	}
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
-	unlock, err := r.lock(ctx, o.Wait)
-	if err != nil {
+	if err := r.prepare(ctx, o.Wait); err != nil {
 		return r.refuse(err)
 	}
-	defer unlock()
-
 	r.Version, r.Force = o.Version, o.Force
 	if err := r.discover(ctx); err != nil {
-		return r.end(ctx, converge.Failed(err))
+		return r.end(converge.Failed(ctx, err))
 	}
 	if o.MaxRate != nil {
 		r.Config.Install.MaxRate = *o.MaxRate
 	}
-	r.AssumeUp(ctx)
+	r.look(ctx)
 	out := r.follow(ctx)
-	if out.Err == nil {
-		r.prune(ctx)
-	}
-	return r.end(ctx, out)
+	r.prune(ctx)
+	return r.end(out)
 }
 
 // follow converges a live machine, unless it is held at its release. The app has
@@ -55,9 +52,9 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) 
 // the download needs it.
 func (r *run) follow(ctx context.Context) converge.Outcome {
 	r.Rate = r.Config.Install.MaxRate
-	before, had, err := r.Store.LastKnownGood(r.Instance.ID)
+	before, had, err := r.before()
 	if err != nil {
-		return converge.Failed(err)
+		return converge.Failed(ctx, err)
 	}
 	if reason, held := r.held(); held && had && r.Version == "" {
 		r.warn("held: %s", reason)
@@ -73,6 +70,26 @@ func (r *run) follow(ctx context.Context) converge.Outcome {
 	return out
 }
 
+// look asks whether the app is up. Converging does what is to be done about it.
+func (r *run) look(ctx context.Context) {
+	current, found := r.Current()
+	if !found || !current.HealthyOn(r.Instance.ID) {
+		return // it has to pass the gate
+	}
+	if err := r.Look(ctx); err != nil {
+		r.warn("the app is not up: %v", err)
+	}
+}
+
+// before is the release that this machine falls back to: the one that runs, or
+// where that has never been healthy here, the last one that was.
+func (r *run) before() (store.Release, bool, error) {
+	if current, found := r.Current(); found && current.HealthyOn(r.Instance.ID) {
+		return current, true, nil
+	}
+	return r.Store.LastKnownGood(r.Instance.ID)
+}
+
 // Plan is what a sync would do.
 type Plan struct {
 	converge.Plan
@@ -85,11 +102,10 @@ func (a *Agent) Plan(ctx context.Context, o SyncOptions) (p Plan, err error) {
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("plan")
-	unlock, err := r.lock(ctx, o.Wait)
-	if err != nil {
+	defer r.close()
+	if err := r.prepare(ctx, o.Wait); err != nil {
 		return p, err
 	}
-	defer unlock()
 	r.Version = o.Version
 	if err := r.discover(ctx); err != nil {
 		return p, err

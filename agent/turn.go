@@ -13,21 +13,20 @@ import (
 func (r *run) awaitTurn(ctx context.Context, wait bool) error {
 	limited, cancel := r.agent.limit(ctx)
 	defer cancel()
-	unlock, err := r.lock(limited, wait)
-	if err != nil {
+	if err := r.prepare(limited, wait); err != nil {
 		return err
 	}
-	defer unlock()
+	defer r.close()
 	if err := r.discover(limited); err != nil {
 		return nil //nolint:nilerr // the run itself will find the same, and report it
 	}
-	r.AssumeUp(limited)
+	r.look(limited)
 	turn := r.turn(limited)
-	unlock()
+	r.close()
 	r.Forget()
 	r.report.Warnings = nil // the run itself will find the same
 	if err := r.pause(ctx, "spread", turn); err != nil {
-		return converge.Because(converge.EndedBy(ctx), err)
+		return converge.Failed(ctx, err).Err
 	}
 	return nil
 }

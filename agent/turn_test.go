@@ -33,10 +33,10 @@ func TestWaitsBeforeTheSignal(t *testing.T) {
 		takes time.Duration
 	}{
 		{"comes up", func(*world) {}, nil, "continue jitter " + spread.String(), spread},
-		{"comes up in no group", func(w *world) { w.target = "" }, nil, "", 0},
+		{"comes up in no group", (*world).leaveGroup, nil, "", 0},
 		{"comes up stale", func(w *world) { baked(w); w.waits = nil; w.pointerErr = noChannel }, nil, "continue jitter " + spread.String(), spread},
 		{"fails", func(w *world) { w.ill["1"] = true }, health.ErrUnhealthy, "abandon delay " + hold.String(), hold},
-		{"fails in no group", func(w *world) { w.ill["1"] = true; w.target = "" }, health.ErrUnhealthy, "", 0},
+		{"fails in no group", func(w *world) { w.ill["1"] = true; w.leaveGroup() }, health.ErrUnhealthy, "", 0},
 		{"fails, left to look at", func(w *world) { w.ill["1"] = true; w.wait = true }, health.ErrUnhealthy, "", 0},
 	}
 	for _, tt := range tests {

@@ -124,7 +124,7 @@ func TestLaunch(t *testing.T) {
 		{"moved to an ill one while booting", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.ill["2"] = true }, result{report.Failed, health.ErrUnhealthy, "1", "1", giveUp}},
 		{"always moving", nothingBaked, func(w *world) { w.moveOn(2, "2"); w.moveOn(3, "3"); w.moveOn(4, "4") }, result{report.Fresh, nil, "3", "3", goOn}},
 
-		{"no group", nothingBaked, func(w *world) { w.target = "" }, result{report.Fresh, nil, "1", "1", nil}},
+		{"no group", nothingBaked, (*world).leaveGroup, result{report.Fresh, nil, "1", "1", nil}},
 		{"no hook", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.NoHook} }, result{report.Fresh, nil, "1", "1", goOn}},
 		{"hook over", nothingBaked, func(w *world) { w.outcome = lifecycle.Outcome{End: lifecycle.AlreadyOver, State: "InService"} }, result{report.Fresh, nil, "1", "1", goOn}},
 		{"hook untold", nothingBaked, func(w *world) { w.completeErr = errors.New("throttled") }, result{report.Fresh, lifecycle.ErrNotCompleted, "1", "1", goOn}},

@@ -47,7 +47,7 @@ type world struct {
 	identityErr error
 	tagsErr     error
 	target      string // the target lifecycle state; "" = not in a group
-	onTarget    func(context.Context)
+	targetErr   error
 
 	// the channel
 	pointer  []byte
@@ -69,6 +69,9 @@ type world struct {
 	asked         []string         // the keys of artifacts and deltas, in order
 
 	// the group
+	groupErr    func() error // of looking the group up; nil = none
+	onGroup     func(context.Context)
+	inState     string // of the instance, as Auto Scaling has it
 	signals     []lifecycle.Result
 	signalled   func() // at the moment of the signal
 	completeErr error
@@ -113,7 +116,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{
 		t: t, dir: t.TempDir(), now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), key: key,
-		id: self, target: "InService", tags: map[string]string{config.TagGroup: "web"},
+		id: self, target: "InService", inState: "Pending:Wait", tags: map[string]string{config.TagGroup: "web"},
 		manifests: map[string][]byte{}, contents: map[string][]byte{},
 		outcome: lifecycle.Outcome{End: lifecycle.Completed},
 		broken:  map[string]bool{}, ill: map[string]bool{},
@@ -153,6 +156,12 @@ func (w *world) promote(version string, expires time.Time) {
 	}.Sign(w.key))
 }
 
+// leaveGroup makes the instance one outside of Auto Scaling.
+func (w *world) leaveGroup() {
+	w.target = ""
+	delete(w.tags, config.TagGroup)
+}
+
 // boot builds the agent anew, as a new process would, and runs it.
 func (w *world) boot() (report.Report, error) {
 	return w.run(w.t.Context(), (*agent.Agent).Boot)
@@ -166,9 +175,7 @@ func (w *world) sync() (report.Report, error) {
 
 func (w *world) run(ctx context.Context, do func(*agent.Agent, context.Context) (report.Report, error)) (report.Report, error) {
 	w.t.Helper()
-	a, closeAll := w.agent()
-	defer closeAll()
-	return do(a, ctx)
+	return do(w.agent(), ctx)
 }
 
 func (w *world) trust() artifacts.Trust {
@@ -180,29 +187,19 @@ func (w *world) trust() artifacts.Trust {
 	return trust
 }
 
-func (w *world) agent() (*agent.Agent, func()) {
+func (w *world) agent() *agent.Agent {
 	w.t.Helper()
 	trust := w.trust()
-	s, err := store.Open(filepath.Join(w.dir, "opt"), trust)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	state, run := w.open("state"), w.open("run")
 	return &agent.Agent{
-			Files: w.config(), Version: "0.1.0", Machine: machine{w},
-			LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
-			Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
-				return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}}, nil
-			},
-			Store: s, StateDir: state, RunDir: run,
-			Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
-			Now:   func() time.Time { return w.now },
-			Waits: w.waitsFor,
-		}, func() {
-			_ = s.Close()
-			_ = state.Close()
-			_ = run.Close()
-		}
+		Files: w.config(), Version: "0.1.0", Machine: machine{w}, Trust: trust,
+		LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
+		Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
+			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}}, nil
+		},
+		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
+		Now:   func() time.Time { return w.now },
+		Waits: w.waitsFor,
+	}
 }
 
 func (w *world) waitsFor(step string, d time.Duration) {
@@ -249,6 +246,7 @@ channels = ["stable", "canary"]
 keys = ["/key.pub"]
 floor = { stable = %d }
 [install]
+root = %q
 max_rate = "%d"
 delta = %q
 [service]
@@ -262,7 +260,10 @@ abandon_delay = %q
 [fallback]
 when = [%s]
 max_age = %q
-`, w.floor, w.maxRate, cmp.Or(w.delta, config.DeltaSync), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age)
+[state]
+dir = %q
+run = %q
+`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -314,11 +315,8 @@ func (m machine) Tags(_ context.Context, names ...string) (map[string]string, er
 	return known, m.tagsErr
 }
 
-func (m machine) TargetState(ctx context.Context) (string, error) {
-	if m.onTarget != nil {
-		m.onTarget(ctx)
-	}
-	return m.target, nil
+func (m machine) TargetState(context.Context) (string, error) {
+	return m.target, m.targetErr
 }
 
 type channel struct {
@@ -385,8 +383,16 @@ func (c *content) Next(context.Context) (tree.Frame, error) {
 
 type group struct{ *world }
 
-func (g group) Group(context.Context, string) (string, string, error) {
-	return "web", "Pending:Wait", nil
+func (g group) Group(ctx context.Context, _ string) (string, string, error) {
+	if g.onGroup != nil {
+		g.onGroup(ctx)
+	}
+	if g.groupErr != nil {
+		if err := g.groupErr(); err != nil {
+			return "", "", err
+		}
+	}
+	return "web", g.inState, nil
 }
 
 func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, rep func(int, error)) {
@@ -396,7 +402,7 @@ func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duratio
 	<-ctx.Done()
 }
 
-func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Result) (lifecycle.Outcome, error) {
+func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error) {
 	if h != (lifecycle.Action{Group: "web", Hook: "koboshi-launching", Instance: g.id}) {
 		return lifecycle.Outcome{}, fmt.Errorf("an unknown hook %v", h)
 	}
@@ -406,6 +412,11 @@ func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Res
 	}
 	if err := ctx.Err(); err != nil {
 		return lifecycle.Outcome{}, err
+	}
+	if ready != nil {
+		if err := ready(ctx); err != nil {
+			return lifecycle.Outcome{}, err
+		}
 	}
 	if g.signalled != nil {
 		g.signalled()
@@ -437,6 +448,21 @@ func (s fakeApp) Restart(context.Context, []string) (service.Gate, error) {
 		}
 		return health.Report{Attempts: 1}, nil
 	}, nil
+}
+
+func (s fakeApp) Probe(ctx context.Context, h artifacts.Health) error {
+	_, err := s.Await(ctx, h)
+	return err
+}
+
+func (s fakeApp) Await(ctx context.Context, _ artifacts.Health) (health.Report, error) {
+	switch {
+	case ctx.Err() != nil:
+		return health.Report{}, context.Cause(ctx)
+	case s.running == "" || s.ill[s.running]:
+		return health.Report{}, &health.UnhealthyError{Last: errors.New("503"), Attempts: 1}
+	}
+	return health.Report{Attempts: 1}, nil
 }
 
 func (s fakeApp) Running(context.Context) (bool, error) { return s.running != "", nil }

@@ -102,6 +102,7 @@ const (
 // Fallback is what may end as stale instead of failed at launch.
 type Fallback struct {
 	When   []string `toml:"when"`    // of Unavailable, Unhealthy, Untrusted
+	After  Duration `toml:"after"`   // how long a source is waited for where a fallback stands ready
 	MaxAge Duration `toml:"max_age"` // since the channel was last seen; 0 = never
 }
 
@@ -133,7 +134,7 @@ func defaults() Config {
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),
 			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonDelay: Duration(30 * time.Second)},
-		Fallback: Fallback{When: []string{Unavailable}, MaxAge: Duration(24 * time.Hour)},
+		Fallback: Fallback{When: []string{Unavailable}, After: Duration(45 * time.Second), MaxAge: Duration(24 * time.Hour)},
 		origins:  map[string]Origin{},
 	}
 }

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"koboshi/agent/report"
 	"koboshi/agent/service"
+	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 	"koboshi/artifacts/store"
 )
@@ -26,27 +28,63 @@ const (
 // post_start hook has succeeded. Only then is the release marked as one that was
 // healthy here.
 func (r *Run) Activate(ctx context.Context, rel store.Release) error {
+	if err := r.mayRun(rel); err != nil {
+		return err
+	}
 	gate, err := r.start(ctx, rel)
 	if err != nil {
 		return err
 	}
-	manifest := rel.Manifest().Manifest()
-	err = r.Steps.Do(ctx, "gate", func(ctx context.Context, s *report.Span) error {
-		found, err := gate(ctx, manifest.Health)
+	if err := r.gate(ctx, rel, gate); err != nil {
+		return err
+	}
+	if err := r.hook(ctx, rel, postStart, rel.Manifest().Manifest().Hooks.PostStart); err != nil {
+		return err
+	}
+	r.up = rel.ID()
+	return r.markHealthy(rel)
+}
+
+// gate waits until the app is healthy and has stayed so.
+func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) error {
+	return r.Steps.Do(ctx, "gate", func(ctx context.Context, s *report.Span) error {
+		found, err := wait(ctx, rel.Manifest().Manifest().Health)
 		s.SetAttempts(found.Attempts)
 		if found.Note != "" {
 			r.Warn("%s", found.Note)
 		}
 		return err
 	})
-	if err != nil {
-		return err
+}
+
+// markHealthy records that the release passed the gate here. Where that is on
+// record already, failing to record it again keeps nothing from running.
+func (r *Run) markHealthy(rel store.Release) error {
+	place := store.Place{Instance: r.Instance.ID, Region: r.Instance.Region, AZ: r.Instance.AZ, Channel: r.Config.Channel}
+	err := r.Store.MarkHealthy(rel, place, r.Now().UTC().Truncate(time.Second))
+	if err != nil && rel.HealthyOn(r.Instance.ID) {
+		r.Warn("%s is healthy, which could not be recorded: %v", rel.Version(), err)
+		return nil
 	}
-	if err := r.hook(ctx, rel, postStart, manifest.Hooks.PostStart); err != nil {
-		return err
+	return err
+}
+
+// mayRun is asked of every release before it is started, whichever way it was
+// chosen: by the channel, by version, as a fallback, by rollback or after a
+// reboot. Its manifest was verified when the store loaded it.
+func (r *Run) mayRun(rel store.Release) error {
+	channel := r.Config.Channel
+	floor, sequence := r.Config.Trust.Floor[channel], int64(0)
+	if seen, ok := rel.SeenOn(channel); ok {
+		sequence = seen.Pointer.Sequence().Number
 	}
-	r.up = rel.ID()
-	return r.Store.MarkHealthy(rel, r.Instance.ID, r.Now().UTC().Truncate(time.Second))
+	if t := r.target; t != nil && t.Pointer != nil && t.Manifest.SHA256() == rel.ManifestSHA256() {
+		sequence = t.Pointer.Sequence().Number
+	}
+	if sequence < floor {
+		return fmt.Errorf("%w: %s has sequence %d of channel %s, trust.floor is %d", artifacts.ErrUntrusted, rel.Version(), sequence, channel, floor)
+	}
+	return nil
 }
 
 // Reinstate activates an earlier release, once its tree is what was published.
@@ -87,11 +125,22 @@ func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, er
 	if err := r.Store.Activate(rel); err != nil {
 		return nil, err
 	}
-	env := r.environment(rel)
-	if err := durable.WriteFile(r.RunDir, envFile, []byte(strings.Join(env, "\n")+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("%w: %w", store.ErrDisk, err)
+	if !r.knows(rel) {
+		if err := durable.WriteFile(r.RunDir, envFile, r.envText(rel), 0o644); err != nil {
+			return nil, fmt.Errorf("%w: %w", store.ErrDisk, err)
+		}
 	}
-	return r.Service.Restart(ctx, env)
+	return r.Service.Restart(ctx, r.environment(rel))
+}
+
+func (r *Run) envText(rel store.Release) []byte {
+	return []byte(strings.Join(r.environment(rel), "\n") + "\n")
+}
+
+// knows reports whether the environment file already is the one of rel.
+func (r *Run) knows(rel store.Release) bool {
+	text, err := r.RunDir.ReadFile(envFile)
+	return err == nil && bytes.Equal(text, r.envText(rel))
 }
 
 // environment is what the app may know of where it runs. Every value was held

@@ -25,7 +25,7 @@ func (r *Run) fromDelta(ctx context.Context, t Target, a artifacts.Artifact) (re
 		return err
 	})
 	_, full := errors.AsType[*store.SpaceError](err)
-	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrDisk) && !full {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errSilent) || errors.Is(err, store.ErrDisk) && !full {
 		return rel, true, err
 	}
 	r.Warn("no delta update from %s, the whole artifact is fetched: %v", u.Base.Version(), err)

@@ -74,7 +74,7 @@ func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *stor
 		object = u.Delta.Object()
 	}
 	s.SetTotal(object.Size)
-	content := r.Artifacts.Open(ctx, object, r.Rate, s) // fetched while the index is read
+	content := patient{r.Artifacts.Open(ctx, object, r.Rate, s), r} // fetched while the index is read
 	defer func() { err = errors.Join(err, content.Close()) }()
 	in.Content = content
 	if in.Index, err = r.index(ctx, a); err != nil {
@@ -88,5 +88,23 @@ func (r *Run) index(ctx context.Context, a artifacts.Artifact) ([]byte, error) {
 	if a.Index == nil {
 		return nil, nil
 	}
-	return r.Artifacts.Blob(ctx, *a.Index)
+	ctx, cancel := r.impatient(ctx)
+	defer cancel()
+	data, err := r.Artifacts.Blob(ctx, *a.Index)
+	return data, Because(silence(ctx), err)
+}
+
+// patient is content that is waited for no longer than the run's patience, each
+// piece of it.
+type patient struct {
+	Content
+	run *Run
+}
+
+// Next implements [store.Content].
+func (p patient) Next(ctx context.Context) (tree.Frame, error) {
+	ctx, cancel := p.run.impatient(ctx)
+	defer cancel()
+	frame, err := p.Content.Next(ctx)
+	return frame, Because(silence(ctx), err)
 }

@@ -2,12 +2,15 @@ package converge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
 
 	"koboshi/agent/report"
 	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 )
 
@@ -42,6 +45,8 @@ type channelAnswer struct {
 // was asked for.
 func (r *Run) Resolve(ctx context.Context) (t Target, err error) {
 	err = r.Steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) error {
+		ctx, cancel := r.impatient(ctx)
+		defer cancel()
 		if r.Version != "" {
 			t, err = r.release(ctx, nil, artifacts.Reference{App: r.Config.App, Version: r.Version})
 			return err
@@ -63,6 +68,8 @@ func (r *Run) Resolve(ctx context.Context) (t Target, err error) {
 // answer unless it is forgotten.
 func (r *Run) Peek(ctx context.Context) (pointer *artifacts.VerifiedPointer, err error) {
 	err = r.Steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) error {
+		ctx, cancel := r.impatient(ctx)
+		defer cancel()
 		r.known = r.ask(ctx, s)
 		return r.known.err
 	})
@@ -82,7 +89,26 @@ func (r *Run) ask(ctx context.Context, s *report.Span) *channelAnswer {
 	if err == nil {
 		err = pointer.CheckExpiry(r.Now())
 	}
-	return &channelAnswer{pointer, err}
+	return &channelAnswer{pointer, Because(silence(ctx), err)}
+}
+
+// errSilent is a source that was not waited for any longer.
+var errSilent = fmt.Errorf("no answer within fallback.after: %w", fetch.ErrTransport)
+
+// impatient is a context that ends after the run's patience.
+func (r *Run) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.Patience == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, r.Patience, errSilent)
+}
+
+// silence is errSilent where that ended ctx.
+func silence(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	return nil
 }
 
 func (r *Run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) (Target, error) {
@@ -103,7 +129,7 @@ func (r *Run) release(ctx context.Context, pointer *artifacts.VerifiedPointer, r
 	if i >= 0 {
 		t.Manifest = releases[i].Manifest()
 	} else if t.Manifest, err = r.Releases.Manifest(ctx, ref); err != nil {
-		return Target{}, err
+		return Target{}, Because(silence(ctx), err)
 	}
 	r.target = &t
 	return t, nil
@@ -116,6 +142,8 @@ func (r *Run) moved(ctx context.Context) (*artifacts.VerifiedPointer, bool) {
 	}
 	var answer *channelAnswer
 	err := r.Steps.Do(ctx, "recheck", func(ctx context.Context, s *report.Span) error {
+		ctx, cancel := r.impatient(ctx)
+		defer cancel()
 		answer = r.ask(ctx, s)
 		return answer.err
 	})

@@ -9,6 +9,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
@@ -51,6 +52,10 @@ type Options struct {
 	Force    bool        // verify an installed tree and start the app anew
 	Rate     config.Rate // of the download; 0 = without a limit, as at launch
 	UseDelta bool        // make a release from an installed one and a delta
+
+	// Patience is how long the sources may be silent, all their repetitions
+	// included, before the run goes on without them; 0 = until its context ends.
+	Patience time.Duration
 }
 
 // Releases is where an app's documents come from. It yields only what was
@@ -78,6 +83,8 @@ type Service interface {
 	Restart(ctx context.Context, env []string) (service.Gate, error)
 	RunHook(ctx context.Context, h service.Hook) error
 	Running(ctx context.Context) (bool, error)
+	Probe(ctx context.Context, override artifacts.Health) error
+	Await(ctx context.Context, override artifacts.Health) (health.Report, error)
 }
 
 // Outcome is how converging ended. Err is nil where the exit code is 0; Cause is
@@ -88,8 +95,10 @@ type Outcome struct {
 	Cause   error
 }
 
-// Failed is the outcome of an error.
-func Failed(err error) Outcome { return Outcome{Verdict: report.Failed, Err: err} }
+// Failed is the outcome of an error. Where ctx has ended, that is the reason.
+func Failed(ctx context.Context, err error) Outcome {
+	return Outcome{Verdict: report.Failed, Err: Because(endedBy(ctx), err)}
+}
 
 // maxRounds bounds how often a run follows a channel that keeps moving. After
 // the last round the newest release that passed the gate is good enough.
@@ -102,7 +111,7 @@ func (r *Run) Follow(ctx context.Context) Outcome {
 		err = r.reach(ctx, t)
 	}
 	if err != nil {
-		return Failed(err)
+		return Failed(ctx, err)
 	}
 	return r.Reached()
 }
@@ -121,7 +130,7 @@ func (r *Run) Recheck(ctx context.Context) Outcome {
 			err = r.reach(ctx, t)
 		}
 		if err != nil {
-			return Failed(err)
+			return Failed(ctx, err)
 		}
 	}
 	return r.Reached()
@@ -134,7 +143,7 @@ func (r *Run) reach(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	if r.up == rel.ID() && !r.Force {
+	if !r.Force && r.knows(rel) && (r.Up(rel) || r.recovers(ctx, rel)) {
 		return nil
 	}
 	r.Force = false // once is enough
@@ -168,6 +177,9 @@ func (r *Run) Up(rel store.Release) bool { return r.up != "" && r.up == rel.ID()
 // Current is the release that the disk names. A link that leads nowhere is as
 // good as none.
 func (r *Run) Current() (store.Release, bool) {
+	if r.Store == nil {
+		return store.Release{}, false // it could not be opened
+	}
 	rel, found, err := r.Store.Current()
 	if err != nil {
 		r.Warn("%v", err)
@@ -175,23 +187,9 @@ func (r *Run) Current() (store.Release, bool) {
 	return rel, found
 }
 
-// AssumeUp spares the current release a restart where it was healthy on this
-// instance and the app is not known to be stopped.
-func (r *Run) AssumeUp(ctx context.Context) {
-	current, found := r.Current()
-	if !found || !current.HealthyOn(r.Instance.ID) {
-		return
-	}
-	if running, err := r.Service.Running(ctx); err == nil && !running {
-		r.Warn("the app was not running")
-		return
-	}
-	r.up = current.ID()
-}
-
-// EndedBy is the reason that ctx ended for, nil while it has not: the deadline,
+// endedBy is the reason that ctx ended for, nil while it has not: the deadline,
 // or else an interruption.
-func EndedBy(ctx context.Context) error {
+func endedBy(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return nil
@@ -203,7 +201,7 @@ func EndedBy(ctx context.Context) error {
 
 // Because puts the reason before what failed because of it.
 func Because(reason, err error) error {
-	if reason == nil || errors.Is(err, reason) {
+	if err == nil || reason == nil || errors.Is(err, reason) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", reason, err)

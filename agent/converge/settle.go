@@ -30,8 +30,8 @@ func (r *Run) SettleLaunch(ctx context.Context, out Outcome) Outcome {
 			return Outcome{Verdict: report.Stale, Cause: out.Err}
 		}
 	}
-	if kind == config.Unhealthy && len(candidates) > 0 {
-		r.putBack(ctx, candidates[0])
+	if kind == config.Unhealthy {
+		r.putBack(ctx, candidates)
 	}
 	return out
 }
@@ -48,38 +48,49 @@ func (r *Run) candidates() []store.Release {
 }
 
 func (r *Run) fallBack(ctx context.Context, rel store.Release) error {
-	limit := time.Duration(r.Config.Fallback.MaxAge)
-	if age := r.Now().Sub(lastSeen(rel)); limit == 0 || age > limit {
-		return fmt.Errorf("its channel was last seen %s ago, fallback.max_age is %s", age.Round(time.Second), limit)
+	if err := r.mayStandIn(rel); err != nil {
+		return err
 	}
 	if r.up == rel.ID() {
-		return nil
+		return r.Look(ctx)
 	}
 	return r.Activate(ctx, rel)
 }
 
-// lastSeen is when a channel last pointed to a release, or when it was
-// installed if none ever did.
-func lastSeen(rel store.Release) (at time.Time) {
-	for _, seen := range rel.Pointers() {
-		if seen.Seen.After(at) {
-			at = seen.Seen
-		}
+// mayStandIn reports why a release cannot take the target's place at a launch:
+// this channel must have pointed to it, and not too long ago. A time in the
+// future is none: the clock was wrong then or is wrong now.
+func (r *Run) mayStandIn(rel store.Release) error {
+	seen, ok := rel.SeenOn(r.Config.Channel)
+	limit := time.Duration(r.Config.Fallback.MaxAge)
+	age := r.Now().Sub(seen.Seen)
+	switch {
+	case !ok:
+		return fmt.Errorf("channel %s was never seen to point to it", r.Config.Channel)
+	case age < 0:
+		return fmt.Errorf("channel %s was last seen %s in the future", r.Config.Channel, -age.Round(time.Second))
+	case age > limit || limit == 0:
+		return fmt.Errorf("channel %s was last seen to point to it %s ago, fallback.max_age is %s", r.Config.Channel, age.Round(time.Second), limit)
 	}
-	if at.IsZero() {
-		return rel.Installed()
-	}
-	return at
+	return r.mayRun(rel)
+}
+
+// FallbackReady reports whether a release on the disk may take the target's
+// place at a launch if the source is unavailable. It has yet to pass the gate.
+func (r *Run) FallbackReady() bool {
+	return slices.Contains(r.Config.Fallback.When, config.Unavailable) &&
+		slices.ContainsFunc(r.candidates(), func(rel store.Release) bool { return r.mayStandIn(rel) == nil })
 }
 
 // putBack leaves the last known good release running for anyone who looks at the
 // instance. Its gate is not waited for: the instance will not come into service.
-func (r *Run) putBack(ctx context.Context, rel store.Release) {
-	if r.up == rel.ID() {
+func (r *Run) putBack(ctx context.Context, candidates []store.Release) {
+	i := slices.IndexFunc(candidates, func(rel store.Release) bool { return r.mayRun(rel) == nil })
+	if i < 0 || r.Up(candidates[i]) {
 		return
 	}
-	if _, err := r.start(ctx, rel); err != nil {
-		r.Warn("%s could not be put back: %v", rel.Version(), err)
+	if _, err := r.start(ctx, candidates[i]); err != nil {
+		r.Warn("%s could not be put back: %v", candidates[i].Version(), err)
 	}
 }
 
@@ -90,7 +101,6 @@ func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release,
 	if !had {
 		return out
 	}
-	out.Err = Because(EndedBy(ctx), out.Err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(r.Config.Lifecycle.Deadline))
 	defer cancel()
 	if r.up != before.ID() {

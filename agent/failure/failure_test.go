@@ -60,7 +60,6 @@ func TestSorted(t *testing.T) {
 		{wrapped(state.ErrLocked), Locked, ""},
 		{wrapped(ErrDeadline), Deadline, ""},
 		{wrapped(ErrInterrupted), Interrupted, ""},
-		{wrapped(context.Canceled), Interrupted, ""},
 	} {
 		if got := CodeOf(tt.err); got != tt.code {
 			t.Errorf("%v ends with %d, want %d", tt.err, got, tt.code)
@@ -78,7 +77,7 @@ func TestCausesComeFirst(t *testing.T) {
 		code      Code
 	}{
 		{ErrDeadline, fetch.ErrTransport, Deadline},
-		{ErrDeadline, context.Canceled, Deadline},
+		{lifecycle.ErrNotCompleted, context.Canceled, Lifecycle}, // our own context ended, no person
 		{ErrInterrupted, health.ErrUnhealthy, Interrupted},
 		{instance.ErrNoCredentials, fetch.ErrTransport, Credentials},
 		{instance.ErrNoCredentials, lifecycle.ErrNotCompleted, Credentials},

@@ -1,7 +1,6 @@
 package failure
 
 import (
-	"context"
 	"errors"
 
 	"koboshi/agent/config"
@@ -38,9 +37,8 @@ var table = []row{
 	{is(ErrUsage, install.ErrRoot), Usage, "", "see koboshi --help, or --help of the command"},
 	{as[*config.Error](), Configuration, "", ""},
 	{is(ErrConfiguration), Configuration, "", ""},
-	{is(ErrInterrupted), Interrupted, "", "the next run continues where this one ended; no lifecycle action was completed"},
+	{is(ErrInterrupted), Interrupted, "", "nothing that was begun counts before it is whole: run it again; at a launch no lifecycle action was completed, and the next boot continues"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
-	{is(context.Canceled), Interrupted, "", "nothing that was begun counts before it is whole: run it again"},
 	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait for it, or use --wait"},
 
 	{is(instance.ErrNoCredentials), Credentials, "", "on an instance, attach an instance profile (without it no lifecycle action can be completed, its own timeout decides); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID"},

@@ -122,6 +122,16 @@ const (
 	terminating = "autoscaling:EC2_INSTANCE_TERMINATING"
 )
 
+// Launching reports whether an instance in that state, as [Client.Group] returns
+// it, is not through its launch.
+func Launching(state string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(state, "Warmed:"), "Pending")
+}
+
+// Leaving reports whether a target lifecycle state, as instance metadata has it,
+// says that the instance is to be terminated.
+func Leaving(target string) bool { return strings.TrimPrefix(target, "Warmed:") == "Terminated" }
+
 // entering reports whether an action of the transition may still begin, or have
 // just begun, in the state. A launch action begins again on leaving a warm pool.
 func entering(state, transition string) bool {

@@ -78,6 +78,12 @@ func (s Service) Running(ctx context.Context) (bool, error) { return s.backend.r
 // else the user of the app's unit. The error is ErrNoUser where it is not set.
 func (s Service) HookUser(ctx context.Context) (string, error) { return s.backend.user(ctx) }
 
+// Await waits at the gate for an app that runs already. The process that answers
+// is not looked at: no start was seen.
+func (s Service) Await(ctx context.Context, override artifacts.Health) (health.Report, error) {
+	return s.gate(override).WaitSince(ctx, time.Time{})
+}
+
 // Probe asks the app once. The process that answers is not looked at.
 func (s Service) Probe(ctx context.Context, override artifacts.Health) error {
 	gate := s.gate(override)

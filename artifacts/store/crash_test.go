@@ -68,7 +68,7 @@ func update(s *Store) error {
 	if err := s.Activate(r); err != nil {
 		return err
 	}
-	if err := s.MarkHealthy(r, "i-1", noon); err != nil {
+	if err := s.MarkHealthy(r, Place{Instance: "i-1"}, noon); err != nil {
 		return err
 	}
 	_, err = s.Prune(context.Background(), 2)

@@ -20,11 +20,20 @@ type seen struct {
 	Envelope []byte    `json:"envelope"` // base64 of the signed bytes
 }
 
+// Place is where a release passed the gate: an instance, and what it knew of
+// itself then. Region, AZ and Channel may be "".
+type Place struct {
+	Instance string `json:"instance"`
+	Region   string `json:"region,omitzero"`
+	AZ       string `json:"az,omitzero"`
+	Channel  string `json:"channel,omitzero"`
+}
+
 // healthy is the last time that the release passed the gate.
 type healthy struct {
-	Instance string    `json:"instance"`
-	Order    int64     `json:"order"` // from 1; a later event has a larger one
-	At       time.Time `json:"at"`    // for people
+	Place Place     `json:",embed"`
+	Order int64     `json:"order"` // from 1; a later event has a larger one
+	At    time.Time `json:"at"`    // for people
 }
 
 // readHealthy is zero where the file is missing or torn. Errors are [ErrDisk].
@@ -74,10 +83,10 @@ func (s *Store) newestOrder() (newest int64, err error) {
 	return newest, err
 }
 
-// MarkHealthy records that a release has passed the gate on an instance. Where
-// nothing else has happened since it last did, nothing is written. Errors are
-// [ErrDisk].
-func (s *Store) MarkHealthy(r Release, instance string, at time.Time) error {
+// MarkHealthy records that a release has passed the gate. Where nothing else has
+// happened since it last did, and it was the same place, nothing is written.
+// Errors are [ErrDisk].
+func (s *Store) MarkHealthy(r Release, at Place, when time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	newest, err := s.newestOrder()
@@ -88,10 +97,10 @@ func (s *Store) MarkHealthy(r Release, instance string, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	if h.Order == newest && newest > 0 && h.Instance == instance {
+	if h.Order == newest && newest > 0 && h.Place == at {
 		return s.change("keep healthy", func() error { return durable.SyncDir(s.root, path.Join(releasesDir, r.id, metaDir)) })
 	}
-	return s.writeJSON(path.Join(releasesDir, r.id), healthyFile, healthy{Instance: instance, Order: newest + 1, At: at.UTC()})
+	return s.writeJSON(path.Join(releasesDir, r.id), healthyFile, healthy{Place: at, Order: newest + 1, At: when.UTC()})
 }
 
 // MarkSeen records that a channel still points to a release. Errors are

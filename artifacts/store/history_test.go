@@ -59,7 +59,7 @@ func TestMarkHealthy(t *testing.T) {
 	}
 	healthyNow(t, s, one, "i-1", noon)
 	h1, h2 := must(s.readHealthy(one.ID())), must(s.readHealthy(two.ID()))
-	if h1.Order != h2.Order+1 || h2.Instance != "i-2" {
+	if h1.Order != h2.Order+1 || h2.Place.Instance != "i-2" {
 		t.Errorf("%+v after %+v", h1, h2)
 	}
 	for _, order := range []string{"-1", "0", "9223372036854775807"} {
@@ -85,7 +85,7 @@ func TestMarks(t *testing.T) {
 		t.Errorf("asked for by version, but %v, installed %v", r.Pointers(), r.Installed())
 	}
 	later, stable, canary := noon.Add(time.Hour), pointerTo(in.Manifest, "stable", 9), pointerTo(in.Manifest, "canary", 7)
-	if err := errors.Join(s.MarkSeen(r, stable, later), s.MarkSeen(r, canary, noon), s.MarkHealthy(r, "i-1", later)); err != nil {
+	if err := errors.Join(s.MarkSeen(r, stable, later), s.MarkSeen(r, canary, noon), s.MarkHealthy(r, Place{Instance: "i-1"}, later)); err != nil {
 		t.Fatal(err)
 	}
 	find := func() Release {

@@ -73,7 +73,7 @@ func withRelease(v string, do func(s *Store, r Release) error) func(s *Store) er
 func activating(v string) func(s *Store) error { return withRelease(v, (*Store).Activate) }
 
 func passing(v string) func(s *Store) error {
-	return withRelease(v, func(s *Store, r Release) error { return s.MarkHealthy(r, "i-1", noon) })
+	return withRelease(v, func(s *Store, r Release) error { return s.MarkHealthy(r, Place{Instance: "i-1"}, noon) })
 }
 
 func seeing(v string, sequence int64) func(s *Store) error {

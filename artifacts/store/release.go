@@ -72,8 +72,11 @@ func (r Release) HealthySince() time.Time { return r.healthy.At }
 // HealthyOn reports whether the release passed the gate on that instance. On
 // another one it has to pass again.
 func (r Release) HealthyOn(instance string) bool {
-	return instance != "" && r.everHealthy() && r.healthy.Instance == instance
+	return instance != "" && r.everHealthy() && r.healthy.Place.Instance == instance
 }
+
+// HealthyAt is where the release last passed the gate, zero if it never did.
+func (r Release) HealthyAt() Place { return r.healthy.Place }
 
 // everHealthy reports whether the release passed the gate on any instance.
 func (r Release) everHealthy() bool { return r.healthy.Order > 0 }

@@ -191,7 +191,7 @@ func activate(t *testing.T, s *Store, r Release) {
 
 func healthyNow(t *testing.T, s *Store, r Release, instance string, at time.Time) {
 	t.Helper()
-	if err := s.MarkHealthy(r, instance, at); err != nil {
+	if err := s.MarkHealthy(r, Place{Instance: instance}, at); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -32,7 +31,6 @@ import (
 	"koboshi/agent/service"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
-	"koboshi/artifacts/store"
 )
 
 // fleet is a simulation: so many instances are launched within a minute, each
@@ -101,7 +99,7 @@ func (f fleet) run(t *testing.T) *outcomes {
 	return total
 }
 
-const filesEach = 3 // store, state and run, lock
+const filesEach = 4 // store, state, run, lock
 
 // openFiles leaves some for what is just being read.
 func openFiles(t *testing.T) int {
@@ -240,42 +238,25 @@ func (w *fleetWorld) boot(t *testing.T, cloud *fleetCloud, id string) (report.Ve
 			return "", err
 		}
 	}
-	cfg, releases, state, err := w.disk(dir)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = errors.Join(releases.Close(), state.Close()) }()
-	rep, err := w.agent(cloud, id, cfg, releases, state).Boot(t.Context())
+	rep, err := w.agent(cloud, id, dir).Boot(t.Context())
 	return rep.Verdict, err
-}
-
-// disk opens what an instance keeps in dir.
-func (w *fleetWorld) disk(dir string) (*config.Config, *store.Store, *os.Root, error) {
-	cfg := *w.base
-	cfg.Install.Root = filepath.Join(dir, "opt")
-	releases, err := store.Open(cfg.Install.Root, w.trust)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	state, err := openDir(filepath.Join(dir, "state"))
-	return &cfg, releases, state, err
 }
 
 // bake makes the image that the instances are launched from.
 func (w *fleetWorld) bake(t *testing.T) {
-	cfg, releases, state, err := w.disk(filepath.Join(w.dir, "image"))
-	must(t, err)
 	cloud, err := newFleetCloud(w.objects, 1)
 	must(t, err)
 	defer cloud.model.Close()
-	_, err = w.agent(cloud, "", cfg, releases, state).Prebake(t.Context(), agent.PrebakeOptions{})
-	must(t, errors.Join(err, releases.Close(), state.Close()))
+	_, err = w.agent(cloud, "", filepath.Join(w.dir, "image")).Prebake(t.Context(), agent.PrebakeOptions{})
+	must(t, err)
 }
 
 // agent is what cmd would build, but for the machine and the way to AWS.
-func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, releases *store.Store, state *os.Root) *agent.Agent {
+func (w *fleetWorld) agent(cloud aws.HTTPClient, id, dir string) *agent.Agent {
+	cfg := *w.base
+	cfg.Install.Root, cfg.State.Dir, cfg.State.Run = filepath.Join(dir, "opt"), filepath.Join(dir, "state"), filepath.Join(dir, "state")
 	return &agent.Agent{
-		Files: cfg, Version: version,
+		Files: &cfg, Trust: w.trust, Version: version,
 		Machine: simulated(id), LocalID: func() (string, bool) { return "", false },
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
 			retryer := newRetryer(who.ID, 0, "")
@@ -285,7 +266,6 @@ func (w *fleetWorld) agent(cloud aws.HTTPClient, id string, cfg *config.Config, 
 				Retryer:     func() aws.Retryer { return retryer },
 			}, cfg, w.trust, who.ID, profile{})
 		},
-		Store: releases, StateDir: state, RunDir: state,
 		Service: simulated(id), Ready: func() error { return nil },
 		Now: time.Now, Observe: func(report.Event) {}, Waits: func(string, time.Duration) {},
 	}
@@ -321,8 +301,16 @@ func (s simulated) Restart(context.Context, []string) (service.Gate, error) {
 // RunHook runs nothing: the release has no hooks.
 func (simulated) RunHook(context.Context, service.Hook) error { return nil }
 
-// Running is not asked at a launch.
+// Running reports an app that stays up.
 func (simulated) Running(context.Context) (bool, error) { return true, nil }
+
+// Probe finds it healthy.
+func (simulated) Probe(context.Context, artifacts.Health) error { return nil }
+
+// Await is not called at a launch.
+func (simulated) Await(context.Context, artifacts.Health) (health.Report, error) {
+	return health.Report{}, nil
+}
 
 // modest asserts what a fleet may cost, and that nothing is lost for it.
 func (o *outcomes) modest(t *testing.T) {

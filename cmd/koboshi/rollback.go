@@ -112,11 +112,10 @@ func (c *cli) unhold() *cobra.Command {
 }
 
 func (c *cli) setHold(ctx context.Context, hold *state.Hold) error {
-	a, done, err := c.newAgent(ctx)
+	a, err := c.newAgent(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
 	return a.Hold(ctx, hold)
 }
 

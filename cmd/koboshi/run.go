@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"koboshi/agent/failure"
@@ -17,11 +18,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !c.started {
+	switch {
+	case err == nil:
+		return int(failure.OK)
+	case !c.started:
 		err = usage(err)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		err = failure.Mark(err, failure.ErrInterrupted) // by a signal: what else ends a context has its own cause
 	}
-	if err != nil {
-		c.ui.fail(err)
-	}
+	c.ui.fail(err)
 	return int(failure.CodeOf(err))
 }

@@ -77,11 +77,10 @@ type planJSON struct {
 }
 
 func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
-	a, done, err := c.newAgent(ctx)
+	a, err := c.newAgent(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
 	p, err := a.Plan(ctx, o.SyncOptions)
 	if err != nil {
 		return err
@@ -122,11 +121,10 @@ func (u *ui) plan(app string, p agent.Plan) {
 
 // runAgent runs one command of the agent and tells how it ended.
 func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, context.Context) (report.Report, error)) error {
-	a, done, err := c.newAgent(ctx)
+	a, err := c.newAgent(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
 	rep, err := do(a, ctx)
 	for _, w := range rep.Warnings {
 		c.ui.warn(w)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -20,24 +19,19 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
-	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
 
-// newAgent builds an agent from the configuration files. Nothing is asked of
-// the network yet. done closes what was opened.
-func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err error) {
+// newAgent builds an agent from the configuration files. Nothing is opened and
+// nothing is asked of the network yet.
+func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	cfg, err := c.loadConfig()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	trust, err := loadTrust(cfg)
 	if err != nil {
-		return nil, nil, err
-	}
-	d, err := openDirs(cfg, trust)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	outliveReaders()
 	metadata := instance.New(instance.Options{})
@@ -49,15 +43,13 @@ func (c *cli) newAgent(ctx context.Context) (a *agent.Agent, done func(), err er
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
 			return connect(ctx, cfg, trust, metadata, who)
 		},
-		Store:    d.store,
-		StateDir: d.state,
-		RunDir:   d.run,
-		Service:  service.New(cfg, c.ui.hookLine),
-		Ready:    systemd.Notifier{}.Ready,
-		Now:      time.Now,
-		Observe:  c.ui.observe,
-		Waits:    c.ui.waits,
-	}, d.close, nil
+		Trust:   trust,
+		Service: service.New(cfg, c.ui.hookLine),
+		Ready:   systemd.Notifier{}.Ready,
+		Now:     time.Now,
+		Observe: c.ui.observe,
+		Waits:   c.ui.waits,
+	}, nil
 }
 
 // connect makes the clients of AWS, once for the whole run.
@@ -99,36 +91,4 @@ func localID() (string, bool) {
 		return "", false
 	}
 	return instance.LocalID(instance.AssetTag)
-}
-
-// dirs are the three places where an app keeps anything on the machine.
-type dirs struct {
-	store      *store.Store
-	state, run *os.Root
-}
-
-func openDirs(cfg *config.Config, trust artifacts.Trust) (d dirs, err error) {
-	if d.store, err = store.Open(cfg.Install.Root, trust); err != nil {
-		return d, err
-	}
-	if d.state, err = openDir(cfg.State.Dir); err != nil {
-		return d, err
-	}
-	d.run, err = openDir(cfg.State.Run)
-	return d, err
-}
-
-func (d dirs) close() {
-	_ = errors.Join(d.store.Close(), d.state.Close(), d.run.Close()) // read-only descriptors
-}
-
-func openDir(name string) (*os.Root, error) {
-	if err := os.MkdirAll(name, 0o755); err != nil {
-		return nil, failure.Mark(err, store.ErrDisk)
-	}
-	dir, err := os.OpenRoot(name)
-	if err != nil {
-		return nil, failure.Mark(err, store.ErrDisk)
-	}
-	return dir, nil
 }

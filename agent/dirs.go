@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"koboshi/agent/state"
+	"koboshi/artifacts/store"
+)
+
+// dirs are the places where an app keeps anything on the machine. What could not
+// be opened is nil.
+type dirs struct {
+	store *store.Store
+	state *os.Root
+	run   *os.Root
+}
+
+// open opens the app's places. An error does not keep the others from being
+// used: at a launch the lifecycle action must be completed all the same.
+func (a *Agent) open() (d dirs, err error) {
+	var errs [3]error
+	d.store, errs[0] = store.Open(a.Files.Install.Root, a.Trust)
+	d.state, errs[1] = openDir("state.dir", a.Files.State.Dir)
+	d.run, errs[2] = openDir("state.run", a.Files.State.Run)
+	return d, errors.Join(errs[:]...)
+}
+
+func openDir(key, name string) (*os.Root, error) {
+	err := os.MkdirAll(name, 0o755)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", key, state.ErrDisk, err)
+	}
+	dir, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", key, state.ErrDisk, err)
+	}
+	return dir, nil
+}
+
+// close lets go of what was opened. Descriptors of directories have nothing to
+// report.
+func (d dirs) close() {
+	if d.store != nil {
+		_ = d.store.Close()
+	}
+	for _, dir := range []*os.Root{d.state, d.run} {
+		if dir != nil {
+			_ = dir.Close()
+		}
+	}
+}
+
+// open opens the places of the app and reads what the last run left, without the
+// lock: that is for [run.lock].
+func (r *run) open() error {
+	var err error
+	r.dirs, err = r.agent.open()
+	r.Store, r.RunDir = r.dirs.store, r.dirs.run
+	if err != nil {
+		return err
+	}
+	return r.loadState()
+}
+
+// close ends the run's hold on the machine.
+func (r *run) close() {
+	if r.unlock != nil {
+		r.release()
+	}
+	r.dirs.close()
+	r.dirs = dirs{}
+}
+
+// lock makes this the only run of the app on the machine, if it is not that yet,
+// and reads anew what the last one left.
+func (r *run) lock(ctx context.Context, wait bool) error {
+	if r.unlock != nil {
+		return nil
+	}
+	unlock, err := state.Lock(ctx, r.RunDir, r.report.Command, wait)
+	if err != nil {
+		return err
+	}
+	r.unlock = unlock
+	return r.loadState()
+}
+
+// release lets other runs work while this one only waits.
+func (r *run) release() {
+	r.unlock()
+	r.unlock = nil
+}
+
+// loadState reads the cached state. What it has lost of the sequences is in the
+// pointers that are stored with the installed releases.
+func (r *run) loadState() error {
+	loaded, warning, err := state.Load(r.dirs.state)
+	if err != nil {
+		return err
+	}
+	if warning != nil {
+		r.warn("what %s has lost is learnt again from the installed releases: %v", state.File, warning)
+	}
+	r.state = loaded
+	if r.Instance.ID != "" {
+		r.belong()
+	}
+	releases, err := r.Store.Releases()
+	if err != nil {
+		return err
+	}
+	for _, rel := range releases {
+		for _, seen := range rel.Pointers() {
+			channel, sequence := seen.Pointer.Pointer().Channel, seen.Pointer.Sequence()
+			if r.state.Sequence(channel).Number < sequence.Number {
+				r.state.SetSequence(channel, sequence)
+			}
+		}
+	}
+	return nil
+}
