@@ -4,7 +4,7 @@
 //
 // Retries happen at one layer, the SDK's, with the retryer of the aws.Config:
 // a request is repeated until the first byte of its answer. A body that breaks
-// off afterwards is an error of its Read, and who reads decides how to go on.
+// off afterwards is an error of its Read, and the caller decides how to go on.
 // The one thing the SDK does not know to repeat, 409 "a conflicting operation
 // is under way", is repeated here at the same retryer's pace and budget.
 //
