@@ -163,7 +163,7 @@ func TestSignatures(t *testing.T) {
 		name     string
 		trust    artifacts.Trust
 		envelope string
-		believed bool
+		verified bool
 	}{
 		{"one of one", trusting(t, 1, a), string(one), true},
 		{"one of two", trusting(t, 1, a, b), string(one), true},
@@ -181,8 +181,8 @@ func TestSignatures(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := tt.trust.Pointer([]byte(tt.envelope), "web", "stable")
-			if tt.believed && err != nil || !tt.believed && !errors.Is(err, artifacts.ErrUntrusted) {
-				t.Errorf("believed %v, want %v (%v)", err == nil, tt.believed, err)
+			if tt.verified && err != nil || !tt.verified && !errors.Is(err, artifacts.ErrUntrusted) {
+				t.Errorf("verified %v, want %v (%v)", err == nil, tt.verified, err)
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestTrustFailsClosed(t *testing.T) {
 	}
 }
 
-// TestStrictPayload signs what nobody should believe: only the form is wrong.
+// TestStrictPayload signs what must not be verified: only the form is wrong.
 func TestStrictPayload(t *testing.T) {
 	key := newKey(t)
 	good := payloadOf(t, must(pointer().Sign(key)))
@@ -383,7 +383,7 @@ func FuzzPointer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := trust.Pointer(data, "web", "stable")
 		if err == nil && v.Pointer() != pointer() {
-			t.Errorf("%q is believed to be %+v", data, v.Pointer())
+			t.Errorf("%q was verified as %+v", data, v.Pointer())
 		}
 	})
 }

@@ -26,7 +26,7 @@ type Trust struct {
 	agent    string
 }
 
-// NewTrust believes what threshold of the distinct keys have signed. agent is
+// NewTrust accepts what threshold of the distinct keys have signed. agent is
 // this agent's own version, for min_agent. No key, a threshold below 1 or above
 // the number of keys is an error: trust fails closed.
 func NewTrust(agent string, threshold int, keys ...PublicKey) (Trust, error) {

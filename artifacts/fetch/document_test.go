@@ -14,8 +14,8 @@ import (
 	"koboshi/artifacts/fetch"
 )
 
-// published is a source with a signed channel and manifest, and who believes
-// them.
+// published is a source with a signed channel and manifest, and the trust
+// that verifies them.
 func published(t *testing.T) (*memory, artifacts.Trust, *artifacts.VerifiedPointer) {
 	t.Helper()
 	private, err := artifacts.GenerateKey()

@@ -83,7 +83,7 @@ func TestMirrorsThatAllGiveUp(t *testing.T) {
 	})
 }
 
-// Bytes that are not the signed ones are nobody's to repair.
+// Bytes that are not the signed ones end the download: another source would hide it.
 func TestMirrorDoesNotHideAnAlteredObject(t *testing.T) {
 	data := noise(33, 100<<10)
 	first, second := newMemory(), mirrored(data)

@@ -42,7 +42,7 @@ func TestSlotsEndWithTheContext(t *testing.T) {
 	}
 	cancel()
 	if s.take(ctx) != nil {
-		t.Error("a slot that nobody gave back")
+		t.Error("a slot was not given back")
 	}
 	if err := s.drop(); err != nil {
 		t.Error(err)
