@@ -44,6 +44,14 @@ var floors = map[string]int{
 	"cmd/koboshi": 10, "cmd/koboshi-mock": 10,
 }
 
+// mockFloors are those of the mock, which uses nothing of the product.
+var mockFloors = map[string]int{
+	"agent/awstest/account": 0, "agent/awstest/loopback": 0, "agent/awstest/faults": 0, "agent/awstest/imds": 1,
+	"agent/awstest/s3": 1, "agent/awstest/query": 1,
+	"agent/awstest/sts": 2, "agent/awstest/autoscaling": 2,
+	"agent/awstest/ec2": 3, "agent/awstest/control": 4, "agent/awstest": 5,
+}
+
 // testOnly are packages that no product package may import.
 var testOnly = []string{"agent/awstest", "artifacts/durable/durabletest", "artifacts/bucket/buckettest"}
 
@@ -120,6 +128,14 @@ func imports(t *testing.T, root fs.FS, name string) []string {
 
 // trespass says what is wrong with an import, or nothing.
 func trespass(importer, imported string) string {
+	if above, ofMock := mockFloors[importer]; ofMock {
+		if own, ok := strings.CutPrefix(imported, "koboshi/"); ok {
+			if below, ok := mockFloors[own]; !ok || below >= above {
+				return "it does not lie on a lower floor of the mock"
+			}
+		}
+		return ""
+	}
 	if isTestOnly(importer) {
 		return ""
 	}
@@ -160,6 +176,8 @@ func TestTrespassIsNoticed(t *testing.T) {
 		{"agent", "koboshi/cmd/koboshi"},                       // up
 		{"agent", "koboshi/agent/awstest"},                     // a test package
 		{"agent", "koboshi/agent/awstest/faults"},              // a package of one
+		{"agent/awstest/s3", "koboshi/agent/awstest/imds"},     // sideways in the mock
+		{"agent/awstest/s3", "koboshi/artifacts"},              // the product in the mock
 		{"agent", "github.com/aws/aws-sdk-go-v2/service/s3"},   // the SDK
 		{"agent/health", "github.com/coreos/go-systemd/v22/x"}, // systemd
 		{"artifacts/store", "go.uber.org/zap"},                 // a leaf that logs
