@@ -44,7 +44,7 @@ func (m *mock) fault() *cobra.Command {
 	flags.IntVar(&f.Percent, "percent", 0, "act on this share (0 = all)")
 	flags.IntVar(&f.Status, "status", 0, "HTTP status")
 	flags.StringVar(&f.Code, "code", "", "AWS error code")
-	flags.StringVar(&f.Message, "message", "", "error text beside it")
+	flags.StringVar(&f.Message, "message", "", "error text with it")
 	flags.BoolVar(&f.Applied, "applied", false, "the request takes effect, only its answer is lost")
 	flags.DurationVar(&delay, "delay", 0, "wait first")
 	flags.BoolVar(&f.Hang, "hang", false, "never answer")
@@ -54,7 +54,7 @@ func (m *mock) fault() *cobra.Command {
 	return cmd
 }
 
-// ownFlags counts the flags that were given beside those of every command.
+// ownFlags counts the flags that were given, without those of every command.
 func ownFlags(cmd *cobra.Command) (n int) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if cmd.InheritedFlags().Lookup(f.Name) == nil {

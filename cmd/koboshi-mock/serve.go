@@ -51,7 +51,7 @@ func (f *serveFlags) serve(cmd *cobra.Command) error {
 		return failure{err}
 	}
 	env := serverExports(server.URL())
-	if err := f.tellReady(env); err != nil {
+	if err := f.writeReadyFile(env); err != nil {
 		return failure{err}
 	}
 	if _, err := fmt.Fprint(cmd.OutOrStdout(), env); err != nil {
@@ -71,8 +71,8 @@ func (f *serveFlags) furnish(server *awstest.Server) error {
 	return server.CreateGroup(f.hooks.build(f.group))
 }
 
-// tellReady writes the file in one piece: who sees it sees all of it.
-func (f *serveFlags) tellReady(env string) error {
+// writeReadyFile writes it in one piece: a script that sees the file sees all of it.
+func (f *serveFlags) writeReadyFile(env string) error {
 	if f.readyFile == "" {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (f *serveFlags) tellReady(env string) error {
 	return durable.WriteFile(dir, filepath.Base(f.readyFile), []byte(env), 0o644)
 }
 
-// serverExports are for whoever is not on an instance: an operator, a build.
+// serverExports are for operators and builds, which are not on an instance.
 func serverExports(url string) string {
 	return exports([]string{
 		"AWS_ENDPOINT_URL=" + url,

@@ -65,7 +65,7 @@ type (
 	}
 )
 
-// chosen tells whether a describe with these names, if any, is about this one.
+// chosen reports whether a describe with these names, if any, is about this one.
 func chosen(names []string, name string) bool {
 	return len(names) == 0 || slices.Contains(names, name)
 }

@@ -77,13 +77,13 @@ func (i *Instance) State() (state State) {
 	return state
 }
 
-// History tells every state it has been in.
+// History is every state it has been in.
 func (i *Instance) History() (history []Change) {
 	i.model.do(func(time.Time) { history = slices.Clone(i.history) })
 	return history
 }
 
-// Actions tells its lifecycle actions, in the order in which they began.
+// Actions are its lifecycle actions, in the order in which they began.
 func (i *Instance) Actions() (actions []Action) {
 	i.model.do(func(time.Time) {
 		for _, a := range i.actions {
@@ -140,7 +140,7 @@ func (i *Instance) enter(state State, at time.Time) {
 	i.changed = make(chan struct{})
 }
 
-// waits tells whether any of its actions is still open.
+// waits reports whether any of its actions is still open.
 func (i *Instance) waits() bool {
 	return slices.ContainsFunc(i.actions, (*action).open)
 }

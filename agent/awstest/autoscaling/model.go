@@ -36,7 +36,7 @@ func (g *Group) on(t Transition) []Hook {
 	return hooks
 }
 
-// fits tells whether the group may desire n instances.
+// fits reports whether the group may desire n instances.
 func (g *Group) fits(n int) error {
 	switch {
 	case g.Min < 0 || g.Max < 0:

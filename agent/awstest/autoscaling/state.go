@@ -1,6 +1,6 @@
 package autoscaling
 
-// State is a lifecycle state as DescribeAutoScalingInstances tells it; "" is
+// State is a lifecycle state as DescribeAutoScalingInstances shows it; "" is
 // an instance outside any group.
 // https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
 type State string
@@ -60,5 +60,5 @@ func (s State) Target() State {
 	}
 }
 
-// leaves tells whether the instance no longer counts for its group.
+// leaves reports whether the instance no longer counts for its group.
 func (s State) leaves() bool { return s.Target() == Terminated }

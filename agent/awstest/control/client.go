@@ -62,17 +62,17 @@ func (c Client) Do(ctx context.Context, method, path string, in, out any) error 
 	return json.UnmarshalRead(answer.Body, out, jsonOptions())
 }
 
-// refusal is the error that the control endpoint told.
+// refusal is the error that the control endpoint answered with.
 func refusal(answer *http.Response) error {
 	content, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
 	if err != nil {
 		return fmt.Errorf("reading the mock's answer: %w", err)
 	}
-	var told struct {
+	var answered struct {
 		Error string `json:"error"`
 	}
-	if err := json.Unmarshal(content, &told); err != nil || told.Error == "" {
+	if err := json.Unmarshal(content, &answered); err != nil || answered.Error == "" {
 		return fmt.Errorf("the mock answered %s", answer.Status)
 	}
-	return fmt.Errorf("%s", told.Error)
+	return fmt.Errorf("%s", answered.Error)
 }

@@ -56,7 +56,7 @@ func New(fleet *ec2.Fleet, objects *s3.Store, script *faults.Script, calls *faul
 	return mux
 }
 
-// done is the answer of what has nothing to tell.
+// done is the answer without content.
 type done struct{}
 
 func (endpoint) handler(run func(*http.Request) (any, error)) http.Handler {

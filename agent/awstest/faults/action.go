@@ -114,7 +114,7 @@ func resetConnection(w http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// discardWriter receives an answer that nobody gets.
+// discardWriter discards an answer.
 type discardWriter struct{ header http.Header }
 
 func (d *discardWriter) Header() http.Header         { return d.header }

@@ -27,7 +27,7 @@ type Call struct {
 type Calls struct {
 	mu      sync.Mutex
 	log     []*Call
-	changed chan struct{} // closed when the log grows; nil while nobody waits
+	changed chan struct{} // closed when the log grows; nil while no Await waits
 }
 
 // All returns a copy of the log.
@@ -35,7 +35,7 @@ func (c *Calls) All() []Call {
 	return c.Filter(func(Call) bool { return true })
 }
 
-// Filter returns the calls that keep says yes to.
+// Filter returns the calls for which keep returns true.
 func (c *Calls) Filter(keep func(Call) bool) []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()

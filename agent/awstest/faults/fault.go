@@ -31,8 +31,8 @@ type Fault struct {
 
 	Applied    bool              `json:"applied,omitempty"`     // the request takes effect and only its answer is replaced
 	Status     int               `json:"status,omitempty"`      // 200 when only Code or Body is given
-	Code       string            `json:"code,omitempty"`        // error code, told in the service's own format
-	Message    string            `json:"message,omitempty"`     // error text beside Code
+	Code       string            `json:"code,omitempty"`        // error code, in the service's own format
+	Message    string            `json:"message,omitempty"`     // error text with Code
 	Body       string            `json:"body,omitempty"`        // verbatim, in place of the service's format
 	RetryAfter string            `json:"retry_after,omitempty"` // value of a Retry-After header
 	Header     map[string]string `json:"header,omitempty"`      // set on the answer; an empty value removes the header

@@ -3,7 +3,7 @@ package imds
 import "time"
 
 // Switches are the ways in which one instance's metadata service can behave;
-// whatever else may go wrong is a Fault with Service "imds". The zero value is
+// anything else that goes wrong is a Fault with Service "imds". The zero value is
 // a service in order that asks for IMDSv2 tokens.
 type Switches struct {
 	Disabled bool `json:"disabled,omitempty"`  // everything answers 403

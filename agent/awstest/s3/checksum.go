@@ -59,8 +59,8 @@ func compositeOf(parts []*storedPart, algorithm string) checksum {
 	return checksum{algorithm, value, composite}
 }
 
-// tell writes the checksum as response headers.
-func (c checksum) tell(h http.Header) {
+// setHeaders writes the checksum as response headers.
+func (c checksum) setHeaders(h http.Header) {
 	if c.algorithm != "" {
 		h.Set(c.headerName(), c.value)
 		h.Set("X-Amz-Checksum-Type", c.kind)

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// failure is an error as S3 tells it.
+// failure is an error as S3 answers it.
 type failure struct {
 	status        int
 	code, message string

@@ -31,7 +31,7 @@ func (s *Store) putObject(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.Header().Set("ETag", o.etag)
-	o.checksum.tell(w.Header())
+	o.checksum.setHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -70,7 +70,7 @@ func (s *Store) getObject(w http.ResponseWriter, r *request) error {
 		status = http.StatusPartialContent
 		w.Header().Set("Content-Range", part.contentRange(o.data.size))
 	} else if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
-		o.checksum.tell(w.Header())
+		o.checksum.setHeaders(w.Header())
 	}
 	w.Header().Set("Content-Length", strconv.FormatInt(part.size, 10))
 	w.WriteHeader(status)

@@ -16,7 +16,7 @@ type request struct {
 	query       url.Values
 }
 
-// route is one operation: how its requests look, and who serves them.
+// route is one operation: how its requests look, and the method that answers them.
 type route struct {
 	operation string
 	method    string
@@ -26,7 +26,7 @@ type route struct {
 	serve     func(*Store, http.ResponseWriter, *request) error
 }
 
-// scope is what an address names.
+// scope is what an address points to.
 type scope int
 
 const (
