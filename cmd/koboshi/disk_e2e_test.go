@@ -90,13 +90,13 @@ func TestE2EInputOutputError(t *testing.T) {
 	l := newLab(t)
 	trees := l.twoVersions()
 	for _, test := range []struct {
-		name, call, path string
+		name, call, path, hint string
 	}{
-		{"the tree", "syncfs", ""},
-		{"any file", "fsync", ""},
-		{"the directory of releases", "fsync", "opt/releases"},
-		{"the directory of the links", "fsync", "opt"},
-		{"the state", "fsync", "state"},
+		{"the tree", "syncfs", "", "df -h and df -i of install.root"},
+		{"any file", "fsync", "", "permissions of state.dir"}, // the sequence is the first
+		{"the directory of releases", "fsync", "opt/releases", "df -h and df -i of install.root"},
+		{"the directory of the links", "fsync", "opt", "df -h and df -i of install.root"},
+		{"the state", "fsync", "state", "permissions of state.dir"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +109,7 @@ func TestE2EInputOutputError(t *testing.T) {
 			args = append(append(args, b.koboshi), b.args("sync")...)
 			r := runCommand(t, b.world.dir, b.env(), strace, args...)
 			r.want(t, failure.Disk)
-			r.says(t, "input/output error", "df -h and df -i")
+			r.says(t, "input/output error", test.hint)
 			b.noneTwice(log)
 			b.untouched(trees)
 			b.exits(0, "sync")
