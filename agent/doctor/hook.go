@@ -7,7 +7,6 @@ import (
 
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
-	"koboshi/artifacts/bucket"
 )
 
 const (
@@ -23,9 +22,9 @@ var errNoAction = errors.New("no group, so no lifecycle action to complete")
 func checkGroup(f *facts) []Finding {
 	m, named := f.group.value, f.config.Lifecycle.Group
 	switch err := f.group.err; {
-	case errors.Is(err, bucket.ErrDenied) && named != "":
+	case errors.Is(err, lifecycle.ErrDenied) && named != "":
 		return warning(allowDescribe, "group %s; DescribeAutoScalingInstances is refused, so a lifecycle action that is over looks like one to come: %v", named, err)
-	case errors.Is(err, bucket.ErrDenied):
+	case errors.Is(err, lifecycle.ErrDenied):
 		return failure(allowDescribe, "the group of this instance is unknown: %v", err)
 	case err != nil:
 		return unknown(err)
@@ -59,7 +58,7 @@ func checkTimeout(f *facts) []Finding {
 		return fine("%v", errNoAction)
 	case errors.Is(err, lifecycle.ErrNoHook):
 		return warning("aws autoscaling put-lifecycle-hook adds it, or correct lifecycle.launch_hook", "group %s has no lifecycle hook %s: instances come into service before the app is healthy", hook.Group, hook.Hook)
-	case errors.Is(err, bucket.ErrDenied):
+	case errors.Is(err, lifecycle.ErrDenied):
 		return failure(allowHooks, "the timeout of the lifecycle hook is unknown, so a long boot sends no heartbeats: %v", err)
 	case err != nil:
 		return unknown(err)
@@ -70,7 +69,7 @@ func checkTimeout(f *facts) []Finding {
 	switch {
 	case longest < deadline:
 		return failure("raise the lifecycle hook's heartbeat timeout or lower lifecycle.deadline", "lifecycle hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, report.Duration(longest), report.Duration(deadline))
-	case timeout < deadline && errors.Is(f.heartbeat.err, bucket.ErrDenied):
+	case timeout < deadline && errors.Is(f.heartbeat.err, lifecycle.ErrDenied):
 		return failure(allowBeat, "lifecycle hook %s ends after %s, before lifecycle.deadline (%s), since no heartbeat may be sent", hook, report.Duration(timeout), report.Duration(deadline))
 	case timeout <= silent:
 		return failure("raise the lifecycle hook's heartbeat timeout, or lower lifecycle.heartbeat_after or lifecycle.continue_jitter",
@@ -106,7 +105,7 @@ func checkHeartbeat(f *facts) []Finding {
 		return fine("RecordLifecycleActionHeartbeat is allowed; a lifecycle action waits for this instance, and its timeout began anew")
 	case errors.Is(err, lifecycle.ErrNoAction):
 		return fine("RecordLifecycleActionHeartbeat is allowed")
-	case errors.Is(err, bucket.ErrDenied):
+	case errors.Is(err, lifecycle.ErrDenied):
 		return failure(allowBeat, "no heartbeat may be sent: %v", err)
 	case errors.Is(err, lifecycle.ErrForeignHook):
 		return failure("give koboshi a lifecycle hook of its own: lifecycle.launch_hook", "%v", err)

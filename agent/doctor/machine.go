@@ -59,6 +59,7 @@ type Tree struct {
 	Version        string
 	ManifestSHA256 artifacts.Digest
 	HealthyOn      func(instance string) bool
+	health         artifacts.Health // what it says of its own health
 }
 
 // past is what earlier runs left; fs.ErrNotExist where there were none.
@@ -99,15 +100,15 @@ type account interface {
 }
 
 // hooks is Auto Scaling. A refusal for want of permission is
-// bucket.ErrDenied.
+// lifecycle.ErrDenied.
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
 	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)
 	Heartbeat(context.Context, lifecycle.Action) error
 }
 
-// clock reports how far this machine's clock is ahead of the one that answered
-// last; false where no answer had a time.
+// clock is how far this machine's clock is ahead of the one that answered last,
+// and false where no answer had a time: [Clock].
 type clock interface {
 	Ahead() (time.Duration, bool)
 }

@@ -247,8 +247,9 @@ func (u machineUnits) State(_ context.Context, unit string) (systemd.State, erro
 }
 
 var (
-	errDenied = errors.Join(bucket.ErrDenied, errors.New("user arn:aws:sts::111122223333:role is not authorized"))
-	errAway   = errors.New("connection refused")
-	errAbsent = &fs.PathError{Op: "open", Path: "/opt/koboshi/web", Err: fs.ErrNotExist}
-	errRoot   = &fs.PathError{Op: "open", Path: "state.json", Err: fs.ErrPermission}
+	errRefused = errors.Join(lifecycle.ErrDenied, errors.New("user arn:aws:sts::111122223333:role is not authorized"))
+	errDenied  = errors.Join(bucket.ErrDenied, errors.New("user arn:aws:sts::111122223333:role is not authorized"))
+	errAway    = errors.New("connection refused")
+	errAbsent  = &fs.PathError{Op: "open", Path: "/opt/koboshi/web", Err: fs.ErrNotExist}
+	errRoot    = &fs.PathError{Op: "open", Path: "state.json", Err: fs.ErrPermission}
 )

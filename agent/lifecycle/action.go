@@ -15,6 +15,8 @@ var (
 	ErrNoHook = errors.New("no such lifecycle hook")
 	// ErrForeignHook is a lifecycle hook of CodeDeploy, which alone may complete its actions.
 	ErrForeignHook = errors.New("lifecycle hook belongs to CodeDeploy")
+	// ErrDenied is a call that the instance's role may not make.
+	ErrDenied = errors.New("access denied")
 	// ErrNoAction is an instance that is not waiting: not yet, or no longer.
 	ErrNoAction = errors.New("no active lifecycle action")
 )
@@ -51,13 +53,18 @@ func (a Action) check() error {
 // String returns group/hook, for messages.
 func (a Action) String() string { return a.Group + "/" + a.Hook }
 
-// explain turns the service's refusal of a call about an action into
-// ErrNoAction. AWS has no error code of its own for it.
+// explain gives the service's refusals a class. AWS has no error code of its own
+// for an action that is not active.
 func explain(err error) error {
 	refusal, ok := errors.AsType[smithy.APIError](err)
-	if ok && refusal.ErrorCode() == "ValidationError" &&
-		strings.Contains(refusal.ErrorMessage(), "No active Lifecycle Action") {
+	if !ok {
+		return err
+	}
+	switch code := refusal.ErrorCode(); {
+	case code == "ValidationError" && strings.Contains(refusal.ErrorMessage(), "No active Lifecycle Action"):
 		return ErrNoAction
+	case code == "AccessDenied", code == "AccessDeniedException", code == "UnauthorizedOperation":
+		return fmt.Errorf("%w: %w", ErrDenied, err)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ func (c *Client) Group(ctx context.Context, instance string) (group, state strin
 		InstanceIds: []string{instance},
 	}, c.options...)
 	if err != nil {
-		return "", "", fmt.Errorf("look up %s in Auto Scaling: %w", instance, err)
+		return "", "", fmt.Errorf("look up %s in Auto Scaling: %w", instance, explain(err))
 	}
 	for _, found := range out.AutoScalingInstances {
 		if aws.ToString(found.InstanceId) == instance {

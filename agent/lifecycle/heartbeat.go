@@ -36,7 +36,7 @@ func (c *Client) lookup(ctx context.Context, action Action) (types.LifecycleHook
 		LifecycleHookNames:   []string{action.Hook},
 	}, c.options...)
 	if err != nil {
-		return types.LifecycleHook{}, fmt.Errorf("look up lifecycle hook %s: %w", action, err)
+		return types.LifecycleHook{}, fmt.Errorf("look up lifecycle hook %s: %w", action, explain(err))
 	}
 	for _, found := range out.LifecycleHooks {
 		if aws.ToString(found.LifecycleHookName) == action.Hook {

@@ -80,6 +80,17 @@ func openOn(root filesystem, dir string, trust artifacts.Trust) (*Store, error) 
 	return s, nil
 }
 
+// OpenExisting is [Open] for reading only: it makes nothing, and where there is no
+// store yet the error is fs.ErrNotExist.
+func OpenExisting(dir string, trust artifacts.Trust) (*Store, error) {
+	for _, name := range []string{releasesDir, stagingDir} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	return Open(dir, trust)
+}
+
 // Close releases the store's descriptor.
 func (s *Store) Close() error { return s.root.Close() }
 

@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/iam"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/store"
 )
 
 // completions gives every flag and argument what a shell may offer for it: what
@@ -56,7 +58,7 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 	case "health":
 		return cobra.FixedCompletions([]string{"url=", "tcp=", "command=", "timeout=", "bake="}, cobra.ShellCompDirectiveNoSpace)
 	case "partition":
-		return cobra.FixedCompletions(partitions, cobra.ShellCompDirectiveNoFileComp)
+		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":
 		return c.offerApp
 	case "channel":
@@ -140,7 +142,7 @@ func (c *cli) installed() []string {
 }
 
 func installedIn(root string, trust artifacts.Trust) (names []string) {
-	s, err := openExisting(root, trust)
+	s, err := store.OpenExisting(root, trust)
 	if err != nil {
 		return nil
 	}

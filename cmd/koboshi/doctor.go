@@ -75,15 +75,12 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	metadata := instance.New(instance.Options{Patience: metadataPatience})
 	m = doctor.Machine{
 		Config: cfg, Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
-		Past:     earlierRuns{cfg},
-		Disk:     releasesHere{cfg, trust},
-		App:      appHere{service.New(cfg, c.ui.hookLine), cfg, trust},
-		Units:    unitsHere{},
 		Metadata: metadata,
 		Connect: func(ctx context.Context, who instance.Identity) (doctor.Cloud, error) {
 			return examineCloud(ctx, cfg, metadata, who)
 		},
 	}
+	m.Here(service.New(cfg, c.ui.hookLine))
 	for _, name := range cfg.Trust.Keys {
 		key, err := readKey(name, artifacts.ParsePublicKey)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 var floors = map[string]int{
 	"artifacts/durable": 0, "artifacts/pace": 0,
 
-	"artifacts": 1, "artifacts/bucket": 1, "systemd": 1,
+	"artifacts": 1, "artifacts/bucket": 1, "artifacts/iam": 1, "systemd": 1,
 
 	"agent/process": 2, "artifacts/tree": 2,
 

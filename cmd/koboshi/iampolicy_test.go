@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"koboshi/agent/config"
+	"koboshi/artifacts/iam"
 )
 
 func policyConfig(t *testing.T, sources, group string) *config.Config {
@@ -44,10 +45,10 @@ func TestPoliciesKeepTheGrammar(t *testing.T) {
 		`"file:///mnt/releases"`,
 	} {
 		for _, group := range []string{"", "web", "web $*? (blue)"} {
-			for _, partition := range partitions {
+			for _, partition := range iam.Partitions {
 				cfg := policyConfig(t, sources, group)
-				checkPolicy(t, partition, arns{partition}.instance(cfg))
-				if p := (arns{partition}).publisher(cfg); len(p.Statement) > 0 {
+				checkPolicy(t, partition, instancePolicy(partition, cfg))
+				if p := publisherPolicy(partition, cfg); len(p.Statement) > 0 {
 					checkPolicy(t, partition, p)
 				}
 			}
@@ -60,7 +61,7 @@ var (
 	actionPattern = regexp.MustCompile(`^(s3|autoscaling):[A-Z][A-Za-z]+$`)
 )
 
-func checkPolicy(t *testing.T, partition string, p policy) {
+func checkPolicy(t *testing.T, partition string, p iam.Policy) {
 	t.Helper()
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -94,7 +95,7 @@ func checkPolicy(t *testing.T, partition string, p policy) {
 	}
 }
 
-func checkStatement(t *testing.T, partition string, s statement) {
+func checkStatement(t *testing.T, partition string, s iam.Statement) {
 	t.Helper()
 	if s.Effect != "Allow" || !sidPattern.MatchString(s.Sid) || len(s.Action) == 0 || len(s.Resource) == 0 {
 		t.Errorf("statement %+v", s)
@@ -115,12 +116,12 @@ func checkStatement(t *testing.T, partition string, s statement) {
 }
 
 func TestPolicyTakesNamesLiterally(t *testing.T) {
-	p := arns{"aws"}.instance(policyConfig(t, `"s3://releases/a*b"`, "web?"))
+	p := instancePolicy("aws", policyConfig(t, `"s3://releases/a*b"`, "web?"))
 	for sid, want := range map[string]string{
-		"Releases": "arn:aws:s3:::releases/a${*}b/web/*",
-		"Hooks":    "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/web${?}",
+		"Releases":  "arn:aws:s3:::releases/a${*}b/web/*",
+		"Lifecycle": "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/web${?}",
 	} {
-		i := slices.IndexFunc(p.Statement, func(s statement) bool { return s.Sid == sid })
+		i := slices.IndexFunc(p.Statement, func(s iam.Statement) bool { return s.Sid == sid })
 		if got := p.Statement[i].Resource; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q, want %q", sid, got, want)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -57,9 +58,12 @@ func (o origin) published(ctx context.Context) []string {
 // versionsHere are the versions that are on this machine, and those that were.
 func versionsHere(cfg *config.Config, trust artifacts.Trust) []string {
 	versions := installedIn(cfg.Install.Root, trust)
-	runs, _ := inDir(cfg, report.LoadHistory) // a courtesy
-	for _, run := range runs {
-		versions = append(versions, run.Version)
+	if dir, err := os.OpenRoot(cfg.State.Dir); err == nil {
+		runs, _ := report.LoadHistory(dir) // a courtesy
+		for _, run := range runs {
+			versions = append(versions, run.Version)
+		}
+		_ = dir.Close() // only read
 	}
 	return slices.DeleteFunc(versions, func(v string) bool { return artifacts.CheckVersion(v) != nil })
 }

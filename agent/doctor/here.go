@@ -1,0 +1,152 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/report"
+	"koboshi/agent/service"
+	"koboshi/agent/state"
+	"koboshi/artifacts"
+	"koboshi/artifacts/store"
+	"koboshi/systemd"
+)
+
+// Here fills in what is asked of this very machine: its state directory, its
+// store, its app and systemd. Nothing here makes a directory or writes a file.
+func (m *Machine) Here(app service.Service) {
+	releases := storeHere{m.Config.Install.Root, m.Trust}
+	m.Past, m.Disk, m.App, m.Units = stateHere{m.Config}, releases, appHere{app, releases}, systemdHere{}
+}
+
+// stateHere is the state directory.
+type stateHere struct{ config *config.Config }
+
+func (p stateHere) Report() (report.Report, error) { return inDir(p.config, report.Newest) }
+
+func (p stateHere) State() (state.State, error) {
+	return inDir(p.config, func(dir *os.Root) (state.State, error) {
+		s, damage, err := state.Load(dir)
+		return s, errors.Join(damage, err)
+	})
+}
+
+func inDir[T any](cfg *config.Config, load func(*os.Root) (T, error)) (v T, err error) {
+	dir, err := os.OpenRoot(cfg.State.Dir)
+	if err != nil {
+		return v, err
+	}
+	defer func() { _ = dir.Close() }() // only read
+	return load(dir)
+}
+
+// storeHere is the store, where there is one.
+type storeHere struct {
+	root  string
+	trust artifacts.Trust
+}
+
+func (d storeHere) Current() (*Tree, error) { return d.tree((*store.Store).Current) }
+
+func (d storeHere) Previous() (*Tree, error) { return d.tree((*store.Store).Previous) }
+
+func (d storeHere) CheckSpace(a artifacts.Artifact) error {
+	s, err := store.OpenExisting(d.root, d.trust)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.CheckSpace(a), s.Close())
+}
+
+func (d storeHere) tree(named func(*store.Store) (store.Release, bool, error)) (*Tree, error) {
+	s, err := store.OpenExisting(d.root, d.trust)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }() // only read
+	r, found, err := named(s)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &Tree{Version: r.Version(), ManifestSHA256: r.ManifestSHA256(), HealthyOn: r.HealthyOn, health: r.Manifest().Manifest().Health}, nil
+}
+
+// appHere is the app that runs now.
+type appHere struct {
+	service.Service
+	releases storeHere
+}
+
+// Probe asks as the gate of the current release would, once.
+func (a appHere) Probe(ctx context.Context) error {
+	var override artifacts.Health
+	if current, err := a.releases.Current(); err == nil && current != nil {
+		override = current.health
+	}
+	return a.Service.Probe(ctx, override)
+}
+
+// systemdHere is systemd, over a connection for each question.
+type systemdHere struct{}
+
+func (systemdHere) State(ctx context.Context, unit string) (s systemd.State, err error) {
+	m, err := systemd.Connect(ctx)
+	if err != nil {
+		return s, err
+	}
+	defer m.Close()
+	return m.State(ctx, unit)
+}
+
+func (systemdHere) OrderedAfter(ctx context.Context, unit, other string) (string, error) {
+	m, err := systemd.Connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer m.Close()
+	return m.OrderedAfter(ctx, unit, other)
+}
+
+// Clock compares this machine's clock with the Date of every answer that its
+// client gets (RFC 9110).
+type Clock struct {
+	client client
+	mu     sync.Mutex
+	ahead  time.Duration
+	known  bool
+}
+
+// client sends requests, as *http.Client does.
+type client interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// WatchClock is a client that notes the time of the answers.
+func WatchClock(c client) *Clock { return &Clock{client: c} }
+
+// Do implements the client.
+func (c *Clock) Do(r *http.Request) (*http.Response, error) {
+	answer, err := c.client.Do(r)
+	if err != nil {
+		return answer, err
+	}
+	if at, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ahead, c.known = time.Since(at), true
+	}
+	return answer, nil
+}
+
+// Ahead is how far this machine's clock is ahead of the one that answered last;
+// false where no answer had a time.
+func (c *Clock) Ahead() (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead, c.known
+}
