@@ -64,7 +64,7 @@ func explain(err error) error {
 	case code == "ValidationError" && strings.Contains(refusal.ErrorMessage(), "No active Lifecycle Action"):
 		return ErrNoAction
 	case code == "AccessDenied", code == "AccessDeniedException", code == "UnauthorizedOperation":
-		return fmt.Errorf("%w: %w", ErrDenied, err)
+		return fmt.Errorf("%w: %s (%s)", ErrDenied, refusal.ErrorMessage(), code)
 	}
 	return err
 }
