@@ -175,7 +175,7 @@ func (b *box) syncAmidst(do func(*box)) result {
 	sync := startCommand(b.T, b.world.dir, append(b.env(), "GOMEMLIMIT=64MiB"), b.koboshi, b.args("sync")...)
 	b.await("s3", artifactPath, len(b.artifactCalls())+1)
 	b.until("something is staged", func() bool {
-		staged, err := filepath.Glob(b.path("opt", ".staging", "*", "noise"))
+		staged, err := filepath.Glob(b.path("opt", ".staging", "*", "tree", "noise"))
 		return err == nil && len(staged) > 0
 	})
 	do(b)
