@@ -36,9 +36,9 @@ func (e *BaseError) Error() string {
 // bytes that are not those of entries artifacts.ErrIntegrity. Errors of the disk
 // are wrapped.
 func (d *Delta) Apply(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, limits tree.Limits) error {
-	a := &application{delta: d, root: base.Root, files: map[string]tree.Entry{}, idle: make(chan *patcher, patchers)}
+	a := &application{delta: d, root: base.Root, files: map[string]tree.Entry{}, free: make(chan *patcher, patchers)}
 	for range patchers {
-		a.idle <- new(patcher)
+		a.free <- new(patcher)
 	}
 	for _, e := range base.Entries {
 		if _, known := a.files[e.SHA256]; !known && e.Type == tree.TypeFile && e.SHA256 != "" {
@@ -53,7 +53,7 @@ type application struct {
 	delta *Delta
 	root  *os.Root
 	files map[string]tree.Entry // of the base, by SHA-256
-	idle  chan *patcher
+	free  chan *patcher
 }
 
 // write is called by several goroutines.
@@ -126,8 +126,8 @@ func (a *application) patch(ctx context.Context, base *tree.DirHandle, e *tree.E
 }
 
 func (a *application) make(ctx context.Context, piece Piece, e *tree.Entry, f *os.File, from io.ReaderAt) error {
-	p := <-a.idle
-	defer func() { a.idle <- p }()
+	p := <-a.free
+	defer func() { a.free <- p }()
 	sum := sha256.New()
 	err := p.file(ctx, a.delta, piece, io.MultiWriter(f, sum), from)
 	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != e.SHA256 {

@@ -247,7 +247,7 @@ func TestRacingPromoters(t *testing.T) {
 	}
 	for i := range int64(len(won)) { // no gap, so no write was lost
 		if won[noon.Unix()+i] == "" {
-			t.Errorf("nobody has sequence %d of %d", i, len(won))
+			t.Errorf("no promotion has sequence %d of %d", i, len(won))
 		}
 	}
 	if last := noon.Unix() + int64(len(won)) - 1; pointer.Sequence != last || won[last] != pointer.Version {

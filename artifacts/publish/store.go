@@ -61,15 +61,15 @@ func verify(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
 func download(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Writer) error {
 	hash := sha256.New()
 	r := bucket.Range{}
-	for idle := 0; r.Offset < blob.Size; idle++ {
+	for fruitless := 0; r.Offset < blob.Size; fruitless++ {
 		n, etag, err := read(ctx, b, blob, r, io.MultiWriter(hash, w))
 		if err == nil {
 			break
 		}
 		if n > 0 {
-			idle = 0
+			fruitless = 0
 		}
-		if etag == "" || idle == rereads || ctx.Err() != nil {
+		if etag == "" || fruitless == rereads || ctx.Err() != nil {
 			return err // the bucket has retried a request that got no answer
 		}
 		r.Offset, r.ETag = r.Offset+n, etag

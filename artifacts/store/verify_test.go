@@ -94,7 +94,7 @@ func TestVerifyFindsChanges(t *testing.T) {
 	}
 }
 
-// A signed index is what counts, whoever rewrites the one on disk.
+// A signed index counts, whatever is written over the one on the disk.
 func TestVerifySignedIndex(t *testing.T) {
 	s := open(t)
 	app := files{"bin/web": "1"}

@@ -154,7 +154,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// Close ends a stream that nobody reads to its end.
+// Close ends a stream that is not read to its end.
 func TestCompressedClosed(t *testing.T) {
 	for _, f := range formats {
 		synctest.Test(t, func(t *testing.T) {

@@ -155,7 +155,7 @@ func TestFramesFail(t *testing.T) {
 	})
 }
 
-// Close and cancellation end a stream that nobody reads and one that waits.
+// Close and cancellation end a stream that is not read and one that waits.
 func TestFramesStopped(t *testing.T) {
 	data := zstdFrame(t, []byte("koboshi"))
 	forever := func(ctx context.Context) (tree.Frame, error) { return tree.Frame{Data: data, Plain: 7}, ctx.Err() }
