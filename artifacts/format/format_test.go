@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -58,11 +59,10 @@ func TestKnown(t *testing.T) {
 func TestStageRefuses(t *testing.T) {
 	zeros := make([]byte, 1024) // the end of a tar
 	for name, a := range map[string]artifacts.Artifact{
-		"frames in a tar.gz": {Format: artifacts.TarGz, Chunks: []artifacts.Chunk{{Plain: 1}}},
-		"no gzip":            {Format: artifacts.TarGz},
-		"no zstd":            {Format: artifacts.TarZst},
-		"no frame":           {Format: artifacts.TarZst, Chunks: []artifacts.Chunk{{Plain: 1024}}},
-		"more than a file":   {Format: artifacts.File, UnpackedBytes: 1023, Entries: 1},
+		"no gzip":          {Format: artifacts.TarGz},
+		"no zstd":          {Format: artifacts.TarZst},
+		"no frame":         {Format: artifacts.TarZst, Chunks: []artifacts.Chunk{{Plain: 1024}}},
+		"more than a file": {Format: artifacts.File, UnpackedBytes: 1023, Entries: 1},
 	} {
 		dir, err := os.OpenRoot(t.TempDir())
 		if err != nil {
@@ -87,5 +87,31 @@ func TestStageRefuses(t *testing.T) {
 		if err := dir.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Only io.EOF of the content says that its hash was verified: a decoder that
+// ends before it has not seen that.
+func TestStageWantsTheEnd(t *testing.T) {
+	early := archive{open: func(context.Context, artifacts.Artifact, *Reader) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(make([]byte, 1024))), nil
+	}}
+	dir, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	_, err = early.Stage(t.Context(), Target{Tree: dir}, func(context.Context) (tree.Frame, error) {
+		return tree.Frame{Data: []byte("more")}, nil
+	})
+	if !errors.Is(err, tree.ErrRefused) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestGzipHasNoFrames(t *testing.T) {
+	framed := artifacts.Artifact{Format: artifacts.TarGz, Chunks: []artifacts.Chunk{{Plain: 1}}}
+	if _, err := openGzip(t.Context(), framed, nil); !errors.Is(err, tree.ErrRefused) {
+		t.Errorf("%v", err)
 	}
 }
