@@ -30,7 +30,7 @@ func newServe() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "`IP:PORT` to listen at")
-	flags.StringVar(&f.imds, "imds", "127.0.0.1:0", "`IP:PORT` of the instances' IMDS; a fixed one serves one instance at a time")
+	flags.StringVar(&f.imds, "imds", "127.0.0.1:0", "`IP:PORT` of the instances' IMDS; a fixed one is for one instance at a time")
 	flags.StringArrayVar(&f.buckets, "bucket", nil, "`NAME` of a bucket to create; may be repeated")
 	flags.StringVar(&f.group, "group", "", "`NAME` of an Auto Scaling group to create")
 	flags.StringVar(&f.readyFile, "ready-file", "", "`FILE` to write the environment to once all is ready")

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,7 +16,7 @@ import (
 
 // archaic are phrases that an operator would not say, and what is said instead.
 var archaic = map[string]string{
-	`nothing serves|what served`:           "no release is running, the previous release",
+	`nothing serves|what served|serves on`: "no release is running, the previous release",
 	`could not be told|nobody to tell`:     "the lifecycle action could not be completed",
 	`believed`:                             "verified, trusted",
 	`(not to be|cannot be|to be) had\b`:    "unavailable",
@@ -44,6 +48,35 @@ func TestDocumentationIsPlain(t *testing.T) {
 	}
 	for name, text := range pages {
 		reportArchaic(t, name, text)
+	}
+}
+
+// So is what the programs say: every string of their sources that has a space.
+func TestMessagesArePlain(t *testing.T) {
+	root, seen := os.DirFS("../.."), 0
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "/testdata/") {
+			return err
+		}
+		source, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && strings.Contains(lit.Value, " ") {
+				seen++
+				reportArchaic(t, name, lit.Value)
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil || seen < 1000 {
+		t.Fatalf("%d strings: %v", seen, err)
 	}
 }
 
