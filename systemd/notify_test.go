@@ -63,3 +63,17 @@ func listen(t *testing.T) *net.UnixConn {
 	t.Setenv("NOTIFY_SOCKET", path)
 	return conn
 }
+
+func TestKeepAlive(t *testing.T) {
+	conn := listen(t)
+	longer, stop := Notifier{}.KeepAlive(time.Minute)
+	defer stop()
+	longer(time.Minute)
+	buf := make([]byte, 256)
+	for _, want := range []string{"EXTEND_TIMEOUT_USEC=60000000", "WATCHDOG=1"} {
+		n, err := conn.Read(buf)
+		if got := string(buf[:n]); err != nil || got != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+}

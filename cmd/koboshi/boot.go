@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,7 @@ func (c *cli) boot() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
-				longer, stop := keepSystemdWaiting(time.Duration(a.Files.Lifecycle.Deadline) + grace)
+				longer, stop := systemd.Notifier{}.KeepAlive(time.Duration(a.Files.Lifecycle.Deadline) + grace)
 				defer stop()
 				tell := a.Waits
 				a.Waits = func(step string, d time.Duration) { longer(d); tell(step, d) }
@@ -36,32 +35,6 @@ func (c *cli) boot() *cobra.Command {
 	}
 }
 
-// How systemd is kept from giving up on a long boot. Each message buys another
-// window, and they end some time after the boot's own deadline: an agent that
-// hangs for longer is systemd's to kill.
-const (
-	proofOfLife = 15 * time.Second
-	window      = time.Minute
-	grace       = 3 * time.Minute // the last call to the hook, and pruning
-)
-
-// keepSystemdWaiting extends the start timeout and feeds the watchdog until
-// stop is called, or for the limit. longer begins the limit anew, after so much.
-func keepSystemdWaiting(limit time.Duration) (longer func(time.Duration), stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	end := time.AfterFunc(limit, cancel)
-	go func() {
-		tick := time.NewTicker(proofOfLife)
-		defer tick.Stop()
-		for {
-			var systemd systemd.Notifier
-			_ = errors.Join(systemd.ExtendTimeout(window), systemd.Watchdog()) // without systemd nobody wants to know
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
-	}()
-	return func(d time.Duration) { end.Reset(d + limit) }, func() { end.Stop(); cancel() }
-}
+// grace is how long a boot may go on after its deadline: completing the
+// lifecycle action, and pruning.
+const grace = 3 * time.Minute
