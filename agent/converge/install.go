@@ -18,10 +18,12 @@ func (r *Run) Install(ctx context.Context, t Target) (store.Release, error) {
 		return store.Release{}, err
 	}
 	if found && (!r.Force || r.intact(ctx, rel)) {
-		if t.Pointer == nil {
-			return rel, nil
+		if t.Pointer != nil {
+			if err := r.Store.MarkSeen(rel, t.Pointer, t.Seen); err != nil {
+				r.Warn("that channel %s points to %s could not be recorded: %v", r.Config.Channel, rel.Version(), err)
+			}
 		}
-		return rel, r.Store.MarkSeen(rel, t.Pointer, t.Seen)
+		return rel, nil
 	}
 	return r.fetch(ctx, t)
 }
