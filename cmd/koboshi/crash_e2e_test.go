@@ -90,10 +90,18 @@ func (b *box) mutations(command string) (all []mutation) {
 // killAt kills a run before its nth mutation, counted from 0.
 func (b *box) killAt(n int, command string) {
 	b.Helper()
+	b.endAt(n, command, func() {})
+}
+
+// endAt is killAt that does something else first.
+func (b *box) endAt(n int, command string, first func()) {
+	b.Helper()
 	var last mutation
 	r, err := trace(b.T, b.env(), append([]string{b.koboshi}, b.args(command)...), func(m mutation) bool {
 		last = m
-		n--
+		if n--; n == -1 { // other threads may get here once more
+			first()
+		}
 		return n >= 0
 	})
 	must(b.T, err)

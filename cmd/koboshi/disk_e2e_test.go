@@ -184,13 +184,13 @@ func (b *box) syncAmidst(do func(*box)) result {
 }
 
 // until waits for what nothing tells of.
-func (b *box) until(what string, is func() bool) {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
+func (l *lab) until(what string, is func() bool) {
+	l.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.Context()), patience) // cleanups wait, too
 	defer cancel()
 	for !is() {
 		if ctx.Err() != nil {
-			b.Fatalf("waiting until %s: %v", what, ctx.Err())
+			l.Fatalf("waiting until %s: %v", what, ctx.Err())
 		}
 		runtime.Gosched()
 	}

@@ -123,6 +123,7 @@ func random(n int) []byte {
 type box struct {
 	*lab
 	world
+	pid string // where the app leaves its process id
 }
 
 // launch launches an instance with an empty disk.
@@ -150,11 +151,18 @@ func (l *lab) bareAt(dir, addr string) *box {
 	must(l.T, err)
 	must(l.T, os.WriteFile(b.path("release.pub"), key, 0o644))
 	must(l.T, errors.Join(b.hurry(), b.configure("")))
-	// The race detector, with which testapp is built, else waits 1 s at its exit.
-	b.override("10-quick", fmt.Sprintf("[service]\nrestart = [\"env\", \"GORACE=atexit_sleep_ms=0\", \"testapp\", \"restart\", %q, %q]\n"+
-		"[health]\nbake = \"10ms\"\n", addr, b.path("app.pid")))
-	l.Cleanup(func() { stopApp(b.path("app.pid")) })
+	b.pid = b.path("app.pid")
+	b.quick()
+	l.Cleanup(func() { stopApp(b.pid) })
 	return b
+}
+
+// quick shortens the gate, and has the app leave its pid where the box looks for
+// it. The race detector, with which testapp is built, else waits 1 s at its exit.
+func (b *box) quick() {
+	b.Helper()
+	b.override("10-quick", fmt.Sprintf("[service]\nrestart = [\"env\", \"GORACE=atexit_sleep_ms=0\", \"testapp\", \"restart\", %q, %q]\n"+
+		"[health]\nbake = \"10ms\"\n", b.addr, b.pid))
 }
 
 // relaunch gives the disk to a new instance, as if an AMI had been made of it.
@@ -164,7 +172,7 @@ func (b *box) relaunch(o autoscaling.LaunchOptions) {
 	i, err := b.lab.aws.Launch(o)
 	must(b.T, err)
 	b.instance = i
-	stopApp(b.path("app.pid"))
+	stopApp(b.pid)
 }
 
 func (b *box) path(name ...string) string {

@@ -94,7 +94,7 @@ func (l *lab) large() *box {
 // relieve gives back what the box takes of the disk.
 func (b *box) relieve() {
 	b.Helper()
-	stopApp(b.path("app.pid"))
+	stopApp(b.pid)
 	must(b.T, os.RemoveAll(b.path("opt")))
 }
 
