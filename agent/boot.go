@@ -9,6 +9,8 @@ import (
 	"koboshi/agent/converge"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
+	"koboshi/artifacts/store"
 )
 
 // Boot is what systemd starts on every launch and reboot. It returns the
@@ -25,48 +27,51 @@ func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	r := a.begin("boot")
 	defer r.close()
 
-	trouble := r.open()
-	if id, ok := a.LocalID(); ok && trouble == nil {
-		trouble = r.startAgain(limited, id)
+	r.note(r.open())
+	if id, ok := a.LocalID(); ok {
+		r.note(r.startAgain(limited, id))
 	}
 	if err := r.identify(limited); err != nil {
-		return r.end(converge.Failed(limited, errors.Join(err, trouble)))
+		return r.end(converge.Failed(limited, errors.Join(err, r.trouble)))
 	}
-	if trouble == nil {
-		trouble = r.startAgain(limited, r.Instance.ID)
-	}
-	if trouble == nil {
-		trouble = r.readTags(limited)
-	}
+	r.note(r.startAgain(limited, r.Instance.ID))
+	r.note(r.readTags(limited)) // whatever has failed: the group is among them
 	if !r.launched(limited) {
-		return r.end(r.launch(limited, trouble))
+		return r.end(r.launch(limited))
 	}
-	if trouble != nil {
-		return r.end(converge.Failed(limited, trouble))
+	r.note(r.lock(limited, true))
+	if r.trouble != nil {
+		return r.end(converge.Failed(limited, r.trouble))
 	}
+	r.Patience = time.Duration(r.Config.Fallback.After) // what runs is a fallback that stands ready
 	if turn := r.turn(limited); turn > 0 {
 		return r.catchUp(ctx, turn)
 	}
 	return r.end(r.reboot(limited))
 }
 
+// note keeps the first thing that fails while a boot finds its way: it ends as
+// that, but not before the lifecycle action is known.
+func (r *run) note(err error) {
+	if r.trouble == nil {
+		r.trouble = err
+	}
+}
+
 // startAgain starts the current release if it was healthy on the instance, with
-// what it knew then. It is best effort: where the app does not come up,
-// converging starts it again, and judges. The error is the lock's.
+// what it knew then. It is best effort: where the app does not come up, or
+// another run has the lock, converging starts it again, and judges. Trouble with
+// the disk, which is the error, keeps nothing from being started.
 func (r *run) startAgain(ctx context.Context, id string) error {
 	current, found := r.Current()
 	if !found || !current.HealthyOn(id) || r.startedAgain {
 		return nil
 	}
 	r.startedAgain = true
-	knew := current.HealthyAt()
-	r.Instance.ID = id
-	if r.Instance.Region == "" {
-		r.Instance.Region, r.Instance.AZ = knew.Region, knew.AZ
-	}
-	r.Config, _ = r.agent.Files.WithTags(map[string]string{config.TagChannel: knew.Channel})
-	if err := r.lock(ctx, true); err != nil {
-		return err
+	r.remember(id, current.HealthyAt())
+	trouble := r.lock(ctx, false)
+	if errors.Is(trouble, state.ErrLocked) {
+		return nil
 	}
 	if err := r.Activate(ctx, current); err != nil {
 		r.warn("%s did not come up after the reboot: %v", current.Version(), err)
@@ -74,7 +79,17 @@ func (r *run) startAgain(ctx context.Context, id string) error {
 	if r.state.Signalled != nil {
 		r.ready()
 	}
-	return nil
+	return trouble
+}
+
+// remember takes what the app was told of its place when it was healthy, until
+// it is known again.
+func (r *run) remember(id string, knew store.Place) {
+	r.Instance.ID = id
+	if r.Instance.Region == "" {
+		r.Instance.Region, r.Instance.AZ = knew.Region, knew.AZ
+	}
+	r.Config, _ = r.agent.Files.WithTags(map[string]string{config.TagChannel: knew.Channel})
 }
 
 // launched reports whether this instance has been through its launch. The state
@@ -98,32 +113,27 @@ func (r *run) launched(ctx context.Context) bool {
 }
 
 // launch is the first boot of an instance, or what is left of it after a crash.
-// trouble is what has failed already.
-func (r *run) launch(ctx context.Context, trouble error) converge.Outcome {
-	r.findAction(ctx)
+func (r *run) launch(ctx context.Context) converge.Outcome {
 	stopHeartbeats := r.keepAlive(ctx) // which looks for the action while the release is fetched
-	out := r.bringUp(ctx, trouble)
+	out := r.bringUp(ctx)
 	if out.Err == nil {
 		r.jitterContinue(ctx)
 	} else {
 		r.delayAbandon(ctx, out.Err)
 	}
+	if out.Err == nil && !interrupted(ctx) {
+		r.ready()
+	}
 	stopHeartbeats()
-	out = r.signal(ctx, out)
-	r.prune(ctx)
-	return out
+	return r.signal(ctx, out)
 }
 
-// bringUp converges an instance that does not serve yet.
-func (r *run) bringUp(ctx context.Context, trouble error) converge.Outcome {
-	if trouble == nil {
-		trouble = r.lock(ctx, true)
-	}
-	if trouble == nil {
-		trouble = r.checkTarget(ctx)
-	}
-	if trouble != nil {
-		return converge.Failed(ctx, trouble)
+// bringUp converges an instance that is not in service yet.
+func (r *run) bringUp(ctx context.Context) converge.Outcome {
+	r.note(r.lock(ctx, true))
+	r.note(r.checkTarget(ctx))
+	if r.trouble != nil {
+		return converge.Failed(ctx, r.trouble)
 	}
 	if _, held := r.held(); held {
 		r.warn("a hold does not count at launch")
@@ -149,21 +159,19 @@ func (r *run) catchUp(ctx context.Context, turn time.Duration) (report.Report, e
 	if err := r.pause(ctx, "spread", turn); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
-	ctx, cancel := r.agent.limit(ctx)
+	limited, cancel := r.agent.limit(ctx)
 	defer cancel()
-	if err := r.lock(ctx, true); err != nil {
-		return r.refuse(err)
+	if err := r.lock(limited, true); err != nil {
+		return r.end(converge.Failed(limited, err))
 	}
-	return r.end(r.reboot(ctx))
+	return r.end(r.reboot(limited))
 }
 
 // reboot converges a machine that runs the release that it ran before.
 func (r *run) reboot(ctx context.Context) converge.Outcome {
-	r.Patience = time.Duration(r.Config.Fallback.After)
 	out := r.follow(ctx)
 	if out.Verdict == report.Stale {
 		out.Cause, out.Err = out.Err, nil // a boot is no check: what runs goes on running
 	}
-	r.prune(ctx)
 	return out
 }

@@ -16,16 +16,18 @@ type dirs struct {
 	store *store.Store
 	state *os.Root
 	run   *os.Root
+	err   error // why one of them could not be opened
 }
 
 // open opens the app's places. An error does not keep the others from being
 // used: at a launch the lifecycle action must be completed all the same.
-func (a *Agent) open() (d dirs, err error) {
+func (a *Agent) open() (d dirs) {
 	var errs [3]error
 	d.store, errs[0] = store.Open(a.Files.Install.Root, a.Trust)
 	d.state, errs[1] = openDir("state.dir", a.Files.State.Dir)
 	d.run, errs[2] = openDir("state.run", a.Files.State.Run)
-	return d, errors.Join(errs[:]...)
+	d.err = errors.Join(errs[:]...)
+	return d
 }
 
 func openDir(key, name string) (*os.Root, error) {
@@ -56,29 +58,24 @@ func (d dirs) close() {
 // open opens the places of the app and reads what the last run left, without the
 // lock: that is for [run.lock].
 func (r *run) open() error {
-	var err error
-	r.dirs, err = r.agent.open()
+	r.dirs = r.agent.open()
 	r.Store, r.RunDir = r.dirs.store, r.dirs.run
-	if err != nil {
-		return err
-	}
 	return r.loadState()
 }
 
 // close ends the run's hold on the machine.
 func (r *run) close() {
-	if r.unlock != nil {
-		r.release()
-	}
+	r.release()
 	r.dirs.close()
 	r.dirs = dirs{}
 }
 
 // lock makes this the only run of the app on the machine, if it is not that yet,
-// and reads anew what the last one left.
+// and reads anew what the last one left. Without all of its places there is no
+// such run.
 func (r *run) lock(ctx context.Context, wait bool) error {
-	if r.unlock != nil {
-		return nil
+	if r.unlock != nil || r.dirs.err != nil {
+		return r.dirs.err
 	}
 	unlock, err := state.Lock(ctx, r.RunDir, r.report.Command, wait)
 	if err != nil {
@@ -90,13 +87,18 @@ func (r *run) lock(ctx context.Context, wait bool) error {
 
 // release lets other runs work while this one only waits.
 func (r *run) release() {
-	r.unlock()
-	r.unlock = nil
+	if r.unlock != nil {
+		r.unlock()
+		r.unlock = nil
+	}
 }
 
 // loadState reads the cached state. What it has lost of the sequences is in the
 // pointers that are stored with the installed releases.
 func (r *run) loadState() error {
+	if r.dirs.err != nil {
+		return r.dirs.err
+	}
 	loaded, warning, err := state.Load(r.dirs.state)
 	if err != nil {
 		return err

@@ -39,9 +39,7 @@ func (a *Agent) Prebake(ctx context.Context, o PrebakeOptions) (report.Report, e
 	if err := r.connect(r.Config, instance.Identity{}); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
-	out := r.bake(ctx)
-	r.prune(ctx)
-	return r.end(out)
+	return r.end(r.bake(ctx))
 }
 
 // choose takes another channel than the configured one, as a tag may.

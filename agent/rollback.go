@@ -34,7 +34,10 @@ func (r *run) rollBack(ctx context.Context, hold state.Hold) converge.Outcome {
 	if err != nil || !found {
 		return converge.Failed(ctx, errors.Join(store.ErrNoPrevious, err))
 	}
-	before, had := r.Current()
+	before, had, err := r.before()
+	if err != nil {
+		return converge.Failed(ctx, err)
+	}
 	if err := r.Reinstate(ctx, previous); err != nil {
 		return r.SettleLive(ctx, converge.Failed(ctx, err), before, had)
 	}

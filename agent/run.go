@@ -28,6 +28,7 @@ type run struct {
 	state         state.State
 	stateLost     bool // it is not this instance's
 	report        report.Report
+	trouble       error // what has failed of a boot already
 
 	action       func() (lifecycle.Action, error) // what waits for this launch, and what is not known about it; nil = not a launch
 	jittered     bool                             // CONTINUE was held back
@@ -108,18 +109,13 @@ func (r *run) readTags(ctx context.Context) error {
 	return r.Steps.Do(ctx, "configure", func(ctx context.Context, s *report.Span) error {
 		limited, cancel := context.WithTimeout(ctx, time.Duration(r.agent.Files.Fallback.After))
 		defer cancel()
-		var tags map[string]string
-		var err error
-		for again := true; again; again = errors.Is(err, instance.ErrUnreachable) && limited.Err() == nil {
-			s.Attempt()
-			tags, err = r.agent.Machine.Tags(limited, config.TagChannel, config.TagHold, config.TagGroup)
-		}
+		tags, err := r.tags(limited, s)
 		switch {
 		case errors.Is(err, instance.ErrTagsOff):
 		case errors.Is(err, instance.ErrHostileTag):
 			r.warn("%v", err)
 		case err != nil:
-			return fmt.Errorf("instance tags: %w", err)
+			return failure.WithHint(fmt.Errorf("instance tags: %w", err), "instance metadata works, but the instance's tags cannot be read from it: switch them off with InstanceMetadataTags=disabled, or try again")
 		}
 		effective, warnings := r.agent.Files.WithTags(tags)
 		r.Config = effective
@@ -128,6 +124,20 @@ func (r *run) readTags(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// tagsPause is between two attempts at the tags, each of which has retries of its
+// own.
+const tagsPause = time.Second
+
+func (r *run) tags(ctx context.Context, s *report.Span) (tags map[string]string, err error) {
+	for {
+		s.Attempt()
+		tags, err = r.agent.Machine.Tags(ctx, config.TagChannel, config.TagHold, config.TagGroup)
+		if !errors.Is(err, instance.ErrUnreachable) || pace.Sleep(ctx, tagsPause) != nil {
+			return tags, err
+		}
+	}
 }
 
 func (r *run) connect(cfg *config.Config, who instance.Identity) (err error) {
@@ -150,11 +160,12 @@ func (r *run) refuse(err error) (report.Report, error) {
 	return r.report, err
 }
 
-// end completes the report and leaves it in the state directory, unless another
-// run has the lock. What cannot be recorded is a warning: the app runs or not.
+// end removes what is no longer kept, however the run has ended, and leaves its
+// report. What cannot be recorded is a warning: the app runs or not.
 func (r *run) end(out converge.Outcome) (report.Report, error) {
+	r.prune()
 	r.describe(out)
-	if r.dirs.state == nil || r.lock(context.Background(), false) != nil {
+	if r.dirs.state == nil {
 		return r.report, out.Err
 	}
 	if err := r.report.Save(r.dirs.state); err != nil {
@@ -207,14 +218,25 @@ func (r *run) ready() {
 	}
 }
 
-// prune removes releases that are no longer kept, however the run has ended. It
-// comes last: deleting a tree slows the disk down for everything that still waits.
-func (r *run) prune(ctx context.Context) {
-	if r.unlock == nil || ctx.Err() != nil {
+// pruneTime bounds pruning, which also comes after a deadline or an interruption:
+// runs that always end so would fill the disk.
+const pruneTime = 30 * time.Second
+
+// prune removes releases that are no longer kept. It comes last: deleting a tree
+// slows the disk down for everything that still waits. The target stays where it
+// could not be reached: the next run is not to fetch it again.
+func (r *run) prune() {
+	if r.unlock == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), pruneTime)
+	defer cancel()
+	var needed []*artifacts.VerifiedManifest
+	if t := r.Target(); t != nil {
+		needed = append(needed, t.Manifest)
+	}
 	err := r.Steps.Do(ctx, "prune", func(ctx context.Context, _ *report.Span) error {
-		_, err := r.Store.Prune(ctx, r.Config.Install.Keep)
+		_, err := r.Store.Prune(ctx, r.Config.Install.Keep, needed...)
 		return err
 	})
 	if err != nil {

@@ -38,11 +38,6 @@ func (r *run) checkTarget(ctx context.Context) error {
 	return nil
 }
 
-// findAction has the lifecycle action looked for while the launch goes on, once.
-func (r *run) findAction(ctx context.Context) {
-	r.action = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedAction(ctx) })
-}
-
 // awaitedAction is what waits for this instance. The zero action with no error
 // is certainty that nothing does; an error is doubt. It runs beside the launch,
 // so it only reads what the launch reads.
@@ -63,7 +58,8 @@ func (r *run) awaitedAction(ctx context.Context) (lifecycle.Action, error) {
 		return lifecycle.Action{}, nil // in no group
 	}
 	if action.Group, _, err = r.cloud.Lifecycle.Group(ctx, r.Instance.ID); err != nil {
-		return lifecycle.Action{}, fmt.Errorf("the Auto Scaling group could not be found: %w", err)
+		err = fmt.Errorf("the Auto Scaling group could not be found: %w", err)
+		return lifecycle.Action{}, failure.WithHint(err, "set lifecycle.group, switch instance tags on in the metadata, or allow autoscaling:DescribeAutoScalingInstances")
 	}
 	if action.Group == "" {
 		return lifecycle.Action{}, nil
@@ -80,12 +76,13 @@ func (r *run) awaited() bool {
 	return action != (lifecycle.Action{})
 }
 
-// keepAlive sends heartbeats for the lifecycle action, if there is one, for as
-// long as the launch takes. stop ends them and waits for the last one. Nothing is
-// asked before lifecycle.heartbeat_after and the jitter of CONTINUE: most
-// launches are over by then, and Auto Scaling's rate is shared.
+// keepAlive looks for the lifecycle action that waits for this launch and sends
+// heartbeats for it, for as long as the launch takes. stop ends both and waits
+// for them. No heartbeat is sent before lifecycle.heartbeat_after and the jitter
+// of CONTINUE: most launches are over by then, and Auto Scaling's rate is shared.
 func (r *run) keepAlive(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	r.action = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedAction(ctx) })
 	var done sync.WaitGroup
 	done.Go(func() {
 		action, _ := r.action() // signal reports the error
@@ -119,23 +116,25 @@ func (r *run) jitterContinue(ctx context.Context) {
 // delayAbandon waits before ABANDON: a fleet that fails together is not to be
 // launched again in step.
 func (r *run) delayAbandon(ctx context.Context, failed error) {
-	if r.Config.Lifecycle.OnFailure == config.Wait || errors.Is(failed, instance.ErrNoCredentials) || !r.awaited() {
+	if r.Config.Lifecycle.OnFailure == config.Wait || errors.Is(failed, instance.ErrNoCredentials) || errors.Is(failed, errTerminating) || !r.awaited() {
 		return
 	}
 	_ = r.pause(ctx, "abandon delay", r.share(time.Duration(r.Config.Lifecycle.AbandonDelay))) // ABANDON follows in any case
 }
 
-// signal reports to systemd and completes the lifecycle action. CONTINUE lets
-// the group send requests here, ABANDON replaces the instance. An interrupted
-// launch does neither: the next boot continues it.
+// interrupted reports whether something other than the deadline has ended ctx.
+func interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), failure.ErrDeadline)
+}
+
+// signal completes the lifecycle action. CONTINUE lets the group send requests
+// here, ABANDON replaces the instance. An interrupted launch does neither: the
+// next boot continues it.
 func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome {
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), failure.ErrDeadline) {
-		out = converge.Failed(ctx, cmp.Or(out.Err, context.Cause(ctx)))
+	if interrupted(ctx) {
+		return converge.Failed(ctx, cmp.Or(out.Err, context.Cause(ctx)))
 	}
-	if out.Err == nil {
-		r.ready()
-	}
-	if errors.Is(out.Err, failure.ErrInterrupted) || out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
+	if out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
 	longer, cancel := outlive(ctx, lastCall)
@@ -150,17 +149,27 @@ func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome
 		return out // they were waited for, and completing needs them too
 	}
 	r.Config.Lifecycle.Group = action.Group // for the report
+	return r.completeWith(longer, action, out)
+}
+
+// completeWith completes the action as the launch has ended. One whose app is
+// found dead at that moment has failed.
+func (r *run) completeWith(ctx context.Context, action lifecycle.Action, out converge.Outcome) converge.Outcome {
+	result := lifecycle.Continue
+	var err error
 	if out.Err == nil {
-		err = r.complete(longer, action, lifecycle.Continue)
+		err = r.complete(ctx, action, result)
 		if errors.Is(err, health.ErrUnhealthy) {
-			out = converge.Failed(ctx, err)
+			out = converge.Outcome{Verdict: report.Failed, Err: err}
 			r.delayAbandon(ctx, err)
 		}
 	}
-	result := lifecycle.Continue
 	if out.Err != nil {
+		if r.Config.Lifecycle.OnFailure == config.Wait {
+			return out
+		}
 		result = lifecycle.Abandon
-		err = r.complete(longer, action, result)
+		err = r.complete(ctx, action, result)
 	}
 	if err != nil {
 		return r.completionFailed(out, err)
@@ -169,19 +178,25 @@ func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome
 }
 
 // certainAction is the action that waits for this launch. What was in doubt is
-// asked again, and whether the instance is wanted at all.
+// asked again, and so is whether there is a group, and whether the instance is
+// wanted at all: metadata may not have known yet.
 func (r *run) certainAction(ctx context.Context) (lifecycle.Action, error) {
 	if err := r.checkTarget(ctx); err != nil {
 		return lifecycle.Action{}, err
 	}
 	action, doubt := r.action()
-	if doubt != nil {
+	if doubt != nil || action == (lifecycle.Action{}) {
 		action, doubt = r.awaitedAction(ctx)
 	}
 	if doubt != nil {
-		return action, fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, doubt)
+		return action, notCompleted(ctx, doubt)
 	}
 	return action, nil
+}
+
+// notCompleted is an error of completing an action. What ended ctx comes first.
+func notCompleted(ctx context.Context, err error) error {
+	return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, converge.Because(context.Cause(ctx), err))
 }
 
 // complete completes the action. CONTINUE is preceded by a look at the app, as
@@ -198,7 +213,7 @@ func (r *run) complete(ctx context.Context, action lifecycle.Action, result life
 		case errors.Is(err, health.ErrUnhealthy):
 			return err
 		case err != nil:
-			return fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
+			return notCompleted(ctx, err)
 		}
 		switch found.End {
 		case lifecycle.Completed:
@@ -232,12 +247,15 @@ func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome
 	return out
 }
 
+// errLastCall ends the time that completing an action has after its launch.
+var errLastCall = fmt.Errorf("no success within %s of the end of the launch", lastCall)
+
 // outlive returns a context that ends some time after ctx does.
 func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		defer cancel()
 		_ = pace.Sleep(longer, by)
+		cancel(errLastCall)
 	})
-	return longer, func() { stop(); cancel() }
+	return longer, func() { stop(); cancel(nil) }
 }

@@ -42,9 +42,7 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) 
 		r.Config.Install.MaxRate = *o.MaxRate
 	}
 	r.look(ctx)
-	out := r.follow(ctx)
-	r.prune(ctx)
-	return r.end(out)
+	return r.end(r.follow(ctx))
 }
 
 // follow converges a live machine, unless it is held at its release. The app has

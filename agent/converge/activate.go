@@ -57,16 +57,21 @@ func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) er
 	})
 }
 
-// markHealthy records that the release passed the gate here. Where that is on
-// record already, failing to record it again keeps nothing from running.
+// markHealthy records that the release passed the gate here.
 func (r *Run) markHealthy(rel store.Release) error {
 	place := store.Place{Instance: r.Instance.ID, Region: r.Instance.Region, AZ: r.Instance.AZ, Channel: r.Config.Channel}
-	err := r.Store.MarkHealthy(rel, place, r.Now().UTC().Truncate(time.Second))
-	if err != nil && rel.HealthyOn(r.Instance.ID) {
-		r.Warn("%s is healthy, which could not be recorded: %v", rel.Version(), err)
-		return nil
+	return r.recorded(rel, r.Store.MarkHealthy(rel, place, r.Now().UTC().Truncate(time.Second)))
+}
+
+// recorded makes a warning of what could not be written about a release that
+// was healthy here before: a disk that has become read-only keeps nothing from
+// running that ran from it.
+func (r *Run) recorded(rel store.Release, err error) error {
+	if err == nil || !rel.HealthyOn(r.Instance.ID) {
+		return err
 	}
-	return err
+	r.Warn("%s runs, but not everything about it could be recorded: %v", rel.Version(), err)
+	return nil
 }
 
 // mayRun is asked of every release before it is started, whichever way it was
@@ -122,13 +127,15 @@ func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, 
 
 func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, error) {
 	r.up = ""
-	if err := r.Store.Activate(rel); err != nil {
-		return nil, err
+	err := r.Store.Activate(rel)
+	if current, found := r.Current(); found && current.ID() == rel.ID() {
+		err = r.recorded(rel, err)
 	}
-	if !r.knows(rel) {
-		if err := durable.WriteFile(r.RunDir, envFile, r.envText(rel), 0o644); err != nil {
-			return nil, fmt.Errorf("%w: %w", store.ErrDisk, err)
-		}
+	if err == nil && !r.knows(rel) {
+		err = r.recorded(rel, r.writeEnv(rel))
+	}
+	if err != nil {
+		return nil, err
 	}
 	return r.Service.Restart(ctx, r.environment(rel))
 }
@@ -137,8 +144,24 @@ func (r *Run) envText(rel store.Release) []byte {
 	return []byte(strings.Join(r.environment(rel), "\n") + "\n")
 }
 
+// errNoRunDir is a run directory that could not be opened.
+var errNoRunDir = fmt.Errorf("%w: there is no run directory", store.ErrDisk)
+
+func (r *Run) writeEnv(rel store.Release) error {
+	if r.RunDir == nil {
+		return errNoRunDir
+	}
+	if err := durable.WriteFile(r.RunDir, envFile, r.envText(rel), 0o644); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrDisk, err)
+	}
+	return nil
+}
+
 // knows reports whether the environment file already is the one of rel.
 func (r *Run) knows(rel store.Release) bool {
+	if r.RunDir == nil {
+		return false
+	}
 	text, err := r.RunDir.ReadFile(envFile)
 	return err == nil && bytes.Equal(text, r.envText(rel))
 }

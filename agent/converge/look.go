@@ -50,7 +50,7 @@ func (r *Run) Look(ctx context.Context) error {
 // gate before it is started anew: a live app is not restarted on a guess.
 func (r *Run) recovers(ctx context.Context, rel store.Release) bool {
 	current, found := r.Current()
-	if !found || current.ID() != rel.ID() || !rel.HealthyOn(r.Instance.ID) || r.mayRun(rel) != nil {
+	if !found || current.ID() != rel.ID() || !rel.HealthyOn(r.Instance.ID) {
 		return false
 	}
 	if running, err := r.Service.Running(ctx); err != nil || !running {

@@ -140,6 +140,9 @@ func (r *Run) Recheck(ctx context.Context) Outcome {
 // already holds is not done again.
 func (r *Run) reach(ctx context.Context, t Target) error {
 	rel, err := r.Install(ctx, t)
+	if err == nil {
+		err = r.mayRun(rel)
+	}
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,15 @@ func (r *Run) fallBack(ctx context.Context, rel store.Release) error {
 	return r.Activate(ctx, rel)
 }
 
+// mayBePutBack reports why a release cannot run in the target's place where
+// nothing may be sent requests: it must be one of this channel.
+func (r *Run) mayBePutBack(rel store.Release) error {
+	if _, ok := rel.SeenOn(r.Config.Channel); !ok {
+		return fmt.Errorf("channel %s was never seen to point to it", r.Config.Channel)
+	}
+	return r.mayRun(rel)
+}
+
 // mayStandIn reports why a release cannot take the target's place at a launch:
 // this channel must have pointed to it, and not too long ago. A time in the
 // future is none: the clock was wrong then or is wrong now.
@@ -65,14 +74,13 @@ func (r *Run) mayStandIn(rel store.Release) error {
 	limit := time.Duration(r.Config.Fallback.MaxAge)
 	age := r.Now().Sub(seen.Seen)
 	switch {
-	case !ok:
-		return fmt.Errorf("channel %s was never seen to point to it", r.Config.Channel)
+	case !ok: // see mayBePutBack
 	case age < 0:
 		return fmt.Errorf("channel %s was last seen %s in the future", r.Config.Channel, -age.Round(time.Second))
 	case age > limit || limit == 0:
 		return fmt.Errorf("channel %s was last seen to point to it %s ago, fallback.max_age is %s", r.Config.Channel, age.Round(time.Second), limit)
 	}
-	return r.mayRun(rel)
+	return r.mayBePutBack(rel)
 }
 
 // FallbackReady reports whether a release on the disk may take the target's
@@ -85,7 +93,7 @@ func (r *Run) FallbackReady() bool {
 // putBack leaves the last known good release running for anyone who looks at the
 // instance. Its gate is not waited for: the instance will not come into service.
 func (r *Run) putBack(ctx context.Context, candidates []store.Release) {
-	i := slices.IndexFunc(candidates, func(rel store.Release) bool { return r.mayRun(rel) == nil })
+	i := slices.IndexFunc(candidates, func(rel store.Release) bool { return r.mayBePutBack(rel) == nil })
 	if i < 0 || r.Up(candidates[i]) {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 )
 
@@ -18,14 +19,19 @@ import (
 // not verify, and what was left in .staging. It returns the IDs of what it
 // removed from releases/. It never touches what current and previous name, and
 // keeps in all at least keep releases, as far as there are healthy ones: those
-// that passed the gate last.
+// that passed the gate last. It also keeps the releases of the manifests that are
+// needed.
 //
 // A release is moved to .staging before it is deleted, so that half of one is
 // never taken for a whole. One that cannot be removed does not keep the others.
-func (s *Store) Prune(ctx context.Context, keep int) ([]string, error) {
+func (s *Store) Prune(ctx context.Context, keep int, needed ...*artifacts.VerifiedManifest) ([]string, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
-	removed, err := s.retire(ctx, keep)
+	var ids []string
+	for _, m := range needed {
+		ids = append(ids, releaseID(m.Manifest().Version, m.SHA256()))
+	}
+	removed, err := s.retire(ctx, keep, ids...)
 	return removed, errors.Join(err, s.sweep(ctx), s.sweepTemporary())
 }
 
