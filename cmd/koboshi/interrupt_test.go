@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"koboshi/agent/awstest/faults"
 	"koboshi/agent/failure"
 )
 
-// interrupt MOMENT WHAT COMMAND ARG… runs a command and presses Ctrl-C at a
-// moment; the command must exit with 130, soon. What it said is in said.txt.
-// Moments are:
+// interrupt [-SIGNAL] MOMENT WHAT COMMAND ARG… runs a command and presses Ctrl-C
+// at a moment, or sends another signal; the command must exit with 130, soon.
+// What it said is in said.txt. Moments are:
 //
 //	asked PART      the loopback AWS has been asked for a path with PART in it, since calls reset
 //	serves VERSION  the app answers that
@@ -29,15 +30,49 @@ func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	defer func() { _ = said.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	sent := unix.SIGINT
+	if name, ok := strings.CutPrefix(args[0], "-"); ok {
+		sent, args = unix.SignalNum("SIG"+name), args[1:]
+	}
 	cmd := exec.CommandContext(ctx, args[2], args[3:]...)
 	cmd.Dir, cmd.Env, cmd.Stderr = ts.Getenv("WORK"), environment(ts), said
 	ts.Check(cmd.Start())
 	moment(ctx, ts, args[0], args[1], cmd.Process.Pid)
-	ts.Check(cmd.Process.Signal(os.Interrupt))
+	ts.Check(cmd.Process.Signal(sent))
+	if sent == unix.SIGHUP {
+		go repeat(ctx, cmd.Process, sent)
+	}
 	exit, _ := errors.AsType[*exec.ExitError](cmd.Wait())
 	if exit == nil || exit.ExitCode() != int(failure.Interrupted) {
 		ts.Fatalf("%s: %v, want exit code %d\n%s", args[2:], exit, failure.Interrupted, ts.ReadFile("said.txt"))
 	}
+}
+
+// repeat sends a signal over and over, until the process has ended.
+func repeat(ctx context.Context, to *os.Process, s os.Signal) {
+	for ctx.Err() == nil && to.Signal(s) == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// deaf SIGNAL,… COMMAND ARG… runs a command, sends it the signals while it waits
+// for the channel, lets the channel answer, and wants exit code 0. The command is
+// started as nohup does, and a shell in the background: with signals ignored.
+func deaf(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	w, names := of(ts), strings.Split(args[0], ",")
+	w.aws.Calls().Reset()
+	script := "trap '' " + strings.Join(names, " ") + `; exec "$@"`
+	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", script, "sh"}, args[1:]...)...)
+	cmd.Dir, cmd.Env = ts.Getenv("WORK"), environment(ts)
+	ts.Check(cmd.Start())
+	moment(ctx, ts, "asked", "/channels/", cmd.Process.Pid)
+	for _, name := range names {
+		ts.Check(cmd.Process.Signal(unix.SignalNum("SIG" + name)))
+	}
+	w.aws.Faults().Clear()
+	ts.Check(cmd.Wait())
 }
 
 // unheard CODE COMMAND ARG… runs a command whose output goes into a pipe that

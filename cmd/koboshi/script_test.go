@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"proxied":   proxied,
 			"interrupt": interrupt,
 			"await":     await,
+			"deaf":      deaf,
 			"inflate":   inflate,
 			"unheard":   unheard,
 			"serves":    serves,
