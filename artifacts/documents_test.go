@@ -188,6 +188,29 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// TestSignaturesAreCounted holds documents to MaxSignatures, whether they are
+// read or written, before any signature is tried: the first one is good.
+func TestSignaturesAreCounted(t *testing.T) {
+	key := newKey(t)
+	one := string(must(pointer().Sign(key)))
+	good := signatureOf(t, one)
+	with := func(n int) []byte {
+		junk := strings.Repeat(`,{"sig":"AQEB"}`, n-1)
+		return []byte(strings.Replace(one, good, good+junk, 1))
+	}
+	trust := trusting(t, 1, key)
+	if _, err := trust.Pointer(with(artifacts.MaxSignatures), "web", "stable"); err != nil {
+		t.Errorf("%d signatures: %v", artifacts.MaxSignatures, err)
+	}
+	_, err := trust.Pointer(with(artifacts.MaxSignatures+1), "web", "stable")
+	if !errors.Is(err, artifacts.ErrUntrusted) || !strings.Contains(err.Error(), "17 signatures") {
+		t.Errorf("%d signatures: %v, want ErrUntrusted", artifacts.MaxSignatures+1, err)
+	}
+	if _, err := artifacts.AddSignature(with(artifacts.MaxSignatures), newKey(t)); err == nil {
+		t.Error("a signature was added that no agent would read")
+	}
+}
+
 func TestTrustFailsClosed(t *testing.T) {
 	a := newKey(t).Public()
 	for name, make := range map[string]func() (artifacts.Trust, error){

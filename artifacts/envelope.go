@@ -8,10 +8,13 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
 
-// Limits on what is read of a document, in bytes of its envelope.
+// Limits on what is read of a document: bytes of its envelope, and signatures.
+// Every signature may have to be tried with every key, over the whole payload,
+// so a document with more of them is malformed before the first is tried.
 const (
 	MaxPointerBytes  = 64 << 10
 	MaxManifestBytes = 4 << 20
+	MaxSignatures    = 16
 )
 
 // Schema is the only document schema that this agent reads and writes.
@@ -58,6 +61,9 @@ func parseEnvelope(data []byte) (*dsse.Envelope, error) {
 	if err := unmarshalStrict(data, &e); err != nil {
 		return nil, err
 	}
+	if err := checkCount(len(e.Signatures)); err != nil {
+		return nil, err
+	}
 	envelope := &dsse.Envelope{PayloadType: e.PayloadType, Payload: e.Payload}
 	for _, s := range e.Signatures {
 		envelope.Signatures = append(envelope.Signatures, dsse.Signature(s))
@@ -65,7 +71,18 @@ func parseEnvelope(data []byte) (*dsse.Envelope, error) {
 	return envelope, nil
 }
 
+func checkCount(signatures int) error {
+	if signatures > MaxSignatures {
+		return fmt.Errorf("%d signatures, at most %d are read", signatures, MaxSignatures)
+	}
+	return nil
+}
+
+// marshalEnvelope refuses what parseEnvelope would not read.
 func marshalEnvelope(envelope *dsse.Envelope) ([]byte, error) {
+	if err := checkCount(len(envelope.Signatures)); err != nil {
+		return nil, err
+	}
 	e := envelopeJSON{PayloadType: envelope.PayloadType, Payload: envelope.Payload}
 	for _, s := range envelope.Signatures {
 		e.Signatures = append(e.Signatures, signatureJSON(s))
