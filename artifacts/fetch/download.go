@@ -46,7 +46,7 @@ type Download struct {
 func (o *Origin) Open(ctx context.Context, a artifacts.Artifact, options Options) *Download {
 	options = options.fit(a)
 	slot := int64(options.SlotBytes)
-	d := &Download{a: a, options: options, sum: sha256.New(), plan: newPlan(a, slot), queue: make(chan *part, options.Workers)}
+	d := &Download{a: a, options: options, sum: sha256.New(), plan: newPlan(a, slot, options.Chunks), queue: make(chan *part, options.Workers)}
 	d.object = newObject(o.tries(), a.Key, max(minSpare, ceilDiv(a.Size, slot)), exactly(a.Key, a.Size, a.SHA256), o.jitter)
 	d.object.attempts, d.object.throttle = options.Attempts, newThrottle(options.Rate)
 	d.ctx, d.stop = context.WithCancelCause(ctx)

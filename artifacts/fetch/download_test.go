@@ -257,3 +257,33 @@ func TestCancel(t *testing.T) {
 		})
 	}
 }
+
+// Of some chunks nothing else is asked for, and neighbours come in one request.
+func TestOnlySomeChunks(t *testing.T) {
+	const size = 9000
+	data := noise(4, 100*size)
+	a := artifactOf(data, size)
+	for _, only := range [][]int{{0}, {99}, {3, 4, 5, 40, 98, 99}, {0, 50}} {
+		src := newMemory()
+		src.put(key, data)
+		o := small
+		o.Chunks = only
+		d := originOf(artifacts.Trust{}, src).Open(t.Context(), a, o)
+		for _, i := range only {
+			f, err := d.Next(t.Context())
+			if err != nil || artifacts.Sum(f.Data) != a.Chunks[i].SHA256 {
+				t.Fatalf("chunk %d of %v: %d bytes, %v", i, only, len(f.Data), err)
+			}
+			f.Release()
+		}
+		if _, err := d.Next(t.Context()); !errors.Is(err, io.EOF) {
+			t.Errorf("after the last of %v: %v, want io.EOF", only, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := src.asked(); got != int64(len(only)*size) {
+			t.Errorf("%v: asked for %d bytes", only, got)
+		}
+	}
+}

@@ -22,6 +22,10 @@ type Options struct {
 	// needs.
 	Rate int64
 
+	// Chunks are the only chunks of the artifact that are fetched, by their index
+	// in the manifest, ascending; nil = the whole artifact.
+	Chunks []int
+
 	lanes int64 // connections a slot
 
 	Progress func(n int64) // called with every n bytes as they are verified, or read where there are no chunks; by any goroutine

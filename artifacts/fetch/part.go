@@ -34,23 +34,40 @@ func (p *part) size() (n int64) {
 
 // plan cuts an artifact into parts. No chunk is larger than a part.
 type plan struct {
-	a      artifacts.Artifact
-	most   int64 // bytes a part
-	offset int64
-	chunk  int
-	before <-chan struct{}
+	a       artifacts.Artifact
+	most    int64 // bytes a part
+	offset  int64
+	chunk   int
+	partial bool
+	only    []int // of a partial plan, the chunks that are not planned yet
+	before  <-chan struct{}
 }
 
-func newPlan(a artifacts.Artifact, most int64) *plan {
+// newPlan is for a whole artifact, or where only is not nil for those chunks.
+func newPlan(a artifacts.Artifact, most int64, only []int) *plan {
 	first := make(chan struct{})
 	close(first)
-	return &plan{a: a, most: most, before: first}
+	return &plan{a: a, most: most, before: first, partial: only != nil, only: only}
 }
 
-// done reports whether the whole artifact is planned.
-func (l *plan) done() bool { return l.offset >= l.a.Size }
+// done reports whether all that is wanted of the artifact is planned.
+func (l *plan) done() bool {
+	if l.partial {
+		return len(l.only) == 0
+	}
+	return l.offset >= l.a.Size
+}
+
+// skip passes over chunks that are not wanted.
+func (l *plan) skip() {
+	for l.partial && l.chunk < l.only[0] {
+		l.offset += l.a.Chunks[l.chunk].Size
+		l.chunk++
+	}
+}
 
 func (l *plan) next() *part {
+	l.skip()
 	p := &part{offset: l.offset, pieces: l.cut(), before: l.before, hashed: make(chan struct{})}
 	p.frames = make(chan tree.Frame, len(p.pieces))
 	p.users.Store(int64(len(p.pieces)) + 1)
@@ -67,6 +84,12 @@ func (l *plan) cut() (pieces []piece) {
 		c := l.a.Chunks[l.chunk]
 		if size += c.Size; size > l.most {
 			break
+		}
+		if l.partial {
+			if len(l.only) == 0 || l.only[0] != l.chunk {
+				break
+			}
+			l.only = l.only[1:]
 		}
 		pieces = append(pieces, piece{size: c.Size, plain: c.Plain, chunk: l.chunk})
 	}
