@@ -29,6 +29,7 @@ type Input struct {
 	Index    []byte                     // what Artifact.Index points to; without one it is made while unpacking
 	Content  Content
 	Delta    *DeltaUpdate // then Content is its delta, and Artifact has an index or is a single file
+	Repair   *Repair      // then Content is its chunks, nil where it has none
 }
 
 // Stage unpacks an artifact and makes it a release, complete and on the disk,
@@ -127,8 +128,11 @@ func (s *Store) writeComplete(staged string, in Input, index []byte) error {
 
 // fill makes the tree itself.
 func (s *Store) fill(ctx context.Context, how format.Format, t format.Target, in Input) ([]tree.Entry, error) {
-	if in.Delta != nil {
+	switch {
+	case in.Delta != nil:
 		return s.applyDelta(ctx, how, t, in)
+	case in.Repair != nil:
+		return s.applyRepair(ctx, how, t, in)
 	}
 	return how.Stage(ctx, t, in.next)
 }
