@@ -104,6 +104,7 @@ type world struct {
 
 	maxRate config.Rate
 	delta   string // install.delta, "" = not set
+	verify  string // install.verify, likewise
 }
 
 const self = "i-0123456789abcdef0"
@@ -249,6 +250,7 @@ floor = { stable = %d }
 root = %q
 max_rate = "%d"
 delta = %q
+verify = %q
 [service]
 unit = "web.service"
 [health]
@@ -263,7 +265,7 @@ max_age = %q
 [state]
 dir = %q
 run = %q
-`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
+`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -356,6 +358,10 @@ func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate,
 	c.asked = append(c.asked, a.Key)
 	s.AddBytes(a.Size)
 	return &content{data: c.contents[a.Key], fail: cmp.Or(c.failing[a.Key], c.contentErr)}
+}
+
+func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, rate config.Rate, s *report.Span) converge.Content {
+	return c.Open(ctx, a, rate, s)
 }
 
 // content brings an artifact in two pieces, or one and an error.

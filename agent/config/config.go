@@ -45,8 +45,16 @@ type Install struct {
 	// never slowed down.
 	MaxRate Rate `toml:"max_rate"`
 
-	Delta string `toml:"delta"` // when deltas are used: DeltaSync, DeltaAlways, DeltaNever
+	Delta  string `toml:"delta"`  // when deltas are used: DeltaSync, DeltaAlways, DeltaNever
+	Verify string `toml:"verify"` // when a tree is compared with its index: VerifyInstall, VerifyLaunch, VerifyStart
 }
+
+// What Install.Verify may be.
+const (
+	VerifyInstall = "install" // only while it is installed
+	VerifyLaunch  = "launch"  // also before its first start on an instance
+	VerifyStart   = "start"   // before each start
+)
 
 // What Install.Delta may be.
 const (
@@ -129,7 +137,7 @@ func defaults() Config {
 	return Config{
 		Channel: "stable",
 		Trust:   Trust{Threshold: 1},
-		Install: Install{Keep: 3, Delta: DeltaSync},
+		Install: Install{Keep: 3, Delta: DeltaSync, Verify: VerifyLaunch},
 		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),

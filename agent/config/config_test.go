@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Channel != "stable" || !slices.Equal(c.Channels, []string{"stable"}) || c.Install.Root != "/opt/koboshi/web" ||
-		c.State.Dir != "/var/lib/koboshi/web" || c.State.Run != "/run/koboshi/web" || c.Install.Keep != 3 || c.Install.Delta != config.DeltaSync || c.Trust.Threshold != 1 ||
+		c.State.Dir != "/var/lib/koboshi/web" || c.State.Run != "/run/koboshi/web" || c.Install.Keep != 3 || c.Install.Delta != config.DeltaSync || c.Install.Verify != config.VerifyLaunch || c.Trust.Threshold != 1 ||
 		time.Duration(c.Health.Timeout) != 2*time.Minute || time.Duration(c.Health.Bake) != 10*time.Second ||
 		time.Duration(c.Hooks.Timeout) != time.Minute || c.Hooks.User != "" ||
 		time.Duration(c.Lifecycle.Deadline) != 15*time.Minute || c.Lifecycle.OnFailure != config.Abandon ||
@@ -134,6 +134,7 @@ func TestErrors(t *testing.T) {
 		{"unclean root", add("[install]\nroot = \"/opt/../etc\"\n"), `koboshi.toml:10: install.root: `, ""},
 		{"one directory twice", add("[state]\ndir = \"/x\"\nrun = \"/x\"\n"), `koboshi.toml:11: state.run: "/x" is state.dir too`, ""},
 		{"keep 0", add("[install]\nkeep = 0\n"), `koboshi.toml:10: install.keep: 0`, ""},
+		{"trees verified at some time", add("[install]\nverify = \"boot\"\n"), `koboshi.toml:10: install.verify: "boot", want "install", "launch" or "start"`, ""},
 		{"delta update at some time", add("[install]\ndelta = \"boot\"\n"), `koboshi.toml:10: install.delta: "boot", want "sync", "always" or "never"`, ""},
 		{"channel outside", "channel = \"beta\"\nchannels = [\"stable\"]\n" + minimal, `koboshi.toml:1: channel: "beta" is not among channels`, ""},
 	} {

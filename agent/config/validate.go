@@ -19,7 +19,7 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateDelta, c.validatePaths,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateInstall, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -178,9 +178,12 @@ func (c *Config) validateFallback() error {
 	return nil
 }
 
-func (c *Config) validateDelta() error {
+func (c *Config) validateInstall() error {
 	if when := c.Install.Delta; !slices.Contains([]string{DeltaSync, DeltaAlways, DeltaNever}, when) {
 		return c.at("install.delta", "%q, want %q, %q or %q", when, DeltaSync, DeltaAlways, DeltaNever)
+	}
+	if when := c.Install.Verify; !slices.Contains([]string{VerifyInstall, VerifyLaunch, VerifyStart}, when) {
+		return c.at("install.verify", "%q, want %q, %q or %q", when, VerifyInstall, VerifyLaunch, VerifyStart)
 	}
 	return nil
 }

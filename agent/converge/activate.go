@@ -31,6 +31,10 @@ func (r *Run) Activate(ctx context.Context, rel store.Release) error {
 	if err := r.mayRun(rel); err != nil {
 		return err
 	}
+	rel, err := r.prove(ctx, rel)
+	if err != nil {
+		return err
+	}
 	gate, err := r.start(ctx, rel)
 	if err != nil {
 		return err
@@ -99,11 +103,9 @@ func (r *Run) Reinstate(ctx context.Context, rel store.Release) error {
 		t.Pointer, t.Seen = seen.Pointer, seen.Seen
 	}
 	r.target = &t
-	if !r.intact(ctx, rel) {
-		var err error
-		if rel, err = r.fetch(ctx, t); err != nil {
-			return err
-		}
+	rel, err := r.verify(ctx, rel)
+	if err != nil {
+		return err
 	}
 	return r.Activate(ctx, rel)
 }

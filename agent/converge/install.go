@@ -17,15 +17,20 @@ func (r *Run) Install(ctx context.Context, t Target) (store.Release, error) {
 	if err != nil {
 		return store.Release{}, err
 	}
-	if found && (!r.Force || r.intact(ctx, rel)) {
-		if t.Pointer != nil {
-			if err := r.Store.MarkSeen(rel, t.Pointer, t.Seen); err != nil {
-				r.Warn("that channel %s points to %s could not be recorded: %v", r.Config.Channel, rel.Version(), err)
-			}
-		}
-		return rel, nil
+	if !found {
+		return r.fetch(ctx, t)
 	}
-	return r.fetch(ctx, t)
+	if r.Force {
+		if rel, err = r.verify(ctx, rel); err != nil {
+			return rel, err
+		}
+	}
+	if t.Pointer != nil {
+		if err := r.Store.MarkSeen(rel, t.Pointer, t.Seen); err != nil {
+			r.Warn("that channel %s points to %s could not be recorded: %v", r.Config.Channel, rel.Version(), err)
+		}
+	}
+	return rel, nil
 }
 
 // fetch makes the release from an installed one and a delta, or else from the
@@ -42,27 +47,10 @@ func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
 			return err
 		})
 	}
-	r.installed = r.installed || err == nil
-	return rel, err
-}
-
-// intact hashes a tree again. One that cannot be compared with its index is as
-// good as altered.
-func (r *Run) intact(ctx context.Context, rel store.Release) bool {
-	var diff tree.Diff
-	err := r.Steps.Do(ctx, "verify", func(ctx context.Context, _ *report.Span) (err error) {
-		diff, err = r.Store.Verify(ctx, rel)
-		return err
-	})
 	if err != nil {
-		r.Warn("%s could not be verified and is installed again: %v", rel.Version(), err)
-		return false
+		return rel, err
 	}
-	if !diff.Clean() {
-		r.Warn("%s was changed on this machine and is installed again: %d altered, %d added, %d removed",
-			rel.Version(), len(diff.Altered), len(diff.Added), len(diff.Removed))
-	}
-	return diff.Clean()
+	return r.made(rel), nil
 }
 
 // stage fetches the artifact, or with an update its delta, and makes the release.

@@ -44,6 +44,8 @@ type Run struct {
 	known     *channelAnswer // what was read of the channel just now, nil = nothing
 	up        string         // id of the release that is known to be up and healthy, "" = none
 	installed bool           // a release was installed
+	proven    string         // id of the release whose tree was verified by this run, or made by it; "" = none
+	offline   bool           // the sources are known not to answer
 }
 
 // Options are the choices of one run.
@@ -70,6 +72,8 @@ type Artifacts interface {
 	Blob(ctx context.Context, b artifacts.Blob) ([]byte, error)
 	// Open fetches at most rate bytes a second; 0 is without a limit.
 	Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) Content
+	// OpenChunks fetches only those chunks of the artifact.
+	OpenChunks(ctx context.Context, a artifacts.Artifact, chunks []int, rate config.Rate, s *report.Span) Content
 }
 
 // Content is one artifact while it is fetched. It must be closed.

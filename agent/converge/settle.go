@@ -2,6 +2,7 @@ package converge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 )
 
@@ -20,6 +22,7 @@ func (r *Run) SettleLaunch(ctx context.Context, out Outcome) Outcome {
 		return out // no time is left to try anything else
 	}
 	kind := failure.Kind(out.Err)
+	r.offline = r.offline || errors.Is(out.Err, fetch.ErrTransport)
 	candidates := r.candidates()
 	if slices.Contains(r.Config.Fallback.When, kind) {
 		for _, rel := range candidates {
@@ -97,8 +100,12 @@ func (r *Run) putBack(ctx context.Context, candidates []store.Release) {
 	if i < 0 || r.Up(candidates[i]) {
 		return
 	}
-	if _, err := r.start(ctx, candidates[i]); err != nil {
-		r.Warn("%s could not be put back: %v", candidates[i].Version(), err)
+	rel, err := r.prove(ctx, candidates[i])
+	if err == nil {
+		_, err = r.start(ctx, rel)
+	}
+	if err != nil {
+		r.Warn("%s could not be put back: %v", rel.Version(), err)
 	}
 }
 
@@ -111,14 +118,36 @@ func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release,
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(r.Config.Lifecycle.Deadline))
 	defer cancel()
-	if r.up != before.ID() {
-		if err := r.Activate(ctx, before); err != nil {
-			r.Warn("%s was put back but is not healthy: %v", before.Version(), err)
-			return out
-		}
+	r.offline = r.offline || errors.Is(out.Err, fetch.ErrTransport)
+	if !r.backTo(ctx, before) {
+		return out
 	}
 	if failure.Kind(out.Err) == config.Unavailable {
 		out.Verdict = report.Stale
 	}
 	return out
+}
+
+// backTo has a release running again: the one that ran before, or where its tree
+// was altered another that passed the gate here.
+func (r *Run) backTo(ctx context.Context, before store.Release) bool {
+	if r.Up(before) {
+		return true
+	}
+	err := r.Activate(ctx, before)
+	if err != nil {
+		r.Warn("%s was put back but is not healthy: %v", before.Version(), err)
+	}
+	if !errors.Is(err, errAltered) {
+		return err == nil
+	}
+	for _, rel := range r.candidates() {
+		if rel.ID() == before.ID() || !rel.HealthyOn(r.Instance.ID) {
+			continue
+		}
+		if err := r.Activate(ctx, rel); err == nil {
+			return true
+		}
+	}
+	return false
 }

@@ -27,7 +27,12 @@ func (o origin) Manifest(ctx context.Context, ref artifacts.Reference) (*artifac
 }
 
 func (o origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) converge.Content {
+	return o.OpenChunks(ctx, a, nil, rate, s)
+}
+
+func (o origin) OpenChunks(ctx context.Context, a artifacts.Artifact, chunks []int, rate config.Rate, s *report.Span) converge.Content {
 	options := o.memory.download(a)
+	options.Chunks = chunks
 	options.Rate, options.Progress, options.Attempts = int64(rate), s.AddBytes, s.Attempt
 	return o.Origin.Open(ctx, a, options)
 }
