@@ -1,6 +1,7 @@
 package failure
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -37,7 +38,8 @@ func hint(err error) string {
 	if e, ok := errors.AsType[*s3.Error](err); ok && config.IsRegion(e.Region) {
 		return fmt.Sprintf("the bucket is in %s: write its source as s3://%s/…?region=%s", e.Region, e.Bucket, e.Region)
 	}
-	return find(err).hint
+	row := find(err)
+	return cmp.Or(causeOf(err, row.code), row.hint)
 }
 
 func find(err error) row {

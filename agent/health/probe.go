@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -145,8 +146,31 @@ func get(ctx context.Context, client *retryablehttp.Client, address string) erro
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return &StatusError{Status: resp.StatusCode, Location: place(resp)}
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, MaxBody))
 	return err
+}
+
+// StatusError is an answer that is not 2xx.
+type StatusError struct {
+	Status   int
+	Location string // where a redirect leads, without user and query; "" = it is none
+}
+
+// Error reads "503 Service Unavailable" or "301 Moved Permanently to https://…".
+func (e *StatusError) Error() string {
+	text := strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
+	if e.Location != "" {
+		text += " to " + e.Location
+	}
+	return text
+}
+
+func place(resp *http.Response) string {
+	u, err := resp.Location()
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

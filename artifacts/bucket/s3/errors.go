@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -18,12 +19,13 @@ import (
 // where S3's answer was one of them, and wraps the SDK's error: errors.As finds
 // smithy.APIError, errors.Is a context's error.
 type Error struct {
-	Op     string // "get", "put", "list"
-	Bucket string
-	Key    string // of a list its prefix
-	Status int    // of HTTP, 0 = no answer came
-	Code   string // S3's own, such as "AccessDenied"; "" = none came
-	Region string // where the bucket is, if S3 says that it is not where it was asked for; as it came
+	Op      string // "get", "put", "list"
+	Bucket  string
+	Key     string // of a list its prefix
+	Status  int    // of HTTP, 0 = no answer came
+	Code    string // S3's own, such as "AccessDenied"; "" = none came
+	Message string // S3's own; "" = none came
+	Region  string // where the bucket is, if S3 says that it is not where it was asked for; as it came
 
 	sentinel error
 	cause    error
@@ -36,9 +38,8 @@ func (e *Error) Error() string {
 // reason leaves out what the SDK and net/http wrap around the cause: a URL,
 // whose query may be signed, among them.
 func (e *Error) reason() string {
-	var api smithy.APIError
-	if errors.As(e.cause, &api) && e.Status != 0 {
-		return fmt.Sprintf("%s (%s, status %d)", api.ErrorMessage(), api.ErrorCode(), e.Status)
+	if e.Code != "" && e.Status != 0 {
+		return fmt.Sprintf("%s (%s, status %d)", e.Message, e.Code, e.Status)
 	}
 	if errors.Is(e.cause, context.Canceled) {
 		return context.Canceled.Error()
@@ -74,7 +75,7 @@ func (b *Bucket) failed(op, key string, when bucket.Condition, cause error) erro
 	}
 	var api smithy.APIError
 	if errors.As(cause, &api) {
-		e.Code = api.ErrorCode()
+		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
 	}
 	e.sentinel = e.classify(when)
 	return e
@@ -107,7 +108,7 @@ func (e *Error) classify(when bucket.Condition) error {
 		return bucket.ErrNotFound
 	case slices.Contains(credentialCodes(), e.Code):
 		return bucket.ErrCredentials
-	case e.Status == http.StatusForbidden:
+	case e.Status == http.StatusForbidden, strings.HasPrefix(e.Code, "KMS."): // the key is disabled or gone, status 400
 		return bucket.ErrDenied
 	case e.Status == http.StatusPreconditionFailed && when.Absent:
 		return bucket.ErrExists

@@ -1,0 +1,146 @@
+package failure
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"koboshi/agent/health"
+	"koboshi/artifacts/bucket/s3"
+	"koboshi/systemd"
+)
+
+// cause is a reason that calls for another remedy than its class does.
+type cause struct {
+	codes []Code // of the failures that it explains; none = all
+	is    func(error) bool
+	hint  string
+}
+
+// causes are looked at from the top, before the hint of the table's row.
+var causes = []cause{
+	{nil, s3Says("kms:"), "the objects are encrypted: allow kms:Decrypt on their key, in the role's policy and in the key's (kms:GenerateDataKey to publish)"},
+	{nil, s3Code("KMS."), "the KMS key that encrypts the objects is disabled, deleted or in another account: enable it, or publish again under another key"},
+	{nil, s3Code("InvalidObjectState"), "the object was moved to an archive tier (Glacier): restore it, and keep lifecycle rules of the bucket away from this prefix"},
+	{nil, s3Code("NoSuchBucket"), "there is no such bucket: compare its name with source"},
+	{nil, s3Code("ExpiredToken", "TokenRefreshRequired"), "the session has expired: get new credentials; on an instance they are fetched again by the next run"},
+	{nil, s3Code("InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"), "the credentials are not valid here: check AWS_ACCESS_KEY_ID and AWS_PROFILE, and whether they belong to this partition and endpoint"},
+	{nil, s3Code("RequestTimeTooSkewed"), "the clock of this machine is wrong: check chronyd or systemd-timesyncd"},
+	{nil, s3Code("AccountProblem", "AllAccessDisabled", "NotSignedUp"), "AWS has suspended the account of the bucket: its owner has to ask AWS Support"},
+	{nil, s3Code("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"), "the bucket is in another region: name it behind the source, ?region=REGION"},
+	{[]Code{Credentials, Lifecycle}, says("explicit deny"), "an explicit deny is stronger than what the role allows: look for it in the bucket's policy, service control policies, permissions boundaries and the policy of the VPC endpoint"},
+
+	{[]Code{Unhealthy}, redirected, "a redirect is no answer of the app: set health.url to the address that it leads to, or to a path that is answered without one"},
+	{[]Code{Unhealthy}, answered(http.StatusMisdirectedRequest), "the app does not answer for the host in health.url: let it accept that name, or probe a name that it has"},
+	{[]Code{Unhealthy}, answered(http.StatusUnauthorized, http.StatusForbidden), "the probe is refused: set health.url to a path that needs no login"},
+	{[]Code{Unhealthy}, answered(http.StatusNotFound), "the app has no such page: compare the path of health.url with the release"},
+	{[]Code{Unhealthy}, as[x509.UnknownAuthorityError](), "the probe does not know the authority of the app's certificate: add it to the machine's certificates, or probe a port without TLS"},
+	{[]Code{Unhealthy}, expired, "renew the app's certificate, or set this machine's clock"},
+	{[]Code{Unhealthy}, as[x509.HostnameError](), "the app's certificate is for another name: use one of its names in health.url"},
+	{[]Code{Unhealthy}, as[tls.RecordHeaderError](), "the app does not speak TLS at that port: write health.url with http://"},
+	{[]Code{Unhealthy}, errno(syscall.ECONNREFUSED), "nothing listens where the probe asks: compare the port with the app's, and check the app's own log"},
+
+	{nil, as[x509.UnknownAuthorityError](), "the authority of the certificate is not known here: for S3 set AWS_CA_BUNDLE, elsewhere SSL_CERT_FILE, to its PEM file"},
+	{nil, expired, "the server's certificate has expired or is not valid yet: check this machine's clock, then the server"},
+	{nil, as[x509.HostnameError](), "the server's certificate is for another name: check source, AWS_ENDPOINT_URL and the proxy"},
+	{nil, as[tls.RecordHeaderError](), "what answers does not speak TLS: check source, AWS_ENDPOINT_URL and the proxy for https where http is meant"},
+
+	{[]Code{Activate}, is(systemd.ErrNoUnit), "systemd knows no such unit: bake it into the AMI, or let the release bring it (service.unit_file)"},
+	{[]Code{Activate}, is(systemd.ErrNotBooted), "without systemd as PID 1 set service.restart, and service.stop, in place of service.unit"},
+	{[]Code{Activate, Unhealthy}, exited(200), "WorkingDirectory= of the unit does not exist or is closed to its user"},
+	{[]Code{Activate, Unhealthy}, exited(203), "systemd could not execute the program: check the path in ExecStart=, that it may be executed, that its interpreter exists, that it is built for this architecture, and that it is not on a file system mounted noexec"},
+	{[]Code{Activate, Unhealthy}, exited(216), "Group= of the unit does not exist on this machine: bake it into the AMI (sysusers.d)"},
+	{[]Code{Activate, Unhealthy}, exited(217), "User= of the unit does not exist on this machine: bake it into the AMI (sysusers.d)"},
+	{[]Code{Activate, Unhealthy}, exited(226), "systemd could not set up the unit's sandbox: every path in ReadWritePaths=, BindPaths= and the like has to exist"},
+	{[]Code{Activate}, job("dependency"), "a unit that the app's unit requires did not start: systemctl list-dependencies, systemctl --failed"},
+	{[]Code{Activate}, notReady, "the unit did not become ready in time: with Type=notify the app has to send READY=1; see TimeoutStartSec="},
+
+	{[]Code{Configuration, Disk, Locked, Resolve}, func(err error) bool { return mayNot(err) && os.Geteuid() != 0 }, "run it as root"},
+	{[]Code{Disk}, errno(syscall.EROFS), "the file system is mounted read-only: give install.root, state.dir and state.run a place that may be written, and check the kernel's log for why it was made read-only"},
+	{[]Code{Disk}, errno(syscall.EIO), "the disk fails: check dmesg and the EBS volume; replacing the instance is the surest way"},
+	{[]Code{Disk}, errno(syscall.EDQUOT), "a quota is used up: check quota -v of install.root and state.dir"},
+	{[]Code{Disk}, mayNot, "root itself may not write there: look for chattr +i, SELinux, or a unit with ProtectSystem= and no ReadWritePaths="},
+	{[]Code{Disk}, errno(syscall.ENOTDIR, syscall.EEXIST), "a file stands where a directory is needed: remove it, or set another install.root, state.dir or state.run"},
+}
+
+// causeOf is the hint for what is behind a failure, "" where the class says it all.
+func causeOf(err error, code Code) string {
+	for _, c := range causes {
+		if (len(c.codes) == 0 || slices.Contains(c.codes, code)) && c.is(err) {
+			return c.hint
+		}
+	}
+	return ""
+}
+
+func says(text string) func(error) bool {
+	return func(err error) bool { return strings.Contains(err.Error(), text) }
+}
+
+// s3Says matches what S3 gives as its reason for refusing.
+func s3Says(text string) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*s3.Error](err)
+		return ok && strings.Contains(e.Message, text)
+	}
+}
+
+// s3Code matches S3's error codes, by their beginning.
+func s3Code(codes ...string) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*s3.Error](err)
+		return ok && slices.ContainsFunc(codes, func(code string) bool { return strings.HasPrefix(e.Code, code) })
+	}
+}
+
+func errno(numbers ...syscall.Errno) func(error) bool {
+	return func(err error) bool {
+		return slices.ContainsFunc(numbers, func(n syscall.Errno) bool { return errors.Is(err, n) })
+	}
+}
+
+func expired(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
+}
+
+func mayNot(err error) bool { return errors.Is(err, fs.ErrPermission) }
+
+func answered(statuses ...int) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*health.StatusError](err)
+		return ok && slices.Contains(statuses, e.Status)
+	}
+}
+
+func redirected(err error) bool {
+	e, ok := errors.AsType[*health.StatusError](err)
+	return ok && e.Status >= 300 && e.Status < 400
+}
+
+// exited matches an exit status by which systemd says that it could not start a
+// program (systemd.exec(5)).
+func exited(status int32) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*systemd.JobError](err)
+		return ok && e.Cause == "exit-code" && e.Status == status
+	}
+}
+
+func job(result string) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*systemd.JobError](err)
+		return ok && e.Result == result
+	}
+}
+
+func notReady(err error) bool {
+	e, ok := errors.AsType[*systemd.JobError](err)
+	return ok && (e.Cause == "timeout" || e.Result == "timeout")
+}

@@ -1,0 +1,93 @@
+package failure
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"koboshi/agent/health"
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/service"
+	"koboshi/agent/state"
+	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
+	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/store"
+	"koboshi/systemd"
+)
+
+// TestHintFitsTheCause pairs what stands behind a failure with a word that only
+// the right remedy has.
+func TestHintFitsTheCause(t *testing.T) {
+	denied := func(code, message string) error {
+		return errors.Join(bucket.ErrDenied, &s3.Error{Op: "get", Status: 403, Code: code, Message: message})
+	}
+	ill := func(err error) error { return fmt.Errorf("gate: %w", &health.UnhealthyError{Last: err}) }
+	disk := func(err error) error {
+		return &store.DiskError{Op: "unpack", Err: &fs.PathError{Op: "write", Err: err}}
+	}
+	started := func(err error) error { return fmt.Errorf("%w: %w", service.ErrActivate, err) }
+	exit := func(status int32) error {
+		return started(&systemd.JobError{Unit: "web.service", Result: "failed", Cause: "exit-code", Status: status})
+	}
+	verification := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"the key may not be used":      {denied("AccessDenied", "not authorized to perform: kms:Decrypt on resource"), "allow kms:Decrypt"},
+		"the key is disabled":          {denied("KMS.DisabledException", "the key is disabled"), "enable it"},
+		"denied, plainly":              {denied("AccessDenied", "Access Denied"), "s3:GetObject"},
+		"denied by a policy above":     {errors.Join(bucket.ErrDenied, errors.New("with an explicit deny in a service control policy")), "stronger"},
+		"the action, denied above":     {fmt.Errorf("%w: with an explicit deny in a service control policy", lifecycle.ErrNotCompleted), "stronger"},
+		"Glacier":                      {denied("InvalidObjectState", "not valid for the object storage class"), "Glacier"},
+		"no bucket":                    {errors.Join(bucket.ErrNotFound, &s3.Error{Status: 400, Code: "NoSuchBucket"}), "no such bucket"},
+		"no object":                    {errors.Join(bucket.ErrNotFound, &s3.Error{Status: 400, Code: "NoSuchKey"}), "koboshi releases"},
+		"an old token":                 {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "ExpiredToken"}), "session has expired"},
+		"a wrong key id":               {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "InvalidAccessKeyId"}), "AWS_ACCESS_KEY_ID"},
+		"a wrong clock":                {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "RequestTimeTooSkewed"}), "clock"},
+		"an account that is suspended": {denied("AccountProblem", ""), "AWS Support"},
+		"another region":               {&s3.Error{Status: 400, Code: "PermanentRedirect"}, "another region"},
+
+		"read-only":              {disk(syscall.EROFS), "read-only"},
+		"a bad disk":             {disk(syscall.EIO), "dmesg"},
+		"a quota":                {disk(syscall.EDQUOT), "quota"},
+		"full":                   {disk(syscall.ENOSPC), "df -h"},
+		"a file in the way":      {fmt.Errorf("%w: %w", state.ErrDisk, syscall.ENOTDIR), "a file stands"},
+		"no permission":          {disk(syscall.EACCES), map[bool]string{true: "chattr", false: "run it as root"}[os.Geteuid() == 0]},
+		"systemd cannot execute": {exit(203), "noexec"},
+		"no such directory":      {exit(200), "WorkingDirectory="},
+		"no such group":          {exit(216), "Group="},
+		"no such user":           {exit(217), "User="},
+		"no sandbox":             {exit(226), "sandbox"},
+		"the app's own exit":     {exit(1), "journalctl"},
+		"a dependency":           {started(&systemd.JobError{Result: "dependency"}), "list-dependencies"},
+		"not ready in time":      {started(&systemd.JobError{Result: "failed", Cause: "timeout"}), "READY=1"},
+		"no unit":                {started(systemd.ErrNoUnit), "service.unit_file"},
+		"no systemd":             {started(systemd.ErrNotBooted), "service.restart"},
+
+		"a probe, redirected":        {ill(&health.StatusError{Status: 301}), "redirect"},
+		"a probe of another host":    {ill(&health.StatusError{Status: 421}), "accept that name"},
+		"a probe that has to log in": {ill(&health.StatusError{Status: 401}), "no login"},
+		"a probe of no page":         {ill(&health.StatusError{Status: 404}), "no such page"},
+		"a probe, unavailable":       {ill(&health.StatusError{Status: 503}), "app's own log"},
+		"a probe, another authority": {ill(verification(x509.UnknownAuthorityError{})), "app's certificate"},
+		"a probe, expired":           {ill(verification(x509.CertificateInvalidError{Reason: x509.Expired})), "renew"},
+		"a probe, another name":      {ill(verification(x509.HostnameError{Certificate: &x509.Certificate{}})), "health.url"},
+		"a probe, no TLS":            {ill(tls.RecordHeaderError{}), "http://"},
+		"a probe, no listener":       {ill(syscall.ECONNREFUSED), "nothing listens"},
+		"a source, other authority":  {errors.Join(fetch.ErrTransport, verification(x509.UnknownAuthorityError{})), "AWS_CA_BUNDLE"},
+		"a source, expired":          {errors.Join(fetch.ErrTransport, verification(x509.CertificateInvalidError{Reason: x509.Expired})), "clock"},
+		"a source, another name":     {errors.Join(fetch.ErrTransport, verification(x509.HostnameError{Certificate: &x509.Certificate{}})), "AWS_ENDPOINT_URL"},
+	} {
+		if got := Explain(tt.err).Hint; !strings.Contains(got, tt.want) {
+			t.Errorf("%s: the hint is %q, want %q in it", name, got, tt.want)
+		}
+	}
+}
