@@ -24,7 +24,7 @@ import (
 const lastCall = 2 * time.Minute
 
 // errTerminating is a launch that is over before it has begun.
-var errTerminating = fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted)
+var errTerminating = failure.WithHint(fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted), "nothing is to be done: Auto Scaling replaces the instance")
 
 // checkTarget refuses to bring up an instance that is on its way out.
 func (r *run) checkTarget(ctx context.Context) error {
@@ -204,14 +204,15 @@ func notCompleted(ctx context.Context, err error) error {
 // nothing waits any more, or never did, is no error.
 func (r *run) complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result) error {
 	var look func(context.Context) error
+	var wrong error
 	if result == lifecycle.Continue {
-		look = r.Look
+		look = func(ctx context.Context) error { wrong = r.Look(ctx); return wrong }
 	}
 	return r.Steps.Do(ctx, "signal", func(ctx context.Context, _ *report.Span) error {
 		found, err := r.cloud.Lifecycle.Complete(ctx, action, result, look)
 		switch {
-		case errors.Is(err, health.ErrUnhealthy):
-			return err
+		case errors.Is(wrong, health.ErrUnhealthy):
+			return fmt.Errorf("just before %s: %w", result, wrong)
 		case err != nil:
 			return notCompleted(ctx, err)
 		}

@@ -46,8 +46,10 @@ type world struct {
 	tags        map[string]string
 	identityErr error
 	tagsErr     error
+	onTags      func()
 	target      string // the target lifecycle state; "" = not in a group
 	targetErr   error
+	onTarget    func() // before each read of it
 
 	// the channel
 	pointer  []byte
@@ -60,6 +62,8 @@ type world struct {
 	manifested    int           // how often a manifest was asked for
 	fetches       int           // how often an artifact was asked for
 	rates         []config.Rate // of these
+	canary        []byte        // the pointer of that channel
+	silent        string        // what gets no answer: "pointer", "manifest" or "content"
 	pointerErr    error         // for every read of the channel
 	onPointer     func(n int)
 	onFetch       func()
@@ -74,6 +78,7 @@ type world struct {
 	inState     string // of the instance, as Auto Scaling has it
 	signals     []lifecycle.Result
 	signalled   func() // at the moment of the signal
+	onComplete  func() // when completing begins
 	completeErr error
 	throttled   time.Duration // how long completing takes
 	outcome     lifecycle.Outcome
@@ -85,6 +90,7 @@ type world struct {
 	running  string          // the version that runs
 	restarts int
 	onGate   func()
+	envs     [][]string // of its restarts
 
 	// the hooks of all releases that are published
 	hooks     artifacts.Hooks
@@ -149,9 +155,20 @@ func (w *world) publish(version string) {
 
 func (w *world) promote(version string, expires time.Time) {
 	w.t.Helper()
+	w.pointer = w.point("stable", version, expires)
+}
+
+// promoteCanary points the channel canary to a version.
+func (w *world) promoteCanary(version string) {
+	w.t.Helper()
+	w.canary = w.point("canary", version, time.Time{})
+}
+
+func (w *world) point(channel, version string, expires time.Time) []byte {
+	w.t.Helper()
 	w.sequence++
-	w.pointer = w.must(artifacts.Pointer{
-		Schema: 1, App: "web", Channel: "stable", Sequence: w.sequence, Version: version,
+	return w.must(artifacts.Pointer{
+		Schema: 1, App: "web", Channel: channel, Sequence: w.sequence, Version: version,
 		ManifestSHA256: artifacts.Sum(w.manifests[version]), Issued: w.now.Add(-time.Minute), Expires: expires,
 		SpreadSeconds: w.spreadSeconds,
 	}.Sign(w.key))
@@ -312,12 +329,18 @@ func (m machine) Identity(context.Context) (instance.Identity, error) {
 }
 
 func (m machine) Tags(_ context.Context, names ...string) (map[string]string, error) {
+	if m.onTags != nil {
+		m.onTags()
+	}
 	known := maps.Clone(m.tags)
 	maps.DeleteFunc(known, func(k, _ string) bool { return !slices.Contains(names, k) })
 	return known, m.tagsErr
 }
 
 func (m machine) TargetState(context.Context) (string, error) {
+	if m.onTarget != nil {
+		m.onTarget()
+	}
 	return m.target, m.targetErr
 }
 
@@ -326,21 +349,33 @@ type channel struct {
 	trust artifacts.Trust
 }
 
-func (c channel) Pointer(_ context.Context, name string) (*artifacts.VerifiedPointer, error) {
+func (c channel) Pointer(ctx context.Context, name string) (*artifacts.VerifiedPointer, error) {
 	c.pointers++
 	if c.onPointer != nil {
 		c.onPointer(c.pointers)
 	}
-	if c.pointerErr != nil {
-		return nil, c.pointerErr
+	if err := cmp.Or(c.answers(ctx, "pointer"), c.pointerErr); err != nil {
+		return nil, err
+	}
+	if name == "canary" {
+		return c.trust.Pointer(c.canary, "web", name)
 	}
 	return c.trust.Pointer(c.pointer, "web", name)
 }
 
-func (c channel) Manifest(_ context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
+// answers waits for the end where that is all that comes.
+func (w *world) answers(ctx context.Context, to string) error {
+	if w.silent != to {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (c channel) Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
 	c.manifested++
-	if c.manifestErr != nil {
-		return nil, c.manifestErr
+	if err := cmp.Or(c.answers(ctx, "manifest"), c.manifestErr); err != nil {
+		return nil, err
 	}
 	return c.trust.Manifest(c.manifests[ref.Version], ref)
 }
@@ -357,7 +392,7 @@ func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate,
 	c.rates = append(c.rates, rate)
 	c.asked = append(c.asked, a.Key)
 	s.AddBytes(a.Size)
-	return &content{data: c.contents[a.Key], fail: cmp.Or(c.failing[a.Key], c.contentErr)}
+	return &content{world: c.world, data: c.contents[a.Key], fail: cmp.Or(c.failing[a.Key], c.contentErr)}
 }
 
 func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, rate config.Rate, s *report.Span) converge.Content {
@@ -366,14 +401,18 @@ func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, 
 
 // content brings an artifact in two pieces, or one and an error.
 type content struct {
-	data []byte
-	fail error
-	step int
+	world *world
+	data  []byte
+	fail  error
+	step  int
 }
 
 func (c *content) Close() error { return nil }
 
-func (c *content) Next(context.Context) (tree.Frame, error) {
+func (c *content) Next(ctx context.Context) (tree.Frame, error) {
+	if err := c.world.answers(ctx, "content"); err != nil {
+		return tree.Frame{}, err
+	}
 	half := len(c.data) / 2
 	c.step++
 	switch {
@@ -412,6 +451,9 @@ func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Res
 	if h != (lifecycle.Action{Group: "web", Hook: "koboshi-launching", Instance: g.id}) {
 		return lifecycle.Outcome{}, fmt.Errorf("an unknown hook %v", h)
 	}
+	if g.onComplete != nil {
+		g.onComplete()
+	}
 	select {
 	case <-time.After(g.throttled):
 	case <-ctx.Done():
@@ -433,8 +475,9 @@ func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Res
 
 type fakeApp struct{ *world }
 
-func (s fakeApp) Restart(context.Context, []string) (service.Gate, error) {
+func (s fakeApp) Restart(_ context.Context, env []string) (service.Gate, error) {
 	version := s.current()
+	s.envs = append(s.envs, env)
 	if s.broken[version] {
 		return nil, errors.New("the unit failed")
 	}

@@ -46,6 +46,12 @@ func (r *Run) Look(ctx context.Context) error {
 	return err
 }
 
+// stillUp reports whether the app is up from rel now: what was seen some time
+// ago, before a download, may no longer be so.
+func (r *Run) stillUp(ctx context.Context, rel store.Release) bool {
+	return r.Up(rel) && r.Look(ctx) == nil || r.recovers(ctx, rel)
+}
+
 // recovers gives an app that runs from rel, but is not healthy, the time of the
 // gate before it is started anew: a live app is not restarted on a guess.
 func (r *Run) recovers(ctx context.Context, rel store.Release) bool {

@@ -150,7 +150,7 @@ func (r *Run) reach(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	if !r.Force && r.knows(rel) && (r.Up(rel) || r.recovers(ctx, rel)) {
+	if !r.Force && r.knows(rel) && r.stillUp(ctx, rel) {
 		return nil
 	}
 	r.Force = false // once is enough

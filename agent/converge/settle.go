@@ -131,7 +131,7 @@ func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release,
 // backTo has a release running again: the one that ran before, or where its tree
 // was altered another that passed the gate here.
 func (r *Run) backTo(ctx context.Context, before store.Release) bool {
-	if r.Up(before) {
+	if r.Up(before) && r.stillUp(ctx, before) {
 		return true
 	}
 	err := r.Activate(ctx, before)
