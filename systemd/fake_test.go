@@ -26,15 +26,16 @@ const (
 // fakeSystemd answers on the wire as PID 1 does. Its fields are switches; set
 // them before the call that they are for.
 type fakeSystemd struct {
-	mu    sync.Mutex
-	units map[string]*fakeUnit           // what systemd has loaded or can load
-	own   string                         // the unit this process is in; "" = none
-	jobs  []sdbus.JobStatus              // queued by others
-	times map[string]uint64              // the manager's own time stamps, in microseconds
-	busy  bool                           // ListJobs fails
-	made  func(map[string]any) *fakeUnit // becomes of a transient unit with these properties
-	calls []string
-	conns []*dbus.Conn
+	mu     sync.Mutex
+	units  map[string]*fakeUnit                         // what systemd has loaded or can load
+	own    string                                       // the unit this process is in; "" = none
+	jobs   []sdbus.JobStatus                            // queued by others
+	times  map[string]uint64                            // the manager's own time stamps, in microseconds
+	busy   bool                                         // ListJobs fails
+	made   func(map[string]any) *fakeUnit               // becomes of a transient unit with these properties
+	beside func(name string, properties map[string]any) // gets a unit that is made with a transient one
+	calls  []string
+	conns  []*dbus.Conn
 }
 
 type fakeUnit struct {
@@ -184,10 +185,10 @@ func (o *managerObject) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Erro
 	return o.f.job("stop", unit, mode)
 }
 
-func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus.Property, _ []sdbus.PropertyCollection) (dbus.ObjectPath, *dbus.Error) {
-	values := map[string]any{}
-	for _, p := range properties {
-		values[p.Name] = p.Value.Value()
+func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus.Property, beside []sdbus.PropertyCollection) (dbus.ObjectPath, *dbus.Error) {
+	values := byName(properties)
+	for _, b := range beside {
+		o.f.beside(b.Name, byName(b.Properties))
 	}
 	o.f.mu.Lock()
 	if o.f.units[unit] != nil {
@@ -197,6 +198,14 @@ func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus
 	o.f.units[unit] = o.f.made(values)
 	o.f.mu.Unlock()
 	return o.f.job("start", unit, mode)
+}
+
+func byName(properties []sdbus.Property) map[string]any {
+	values := map[string]any{}
+	for _, p := range properties {
+		values[p.Name] = p.Value.Value()
+	}
+	return values
 }
 
 func (o *managerObject) ResetFailedUnit(unit string) *dbus.Error {

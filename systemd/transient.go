@@ -33,6 +33,7 @@ type Transient struct {
 	Timeout     time.Duration // systemd stops the unit soon after, should this process be gone by then
 	Output      *os.File      // takes standard output and error
 	Quiet       bool          // nothing about it in the journal, even where it fails
+	Bound       bool          // systemd stops the unit at once, should this process be gone by then
 }
 
 // RunTransient runs a command in its unit and returns when it has ended. When
@@ -57,8 +58,17 @@ func (m *Manager) startTransient(ctx context.Context, t Transient) error {
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardLimit)
 	defer cancel()
+	unit, beside := t.properties(), []sdbus.PropertyCollection{}
+	if t.Bound {
+		us, err := newOwner(t.Unit)
+		if err != nil {
+			return unitError("start", t.Unit, err)
+		}
+		defer us.close()
+		unit, beside = append(unit, us.binding()...), append(beside, us.collection(t.As))
+	}
 	done := make(chan string, 1)
-	if _, err := m.conn.StartTransientUnitContext(call, t.Unit, "fail", t.properties(), done); err != nil {
+	if _, err := m.conn.StartTransientUnitAux(call, t.Unit, "fail", unit, beside, done); err != nil {
 		return unitError("start", t.Unit, err)
 	}
 	return m.await(ctx, t.Unit, done)
@@ -82,23 +92,15 @@ func (m *Manager) Discard(ctx context.Context, unit string) error {
 // properties are the unit's. The protection leaves alone every place that the
 // command's user may write to.
 func (t Transient) properties() []sdbus.Property {
-	type exec struct { // of org.freedesktop.systemd1(5), ExecStartEx
-		Path        string
-		Args, Flags []string
-	}
 	pipe := dbus.UnixFD(t.Output.Fd()) //nolint:gosec // a descriptor fits
 	level := int32(logDebug)
 	if t.Quiet {
 		level = logEmergency
 	}
-	var all []sdbus.Property
-	for _, p := range []struct {
-		name  string
-		value any
-	}{
+	return properties([]property{
 		{"Description", t.Description},
 		{"Type", "oneshot"}, // its start lasts until the command has ended
-		{"ExecStartEx", []exec{{t.Args[0], t.Args, []string{"no-env-expand"}}}},
+		{"ExecStartEx", command(t.Args...)},
 		{"WorkingDirectory", t.Dir},
 		{"Environment", t.Env},
 		{"StandardOutputFileDescriptor", pipe},
@@ -118,10 +120,28 @@ func (t Transient) properties() []sdbus.Property {
 		{"ProtectKernelTunables", true},
 		{"ProtectSystem", "full"},
 		{"RestrictSUIDSGID", true},
-	} {
+	})
+}
+
+type property struct {
+	name  string
+	value any
+}
+
+func properties(of []property) (all []sdbus.Property) {
+	for _, p := range of {
 		all = append(all, sdbus.Property{Name: p.name, Value: dbus.MakeVariant(p.value)})
 	}
 	return all
+}
+
+// command is the value of ExecStartEx for one command, taken as it is.
+func command(args ...string) any {
+	type exec struct { // org.freedesktop.systemd1(5)
+		Path        string
+		Args, Flags []string
+	}
+	return []exec{{args[0], args, []string{"no-env-expand"}}}
 }
 
 func usec(d time.Duration) uint64 { return uint64(max(d, 0).Microseconds()) } //nolint:gosec // not negative

@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -89,6 +90,42 @@ func TestRunTransient(t *testing.T) {
 		if !reflect.DeepEqual(properties[name], want) {
 			t.Errorf("%s is %v, want %v", name, properties[name], want)
 		}
+	}
+}
+
+// A command that is bound ends with this process however that ends: it is bound
+// to a unit that reads a pipe of ours.
+func TestRunTransientIsBound(t *testing.T) {
+	f := transient(t, "done", "")
+	var owner string
+	var stdin *os.File
+	var bound map[string]any
+	f.beside = func(name string, p map[string]any) {
+		fd, _ := p["StandardInputFileDescriptor"].(dbus.UnixFD)
+		owner, stdin = name, os.NewFile(uintptr(fd), "stdin")
+		if want := [][]any{{"/bin/cat", []string{"/bin/cat"}, []string{"no-env-expand"}}}; !reflect.DeepEqual(p["ExecStartEx"], want) || p["User"] != "web" {
+			t.Errorf("the owner is %v", p)
+		}
+	}
+	made := f.made
+	f.made = func(p map[string]any) *fakeUnit {
+		bound = p
+		if ready, err := unix.Poll([]unix.PollFd{{Fd: int32(stdin.Fd()), Events: unix.POLLIN}}, 0); ready != 0 || err != nil {
+			t.Errorf("the owner's input has ended while the command runs (%v)", err)
+		}
+		return made(p)
+	}
+	c, _ := hook(t)
+	c.Bound = true
+	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stdin.Close() }()
+	if want := []string{owner}; !strings.HasPrefix(owner, "koboshi-web-hook-owner-") || !reflect.DeepEqual(bound["BindsTo"], want) || !reflect.DeepEqual(bound["After"], want) {
+		t.Errorf("bound to %v after %v, the owner is %s", bound["BindsTo"], bound["After"], owner)
+	}
+	if n, err := stdin.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the owner reads %d bytes (%v), want the end", n, err)
 	}
 }
 

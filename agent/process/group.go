@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -67,6 +68,11 @@ func (g Group) runCollected(ctx context.Context, c Command) (string, error) {
 		output = &collected
 	}
 	cmd := g.prepare(ctx, c, output)
+	// The command ends when we are killed; what it has started does not. Linux
+	// takes the death of the thread for ours, so the thread is kept.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	err := cmd.Run()
 	if cmd.Process != nil {
 		_ = killGroup(cmd.Process.Pid) // an error: nothing was left behind

@@ -144,6 +144,29 @@ func TestRunKillsTheWholeGroup(t *testing.T) {
 	}
 }
 
+// A command does not go on when the process that runs it is killed. Here that is
+// this test, once more, in a process of its own.
+func TestRunEndsWithUs(t *testing.T) {
+	if dir := os.Getenv("RUNS_IN"); dir != "" {
+		output, err := Group{}.Run(t.Context(), shell(dir, "exec 3>alive; exec sleep 1000"))
+		t.Fatalf("Run = %q, %v: not killed", output, err)
+	}
+	dir := t.TempDir()
+	us := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRunEndsWithUs$")
+	us.Env = []string{"RUNS_IN=" + dir}
+	alive := fifo(t, dir, "alive")
+	if err := us.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := allEnded(alive, func() { _ = us.Process.Kill() })
+	if err := us.Wait(); err == nil || us.ProcessState.Exited() {
+		t.Fatalf("%v, want it to be killed", err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // What a command leaves behind is killed, even where it holds the output open.
 func TestRunLeavesNothing(t *testing.T) {
 	dir := t.TempDir()

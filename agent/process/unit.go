@@ -19,6 +19,7 @@ type Unit struct {
 	Description string // for systemctl status and the journal
 	As          systemd.Credentials
 	Quiet       bool // nothing about it in the journal, even where it fails
+	Brief       bool // so short that it may outlive this process where that is killed
 }
 
 // Manager is the part of *systemd.Manager that a Unit needs.
@@ -30,7 +31,7 @@ type Manager interface {
 // Run runs a command to its end. A unit of the same name that an earlier
 // process left running is stopped first. However it ends, nothing is left: when
 // ctx or the timeout ends first, the whole control group gets SIGTERM and 5 s
-// later SIGKILL.
+// later SIGKILL, and so where this process is killed.
 //
 // Errors: *systemd.JobError if it failed; the cause of the context or of the
 // timeout; systemd.ErrDisconnected.
@@ -45,7 +46,7 @@ func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
 		return err
 	}
 	err = m.RunTransient(ctx, systemd.Transient{
-		Unit: u.Name, Description: u.Description, As: u.As, Quiet: u.Quiet,
+		Unit: u.Name, Description: u.Description, As: u.As, Quiet: u.Quiet, Bound: !u.Brief,
 		Args: c.Args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Output: out.to,
 	})
 	return errors.Join(err, out.close())

@@ -50,9 +50,19 @@ func TestUnit(t *testing.T) {
 		t.Errorf("calls %q, want %q", m.calls, want)
 	}
 	a := m.asked
-	if a.Description != hook.Description || a.As.User != "web" || !a.Quiet || !slices.Equal(a.Args, []string{"/opt/web/bin/migrate", "-v"}) ||
+	if !a.Bound || a.Description != hook.Description || a.As.User != "web" || !a.Quiet || !slices.Equal(a.Args, []string{"/opt/web/bin/migrate", "-v"}) ||
 		a.Dir != "/opt/web" || !slices.Equal(a.Env, []string{"A=1"}) || a.Timeout != time.Minute {
 		t.Errorf("asked for %+v", a)
+	}
+}
+
+// What is brief and runs often brings no second unit along.
+func TestUnitThatIsBrief(t *testing.T) {
+	m := &fakeManager{run: func(context.Context, systemd.Transient) error { return nil }}
+	brief := hook
+	brief.Brief = true
+	if err := brief.Run(t.Context(), m, Command{}); err != nil || m.asked.Bound {
+		t.Errorf("Run = %v, bound %v", err, m.asked.Bound)
 	}
 }
 

@@ -119,7 +119,7 @@ func (u units) run(ctx context.Context, p program) error {
 		return err
 	}
 	p.Env = append(inherited("PATH", "LANG", "TZ"), p.Env...) // systemd sets HOME
-	return process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet}.Run(ctx, m, p.Command)
+	return process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet, Brief: p.quiet}.Run(ctx, m, p.Command)
 }
 
 // credentials are those of hooks.user or of the app's unit. A unit that comes

@@ -179,3 +179,20 @@ func hookOutlived(t *testing.T, signal unix.Signal) *lab {
 	}
 	return l
 }
+
+// A sync that is killed at a shell has no unit, and no next start: systemd ends
+// its hook all the same, and at once.
+func TestHookOfAKilledSync(t *testing.T) {
+	t.Parallel()
+	c := live(t, nil)
+	c.hooked("3.0.0", "hang")
+	c.promote("3.0.0")
+	c.must("sh", "-c", `koboshi sync >/dev/null 2>&1 & us=$!
+		until [ -e /dev/shm/begun ]; do sleep 0.05; done
+		kill -KILL $us; exec timeout 20 sh -c 'while systemctl is-active koboshi-web-hook.service | grep -q activ; do sleep 0.05; done'`)
+	same(t, "what serves", c.serves(), "1.0.0")
+	c.must("koboshi", "sync")
+	same(t, "what serves", c.serves(), "3.0.0")
+	c.says("0 loaded units", "systemctl", "list-units", "--all", "koboshi-web-hook*")
+	c.end("exit")
+}
