@@ -56,6 +56,9 @@ func (c *Client) Complete(ctx context.Context, action Action, result Result, rea
 		if err == nil {
 			return Outcome{End: Completed}, nil
 		}
+		if refused, ok := errors.AsType[notReady](err); ok {
+			return Outcome{}, refused.error
+		}
 		if !errors.Is(err, ErrNoAction) {
 			return Outcome{}, err
 		}

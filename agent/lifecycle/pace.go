@@ -61,10 +61,13 @@ type checked struct {
 // the pause and just before the attempt.
 func (c checked) GetAttemptToken(ctx context.Context) (func(error) error, error) {
 	if err := c.ready(ctx); err != nil {
-		return nil, err
+		return nil, notReady{err}
 	}
 	return c.GetInitialToken(), nil
 }
+
+// notReady is the error of ready in what the SDK makes of it.
+type notReady struct{ error }
 
 // onlyIf returns a client that makes each attempt only if ready returns nil.
 func (c *Client) onlyIf(ready func(context.Context) error) *Client {

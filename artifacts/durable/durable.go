@@ -20,7 +20,7 @@ const TempPrefix = ".tmp-"
 func WriteFile(dir Dir, name string, data []byte, mode fs.FileMode) error {
 	temp := tempName(name)
 	if err := writeTemp(dir, temp, data, mode); err != nil {
-		return errors.Join(err, remove(dir, temp))
+		return err
 	}
 	return replace(dir, temp, name)
 }
@@ -74,6 +74,7 @@ func SyncDir(dir Dir, name string) error {
 	return errors.Join(callsOf(dir).Sync(d), d.Close())
 }
 
+// writeTemp leaves nothing behind where it fails.
 func writeTemp(dir Dir, temp string, data []byte, mode fs.FileMode) error {
 	f, err := dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -86,7 +87,10 @@ func writeTemp(dir Dir, temp string, data []byte, mode fs.FileMode) error {
 	if err == nil {
 		err = callsOf(dir).Sync(f)
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, remove(dir, temp))
+	}
+	return nil
 }
 
 func replace(dir Dir, temp, name string) error {

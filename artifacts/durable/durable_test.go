@@ -165,3 +165,17 @@ func TestExchange(t *testing.T) {
 		t.Errorf("with nothing: %v", err)
 	}
 }
+
+// readOnly is a directory in which nothing can be made or removed.
+type readOnly struct{ durable.Dir }
+
+func (readOnly) OpenFile(string, int, fs.FileMode) (*os.File, error) { return nil, unix.EROFS }
+func (readOnly) Remove(string) error                                 { return unix.EROFS }
+
+// What could not be made need not be removed: the error says once what is wrong.
+func TestWriteFileReadOnly(t *testing.T) {
+	err := durable.WriteFile(readOnly{durabletest.New(t)}, "new", nil, 0o644)
+	if want := "write: " + unix.EROFS.Error(); err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %q", err, want)
+	}
+}
