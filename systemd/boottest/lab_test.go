@@ -75,11 +75,25 @@ func builder() []string {
 	}
 }
 
-// promote lets the channel name a version.
+// promote points the channel stable to a version.
 func (l *lab) promote(version string, more ...string) {
 	l.Helper()
-	args := []string{"promote", "--source", "s3://releases/apps", "--app", "web", "--channel", "stable", "--version", version, "--key", built.path("release.key")}
+	l.promoteTo("stable", version, more...)
+}
+
+func (l *lab) promoteTo(channel, version string, more ...string) {
+	l.Helper()
+	args := []string{"promote", "--source", "s3://releases/apps", "--app", "web", "--channel", channel, "--version", version, "--key", built.path("release.key")}
 	must(l.T, built.koboshi(builder(), append(args, more...)...))
+}
+
+// publish makes one more release, which is in order.
+func (l *lab) publish(version string) {
+	l.Helper()
+	tree := filepath.Join(l.dir, "tree-"+version)
+	must(l.T, built.tree(tree, version))
+	must(l.T, built.koboshi(builder(), "publish", "--source", "s3://releases/apps", "--app", "web",
+		"--version", version, "--key", built.path("release.key"), tree))
 }
 
 // launch gives the machine to a new instance of the group.

@@ -3,6 +3,7 @@
 package boottest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -38,14 +39,17 @@ func TestReboot(t *testing.T) {
 	l.wantNoCalls("autoscaling", time.Time{}, time.Now())
 }
 
+// firmware is Nitro's, where koboshi looks for it.
+var firmware = files{
+	bootUnit + ".d/firmware.conf":       "[Service]\nTemporaryFileSystem=/sys/devices/virtual\nBindReadOnlyPaths=/etc/lab-firmware:/sys/devices/virtual/dmi/id\n",
+	"/etc/lab-firmware/board_asset_tag": "i-0a5c0de0000000001\n",
+}
+
 // Nitro's firmware tells the instance id: the app is up before the agent asks
 // the network anything.
 func TestRebootNitro(t *testing.T) {
 	t.Parallel()
-	l, got := reboot(t, files{
-		bootUnit + ".d/firmware.conf":       "[Service]\nTemporaryFileSystem=/sys/devices/virtual\nBindReadOnlyPaths=/etc/lab-firmware:/sys/devices/virtual/dmi/id\n",
-		"/etc/lab-firmware/board_asset_tag": "i-0a5c0de0000000001\n",
-	})
+	l, got := reboot(t, firmware)
 	again(report.Current).check(l, got)
 	l.wantNoDownload()
 	l.wantNoCalls("", got.time(t, "koboshi-boot.service", "ExecMainStartTimestamp"), got.time(t, "web.service", "ActiveEnterTimestamp"))
@@ -55,4 +59,37 @@ func TestRebootSourceDown(t *testing.T) {
 	t.Parallel()
 	l, got := reboot(t, nil, down...)
 	again(report.Stale).check(l, got)
+}
+
+// What an instance knows of itself outlives a reboot: the app has the channel,
+// the region and the zone from its first moment on, and is not started twice.
+func TestRebootCanary(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, standard().with(notObserved).with(firmware).with(files{dropIn: "channels = [\"stable\", \"canary\"]\n"}))
+	l.promote("2.0.0")
+	l.promoteTo("canary", "1.0.0")
+	l.launch("")
+	l.instance.SetTag("koboshi:channel", "canary")
+	c := l.start("exit")
+	c.up()
+	before := c.environment()
+	c.end("reboot")
+	l.aws.Calls().Reset()
+	c = l.start("exit")
+	c.up()
+	same(t, "the app's environment", c.environment(), before)
+	for _, want := range []string{"KOBOSHI_CHANNEL=canary", "KOBOSHI_REGION=us-east-1", "KOBOSHI_AZ=us-east-1a"} {
+		if !strings.Contains(before, want+"\n") {
+			t.Errorf("the app does not know %s:\n%s", want, before)
+		}
+	}
+	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Current) })
+	got := c.end("exit")
+	l.wantNoCalls("", got.time(t, "koboshi-boot.service", "ExecMainStartTimestamp"), got.time(t, "web.service", "ActiveEnterTimestamp"))
+}
+
+// environment is what the app's process was given by koboshi.
+func (c *container) environment() string {
+	c.Helper()
+	return c.must("sh", "-c", `tr '\0' '\n' <"/proc/$(systemctl show --value --property=MainPID web.service)/environ" | grep ^KOBOSHI_ | sort`).out
 }
