@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+	"github.com/aws/smithy-go/middleware"
 
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
@@ -33,6 +35,8 @@ const (
 func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithHTTPClient(s3.HTTPClient()),
+		awsconfig.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.HTTPClient = s3.HTTPClient() }), // the SDK gives it one of its own
+		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{s3.BoundAnswers}),
 		awsconfig.WithAppID("koboshi"),
 	)
 	if err != nil {

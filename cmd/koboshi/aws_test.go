@@ -1,11 +1,15 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+
+	"koboshi/agent/lifecycle"
 )
 
 func TestRetriesFromTheEnvironment(t *testing.T) {
@@ -44,5 +48,48 @@ func TestRetriesFromTheEnvironment(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "many")
 	if _, err := loadAWS(t.Context(), "seed"); err == nil {
 		t.Error("a number of attempts that is none was taken")
+	}
+}
+
+// TestNoClientFollowsARedirect: whatever is asked by way of the configuration,
+// credentials included, is asked once and nowhere else.
+func TestNoClientFollowsARedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	defer elsewhere.Close()
+	asked := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked[r.URL.Path]++
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	}))
+	defer server.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	must(t, os.WriteFile(token, []byte("a.b.c"), 0o600))
+	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	t.Setenv("AWS_REGION", "us-east-1")
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_ENDPOINT_URL_STS", server.URL)
+	for name, set := range map[string]map[string]string{
+		"a role by a web identity":    {"AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/ci"},
+		"a container's credentials":   {"AWS_CONTAINER_CREDENTIALS_FULL_URI": server.URL + "/credentials"},
+		"keys, and then Auto Scaling": {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for variable, value := range set {
+				t.Setenv(variable, value)
+			}
+			clear(asked)
+			cfg, err := loadAWS(t.Context(), "seed")
+			must(t, err)
+			_, _, err = lifecycle.New(cfg).Group(t.Context(), "i-1")
+			if err == nil || len(asked) == 0 {
+				t.Errorf("asked %v and got %v, want an error", asked, err)
+			}
+			for path, n := range asked {
+				if n != 1 {
+					t.Errorf("%s was asked %d times, want once", path, n)
+				}
+			}
+		})
 	}
 }

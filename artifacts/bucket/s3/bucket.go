@@ -1,13 +1,10 @@
 package s3
 
 import (
-	"net"
-	"net/http"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"koboshi/artifacts/bucket"
@@ -39,27 +36,7 @@ func New(cfg aws.Config, name, prefix string) *Bucket {
 		o.UsePathStyle = o.BaseEndpoint != nil
 		// S3 has no checksum of a range, and the SDK would log that each time.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.APIOptions = append(slices.Clone(o.APIOptions), BoundAnswers, readRegion)
 	})
 	return &Bucket{client: client, name: name, prefix: prefix}
-}
-
-// Limits of [HTTPClient].
-const (
-	connectionsPerHost = 64
-	connectTimeout     = 5 * time.Second
-	headerTimeout      = 30 * time.Second // from the end of the request to the first byte
-)
-
-// HTTPClient is one that keeps enough connections for parallel ranges. It
-// speaks HTTP/1.1, where each range has a connection, and so a congestion
-// window, of its own. A proxy in the environment is used.
-func HTTPClient() *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.DialContext = (&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}).DialContext
-		t.ForceAttemptHTTP2 = false
-		t.MaxIdleConns = 2 * connectionsPerHost
-		t.MaxIdleConnsPerHost = connectionsPerHost
-		t.TLSHandshakeTimeout = 2 * connectTimeout
-		t.ResponseHeaderTimeout = headerTimeout
-	})
 }

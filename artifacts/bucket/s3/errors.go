@@ -73,6 +73,9 @@ func (b *Bucket) failed(op, key string, when bucket.Condition, cause error) erro
 		e.Status = response.HTTPStatusCode()
 		e.Region = elsewhere(response, b.client.Options().Region)
 	}
+	if redirected, ok := errors.AsType[*RedirectError](cause); ok {
+		e.Status, e.Region = redirected.Status, redirected.Region
+	}
 	var api smithy.APIError
 	if errors.As(cause, &api) {
 		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
@@ -82,16 +85,17 @@ func (b *Bucket) failed(op, key string, when bucket.Condition, cause error) erro
 }
 
 // elsewhere is the region of a bucket that was asked for in another one: S3
-// redirects (301) what it can place, and refuses (400) a signature for another
+// redirects (301, 307) what it can place, and refuses (400) a signature for another
 // region. It answers no request for the other region by itself.
 //
 // Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
 func elsewhere(answer *awshttp.ResponseError, asked string) string {
-	status := answer.HTTPStatusCode()
-	if status != http.StatusMovedPermanently && status != http.StatusBadRequest {
+	switch answer.HTTPStatusCode() {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusBadRequest:
+	default:
 		return ""
 	}
-	region := answer.HTTPResponse().Header.Get("X-Amz-Bucket-Region")
+	region := answer.HTTPResponse().Header.Get(regionHeader)
 	if region == asked {
 		return ""
 	}

@@ -164,8 +164,11 @@ func TestBucketOfAnotherRegion(t *testing.T) {
 		fault faults.Fault
 		want  string
 	}{
-		"redirected":       {faults.Fault{Status: 301, Code: "PermanentRedirect"}, "eu-west-1"},
-		"signed for ours":  {faults.Fault{Status: 400, Code: "AuthorizationHeaderMalformed"}, "eu-west-1"},
+		"redirected":      {faults.Fault{Status: 301, Code: "PermanentRedirect"}, "eu-west-1"},
+		"a new bucket":    {faults.Fault{Status: 307, Code: "TemporaryRedirect"}, "eu-west-1"},
+		"signed for ours": {faults.Fault{Status: 400, Code: "AuthorizationHeaderMalformed"}, "eu-west-1"},
+		"in the body only": {faults.Fault{Status: 400, Header: map[string]string{},
+			Body: "<Error><Code>AuthorizationHeaderMalformed</Code><Message>expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>"}, "eu-west-1"},
 		"denied":           {faults.Fault{Status: 403, Code: "AccessDenied"}, ""},
 		"our own, renamed": {faults.Fault{Status: 400, Code: "InvalidRequest", Header: map[string]string{"X-Amz-Bucket-Region": "us-east-1"}}, ""},
 	} {
