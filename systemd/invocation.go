@@ -24,6 +24,9 @@ func (m *Manager) Current(ctx context.Context, unit string) (Invocation, error) 
 	return Invocation{Unit: unit, ID: s.Invocation, Restarts: s.Restarts, manager: m}, nil
 }
 
+// Identity is its id.
+func (i Invocation) Identity() string { return i.ID }
+
 // Gone asks whether this invocation is over. why is empty while it is active,
 // and otherwise what happened to it; it does not come back, whatever systemd
 // starts in its place. An error means that systemd could not be asked.

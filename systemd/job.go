@@ -14,10 +14,13 @@ const stuckAfter = time.Second
 // JobError is a job that systemd could not do.
 type JobError struct {
 	Unit   string
-	Result string // the job's: failed, timeout, dependency, canceled, skipped, …
+	Result string // the job's, "ended" where there was none: failed, timeout, dependency, canceled, skipped, …
 	Cause  string // the unit's own Result: exit-code, signal, timeout, start-limit-hit, …; "" or success if there is none
 	Status int32  // ExecMainStatus: exit code or signal number of the unit's main process
 }
+
+// ended in place of a job's result: there was no job.
+const ended = "ended"
 
 // exitNames are the exit codes of systemd itself, for why it could not run a
 // program (systemd.exec(5)).
@@ -26,6 +29,9 @@ var exitNames = map[int32]string{200: "/CHDIR", 203: "/EXEC", 216: "/GROUP", 217
 // Error reads "job for web.service: failed (exit-code, status 217/USER)".
 func (e *JobError) Error() string {
 	text := fmt.Sprintf("job for %s: %s", e.Unit, e.Result)
+	if e.Result == ended {
+		text = e.Unit + " has ended"
+	}
 	if e.Cause == "" || e.Cause == "success" {
 		return text
 	}
@@ -93,12 +99,29 @@ func (m *Manager) jobError(ctx context.Context, unit, result string) error {
 		return nil
 	}
 	failure := &JobError{Unit: unit, Result: result}
-	if strings.HasSuffix(unit, ".service") {
-		// The job's result is the error; these only explain it.
-		failure.Cause, _ = serviceProperty[string](ctx, m, unit, "Result")
-		failure.Status, _ = serviceProperty[int32](ctx, m, unit, "ExecMainStatus")
-	}
+	failure.Cause, failure.Status = m.ended(ctx, unit) // the job's result is the error; these only explain it
 	return failure
+}
+
+// ended is how a service's main process ended: the unit's Result and the exit
+// code or signal number; "" and 0 for another unit, and where it is not known.
+func (m *Manager) ended(ctx context.Context, unit string) (cause string, status int32) {
+	if !strings.HasSuffix(unit, ".service") {
+		return "", 0
+	}
+	cause, _ = serviceProperty[string](ctx, m, unit, "Result")
+	status, _ = serviceProperty[int32](ctx, m, unit, "ExecMainStatus")
+	return cause, status
+}
+
+// Ended is how a unit that is not up any more has ended, as a *JobError; nil
+// where that is not known, or systemd has started it again already.
+func (m *Manager) Ended(ctx context.Context, unit string) error {
+	cause, status := m.ended(ctx, unit)
+	if cause == "" || cause == "success" && status == 0 {
+		return nil
+	}
+	return &JobError{Unit: unit, Result: ended, Cause: cause, Status: status}
 }
 
 // checkStuck distinguishes a job that can never end from one that takes long.

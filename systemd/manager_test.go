@@ -213,3 +213,21 @@ func TestGone(t *testing.T) {
 		})
 	}
 }
+
+// How a unit has ended is known until systemd starts it again.
+func TestEnded(t *testing.T) {
+	f := one("done")
+	m := f.start(t)
+	if err := m.Ended(t.Context(), "web.service"); err != nil {
+		t.Errorf("Ended of a unit that runs = %v", err)
+	}
+	f.set("web.service", "Result", "exit-code")
+	f.set("web.service", "ExecMainStatus", int32(203))
+	err := m.Ended(t.Context(), "web.service")
+	if failed, ok := errors.AsType[*JobError](err); !ok || failed.Status != 203 || err.Error() != "web.service has ended (exit-code, status 203/EXEC)" {
+		t.Errorf("Ended = %v", err)
+	}
+	if err := m.Ended(t.Context(), "app.target"); err != nil {
+		t.Errorf("Ended of a target = %v", err)
+	}
+}

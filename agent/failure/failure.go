@@ -7,6 +7,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/report"
+	"koboshi/agent/service"
 	"koboshi/artifacts/bucket/s3"
 )
 
@@ -26,9 +27,13 @@ func CodeOf(err error) Code {
 func Kind(err error) string { return find(err).kind }
 
 // Explain is an error as people and reports see it: its exit code, one line of
-// text, and what can be done about it.
+// text, what can be done about it, and what the app last wrote.
 func Explain(err error) *report.Error {
-	return &report.Error{Code: int(CodeOf(err)), Message: report.Clean(err.Error(), MaxMessage), Hint: hint(err)}
+	e := &report.Error{Code: int(CodeOf(err)), Message: report.Clean(err.Error(), MaxMessage), Hint: hint(err)}
+	if start, ok := errors.AsType[*service.StartError](err); ok {
+		e.Output = start.Last
+	}
+	return e
 }
 
 func hint(err error) string {

@@ -62,7 +62,7 @@ var table = []row{
 	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: check koboshi releases, then run it again"},
 
 	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the app runs, but the action's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
-	{is(health.ErrUnhealthy), Unhealthy, config.Unhealthy, "check the app's own log: journalctl -u its unit"},
+	{is(health.ErrUnhealthy), Unhealthy, config.Unhealthy, "check the app's own log: journalctl -u its unit, or restart.log in state.run"},
 	{is(systemd.ErrOrderedAfterUs), Activate, config.Unhealthy, "take After= on koboshi-boot.service, or on what waits for it such as multi-user.target, out of the app's unit"},
 	{is(service.ErrHook), Activate, config.Unhealthy, "the hook's output is in koboshi's own log: journalctl -u koboshi-boot, or where sync was called"},
 	{is(service.ErrActivate), Activate, config.Unhealthy, "check the app's unit or restart command: systemctl status, journalctl -u"},

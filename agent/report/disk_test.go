@@ -36,7 +36,7 @@ func failedBoot() Report {
 			{Name: "gate", Started: boot.Add(2364 * time.Millisecond), MS: 30000, Attempts: 1, Error: "probe: status 503, want 2xx"},
 			{Name: "signal", Started: boot.Add(32_400 * time.Millisecond), MS: 210, Attempts: 2},
 		},
-		Error:    &Error{20, "gate: unhealthy after 30s", "see the unit's journal"},
+		Error:    &Error{Code: 20, Message: "gate: unhealthy after 30s", Hint: "see the unit's journal"},
 		Warnings: []string{"tag koboshi:hold ignored at launch"},
 	}
 }

@@ -57,7 +57,10 @@ func saveHistory(dir *os.Root, runs []Run) error {
 
 // inShort is the report as a line of history.
 func (r *Report) inShort() Run {
-	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, Error: r.Error}
+	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS}
+	if r.Error != nil {
+		run.Error = &Error{Code: r.Error.Code, Message: r.Error.Message, Hint: r.Error.Hint}
+	}
 	if r.Release != nil {
 		run.Version, run.Sequence = r.Release.Version, r.Release.Sequence
 	}

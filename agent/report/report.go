@@ -45,11 +45,13 @@ type Lifecycle struct {
 }
 
 // Error is why a run failed: the exit code, one line, and what can be done
-// about it.
+// about it. Output is what the app last wrote, line by line, where it did not
+// come up.
 type Error struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitzero"`
+	Code    int      `json:"code"`
+	Message string   `json:"message"`
+	Hint    string   `json:"hint,omitzero"`
+	Output  []string `json:"output,omitzero"`
 }
 
 // schema is the version of the reports' and the history's format. New keys do

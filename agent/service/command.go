@@ -3,12 +3,14 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/process"
+	"koboshi/artifacts/pace"
 )
 
 // commands is the backend for an app that is started by a command, where there
@@ -19,13 +21,35 @@ func (c commands) restart(ctx context.Context, env []string) (waiter, error) {
 	since := time.Now()
 	restart := c.command(c.config.Service.Restart)
 	restart.Env = append(restart.Env, env...)
-	group := process.Group{Log: filepath.Join(c.config.State.Run, "restart.log")}
-	if _, err := group.Run(ctx, restart); err != nil {
-		return nil, err
+	stop := c.boundLog()
+	if _, err := (process.Group{Log: c.log()}).Run(ctx, restart); err != nil {
+		stop()
+		return nil, &StartError{Err: err, Last: logged(c.log())}
 	}
 	return func(ctx context.Context, gate health.Gate) (health.Report, error) {
-		return gate.WaitSince(ctx, since)
+		defer stop()
+		report, err := gate.WaitSince(ctx, since)
+		if errors.Is(err, health.ErrUnhealthy) {
+			err = &StartError{Err: err, Last: logged(c.log())}
+		}
+		return report, err
 	}, nil
+}
+
+// log is what the restart command writes, and what it leaves running. It is begun
+// anew with each start.
+func (c commands) log() string { return filepath.Join(c.config.State.Run, "restart.log") }
+
+// boundLog keeps the log from growing for as long as the start is watched. The
+// log is in memory as a rule, and the app goes on writing to it.
+func (c commands) boundLog() (stop func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.config.Health.Timeout+c.config.Health.Bake))
+	go func() {
+		for pace.Sleep(ctx, cutEvery) == nil {
+			cutLog(c.log())
+		}
+	}()
+	return cancel
 }
 
 func (c commands) stop(ctx context.Context) error {
@@ -41,7 +65,11 @@ func (c commands) command(args []string) process.Command {
 	return process.Command{Args: args, Dir: current(c.config), Env: systemEnv(), Timeout: time.Duration(c.config.Health.Timeout)}
 }
 
-func (c commands) running(context.Context) (bool, error) { return false, ErrUnknown }
+// running cannot be known. Each look at the app is an occasion to cut its log.
+func (c commands) running(context.Context) (bool, error) {
+	cutLog(c.log())
+	return false, ErrUnknown
+}
 
 func (c commands) user(context.Context) (string, error) {
 	_, _, err := groupUser(c.config.Hooks.User)

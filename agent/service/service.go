@@ -47,7 +47,7 @@ type waiter func(context.Context, health.Gate) (health.Report, error)
 // hooks write, line by line, bounded and safe to print.
 func New(cfg *config.Config, output func(h Hook, line string)) Service {
 	if cfg.Service.Unit != "" {
-		return Service{cfg, output, units{cfg, connect}}
+		return Service{cfg, output, units{cfg, connect, journal}}
 	}
 	return Service{cfg, output, commands{cfg}}
 }

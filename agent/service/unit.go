@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os/user"
 	"path/filepath"
 
@@ -17,15 +18,23 @@ import (
 type units struct {
 	config  *config.Config
 	connect func(context.Context) (manager, error)
+	journal func(ctx context.Context, invocation string) []string
+}
+
+// invocation is the part of systemd.Invocation that units needs.
+type invocation interface {
+	health.Process
+	Identity() string // 32 hex digits
 }
 
 // manager is the part of *systemd.Manager that units needs.
 type manager interface {
 	process.Manager
 	Link(ctx context.Context, path string) error
-	Restart(ctx context.Context, unit string) (health.Process, error)
+	Restart(ctx context.Context, unit string) (invocation, error)
 	Stop(ctx context.Context, unit string) error
 	State(ctx context.Context, unit string) (systemd.State, error)
+	Ended(ctx context.Context, unit string) error
 	Credentials(ctx context.Context, unit string) (systemd.Credentials, error)
 	Close()
 }
@@ -39,7 +48,7 @@ func connect(ctx context.Context) (manager, error) {
 }
 
 // Restart returns the invocation that the job began.
-func (l live) Restart(ctx context.Context, unit string) (health.Process, error) {
+func (l live) Restart(ctx context.Context, unit string) (invocation, error) {
 	return l.Manager.Restart(ctx, unit)
 }
 
@@ -52,18 +61,39 @@ func (u units) restart(ctx context.Context, _ []string) (waiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	invocation, err := u.linkAndRestart(ctx, m)
+	started, err := u.linkAndRestart(ctx, m)
 	if err != nil {
-		m.Close()
-		return nil, err
+		defer m.Close()
+		return nil, u.explain(ctx, m, "", err)
 	}
 	return func(ctx context.Context, gate health.Gate) (health.Report, error) {
 		defer m.Close()
-		return gate.Wait(ctx, invocation)
+		report, err := gate.Wait(ctx, started)
+		return report, u.explain(ctx, m, started.Identity(), err)
 	}, nil
 }
 
-func (u units) linkAndRestart(ctx context.Context, m manager) (health.Process, error) {
+// explain adds to the error of a start how the unit has ended and what it last
+// wrote. id is its invocation, "" where the start did not get so far as to tell.
+func (u units) explain(ctx context.Context, m manager, id string, err error) error {
+	failed, ok := errors.AsType[*systemd.JobError](err)
+	if !ok && !errors.Is(err, health.ErrUnhealthy) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
+	defer cancel()
+	why := &StartError{Err: err}
+	if id == "" {
+		state, _ := m.State(ctx, failed.Unit) // without it the error is all there is
+		id = state.Invocation
+	} else {
+		why.Exit = m.Ended(ctx, u.config.Service.Unit)
+	}
+	why.Last = u.journal(ctx, id)
+	return why
+}
+
+func (u units) linkAndRestart(ctx context.Context, m manager) (invocation, error) {
 	if file := u.config.Service.UnitFile; file != "" {
 		if err := m.Link(ctx, filepath.Join(current(u.config), file)); err != nil {
 			return nil, err

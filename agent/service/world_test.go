@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"koboshi/agent/config"
-	"koboshi/agent/health"
 	"koboshi/artifacts"
 	"koboshi/systemd"
 )
@@ -45,6 +44,8 @@ type fakeSystemd struct {
 	made  systemd.Transient
 	run   func(systemd.Transient) error
 	gone  string // why the unit is gone
+	ended error  // how
+	lines []string
 }
 
 // service is one whose systemd is the fake.
@@ -52,8 +53,17 @@ func (f *fakeSystemd) service(cfg *config.Config, output func(Hook, string)) Ser
 	return Service{cfg, output, units{cfg, func(context.Context) (manager, error) {
 		f.calls = append(f.calls, "connect")
 		return f, nil
-	}}}
+	}, f.journal}}
 }
+
+func (f *fakeSystemd) journal(_ context.Context, invocation string) []string {
+	f.calls = append(f.calls, "journal "+invocation)
+	return f.lines
+}
+
+func (f *fakeSystemd) Identity() string { return "abcd" }
+
+func (f *fakeSystemd) Ended(context.Context, string) error { return f.ended }
 
 func (f *fakeSystemd) happened(t *testing.T, want ...string) {
 	t.Helper()
@@ -70,7 +80,7 @@ func (f *fakeSystemd) call(what, about string) error {
 
 func (f *fakeSystemd) Link(_ context.Context, path string) error { return f.call("link", path) }
 
-func (f *fakeSystemd) Restart(_ context.Context, unit string) (health.Process, error) {
+func (f *fakeSystemd) Restart(_ context.Context, unit string) (invocation, error) {
 	return f, f.call("restart", unit)
 }
 

@@ -17,7 +17,8 @@ import (
 
 // testapp is the app that the scripts deploy. It is what its tree says: the
 // file VERSION is what it answers, a file "ill" makes it unhealthy, "broken"
-// makes it fail to start, and "crash" makes it die after its first answer.
+// makes it fail to start, and "crash" makes it complain and die after its first
+// answer.
 //
 //	testapp restart ADDRESS PIDFILE
 //	testapp serve ADDRESS PIDFILE
@@ -84,7 +85,10 @@ func serveApp(addr, pidFile string) error {
 			http.Error(w, "ill", http.StatusServiceUnavailable)
 		}
 		if exists("crash") {
-			time.AfterFunc(20*time.Millisecond, func() { os.Exit(1) })
+			time.AfterFunc(20*time.Millisecond, func() {
+				fmt.Fprintln(os.Stderr, "\x1b[31mDATABASE_URL is not set")
+				os.Exit(1)
+			})
 		}
 	})
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {

@@ -199,6 +199,9 @@ func (u *ui) screen(r recorded) {
 		if r.Error.Hint != "" {
 			row("hint", "%s", r.Error.Hint)
 		}
+		for _, line := range r.Error.Output {
+			row("app", "%s", line)
+		}
 	}
 	if r.State != nil && r.State.Hold != nil {
 		hold := r.State.Hold

@@ -130,6 +130,7 @@ func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, c
 		c.ui.warn(w)
 	}
 	if err == nil && rep.Verdict == report.Stale && rep.Error != nil { // else it is told as the error
+		c.ui.appLines(rep.Error)
 		c.ui.warn(rep.Error.Message)
 	}
 	c.ui.summary(rep)

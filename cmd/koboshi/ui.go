@@ -91,12 +91,20 @@ const (
 func (u *ui) fail(err error) {
 	e := failure.Explain(err)
 	if u.log != nil {
-		u.log.Error(e.Message, zap.Int("code", e.Code), zap.String("hint", e.Hint))
+		u.log.Error(e.Message, zap.Int("code", e.Code), zap.String("hint", e.Hint), zap.Strings("output", e.Output))
 		return
 	}
+	u.appLines(e)
 	u.tell(asError, "%s %s", u.paint(red, "error:"), e.Message)
 	if e.Hint != "" {
 		u.tell(asError, "%s %s", u.paint(yellow, "hint:"), e.Hint)
+	}
+}
+
+// appLines writes what an app that did not come up has last written.
+func (u *ui) appLines(e *report.Error) {
+	for _, line := range e.Output {
+		u.say("app: %s", line)
 	}
 }
 
