@@ -115,6 +115,11 @@ func (r *run) launched(ctx context.Context) bool {
 // launch is the first boot of an instance, or what is left of it after a crash.
 func (r *run) launch(ctx context.Context) converge.Outcome {
 	stopHeartbeats := r.keepAlive(ctx) // which looks for the action while the release is fetched
+	r.note(r.lock(ctx, true))
+	if r.trouble == nil && r.state.Signalled != nil { // the boot that had the lock has ended the launch
+		stopHeartbeats()
+		return r.reboot(ctx)
+	}
 	out := r.bringUp(ctx)
 	if out.Err == nil {
 		r.jitterContinue(ctx)
@@ -130,7 +135,6 @@ func (r *run) launch(ctx context.Context) converge.Outcome {
 
 // bringUp converges an instance that is not in service yet.
 func (r *run) bringUp(ctx context.Context) converge.Outcome {
-	r.note(r.lock(ctx, true))
 	r.note(r.checkTarget(ctx))
 	if r.trouble != nil {
 		return converge.Failed(ctx, r.trouble)

@@ -158,6 +158,18 @@ func TestBootWaitsForTheLock(t *testing.T) {
 	w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
 }
 
+// A launch that another boot has ended in the meantime is not ended again.
+func TestTwoBootsOfOneLaunch(t *testing.T) {
+	w := newWorld(t)
+	w.onTags = func() {
+		w.onTags = nil
+		rep, err := w.boot()
+		w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
+	}
+	rep, err := w.boot()
+	w.check(t, rep, err, result{report.Current, nil, "1", "1", goOn})
+}
+
 func TestDeadlineAbandons(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -78,7 +78,12 @@ func (in Input) checkIndex() error {
 // brings it to the disk.
 func (s *Store) build(ctx context.Context, id, staged string, how format.Format, in Input) error {
 	err := s.change("stage", func() error {
-		return errors.Join(s.root.Mkdir(staged, 0o700), s.root.Mkdir(path.Join(staged, treeDir), 0o700), s.makeDir(path.Join(staged, metaDir)))
+		for _, dir := range []string{staged, path.Join(staged, treeDir)} {
+			if err := s.root.Mkdir(dir, 0o700); err != nil {
+				return err
+			}
+		}
+		return s.makeDir(path.Join(staged, metaDir))
 	})
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func TestE2EInterrupted(t *testing.T) {
 			must(t, boot.cmd.Process.Signal(signal))
 			r := boot.wait()
 			r.want(t, failure.Interrupted)
-			r.says(t, "interrupted", "the next run goes on")
+			r.says(t, "interrupted", "the next boot continues")
 			b.told("nothing")
 			if n := len(b.calls("autoscaling", "")); n > 0 {
 				t.Errorf("%d calls of Auto Scaling by a boot that was interrupted", n)
