@@ -37,9 +37,9 @@ type Reader interface {
 	// bytes.
 	//
 	// The body yields exactly the range, cut short where the object ends, or an
-	// error: never other bytes, also where the object is replaced meanwhile. ctx
-	// governs the body too: when it ends, a waiting Read returns. The body must
-	// be closed.
+	// error: never other bytes, also where the object is replaced meanwhile, as
+	// far as the store has ETags. ctx governs the body too: when it ends, a
+	// waiting Read returns. The body must be closed.
 	//
 	// Errors are ErrNotFound; ErrDenied; ErrCredentials; ErrChanged where r.ETag
 	// is not the object's. A range that begins at or behind the end of the

@@ -106,6 +106,20 @@ func digits(s string) (int64, bool) {
 	return int64(n), err == nil            //nolint:gosec // 63 bits
 }
 
+// CheckEncoding refuses a Content-Encoding under which the body would not be the
+// stored bytes. aws-chunked is how an upload was sent: some stores keep it and
+// send it again with an object whose bytes are plain.
+func CheckEncoding(header string) error {
+	for coding := range strings.SplitSeq(header, ",") {
+		switch strings.ToLower(strings.TrimSpace(coding)) {
+		case "", "identity", "aws-chunked":
+		default:
+			return &AnswerError{"Content-Encoding", header, "none"}
+		}
+	}
+	return nil
+}
+
 // AnswerError is an answer to another question than was asked: by a server,
 // proxy or cache that does not honour ranges, or changes bytes on their way.
 type AnswerError struct {

@@ -97,7 +97,7 @@ func (o *object) spend(c *copied) bool {
 
 // admit holds an answer against the first one of the same source. A source that
 // honours the ETag of a range has done so before; one that cannot is caught
-// here.
+// here, unless it names none: then the signed hash decides.
 func (o *object) admit(c *copied, got bucket.Object) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -106,7 +106,7 @@ func (o *object) admit(c *copied, got bucket.Object) error {
 		c.pinned, c.pin = true, got
 		return o.check(got.Size)
 	}
-	if got.ETag != c.pin.ETag || got.Size != c.pin.Size {
+	if got.ETag != "" && c.pin.ETag != "" && got.ETag != c.pin.ETag || got.Size != c.pin.Size {
 		return o.changed()
 	}
 	return nil

@@ -57,19 +57,20 @@ func verify(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
 }
 
 // download writes an object to w. The bytes are verified only when it returns
-// without an error. A body that breaks off is resumed, pinned to the same object.
+// without an error. A body that breaks off is resumed, pinned to the same object
+// where the store has ETags.
 func download(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Writer) error {
 	hash := sha256.New()
 	r := bucket.Range{}
 	for fruitless := 0; r.Offset < blob.Size; fruitless++ {
-		n, etag, err := read(ctx, b, blob, r, io.MultiWriter(hash, w))
+		n, broken, etag, err := read(ctx, b, blob, r, io.MultiWriter(hash, w))
 		if err == nil {
 			break
 		}
 		if n > 0 {
 			fruitless = 0
 		}
-		if etag == "" || fruitless == rereads || ctx.Err() != nil {
+		if !broken || fruitless == rereads || ctx.Err() != nil {
 			return err // the bucket has retried a request that got no answer
 		}
 		r.Offset, r.ETag = r.Offset+n, etag
@@ -80,20 +81,20 @@ func download(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, w io.Wr
 	return nil
 }
 
-// read adds the bytes from r.Offset on to w. The ETag is that of the answer, ""
-// where none came or it must not be repeated.
-func read(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, r bucket.Range, w io.Writer) (n int64, etag string, err error) {
+// read adds the bytes from r.Offset on to w. broken means that the body broke off,
+// and can be asked for again with the ETag of the answer.
+func read(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, r bucket.Range, w io.Writer) (n int64, broken bool, etag string, err error) {
 	body, object, err := b.Get(ctx, blob.Key, r)
 	if err != nil {
-		return 0, "", err
+		return 0, false, "", err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
 	if object.Size != blob.Size {
-		return 0, "", &artifacts.MismatchError{What: blob.Key, GotSize: object.Size, WantSize: blob.Size, WantSHA: blob.SHA256}
+		return 0, false, "", &artifacts.MismatchError{What: blob.Key, GotSize: object.Size, WantSize: blob.Size, WantSHA: blob.SHA256}
 	}
 	n, err = io.CopyN(w, body, blob.Size-r.Offset)
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", blob.Key, err)
 	}
-	return n, object.ETag, err
+	return n, err != nil, object.ETag, err
 }

@@ -51,7 +51,7 @@ func (b *keyspace) page(prefix, delimiter, after string, most int) (p page) {
 
 // listEntry is an object in a listing.
 type listEntry struct {
-	Key               string
+	Key               keyText
 	LastModified      timestamp
 	ETag              string
 	Size              int64
@@ -61,12 +61,12 @@ type listEntry struct {
 }
 
 // commonPrefix is a prefix in a listing.
-type commonPrefix struct{ Prefix string }
+type commonPrefix struct{ Prefix keyText }
 
 // listing is the answer to ListObjectsV2.
 type listing struct {
 	Name                  string
-	Prefix                string
+	Prefix                keyText
 	Delimiter             string `xml:",omitempty"`
 	MaxKeys               int
 	EncodingType          string `xml:",omitempty"`
@@ -94,7 +94,7 @@ func (s *Store) listObjectsV2(w http.ResponseWriter, r *request) error {
 	}
 	prefix, delimiter := r.query.Get("prefix"), r.query.Get("delimiter")
 	l := listing{
-		Name: r.bucket, Prefix: encode(prefix), Delimiter: encode(delimiter), MaxKeys: min(most, maxKeys),
+		Name: r.bucket, Prefix: newKeyText(encode(prefix)), Delimiter: encode(delimiter), MaxKeys: min(most, maxKeys),
 		EncodingType: r.query.Get("encoding-type"), StartAfter: encode(r.query.Get("start-after")), ContinuationToken: r.query.Get("continuation-token"),
 	}
 	err = s.within(r.bucket, func(b *keyspace) error {
@@ -103,7 +103,7 @@ func (s *Store) listObjectsV2(w http.ResponseWriter, r *request) error {
 			l.Contents = append(l.Contents, b.objects[key].entry(encode(key)))
 		}
 		for _, p := range page.prefixes {
-			l.CommonPrefixes = append(l.CommonPrefixes, commonPrefix{encode(p)})
+			l.CommonPrefixes = append(l.CommonPrefixes, commonPrefix{newKeyText(encode(p))})
 		}
 		if l.IsTruncated = page.truncated; l.IsTruncated {
 			l.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(page.last))
@@ -132,7 +132,7 @@ func (r *request) listAfter() (string, error) {
 
 func (o *object) entry(key string) listEntry {
 	return listEntry{
-		Key: key, LastModified: timestamp(o.modified), ETag: o.etag, Size: o.data.size, StorageClass: "STANDARD",
+		Key: newKeyText(key), LastModified: timestamp(o.modified), ETag: o.etag, Size: o.data.size, StorageClass: "STANDARD",
 		ChecksumAlgorithm: strings.ToUpper(o.checksum.algorithm), ChecksumType: o.checksum.kind,
 	}
 }

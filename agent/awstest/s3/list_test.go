@@ -99,6 +99,7 @@ func TestListDocuments(t *testing.T) {
 	for query, wants := range map[string][]string{
 		"list-type=2&encoding-type=url&prefix=x+y%2F": {"<Key>x%20y/%2B%26%C3%BC</Key>", "<Key>x%20y/%01</Key>", "<Prefix>x%20y/</Prefix>", "<EncodingType>url</EncodingType>"},
 		"list-type=2&prefix=x+y%2F%2B":                {"<Key>x y/+&amp;ü</Key>"},
+		"list-type=2":                                 {"<Key>x y/&#x1;</Key>"}, // as S3 does, though it is not XML
 		"list-type=2&max-keys=5000":                   {"<MaxKeys>1000</MaxKeys>", "<IsTruncated>false</IsTruncated>"},
 		"list-type=2&max-keys=-1":                     {"<Code>InvalidArgument</Code>"},
 		"list-type=2&max-keys=x":                      {"<Code>InvalidArgument</Code>"},

@@ -3,6 +3,7 @@ package s3
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -21,6 +22,26 @@ type document struct {
 // MarshalXML puts the root into S3's namespace.
 func (d document) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
 	return e.EncodeElement(d.content, xml.StartElement{Name: xml.Name{Space: namespace, Local: d.root}})
+}
+
+// keyText is a key as S3 writes it: control characters, too, of which XML 1.0 has
+// none, so that parsers refuse the whole document. encoding-type=url avoids that.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+type keyText struct {
+	Escaped string `xml:",innerxml"`
+}
+
+func newKeyText(key string) keyText {
+	var b strings.Builder
+	for _, r := range key {
+		if r < ' ' || r == '\x7f' {
+			fmt.Fprintf(&b, "&#x%x;", r)
+			continue
+		}
+		_ = xml.EscapeText(&b, []byte(string(r))) // a Builder takes everything
+	}
+	return keyText{b.String()}
 }
 
 // timestamp is written as S3 does: UTC, milliseconds.

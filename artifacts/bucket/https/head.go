@@ -16,13 +16,13 @@ func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object,
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent {
 		return object, statusError(answer.StatusCode)
 	}
-	if e := answer.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return object, &bucket.AnswerError{What: "Content-Encoding", Got: e, Want: "none"}
+	if err := bucket.CheckEncoding(strings.Join(answer.Header.Values("Content-Encoding"), ",")); err != nil {
+		return object, err
 	}
 	var err error
 	whole := answer.StatusCode == http.StatusOK
 	object.Size, err = r.Answered(whole, answer.Header.Get("Content-Range"), answer.ContentLength)
-	if err == nil && r.ETag != "" && object.ETag != r.ETag {
+	if err == nil && r.ETag != "" && object.ETag != "" && object.ETag != r.ETag {
 		err = bucket.ErrChanged // a server that does not know If-Match
 	}
 	return object, err
@@ -42,8 +42,8 @@ func statusError(status int) error {
 	return fmt.Errorf("status %d", status)
 }
 
-// strongETag is empty for a weak one (RFC 9110 section 8.8.3), which may stand
-// for other bytes and never satisfies If-Match.
+// strongETag is empty for a weak one (RFC 9110, section 8.8.3), which may stand
+// for other bytes and never satisfies If-Match, and for what is no ETag.
 func strongETag(etag string) string {
 	if !strings.HasPrefix(etag, `"`) {
 		return ""

@@ -138,3 +138,12 @@ func conflict(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.Status == http.StatusConflict || e.Code == noSuchUpload)
 }
+
+// strongETag is empty for a weak one (RFC 9110, section 8.8.3), which may stand
+// for other bytes and never satisfies If-Match. Some stores leave out the quotes.
+func strongETag(etag string) string {
+	if strings.HasPrefix(etag, "W/") {
+		return ""
+	}
+	return etag
+}

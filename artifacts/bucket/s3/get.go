@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -37,14 +36,15 @@ func (b *Bucket) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	return body, object, nil
 }
 
-// answer holds what came against what was asked for.
+// answer holds what came against what was asked for. A store without ETags, or a
+// proxy that makes them weak, cannot pin a range: then the caller's hash decides.
 func answer(out *s3.GetObjectOutput, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
-	object := bucket.Object{ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified)}
-	if encoding := aws.ToString(out.ContentEncoding); encoding != "" && encoding != "identity" {
-		return nil, object, &bucket.AnswerError{What: "Content-Encoding", Got: encoding, Want: "none"}
+	object := bucket.Object{ETag: strongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified)}
+	if err := bucket.CheckEncoding(aws.ToString(out.ContentEncoding)); err != nil {
+		return nil, object, err
 	}
-	if object.ETag == "" || r.ETag != "" && r.ETag != object.ETag {
-		return nil, object, &bucket.AnswerError{What: "ETag", Got: object.ETag, Want: cmp.Or(r.ETag, "one")}
+	if r.ETag != "" && object.ETag != "" && r.ETag != object.ETag {
+		return nil, object, &bucket.AnswerError{What: "ETag", Got: object.ETag, Want: r.ETag}
 	}
 	if out.ContentLength == nil {
 		return nil, object, &bucket.AnswerError{What: "Content-Length", Want: "a number of bytes"}

@@ -3,18 +3,21 @@ package s3
 import (
 	"context"
 	"iter"
+	"net/url"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"koboshi/artifacts/bucket"
 )
 
-// List implements [bucket.Bucket], a page of 1,000 at a time.
+// List implements [bucket.Bucket], a page of 1,000 at a time. Keys are asked for
+// encoded: one with a control character would make every page with it unreadable.
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
-		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix)}
+		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix), EncodingType: types.EncodingTypeUrl}
 		pages := s3.NewListObjectsV2Paginator(b.client, in, func(o *s3.ListObjectsV2PaginatorOptions) {
 			o.StopOnDuplicateToken = true // a server that repeats itself must not keep us for ever
 		})
@@ -37,8 +40,8 @@ func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield fu
 		return false
 	}
 	for _, found := range page.Contents {
-		full := aws.ToString(found.Key)
-		if !strings.HasPrefix(full, b.prefix+prefix) {
+		full, err := decodeKey(aws.ToString(found.Key), page.EncodingType)
+		if err != nil || !strings.HasPrefix(full, b.prefix+prefix) {
 			err := &bucket.AnswerError{What: "key", Got: full, Want: b.prefix + prefix + "…"}
 			yield(bucket.Object{}, b.failed("list", prefix, bucket.Condition{}, err))
 			return false
@@ -50,4 +53,13 @@ func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield fu
 		}
 	}
 	return true
+}
+
+// decodeKey reads a key as the page says that it is written: a store may not know
+// the encoding that it was asked for.
+func decodeKey(key string, encoding types.EncodingType) (string, error) {
+	if encoding != types.EncodingTypeUrl {
+		return key, nil
+	}
+	return url.QueryUnescape(key)
 }

@@ -32,10 +32,7 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int
 	} else {
 		etag, err = b.putWhole(ctx, key, body, size, when)
 	}
-	if err == nil && etag == "" {
-		err = &bucket.AnswerError{What: "ETag", Want: "one"}
-	}
-	return etag, b.failed("put", key, when, err)
+	return strongETag(etag), b.failed("put", key, when, err)
 }
 
 func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
