@@ -23,7 +23,8 @@ type Agent struct {
 	// while an image is made.
 	Connect func(*config.Config, instance.Identity) (Cloud, error)
 
-	Trust artifacts.Trust // that releases on the disk are verified under
+	Trust  artifacts.Trust // that releases on the disk are verified under
+	Window int64           // bytes of memory that unpacking may look back over; 0 = what every decoder has
 
 	Service converge.Service
 	Ready   func() error // reports to systemd that the boot is done

@@ -24,6 +24,9 @@ type dirs struct {
 func (a *Agent) open() (d dirs) {
 	var errs [3]error
 	d.store, errs[0] = store.Open(a.Files.Install.Root, a.Trust)
+	if d.store != nil {
+		d.store.Window = a.Window
+	}
 	d.state, errs[1] = openDir("state.dir", a.Files.State.Dir)
 	d.run, errs[2] = openDir("state.run", a.Files.State.Run)
 	d.err = errors.Join(errs[:]...)

@@ -14,19 +14,19 @@ import (
 // archive is a compressed tar.
 type archive struct {
 	info Info
-	open func(ctx context.Context, a artifacts.Artifact, r *Reader) (io.ReadCloser, error) // its plain bytes
+	open func(ctx context.Context, t Target, r *Reader) (io.ReadCloser, error) // its plain bytes
 }
 
-func openZstd(ctx context.Context, a artifacts.Artifact, r *Reader) (io.ReadCloser, error) {
-	if a.Framed() {
+func openZstd(ctx context.Context, t Target, r *Reader) (io.ReadCloser, error) {
+	if t.Artifact.Framed() {
 		return unpack.Frames(ctx, runtime.NumCPU(), r.Next), nil
 	}
-	return unpack.Zstd(r)
+	return unpack.Zstd(r, t.Window)
 }
 
-func openGzip(_ context.Context, a artifacts.Artifact, r *Reader) (io.ReadCloser, error) {
-	if a.Framed() {
-		return nil, tree.Refuse("", "zstd frames in a %s", a.Format)
+func openGzip(_ context.Context, t Target, r *Reader) (io.ReadCloser, error) {
+	if t.Artifact.Framed() {
+		return nil, tree.Refuse("", "zstd frames in a %s", t.Artifact.Format)
 	}
 	return unpack.Gzip(r)
 }
@@ -44,7 +44,7 @@ func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 	defer cancel()
 	r := NewReader(ctx, next)
 	defer r.Close()
-	plain, err := f.open(ctx, t.Artifact, r)
+	plain, err := f.open(ctx, t, r)
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,7 @@ type Target struct {
 	App      string
 	Artifact artifacts.Artifact
 	Index    []byte   // verified; nil where there is none, or none is needed
+	Window   int64    // bytes of memory that decoding may look back over; 0 = what every decoder has
 	Tree     *os.Root // what the app sees
 	Meta     *os.Root // for what else a format keeps, such as the image of a mounted tree
 }

@@ -93,7 +93,7 @@ func TestStageRefuses(t *testing.T) {
 // Only io.EOF of the content says that its hash was verified: a decoder that
 // ends before it has not seen that.
 func TestStageWantsTheEnd(t *testing.T) {
-	early := archive{open: func(context.Context, artifacts.Artifact, *Reader) (io.ReadCloser, error) {
+	early := archive{open: func(context.Context, Target, *Reader) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(make([]byte, 1024))), nil
 	}}
 	dir, err := os.OpenRoot(t.TempDir())
@@ -111,7 +111,7 @@ func TestStageWantsTheEnd(t *testing.T) {
 
 func TestGzipHasNoFrames(t *testing.T) {
 	framed := artifacts.Artifact{Format: artifacts.TarGz, Chunks: []artifacts.Chunk{{Plain: 1}}}
-	if _, err := openGzip(t.Context(), framed, nil); !errors.Is(err, tree.ErrRefused) {
+	if _, err := openGzip(t.Context(), Target{Artifact: framed}, nil); !errors.Is(err, tree.ErrRefused) {
 		t.Errorf("%v", err)
 	}
 }

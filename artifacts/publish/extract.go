@@ -11,6 +11,7 @@ import (
 	"koboshi/artifacts/delta"
 	"koboshi/artifacts/format"
 	"koboshi/artifacts/tree"
+	"koboshi/artifacts/unpack"
 )
 
 // extracted is the tree of an artifact in a temporary directory.
@@ -35,7 +36,7 @@ func extractToTemp(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, tem
 	}
 	x := &extracted{path: path}
 	a.Index = nil // so that files are hashed
-	t := format.Target{App: executable, Artifact: a}
+	t := format.Target{App: executable, Artifact: a, Window: unpack.MaxWindow}
 	if t.Tree, err = makeRoot(path, "tree"); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(path))
 	}

@@ -89,6 +89,7 @@ func (s *Store) build(ctx context.Context, id, staged string, how format.Format,
 		return err
 	}
 	target := in.target()
+	target.Window = s.Window
 	if err := s.openDirs(&target, staged); err != nil {
 		return onDisk("stage", err)
 	}

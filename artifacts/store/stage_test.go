@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
@@ -221,5 +223,26 @@ func TestStageReplaces(t *testing.T) {
 				t.Errorf("verify: %+v, %v", diff, err)
 			}
 		})
+	}
+}
+
+// An archive that was made elsewhere may need more memory than every decoder has.
+func TestStageWithALargeWindow(t *testing.T) {
+	var packed bytes.Buffer
+	enc := must(zstd.NewWriter(&packed, zstd.WithWindowSize(32<<20)))
+	_, _ = enc.Write(files{"web": strings.Repeat("executable", 100_000)}.tar())
+	_ = enc.Close()
+	in := func() Input {
+		data := packed.Bytes()
+		a := artifacts.Artifact{OS: "linux", Arch: "amd64", Format: artifacts.TarZst, Size: int64(len(data)), SHA256: artifacts.Sum(data), UnpackedBytes: 4 << 20, Entries: 100}
+		return sign("1.0", a, &content{pieces: slice(data, 1000)})
+	}
+	s := open(t)
+	if _, err := s.Stage(t.Context(), in()); !errors.Is(err, tree.ErrRefused) {
+		t.Errorf("with the memory of every decoder: %v", err)
+	}
+	s.Window = 32 << 20
+	if _, err := s.Stage(t.Context(), in()); err != nil {
+		t.Error(err)
 	}
 }

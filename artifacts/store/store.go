@@ -41,6 +41,10 @@ type filesystem interface {
 // Store is the releases of one app, beneath one directory. Its methods may be
 // called by several goroutines.
 type Store struct {
+	// Window is how many bytes of memory the decoding of an archive may look back
+	// over, see unpack.Zstd. It is set before the first use.
+	Window int64
+
 	dir      string
 	root     filesystem
 	verified verifier

@@ -13,7 +13,11 @@ var ErrRefused = errors.New("archive refused")
 type RefusedError struct {
 	Entry  string // path as the archive gives it; empty when it is not about one entry
 	Reason string
+	Remedy string // what can be done about it; "" = what every such error calls for
 }
+
+// Advice is the remedy.
+func (e *RefusedError) Advice() string { return e.Remedy }
 
 func (e *RefusedError) Error() string {
 	if e.Entry == "" {

@@ -77,7 +77,7 @@ func benchUnpack(b *testing.B, dir string, r io.Reader, opt tree.Options) {
 // BenchmarkPlain is what it costs to get the plain stream out of each format.
 func BenchmarkPlain(b *testing.B) {
 	stream := benchTree()
-	one := zstdFrame(b, stream, zstd.WithWindowSize(MaxWindow))
+	one := zstdFrame(b, stream, zstd.WithWindowSize(SmallWindow))
 	zipped := gzipped(b, stream)
 	var frames []tree.Frame
 	for at := 0; at < len(stream); at += 4 << 20 {
@@ -100,7 +100,7 @@ func BenchmarkPlain(b *testing.B) {
 		})
 	}
 	run("gzip", func() (io.ReadCloser, error) { return Gzip(bytes.NewReader(zipped)) })
-	run("zstd/stream", func() (io.ReadCloser, error) { return Zstd(bytes.NewReader(one)) })
+	run("zstd/stream", func() (io.ReadCloser, error) { return Zstd(bytes.NewReader(one), 0) })
 	for _, workers := range []int{1, 2, 4} {
 		run(fmt.Sprint("zstd/frames/workers=", workers), func() (io.ReadCloser, error) {
 			rest := frames

@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"math"
@@ -10,9 +11,15 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// MaxWindow is the largest window of a zstd stream: what RFC 8878 asks of every
-// decoder, and what zstd needs up to -19 without --long.
-const MaxWindow = 8 << 20
+// The windows of zstd streams, in bytes: how far a stream may refer back, which is
+// what it takes of memory.
+const (
+	// SmallWindow is what RFC 8878 asks of every decoder, and what zstd needs up to
+	// -19 without --long.
+	SmallWindow = 8 << 20
+	// MaxWindow is zstd's own limit, that of --long.
+	MaxWindow = 128 << 20
+)
 
 // The plain bytes of a stream are decoded this far ahead of their reader.
 const (
@@ -35,14 +42,26 @@ func Gzip(r io.Reader) (io.ReadCloser, error) {
 }
 
 // Zstd decompresses a zstd stream (RFC 8878) of one or several frames, as
-// [Gzip] does.
-func Zstd(r io.Reader) (io.ReadCloser, error) {
-	src := &source{r: r, max: math.MaxInt64}
-	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow))
+// [Gzip] does. A window of more bytes than given, or than MaxWindow, is refused;
+// 0 is SmallWindow.
+func Zstd(r io.Reader, window int64) (io.ReadCloser, error) {
+	window = min(cmp.Or(window, SmallWindow), MaxWindow)
+	src := &source{r: r, max: math.MaxInt64, window: window}
+	in := bufio.NewReaderSize(src, aheadSize)
+	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(uint64(window)), //nolint:gosec // not negative
+		zstd.WithDecoderLowmem(largeWindow(in)))
 	if err != nil {
 		return nil, src.blame(err)
 	}
 	return ahead(src, z, z.Close), nil
+}
+
+// largeWindow reports whether a stream needs so much memory that the decoder must
+// not take it twice, as it does by default. What is no stream is refused later.
+func largeWindow(in *bufio.Reader) bool {
+	head, _ := in.Peek(zstd.HeaderMaxSize)
+	var h zstd.Header
+	return h.Decode(head) != nil || h.WindowSize > SmallWindow || h.Skippable
 }
 
 // ahead reads plain, which is decoded from src, before it is asked for.

@@ -45,7 +45,7 @@ var formats = []struct {
 	pack func(testing.TB, []byte) []byte
 }{
 	{"gzip", Gzip, gzipped},
-	{"zstd", Zstd, func(t testing.TB, plain []byte) []byte { return zstdFrame(t, plain) }},
+	{"zstd", func(r io.Reader) (io.ReadCloser, error) { return Zstd(r, 0) }, func(t testing.TB, plain []byte) []byte { return zstdFrame(t, plain) }},
 }
 
 func TestCompressed(t *testing.T) {
@@ -116,17 +116,21 @@ func TestCompressedFails(t *testing.T) {
 func TestZstdWindow(t *testing.T) {
 	plain := make([]byte, 32<<20)
 	for _, test := range []struct {
-		window int
-		ok     bool
-	}{{MaxWindow, true}, {2 * MaxWindow, false}} {
+		window  int
+		allowed int64
+		ok      bool
+	}{{SmallWindow, 0, true}, {2 * SmallWindow, 0, false}, {MaxWindow, MaxWindow, true}, {2 * MaxWindow, MaxWindow, false}, {2 * MaxWindow, 2 * MaxWindow, false}} {
 		var b bytes.Buffer
 		z, err := zstd.NewWriter(&b, zstd.WithWindowSize(test.window))
 		must(t, err)
 		_, err = z.Write(plain)
 		must(t, err)
 		must(t, z.Close())
-		if got, err := inflate(t, Zstd, &b); test.ok != (err == nil) || !test.ok && !errors.Is(err, tree.ErrRefused) {
-			t.Errorf("window %d: %d bytes, %v", test.window, len(got), err)
+		if got, err := inflate(t, func(r io.Reader) (io.ReadCloser, error) { return Zstd(r, test.allowed) }, &b); test.ok != (err == nil) || !test.ok && !errors.Is(err, tree.ErrRefused) {
+			t.Errorf("window %d of %d: %d bytes, %v", test.window, test.allowed, len(got), err)
+		}
+		if refused, ok := errors.AsType[*tree.RefusedError](err); ok && (!strings.Contains(refused.Reason, "window") || !strings.Contains(refused.Advice(), "--long")) {
+			t.Errorf("window %d of %d: %v, hint %q", test.window, test.allowed, err, refused.Advice())
 		}
 	}
 }

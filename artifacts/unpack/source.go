@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/klauspost/compress/zstd"
+
 	"koboshi/artifacts/tree"
 )
 
@@ -15,6 +17,8 @@ type source struct {
 	n   int64 // bytes read
 	max int64 // bytes allowed
 	err error // first error of the stream that is not its end
+
+	window int64 // of zstd: what is allowed, in bytes
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -41,6 +45,12 @@ func (s *source) blame(err error) error {
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errTruncated
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return &tree.RefusedError{
+			Reason: fmt.Sprintf("its zstd window is larger than the %d MiB that this machine has memory for", s.window>>20),
+			Remedy: "the archive is not too large, its window is: compress it without --long, or with --long=27 for machines with more than 1.25 GiB of memory; koboshi publish of the directory needs neither",
+		}
 	}
 	return tree.Refuse("", "%v", err)
 }

@@ -9,12 +9,14 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/format"
+	"koboshi/artifacts/unpack"
 )
 
 // A profile is what a run takes of the machine's memory, however large the
 // artifact is: the Go heap, and the slots of a download, which are outside of it.
 type profile struct {
 	heap    int64         // bytes, soft
+	window  int64         // bytes of an archive's window, which are of the heap; 0 = what every decoder has
 	archive fetch.Options // of what is unpacked while it comes
 	file    fetch.Options // of what is only written: the heap has little to do
 }
@@ -32,7 +34,7 @@ func chooseProfile(memory int64) profile {
 	if memory <= smallMachine {
 		return profile{heap: 38 << 20, archive: fetch.Options{Workers: 8, SlotBytes: 1 << 20}, file: fetch.Options{Workers: 24, SlotBytes: 1 << 20}}
 	}
-	return profile{heap: 96 << 20}
+	return profile{heap: 96 << 20, window: unpack.MaxWindow}
 }
 
 // limitMemory holds the heap to what fits the machine, and returns what
@@ -42,6 +44,13 @@ func limitMemory() profile {
 	debug.SetMemoryLimit(p.heap)
 	debug.SetGCPercent(gcPercent)
 	return p
+}
+
+// makeRoom lets the heap hold the window of an archive that was made elsewhere.
+func (p profile) makeRoom(a artifacts.Artifact) {
+	if a.Format == artifacts.TarZst && !a.Framed() {
+		debug.SetMemoryLimit(p.heap + p.window)
+	}
 }
 
 // download is what the download of one artifact may take.

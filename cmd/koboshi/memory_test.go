@@ -14,6 +14,9 @@ func TestChooseProfile(t *testing.T) {
 		if slots := int64(p.archive.Workers * p.archive.SlotBytes); small != (p.heap+slots <= 52<<20 && slots > 0) {
 			t.Errorf("%d MiB: %+v", memory>>20, p)
 		}
+		if small != (p.window == 0) {
+			t.Errorf("%d MiB: a window of %d bytes", memory>>20, p.window)
+		}
 		if !small && (p.archive.Workers != (fetch.Options{}).Workers || p.file.Workers != p.archive.Workers) {
 			t.Errorf("%d MiB: %+v, want what package fetch takes", memory>>20, p)
 		}

@@ -31,6 +31,7 @@ func (o origin) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate
 }
 
 func (o origin) OpenChunks(ctx context.Context, a artifacts.Artifact, chunks []int, rate config.Rate, s *report.Span) converge.Content {
+	o.memory.makeRoom(a)
 	options := o.memory.download(a)
 	options.Chunks = chunks
 	options.Rate, options.Progress, options.Attempts = int64(rate), s.AddBytes, s.Attempt

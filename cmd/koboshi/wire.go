@@ -44,6 +44,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 			return connect(ctx, cfg, trust, metadata, who)
 		},
 		Trust:   trust,
+		Window:  chooseProfile(memory()).window,
 		Service: service.New(cfg, c.ui.hookLine),
 		Ready:   systemd.Notifier{}.Ready,
 		Now:     time.Now,
