@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"koboshi/agent/report/reporttest"
 )
 
 var boot = time.Date(2026, 11, 21, 10, 0, 0, 250e6, time.UTC)
@@ -44,7 +46,7 @@ func failedBoot() Report {
 const bootFile = Dir + "/boot.json"
 
 func TestReportOnDisk(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	r := failedBoot()
 	r.Schema, r.Order = 0, 0
 	old := syscall.Umask(0o077)
@@ -53,7 +55,7 @@ func TestReportOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.json", content(t, root, bootFile))
+	reporttest.Golden(t, "report.json", reporttest.Content(t, root, bootFile))
 	for name, want := range map[string]fs.FileMode{Dir: fs.ModeDir | 0o755, bootFile: 0o644, HistoryFile: 0o644} {
 		if info, _ := root.Stat(name); info.Mode() != want {
 			t.Errorf("%s: mode %v, want %v whatever the umask", name, info.Mode(), want)
@@ -69,16 +71,16 @@ func TestReportOnDisk(t *testing.T) {
 }
 
 func TestSmallestReportOnDisk(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	if err := (&Report{Command: "sync", Verdict: Current, Started: boot}).Save(root); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report-smallest.json", content(t, root, Dir+"/sync.json"))
+	reporttest.Golden(t, "report-smallest.json", reporttest.Content(t, root, Dir+"/sync.json"))
 }
 
 // The clock is set back by a year between the runs; their order stays.
 func TestReportsOfSeveralCommands(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	ran := func(command string, started time.Time) {
 		t.Helper()
 		if err := (&Report{Command: command, Started: started, App: "web"}).Save(root); err != nil {
@@ -89,9 +91,9 @@ func TestReportsOfSeveralCommands(t *testing.T) {
 		t.Errorf("before any run: %v", err)
 	}
 	ran("boot", boot)
-	before := content(t, root, bootFile)
+	before := reporttest.Content(t, root, bootFile)
 	ran("sync", boot.AddDate(-1, 0, 0))
-	if content(t, root, bootFile) != before {
+	if reporttest.Content(t, root, bootFile) != before {
 		t.Error("a sync has changed the report of the boot")
 	}
 	check := func(command string, order int64) {
@@ -113,19 +115,19 @@ func TestReportsOfSeveralCommands(t *testing.T) {
 	}
 	ran("sync", boot) // and the history without the reports
 	check("sync", 5)
-	write(t, root, Dir+"/sync.json", `{"or`)
+	reporttest.Write(t, root, Dir+"/sync.json", `{"or`)
 	if _, err := Newest(root); !errors.Is(err, ErrDamaged) {
 		t.Errorf("the only report is torn: %v", err)
 	}
 	ran("boot", boot)
-	write(t, root, Dir+"/README", "no report")
-	write(t, root, Dir+"/.tmp-x.json", `{"order":99}`)
+	reporttest.Write(t, root, Dir+"/README", "no report")
+	reporttest.Write(t, root, Dir+"/.tmp-x.json", `{"order":99}`)
 	check("boot", 6)
 }
 
 func TestOrderOfFullCounter(t *testing.T) {
-	root := openRoot(t)
-	write(t, root, HistoryFile, `{"runs":[{"order":9223372036854775807}]}`)
+	root := reporttest.OpenDir(t)
+	reporttest.Write(t, root, HistoryFile, `{"runs":[{"order":9223372036854775807}]}`)
 	r := Report{Command: "sync"}
 	if err := r.Save(root); err != nil || r.Order != math.MaxInt64 {
 		t.Errorf("order %d, %v", r.Order, err)
@@ -134,7 +136,7 @@ func TestOrderOfFullCounter(t *testing.T) {
 
 func TestCommandIsNoPath(t *testing.T) {
 	for _, command := range []string{"", "..", "a/b", "../state", "A"} {
-		if err := (&Report{Command: command}).Save(openRoot(t)); err == nil {
+		if err := (&Report{Command: command}).Save(reporttest.OpenDir(t)); err == nil {
 			t.Errorf("%q was taken for a command", command)
 		}
 	}
@@ -143,15 +145,15 @@ func TestCommandIsNoPath(t *testing.T) {
 // A report that cannot be written still gets its line of history, and a history
 // that cannot be written costs no report.
 func TestSaveGoesOn(t *testing.T) {
-	root := openRoot(t)
-	write(t, root, Dir, "a file where the directory belongs")
+	root := reporttest.OpenDir(t)
+	reporttest.Write(t, root, Dir, "a file where the directory belongs")
 	if err := (&Report{Command: "sync"}).Save(root); err == nil {
 		t.Error("no error")
 	}
 	if runs, err := LoadHistory(root); err != nil || len(runs) != 1 {
 		t.Errorf("history %+v, %v", runs, err)
 	}
-	root = openRoot(t)
+	root = reporttest.OpenDir(t)
 	if err := root.Mkdir(HistoryFile, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +166,7 @@ func TestSaveGoesOn(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	if runs, err := LoadHistory(root); err != nil || len(runs) != 0 {
 		t.Errorf("before any run: %+v, %v", runs, err)
 	}
@@ -187,11 +189,11 @@ func TestHistory(t *testing.T) {
 	if !slices.IsSortedFunc(runs, func(a, b Run) int { return int(b.Order - a.Order) }) {
 		t.Error("the latest is not first")
 	}
-	write(t, root, HistoryFile, `{"runs":[{"command":"sy\u001b[2Jnc"}]}`)
+	reporttest.Write(t, root, HistoryFile, `{"runs":[{"command":"sy\u001b[2Jnc"}]}`)
 	if runs, err := LoadHistory(root); err != nil || runs[0].Command != "sync" {
 		t.Errorf("by other hands: %+v, %v", runs, err)
 	}
-	write(t, root, HistoryFile, `{"ru`)
+	reporttest.Write(t, root, HistoryFile, `{"ru`)
 	if _, err := LoadHistory(root); !errors.Is(err, ErrDamaged) {
 		t.Errorf("torn: %v", err)
 	}
@@ -204,7 +206,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestHostileTextInReport(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	evil := "a\x1b[2J\xff\nb\u202e"
 	r := Report{
 		Command:  "sync",
@@ -256,12 +258,12 @@ func TestLoad(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			root := openRoot(t)
+			root := reporttest.OpenDir(t)
 			if test.file != "" {
 				if err := root.Mkdir(Dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				write(t, root, bootFile, test.file)
+				reporttest.Write(t, root, bootFile, test.file)
 			}
 			got, err := Load(root, "boot")
 			if !errors.Is(err, test.err) {

@@ -8,18 +8,19 @@ import (
 	"syscall"
 	"testing"
 
+	"koboshi/agent/report/reporttest"
 	"koboshi/artifacts"
 )
 
 func TestOnDisk(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	old := syscall.Umask(0)
 	err := full().Save(root)
 	syscall.Umask(old)
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "state.json", content(t, root, File))
+	reporttest.Golden(t, "state.json", reporttest.Content(t, root, File))
 	if info, _ := root.Stat(File); info.Mode() != 0o600 {
 		t.Errorf("mode %v, want 0600", info.Mode())
 	}
@@ -34,7 +35,7 @@ func TestOnDisk(t *testing.T) {
 
 // Members of a newer agent survive a run of this one, at every level.
 func TestUnknownMembersAreKept(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	write(t, root, `{"schema":1,"instance":"i-1","drain":{"since":[1,2.50]},"zone":null,
 		"sequences":{"stable":{"number":7,"payload":"`+artifacts.Sum(nil).String()+`","key":"k"}},
 		"signalled":{"result":"CONTINUE","at":"2026-11-21T10:00:00Z","attempt":2},
@@ -47,7 +48,7 @@ func TestUnknownMembersAreKept(t *testing.T) {
 	if err := s.For("i-1").Save(root); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "state-newer.json", content(t, root, File))
+	reporttest.Golden(t, "state-newer.json", reporttest.Content(t, root, File))
 }
 
 func TestLoad(t *testing.T) {
@@ -92,7 +93,7 @@ func TestLoad(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			root := openRoot(t)
+			root := reporttest.OpenDir(t)
 			write(t, root, test.file)
 			got, warning, err := Load(root)
 			if err != nil {
@@ -109,7 +110,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestMissingStateIsZero(t *testing.T) {
-	got, warning, err := Load(openRoot(t))
+	got, warning, err := Load(reporttest.OpenDir(t))
 	if err != nil || warning != nil || !reflect.DeepEqual(got, State{}) {
 		t.Errorf("got %+v, %v, %v", got, warning, err)
 	}
@@ -124,7 +125,7 @@ func TestNotARegularFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			root := openRootAt(t, dir)
+			root := reporttest.OpenDirAt(t, dir)
 			if err := put(dir + "/" + File); err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +144,7 @@ func TestNotARegularFile(t *testing.T) {
 
 // A state that cannot be read is not a damaged one: what it knows is still there.
 func TestUnreadableIsTheDisk(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	if err := root.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestUnreadableIsTheDisk(t *testing.T) {
 }
 
 func TestSaveWritesOnlyWhatDiffers(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	save := func(s State) os.FileInfo {
 		t.Helper()
 		if err := s.Save(root); err != nil {
@@ -183,7 +184,7 @@ func TestSaveWritesOnlyWhatDiffers(t *testing.T) {
 }
 
 func TestHostileText(t *testing.T) {
-	root := openRoot(t)
+	root := reporttest.OpenDir(t)
 	s := State{Instance: "i-\xff", Hold: &Hold{Reason: "a\xff\nb\x1b[2J", By: "tag"}}
 	if err := s.Save(root); err != nil {
 		t.Fatalf("a text kept the state from being saved: %v", err)

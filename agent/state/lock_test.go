@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"koboshi/agent/report/reporttest"
 )
 
 func mustLock(t *testing.T, dir *os.Root, command string) (unlock func()) {
@@ -24,7 +26,7 @@ func mustLock(t *testing.T, dir *os.Root, command string) (unlock func()) {
 }
 
 func TestLockNamesItsOwner(t *testing.T) {
-	dir := openRoot(t)
+	dir := reporttest.OpenDir(t)
 	unlock := mustLock(t, dir, "sync")
 	_, err := Lock(t.Context(), dir, "boot", false)
 	locked, ok := errors.AsType[*LockedError](err)
@@ -36,11 +38,11 @@ func TestLockNamesItsOwner(t *testing.T) {
 		t.Errorf("error %q, want %q", got, want)
 	}
 	unlock()
-	if text := content(t, dir, lockFile); text != "" {
+	if text := reporttest.Content(t, dir, lockFile); text != "" {
 		t.Errorf("a lock that is free names an owner: %s", text)
 	}
 	mustLock(t, dir, "boot")
-	if text := content(t, dir, lockFile); !strings.Contains(text, `"pid":`+strconv.Itoa(os.Getpid())+`,"command":"boot"`) {
+	if text := reporttest.Content(t, dir, lockFile); !strings.Contains(text, `"pid":`+strconv.Itoa(os.Getpid())+`,"command":"boot"`) {
 		t.Errorf("the file says %s", text)
 	}
 }
@@ -51,7 +53,7 @@ func TestLockOfUnknownOwner(t *testing.T) {
 		"negative": `{"pid":-1,"command":"boot"}`, "too long": `{"pid":12,"command":"` + strings.Repeat("x", maxOwner) + `"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := openRoot(t)
+			dir := reporttest.OpenDir(t)
 			mustLock(t, dir, "sync")
 			if err := dir.WriteFile(lockFile, []byte(text), lockMode); err != nil {
 				t.Fatal(err)
@@ -64,7 +66,7 @@ func TestLockOfUnknownOwner(t *testing.T) {
 }
 
 func TestHostileOwnerIsCleaned(t *testing.T) {
-	dir := openRoot(t)
+	dir := reporttest.OpenDir(t)
 	mustLock(t, dir, "sync")
 	text := `{"pid":7,"command":"sy\u001b[2Jnc\nkoboshi: ok` + strings.Repeat("x", 100) + `","since":"2026-11-21T10:02:11Z"}`
 	if err := dir.WriteFile(lockFile, []byte(text), lockMode); err != nil {
@@ -78,7 +80,7 @@ func TestHostileOwnerIsCleaned(t *testing.T) {
 
 // The text that a killed process left does not keep another from the lock.
 func TestLockOfAKilledOwner(t *testing.T) {
-	dir := openRoot(t)
+	dir := reporttest.OpenDir(t)
 	if err := dir.WriteFile(lockFile, []byte(`{"pid":7,"command":"a much longer text than the one that is written over it, is it not"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func TestLockOfAKilledOwner(t *testing.T) {
 
 func TestLockModeWhateverTheUmask(t *testing.T) {
 	for _, umask := range []int{0, 0o377} {
-		dir := openRoot(t)
+		dir := reporttest.OpenDir(t)
 		old := syscall.Umask(umask)
 		unlock, err := Lock(t.Context(), dir, "sync", false)
 		syscall.Umask(old)
@@ -109,7 +111,7 @@ func TestLockModeWhateverTheUmask(t *testing.T) {
 
 // A child that outlives the lock does not have it.
 func TestLockIsNotInherited(t *testing.T) {
-	dir := openRoot(t)
+	dir := reporttest.OpenDir(t)
 	unlock := mustLock(t, dir, "sync")
 	child := exec.CommandContext(t.Context(), "cat")
 	stdin, err := child.StdinPipe()
@@ -127,7 +129,7 @@ func TestLockIsNotInherited(t *testing.T) {
 }
 
 func TestLockWaits(t *testing.T) {
-	dir := openRoot(t)
+	dir := reporttest.OpenDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		unlock, err := Lock(t.Context(), dir, "sync", false)
 		if err != nil {
@@ -154,7 +156,7 @@ func TestLockWaits(t *testing.T) {
 
 func TestLockThatFailsIsTheDisk(t *testing.T) {
 	t.Run("directory gone", func(t *testing.T) {
-		dir := openRoot(t)
+		dir := reporttest.OpenDir(t)
 		if err := dir.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -168,12 +170,12 @@ func TestLockThatFailsIsTheDisk(t *testing.T) {
 		if err := syscall.Mkfifo(path+"/"+lockFile, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Lock(t.Context(), openRootAt(t, path), "sync", true); !errors.Is(err, ErrDisk) {
+		if _, err := Lock(t.Context(), reporttest.OpenDirAt(t, path), "sync", true); !errors.Is(err, ErrDisk) {
 			t.Errorf("a FIFO: %v", err)
 		}
 	})
 	t.Run("flock", func(t *testing.T) {
-		dir := openRoot(t)
+		dir := reporttest.OpenDir(t)
 		f, err := dir.Create("closed")
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"koboshi/artifacts/tree/treetest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -13,10 +15,10 @@ import (
 // the kernel still does not follow one.
 func TestHandleFollowsNothing(t *testing.T) {
 	for _, walk := range []bool{false, true} {
-		y := newYard(t)
-		must(t, y.dest.Symlink("../dest-evil", "out"))
-		must(t, y.dest.Symlink("../canary", "file"))
-		at, err := OpenHandle(y.dest)
+		y := treetest.NewYard(t)
+		must(t, y.Dest.Symlink("../dest-evil", "out"))
+		must(t, y.Dest.Symlink("../canary", "file"))
+		at, err := OpenHandle(y.Dest)
 		must(t, err)
 		at.walk = walk
 		for _, path := range []string{"out/canary", "out/new", "file", "file/x", "out"} {
@@ -31,17 +33,17 @@ func TestHandleFollowsNothing(t *testing.T) {
 			}
 		}
 		must(t, at.Close())
-		y.check(t)
+		y.Check(t)
 	}
 }
 
 // A FIFO in the place of a file would keep its reader waiting.
 func TestOnlyRegularFilesAreOpened(t *testing.T) {
-	y := newYard(t)
-	must(t, y.dest.Mkdir("dir", 0o755))
-	must(t, y.dest.WriteFile("dir/file", []byte("abc"), 0o644))
-	must(t, unix.Mkfifo(filepath.Join(y.path, "dest/dir/fifo"), 0o600))
-	h, err := OpenHandle(y.dest)
+	y := treetest.NewYard(t)
+	must(t, y.Dest.Mkdir("dir", 0o755))
+	must(t, y.Dest.WriteFile("dir/file", []byte("abc"), 0o644))
+	must(t, unix.Mkfifo(filepath.Join(y.Path, "dest/dir/fifo"), 0o600))
+	h, err := OpenHandle(y.Dest)
 	must(t, err)
 	defer func() { must(t, h.Close()) }()
 	for _, path := range []string{"dir", "dir/fifo"} {

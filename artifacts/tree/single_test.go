@@ -9,13 +9,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"koboshi/artifacts/tree/treetest"
 )
 
 func TestWriteSingle(t *testing.T) {
 	body := strings.Repeat("0123456789", bufferSize/5)
-	y := newYard(t)
-	must(t, WriteSingle(t.Context(), y.dest, "web", Options{Limits: Limits{int64(len(body)), 1}}, cut([]byte(body), 1000)))
-	y.holds(t, []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(len(body)), SHA256: sumOf([]byte(body))}})
+	y := treetest.NewYard(t)
+	must(t, WriteSingle(t.Context(), y.Dest, "web", Options{Limits: Limits{int64(len(body)), 1}}, cut([]byte(body), 1000)))
+	holds(t, y, []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(len(body)), SHA256: sumOf([]byte(body))}})
 	for _, test := range []struct {
 		name   string
 		limits Limits
@@ -26,11 +28,11 @@ func TestWriteSingle(t *testing.T) {
 		{"a/web", Limits{int64(len(body)), 9}},
 		{".", Limits{int64(len(body)), 1}},
 	} {
-		y := newYard(t)
-		if err := WriteSingle(t.Context(), y.dest, test.name, Options{Limits: test.limits}, cut([]byte(body), bufferSize)); !errors.Is(err, ErrRefused) {
+		y := treetest.NewYard(t)
+		if err := WriteSingle(t.Context(), y.Dest, test.name, Options{Limits: test.limits}, cut([]byte(body), bufferSize)); !errors.Is(err, ErrRefused) {
 			t.Errorf("%+v: %v", test, err)
 		}
-		y.check(t)
+		y.Check(t)
 	}
 }
 
@@ -60,10 +62,10 @@ func TestWriteSingleReleases(t *testing.T) {
 		"broken":   {20 << 20, gone, gone},
 	} {
 		var lent, back atomic.Int64
-		y, whole := newYard(t), bytes.Repeat([]byte{1}, 20<<20)
+		y, whole := treetest.NewYard(t), bytes.Repeat([]byte{1}, 20<<20)
 		next := cut(whole, bufferSize)
 		opt := Options{Limits: Limits{Bytes: test.limit, Entries: 1}}
-		err := WriteSingle(t.Context(), y.dest, "web", opt, func(ctx context.Context) (Frame, error) {
+		err := WriteSingle(t.Context(), y.Dest, "web", opt, func(ctx context.Context) (Frame, error) {
 			piece, err := next(ctx)
 			if err != nil {
 				return piece, test.end
@@ -78,7 +80,7 @@ func TestWriteSingleReleases(t *testing.T) {
 		if !errors.Is(err, test.want) || test.want == nil && err != nil || lent.Load() != back.Load() || lent.Load() < 18 {
 			t.Errorf("%s: %v, %d lent, %d released", name, err, lent.Load(), back.Load())
 		}
-		if got, err := y.dest.ReadFile("web"); test.want == nil && (err != nil || bytes.Count(got, []byte{1}) != len(whole)) {
+		if got, err := y.Dest.ReadFile("web"); test.want == nil && (err != nil || bytes.Count(got, []byte{1}) != len(whole)) {
 			t.Errorf("%s: %v, or pieces that were released before they were written", name, err)
 		}
 	}
@@ -90,11 +92,11 @@ func TestLargeFile(t *testing.T) {
 	whole := bytes.Repeat([]byte("0123456789abcdef"), (directMin+3*bufferSize)/16)
 	opt := Options{Limits: Limits{Bytes: int64(len(whole)), Entries: 2}, Hash: true}
 	for _, size := range []int{0, 1, bufferSize, directMin, directMin + bufferSize, directMin + 777, directMin + bufferSize + 4096} {
-		single, added := newYard(t), newYard(t)
-		must(t, WriteSingle(t.Context(), single.dest, "web", opt, cut(whole[:size], bufferSize+size%2)))
+		single, added := treetest.NewYard(t), treetest.NewYard(t)
+		must(t, WriteSingle(t.Context(), single.Dest, "web", opt, cut(whole[:size], bufferSize+size%2)))
 		want := []Entry{{Path: "web", Type: TypeFile, Mode: 0o755, Size: int64(size), SHA256: sumOf(whole[:size])}}
-		single.holds(t, want)
-		index, err := Write(t.Context(), added.dest, opt, func(ctx context.Context, w *Writer) error {
+		holds(t, single, want)
+		index, err := Write(t.Context(), added.Dest, opt, func(ctx context.Context, w *Writer) error {
 			e := want[0]
 			e.SHA256 = ""
 			return w.Add(ctx, &e, bytes.NewReader(whole[:size]))
@@ -103,6 +105,6 @@ func TestLargeFile(t *testing.T) {
 		if !slices.Equal(index, want) {
 			t.Errorf("%d bytes: %+v", size, index)
 		}
-		added.holds(t, want)
+		holds(t, added, want)
 	}
 }

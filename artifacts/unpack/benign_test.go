@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"koboshi/artifacts/tree"
+	"koboshi/artifacts/tree/treetest"
 )
 
 // The tree that testdata/make.sh packs, as it must come out.
@@ -51,18 +52,18 @@ func TestPackedByOthers(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(fixture), ".tar.gz")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			y := newYard(t)
+			y := treetest.NewYard(t)
 			index := unpackGzip(t, y, fixture)
-			if got, want := y.tree(t), wanted(name); !maps.Equal(got, want) {
+			if got, want := y.Tree(t), wanted(name); !maps.Equal(got, want) {
 				t.Errorf("unpacked %q\nwant %q", got, want)
 			}
 			checkIndex(t, y, index)
-			y.check(t)
+			y.Check(t)
 		})
 	}
 }
 
-func unpackGzip(t *testing.T, y *yard, name string) []tree.Entry {
+func unpackGzip(t *testing.T, y *treetest.Yard, name string) []tree.Entry {
 	t.Helper()
 	f, err := os.Open(name)
 	must(t, err)
@@ -72,7 +73,7 @@ func unpackGzip(t *testing.T, y *yard, name string) []tree.Entry {
 	defer func() { must(t, plain.Close()) }()
 	opt := roomy
 	opt.Hash = true
-	index, err := Tar(t.Context(), plain, y.dest, opt)
+	index, err := Tar(t.Context(), plain, y.Dest, opt)
 	must(t, err)
 	return index
 }
@@ -104,7 +105,7 @@ func wanted(fixture string) map[string]string {
 
 // checkIndex compares what the index says with what is on the disk, and
 // survives being written and read.
-func checkIndex(t *testing.T, y *yard, index []tree.Entry) {
+func checkIndex(t *testing.T, y *treetest.Yard, index []tree.Entry) {
 	t.Helper()
 	said := map[string]string{}
 	for _, e := range index {
@@ -117,7 +118,7 @@ func checkIndex(t *testing.T, y *yard, index []tree.Entry) {
 		case tree.TypeDir:
 			said[e.Path] = (e.Mode | fs.ModeDir).String() + " "
 		case tree.TypeFile:
-			data, err := y.dest.ReadFile(e.Path)
+			data, err := y.Dest.ReadFile(e.Path)
 			must(t, err)
 			if int64(len(data)) != e.Size || sumOf(data) != e.SHA256 {
 				t.Errorf("%s: %d bytes, index %+v", e.Path, len(data), e)
@@ -125,7 +126,7 @@ func checkIndex(t *testing.T, y *yard, index []tree.Entry) {
 			said[e.Path] = e.Mode.String() + " " + string(data)
 		}
 	}
-	if got := y.tree(t); !maps.Equal(said, got) {
+	if got := y.Tree(t); !maps.Equal(said, got) {
 		t.Errorf("index %q\ntree %q", said, got)
 	}
 	var written bytes.Buffer
@@ -135,11 +136,11 @@ func checkIndex(t *testing.T, y *yard, index []tree.Entry) {
 	}
 }
 
-func sameFile(t *testing.T, y *yard, a, b string) {
+func sameFile(t *testing.T, y *treetest.Yard, a, b string) {
 	t.Helper()
-	one, err := y.dest.Lstat(a)
+	one, err := y.Dest.Lstat(a)
 	must(t, err)
-	other, err := y.dest.Lstat(b)
+	other, err := y.Dest.Lstat(b)
 	must(t, err)
 	if !os.SameFile(one, other) {
 		t.Errorf("%s is no hard link to %s", a, b)
@@ -170,10 +171,10 @@ func TestPackedByGo(t *testing.T) {
 			put(tar.Header{Typeflag: tar.TypeReg, Name: "large", Mode: 0o644}, strings.Repeat("0123456789", bufferSize/5))
 			must(t, w.Close())
 
-			y := newYard(t)
+			y := treetest.NewYard(t)
 			opt := roomy
 			opt.Hash = true
-			index, err := Tar(t.Context(), &archive, y.dest, opt)
+			index, err := Tar(t.Context(), &archive, y.Dest, opt)
 			must(t, err)
 			checkIndex(t, y, index)
 			if paths := paths(index); !slices.Equal(paths, []string{"d", "d/e", "d/e/f", "d/g", "s", "large"}) {
@@ -202,8 +203,8 @@ func TestOffset(t *testing.T) {
 	archive.pax('x', "path", "b/c")
 	archive.file("x", "second")
 	stream := bytes.Clone(archive.Bytes())
-	y := newYard(t)
-	index, err := Tar(t.Context(), &archive, y.dest, roomy)
+	y := treetest.NewYard(t)
+	index, err := Tar(t.Context(), &archive, y.Dest, roomy)
 	must(t, err)
 	for i, want := range map[int]string{0: "first", 2: "second"} {
 		e := index[i]
@@ -230,8 +231,8 @@ func TestTenGigabytes(t *testing.T) {
 		var archive tape
 		build(&archive)
 		archive.WriteString("not ten gigabytes")
-		y := newYard(t)
-		_, err := Tar(t.Context(), &archive, y.dest, tree.Options{Limits: tree.Limits{Bytes: 10 << 30, Entries: 1}})
+		y := treetest.NewYard(t)
+		_, err := Tar(t.Context(), &archive, y.Dest, tree.Options{Limits: tree.Limits{Bytes: 10 << 30, Entries: 1}})
 		if !errors.Is(err, tree.ErrRefused) || !strings.HasSuffix(err.Error(), "truncated") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -260,7 +261,7 @@ func TestAtTheLimit(t *testing.T) {
 		{tree.Limits{}, false},
 		{tree.Limits{Bytes: -1, Entries: -1}, false},
 	} {
-		_, err := Tar(t.Context(), bytes.NewReader(stream), newYard(t).dest, tree.Options{Limits: test.limits})
+		_, err := Tar(t.Context(), bytes.NewReader(stream), treetest.NewYard(t).Dest, tree.Options{Limits: test.limits})
 		if (err == nil) != test.ok || !test.ok && !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("%+v: %v", test.limits, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"koboshi/artifacts/tree"
+	"koboshi/artifacts/tree/treetest"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -148,8 +149,8 @@ func TestBombs(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				plain, err := f.open(r)
 				must(t, err)
-				y := newYard(t)
-				if _, err := Tar(t.Context(), plain, y.dest, roomy); !errors.Is(err, tree.ErrRefused) {
+				y := treetest.NewYard(t)
+				if _, err := Tar(t.Context(), plain, y.Dest, roomy); !errors.Is(err, tree.ErrRefused) {
 					t.Errorf("%s, %s: %v", f.name, name, err)
 				}
 				must(t, plain.Close())

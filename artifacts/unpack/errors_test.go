@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 
 	"koboshi/artifacts/tree"
+	"koboshi/artifacts/tree/treetest"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,12 +57,12 @@ func TestStreamFails(t *testing.T) {
 	for _, cause := range []error{errFetch, io.ErrUnexpectedEOF, fmt.Errorf("body: %w", io.EOF)} {
 		for _, cut := range []int{0, 100, 512, 700, 1024, 1536, 1541, 2000, 2048, 2560, bufferSize, 2*bufferSize + 5, len(stream) - 2048, len(stream) - 1024, len(stream) - 1, len(stream)} {
 			synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
-				y := newYard(t)
-				_, err := Tar(t.Context(), failing(stream[:cut], cause), y.dest, roomy)
+				y := treetest.NewYard(t)
+				_, err := Tar(t.Context(), failing(stream[:cut], cause), y.Dest, roomy)
 				if !errors.Is(err, cause) || errors.Is(err, tree.ErrRefused) {
 					t.Errorf("cut at %d: %v, want %v", cut, err, cause)
 				}
-				y.check(t)
+				y.Check(t)
 			})
 		}
 	}
@@ -74,7 +75,7 @@ func TestCancelled(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			end := readerFunc(func([]byte) (int, error) { cancel(errFetch); return 0, io.EOF })
 			r := io.MultiReader(bytes.NewReader(stream[:after]), end, bytes.NewReader(stream[after:]))
-			if _, err := Tar(ctx, r, newYard(t).dest, roomy); !errors.Is(err, errFetch) || errors.Is(err, tree.ErrRefused) {
+			if _, err := Tar(ctx, r, treetest.NewYard(t).Dest, roomy); !errors.Is(err, errFetch) || errors.Is(err, tree.ErrRefused) {
 				t.Errorf("after %d: %v", after, err)
 			}
 		})
@@ -89,7 +90,7 @@ func TestCancelledBetweenDirectories(t *testing.T) {
 			cancel(errFetch)
 		}
 	}}
-	if _, err := Tar(ctx, dirs, newYard(t).dest, roomy); !errors.Is(err, errFetch) || dirs.next > 101 {
+	if _, err := Tar(ctx, dirs, treetest.NewYard(t).Dest, roomy); !errors.Is(err, errFetch) || dirs.next > 101 {
 		t.Errorf("%v after %d", err, dirs.next)
 	}
 }
@@ -99,12 +100,12 @@ func TestDescriptors(t *testing.T) {
 	stream := sample()
 	for _, end := range []int{len(stream), len(stream) / 2, 2000} {
 		before := descriptors(t)
-		y := newYard(t)
-		_, err := Tar(t.Context(), bytes.NewReader(stream[:end]), y.dest, roomy)
+		y := treetest.NewYard(t)
+		_, err := Tar(t.Context(), bytes.NewReader(stream[:end]), y.Dest, roomy)
 		if (err == nil) != (end == len(stream)) {
 			t.Fatal(err)
 		}
-		must(t, y.dest.Close())
+		must(t, y.Dest.Close())
 		if after := descriptors(t); after != before {
 			t.Errorf("cut at %d: %d descriptors, %d before", end, after, before)
 		}
@@ -123,9 +124,9 @@ func TestDiskFails(t *testing.T) {
 	stream := sample()
 	for _, taken := range []string{"d", "large", "l", "h"} {
 		synctest.Test(t, func(t *testing.T) {
-			y := newYard(t)
-			must(t, y.dest.WriteFile(taken, nil, 0o600))
-			_, err := Tar(t.Context(), bytes.NewReader(stream), y.dest, roomy)
+			y := treetest.NewYard(t)
+			must(t, y.Dest.WriteFile(taken, nil, 0o600))
+			_, err := Tar(t.Context(), bytes.NewReader(stream), y.Dest, roomy)
 			if !errors.Is(err, unix.EEXIST) || errors.Is(err, tree.ErrRefused) {
 				t.Errorf("%s: %v", taken, err)
 			}
@@ -149,14 +150,14 @@ func TestDiskFull(t *testing.T) {
 	endlessFile := io.MultiReader(&large, &endless{unit: make([]byte, 512)})
 	for name, r := range map[string]io.Reader{"small files": endlessFiles, "one large file": endlessFile} {
 		synctest.Test(t, func(t *testing.T) {
-			_, err := Tar(t.Context(), r, newYard(t).dest, tree.Options{Limits: tree.Limits{Bytes: 8 << 30, Entries: tree.MaxEntries}})
+			_, err := Tar(t.Context(), r, treetest.NewYard(t).Dest, tree.Options{Limits: tree.Limits{Bytes: 8 << 30, Entries: tree.MaxEntries}})
 			if !errors.Is(err, unix.EFBIG) || errors.Is(err, tree.ErrRefused) {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
 	}
 	pieces := []int{70 << 10, 30 << 10} // the last write fails, and there is no other
-	err := tree.WriteSingle(t.Context(), newYard(t).dest, "web", tree.Options{Limits: tree.Limits{Bytes: 1 << 20, Entries: 1}}, func(context.Context) (tree.Frame, error) {
+	err := tree.WriteSingle(t.Context(), treetest.NewYard(t).Dest, "web", tree.Options{Limits: tree.Limits{Bytes: 1 << 20, Entries: 1}}, func(context.Context) (tree.Frame, error) {
 		if len(pieces) == 0 {
 			return tree.Frame{}, io.EOF
 		}
@@ -191,11 +192,11 @@ func (n *numbered) Read(p []byte) (int, error) {
 // The umask of the process must not decide what the app may read.
 func TestUmask(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
-	y := newYard(t)
-	_, err := Tar(t.Context(), bytes.NewReader(sample()), y.dest, roomy)
+	y := treetest.NewYard(t)
+	_, err := Tar(t.Context(), bytes.NewReader(sample()), y.Dest, roomy)
 	must(t, err)
 	for path, want := range map[string]os.FileMode{"d": os.ModeDir | 0o755, "d/small": 0o644, "large": 0o644} {
-		if info, err := y.dest.Lstat(path); err != nil || info.Mode() != want {
+		if info, err := y.Dest.Lstat(path); err != nil || info.Mode() != want {
 			t.Errorf("%s: %v %v, want %v", path, info.Mode(), err, want)
 		}
 	}

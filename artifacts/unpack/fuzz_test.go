@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts/tree"
+	"koboshi/artifacts/tree/treetest"
 )
 
 // Whatever the bytes are, they are unpacked or refused: the disk has no say in
@@ -38,16 +39,16 @@ func FuzzTar(f *testing.F) {
 		f.Add(archive)
 	}
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		y := newYard(t)
-		index, err := Tar(t.Context(), bytes.NewReader(healed(archive)), y.dest, roomy)
-		y.check(t)
+		y := treetest.NewYard(t)
+		index, err := Tar(t.Context(), bytes.NewReader(healed(archive)), y.Dest, roomy)
+		y.Check(t)
 		if err != nil {
 			if !errors.Is(err, tree.ErrRefused) {
 				t.Errorf("neither unpacked nor refused: %v", err)
 			}
 			return
 		}
-		if got, want := slices.Sorted(maps.Keys(y.tree(t))), slices.Sorted(slices.Values(paths(index))); !slices.Equal(got, want) {
+		if got, want := slices.Sorted(maps.Keys(y.Tree(t))), slices.Sorted(slices.Values(paths(index))); !slices.Equal(got, want) {
 			t.Errorf("made %q, index %q", got, want)
 		}
 		checkLinks(t, y, index)
@@ -66,13 +67,13 @@ func healed(archive []byte) []byte {
 	return archive
 }
 
-func checkLinks(t *testing.T, y *yard, index []tree.Entry) {
+func checkLinks(t *testing.T, y *treetest.Yard, index []tree.Entry) {
 	t.Helper()
 	for _, e := range index {
 		if e.Type != tree.TypeSymlink {
 			continue
 		}
-		_, err := y.dest.Stat(e.Path)
+		_, err := y.Dest.Stat(e.Path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			t.Errorf("%s -> %s: %v", e.Path, e.Link, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"koboshi/artifacts/tree"
+	"koboshi/artifacts/tree/treetest"
 )
 
 // Every archive here must be refused for the reason given.
@@ -247,16 +248,16 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func refused(t *testing.T, archive io.Reader, reason string) {
 	t.Helper()
-	y := newYard(t)
-	index, err := Tar(t.Context(), archive, y.dest, roomy)
+	y := treetest.NewYard(t)
+	index, err := Tar(t.Context(), archive, y.Dest, roomy)
 	if !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), reason) {
 		t.Errorf("error %v, want one that is refused for %q", err, reason)
 	}
 	if index != nil {
 		t.Errorf("an index of %d entries", len(index))
 	}
-	y.check(t)
-	for path, what := range y.tree(t) {
+	y.Check(t)
+	for path, what := range y.Tree(t) {
 		if strings.Contains(what, "-> ") {
 			t.Errorf("a link was made: %s %s", path, what)
 		}
@@ -277,8 +278,8 @@ func TestTruncated(t *testing.T) {
 		if off := (cut + 1) % 512; off > 2 && off%101 != 0 {
 			continue
 		}
-		y := newYard(t)
-		_, err := Tar(t.Context(), bytes.NewReader(whole[:cut]), y.dest, roomy)
+		y := treetest.NewYard(t)
+		_, err := Tar(t.Context(), bytes.NewReader(whole[:cut]), y.Dest, roomy)
 		zeros := cut > 3584+512 // how many of them follow is all the same
 		if ok := ends[cut] || zeros; ok != (err == nil) || !ok && !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("cut at %d: %v", cut, err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"koboshi/artifacts/tree/treetest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -45,9 +47,9 @@ func TestWithoutOpenat2(t *testing.T) {
 	if _, err := unix.Openat2(unix.AT_FDCWD, ".", &unix.OpenHow{}); !errors.Is(err, unix.Errno(errno)) {
 		t.Fatalf("openat2: %v", err)
 	}
-	y := newYard(t)
+	y := treetest.NewYard(t)
 	checkIndex(t, y, unpackGzip(t, y, "testdata/gnutar-gnu-long.tar.gz"))
-	if got, want := y.tree(t), wanted("gnutar-gnu-long"); !maps.Equal(got, want) {
+	if got, want := y.Tree(t), wanted("gnutar-gnu-long"); !maps.Equal(got, want) {
 		t.Errorf("unpacked %q\nwant %q", got, want)
 	}
 }

@@ -4,10 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -101,83 +97,6 @@ func paxRecord(key, value string) string {
 		size = len(rest) + len(fmt.Sprint(size))
 	}
 	return fmt.Sprint(size) + rest
-}
-
-// A yard is a directory with things beside dest that no archive may touch.
-type yard struct {
-	path   string
-	dest   *os.Root
-	before map[string]string
-}
-
-func newYard(t testing.TB) *yard {
-	t.Helper()
-	y := &yard{path: t.TempDir()}
-	for _, dir := range []string{"dest", "dest-evil"} {
-		must(t, os.Mkdir(filepath.Join(y.path, dir), 0o755))
-	}
-	for _, file := range []string{"canary", "dest-evil/canary"} {
-		must(t, os.WriteFile(filepath.Join(y.path, file), []byte("alive"), 0o644))
-	}
-	dest, err := os.OpenRoot(filepath.Join(y.path, "dest"))
-	must(t, err)
-	t.Cleanup(func() { _ = dest.Close() })
-	y.dest, y.before = dest, picture(t, y.path, "dest")
-	return y
-}
-
-// check fails the test if anything beside dest has changed.
-func (y *yard) check(t testing.TB) {
-	t.Helper()
-	if after := picture(t, y.path, "dest"); !maps.Equal(after, y.before) {
-		t.Errorf("outside the directory: %v\nbefore: %v", after, y.before)
-	}
-}
-
-// tree is the picture of dest.
-func (y *yard) tree(t testing.TB) map[string]string {
-	t.Helper()
-	return picture(t, filepath.Join(y.path, "dest"), "")
-}
-
-// picture says for each path below dir, but for skip, what it is: type, mode
-// and content.
-func picture(t testing.TB, dir, skip string) map[string]string {
-	t.Helper()
-	seen := map[string]string{}
-	must(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, name)
-		if err != nil || rel == "." {
-			return err
-		}
-		if rel == skip {
-			return fs.SkipDir
-		}
-		seen[rel], err = look(name, d)
-		return err
-	}))
-	return seen
-}
-
-func look(name string, d fs.DirEntry) (string, error) {
-	info, err := d.Info()
-	if err != nil {
-		return "", err
-	}
-	var content string
-	switch info.Mode().Type() {
-	case fs.ModeSymlink:
-		content, err = os.Readlink(name)
-		return "-> " + content, err
-	case 0:
-		var data []byte
-		data, err = os.ReadFile(name)
-		content = string(data)
-	}
-	return fmt.Sprintf("%v %s", info.Mode(), content), err
 }
 
 func must(t testing.TB, err error) {

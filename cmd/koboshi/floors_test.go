@@ -53,7 +53,7 @@ var mockFloors = map[string]int{
 }
 
 // testOnly are packages that no product package may import.
-var testOnly = []string{"agent/awstest", "artifacts/durable/durabletest", "artifacts/bucket/buckettest"}
+var testOnly = []string{"agent/awstest", "agent/report/reporttest", "artifacts/tree/treetest", "artifacts/durable/durabletest", "artifacts/bucket/buckettest"}
 
 func isTestOnly(pkg string) bool {
 	return slices.ContainsFunc(testOnly, func(p string) bool { return pkg == p || strings.HasPrefix(pkg, p+"/") })

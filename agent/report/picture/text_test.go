@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"koboshi/agent/report"
+	"koboshi/agent/report/reporttest"
 )
 
 var boot = time.Date(2026, 11, 21, 10, 0, 0, 250e6, time.UTC)
@@ -92,7 +93,7 @@ func TestPictures(t *testing.T) {
 				checkPicture(t, picture, width)
 				fmt.Fprintf(&out, "%d columns\n%s\n", width, picture)
 			}
-			golden(t, "picture-"+name+"-"+kind+".txt", out.String())
+			reporttest.Golden(t, "picture-"+name+"-"+kind+".txt", out.String())
 		}
 	}
 }
@@ -114,13 +115,13 @@ func TestRowsOfOtherOrigin(t *testing.T) {
 		{Name: "kernel", Start: boot.Add(-6 * time.Second), End: boot.Add(-4 * time.Second), Class: ClassSystem},
 		{Name: "userspace", Start: boot.Add(-4 * time.Second), End: boot.Add(5 * time.Second), Class: ClassSystem},
 	}, Rows(parallel())...)
-	golden(t, "picture-system.txt", Text(rows, 80, Blocks))
+	reporttest.Golden(t, "picture-system.txt", Text(rows, 80, Blocks))
 	var svg strings.Builder
 	if err := SVG(&svg, "web stable: fresh in 11.0 s", rows); err != nil {
 		t.Fatal(err)
 	}
 	checkXML(t, svg.String())
-	golden(t, "system.svg", svg.String())
+	reporttest.Golden(t, "system.svg", svg.String())
 }
 
 // One row in four cells: which characters show it.
@@ -157,7 +158,7 @@ func TestSVG(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkXML(t, svg.String())
-	golden(t, "failed.svg", svg.String())
+	reporttest.Golden(t, "failed.svg", svg.String())
 }
 
 func TestSVGOfOneClass(t *testing.T) {

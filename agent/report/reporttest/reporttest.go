@@ -1,4 +1,5 @@
-package report
+// Package reporttest helps tests of what is kept in the state directory.
+package reporttest
 
 import (
 	"flag"
@@ -9,8 +10,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files under testdata")
 
-// golden compares got to testdata/name, or writes it there with -update.
-func golden(t *testing.T, name, got string) {
+// Golden compares got to testdata/name, or writes it there with -update.
+func Golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
 	if *update {
@@ -27,13 +28,14 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// openRoot opens a new, empty state directory.
-func openRoot(t testing.TB) *os.Root {
+// OpenDir opens a new, empty state directory.
+func OpenDir(t testing.TB) *os.Root {
 	t.Helper()
-	return openRootAt(t, t.TempDir())
+	return OpenDirAt(t, t.TempDir())
 }
 
-func openRootAt(t testing.TB, dir string) *os.Root {
+// OpenDirAt opens the state directory dir.
+func OpenDirAt(t testing.TB, dir string) *os.Root {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -43,7 +45,8 @@ func openRootAt(t testing.TB, dir string) *os.Root {
 	return root
 }
 
-func content(t *testing.T, root *os.Root, name string) string {
+// Content is what the file name holds.
+func Content(t *testing.T, root *os.Root, name string) string {
 	t.Helper()
 	data, err := root.ReadFile(name)
 	if err != nil {
@@ -52,7 +55,8 @@ func content(t *testing.T, root *os.Root, name string) string {
 	return string(data)
 }
 
-func write(t testing.TB, root *os.Root, name, text string) {
+// Write replaces the file name.
+func Write(t testing.TB, root *os.Root, name, text string) {
 	t.Helper()
 	if err := root.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
