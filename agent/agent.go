@@ -39,6 +39,11 @@ type Cloud struct {
 	Releases  converge.Releases
 	Artifacts converge.Artifacts
 	Lifecycle actions
+
+	// Persist has requests repeated for as long as their contexts last where AWS
+	// refuses the credentials: at a launch a role may be too new to be known
+	// everywhere. Else that is tried for a moment only.
+	Persist func()
 }
 
 // machine knows who this instance is.

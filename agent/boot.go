@@ -114,6 +114,7 @@ func (r *run) launched(ctx context.Context) bool {
 
 // launch is the first boot of an instance, or what is left of it after a crash.
 func (r *run) launch(ctx context.Context) converge.Outcome {
+	r.cloud.Persist()
 	stopHeartbeats := r.keepAlive(ctx) // which looks for the action while the release is fetched
 	r.note(r.lock(ctx, true))
 	if r.trouble == nil && r.state.Signalled != nil { // the boot that had the lock has ended the launch

@@ -104,6 +104,7 @@ type world struct {
 	wait  bool // on_failure = "wait"
 	floor int64
 
+	persists            int // how often refused credentials were to be asked for until the end
 	waits               []string
 	onWait              func()
 	spreadOver, holdFor time.Duration // lifecycle.continue_jitter and lifecycle.abandon_delay
@@ -212,7 +213,7 @@ func (w *world) agent() *agent.Agent {
 		Files: w.config(), Version: "0.1.0", Machine: machine{w}, Trust: trust,
 		LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
 		Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
-			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}}, nil
+			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Persist: func() { w.persists++ }}, nil
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 		Now:   func() time.Time { return w.now },

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,10 +98,14 @@ var errSilent = fmt.Errorf("no answer within fallback.after: %w", fetch.ErrTrans
 
 // impatient is a context that ends after the run's patience.
 func (r *Run) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
-	if r.Patience == 0 {
+	return within(ctx, r.Patience)
+}
+
+func within(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	if patience == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, r.Patience, errSilent)
+	return context.WithTimeoutCause(ctx, patience, errSilent)
 }
 
 // silence is errSilent where that ended ctx.
@@ -142,7 +147,8 @@ func (r *Run) moved(ctx context.Context) (*artifacts.VerifiedPointer, bool) {
 	}
 	var answer *channelAnswer
 	err := r.Steps.Do(ctx, "recheck", func(ctx context.Context, s *report.Span) error {
-		ctx, cancel := r.impatient(ctx)
+		// what was gated stands ready, with a fallback on the disk or without
+		ctx, cancel := within(ctx, cmp.Or(r.Patience, time.Duration(r.Config.Fallback.After)))
 		defer cancel()
 		answer = r.ask(ctx, s)
 		return answer.err

@@ -12,6 +12,7 @@ import (
 type Client struct {
 	api     api
 	options []func(*autoscaling.Options) // of each call
+	last    *error                       // of a paced client, the last one that was worth another attempt
 }
 
 // api is what the package uses of the service.
@@ -38,7 +39,7 @@ func (c *Client) Group(ctx context.Context, instance string) (group, state strin
 		InstanceIds: []string{instance},
 	}, c.options...)
 	if err != nil {
-		return "", "", fmt.Errorf("look up %s in Auto Scaling: %w", instance, explain(err))
+		return "", "", fmt.Errorf("look up %s in Auto Scaling: %w", instance, c.because(ctx, explain(err)))
 	}
 	for _, found := range out.AutoScalingInstances {
 		if aws.ToString(found.InstanceId) == instance {

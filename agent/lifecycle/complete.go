@@ -81,7 +81,7 @@ func (c *Client) complete(ctx context.Context, action Action, result Result) err
 		LifecycleActionResult: aws.String(string(result)),
 	}, c.options...)
 	if err != nil {
-		return fmt.Errorf("complete %s with %s: %w", action, result, explain(err))
+		return fmt.Errorf("complete %s with %s: %w", action, result, c.because(ctx, explain(err)))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,10 +35,21 @@ func throttled(err error) bool {
 }
 
 // pacer is a retryer with its budget and its judgement of errors, but with the
-// pauses of one instance among many.
+// pauses of one instance among many. It keeps the last error that was worth
+// another attempt.
 type pacer struct {
 	aws.Retryer
 	instance string
+	last     *error
+}
+
+// IsErrorRetryable implements [aws.Retryer].
+func (p pacer) IsErrorRetryable(err error) bool {
+	again := p.Retryer.IsErrorRetryable(err)
+	if again {
+		*p.last = err
+	}
+	return again
 }
 
 // RetryDelay implements [aws.Retryer].
@@ -45,9 +57,22 @@ func (p pacer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return pauseAfter(p.instance, attempt, err), nil
 }
 
-// paced returns a client whose calls come at the instance's pace.
+// paced returns a client whose calls come at the instance's pace, for one
+// goroutine.
 func (c *Client) paced(instance string) *Client {
-	return c.with(func(o *autoscaling.Options) { o.Retryer = pacer{o.Retryer, instance} })
+	last := new(error)
+	paced := c.with(func(o *autoscaling.Options) { o.Retryer = pacer{o.Retryer, instance, last} })
+	paced.last = last
+	return paced
+}
+
+// because adds to an error that only says that the time was over what it was
+// spent with.
+func (c *Client) because(ctx context.Context, err error) error {
+	if ctx.Err() == nil || c.last == nil || *c.last == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, explain(*c.last))
 }
 
 // checked is a retryer that looks before each attempt, the first one included,
@@ -84,5 +109,5 @@ func (c *Client) attempts(n int) *Client {
 }
 
 func (c *Client) with(option func(*autoscaling.Options)) *Client {
-	return &Client{api: c.api, options: append(c.options[:len(c.options):len(c.options)], option)}
+	return &Client{api: c.api, last: c.last, options: append(c.options[:len(c.options):len(c.options)], option)}
 }

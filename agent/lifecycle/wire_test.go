@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,6 +220,22 @@ func TestCompleteLooksBeforeEachRequest(t *testing.T) {
 		})
 		if err != died || taken || asked != 3 { //nolint:errorlint // as it is, without the SDK's words
 			t.Errorf("%v after %d looks, completed: %v", err, asked, taken)
+		}
+	})
+}
+
+// A call that is repeated until its context ends fails with what it was refused
+// for, not only with the end of the time.
+func TestTheLastRefusalIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttled := refuse(http.StatusBadRequest, "Throttling", "Rate exceeded")
+		client := dial(answers{"CompleteLifecycleAction": {throttled}, "DescribeAutoScalingInstances": {throttled}})
+		_, err := client.Complete(within(t, time.Minute), ours, Continue, nil)
+		_, _, lookUp := client.Group(within(t, time.Minute), ours.Instance)
+		for _, err := range []error{err, lookUp} {
+			if err == nil || !strings.Contains(err.Error(), "Rate exceeded") {
+				t.Errorf("%v, want the refusal", err)
+			}
 		}
 	})
 }

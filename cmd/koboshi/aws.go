@@ -69,17 +69,27 @@ func forInstance(cfg aws.Config, metadata *instance.Metadata, region string) aws
 }
 
 // typed lets a caller tell missing credentials from what fails because of them.
-func typed(p aws.CredentialsProvider) aws.CredentialsProvider {
-	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-		if p == nil {
-			return aws.Credentials{}, instance.ErrNoCredentials
-		}
-		c, err := p.Retrieve(ctx)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, instance.ErrNoCredentials) {
-			err = failure.Mark(err, instance.ErrNoCredentials)
-		}
-		return c, err
-	})
+func typed(p aws.CredentialsProvider) aws.CredentialsProvider { return typedCredentials{p} }
+
+type typedCredentials struct{ from aws.CredentialsProvider }
+
+// Retrieve implements [aws.CredentialsProvider].
+func (t typedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if t.from == nil {
+		return aws.Credentials{}, instance.ErrNoCredentials
+	}
+	c, err := t.from.Retrieve(ctx)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, instance.ErrNoCredentials) {
+		err = failure.Mark(err, instance.ErrNoCredentials)
+	}
+	return c, err
+}
+
+// Invalidate has credentials that are cached fetched anew.
+func (t typedCredentials) Invalidate() {
+	if cache, ok := t.from.(*aws.CredentialsCache); ok {
+		cache.Invalidate()
+	}
 }
 
 // newRetryer is explicit about budget and pace. The environment or the profile

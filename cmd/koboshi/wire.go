@@ -73,6 +73,7 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 
 // newCloud makes what talks to the sources and to Auto Scaling.
 func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, seed string, memory profile) (agent.Cloud, error) {
+	settings, retryer := newPersistent(settings, seed)
 	var sources []bucket.Reader
 	for _, s := range cfg.Source {
 		source, err := openSource(settings, s, cfg.App, seed)
@@ -82,7 +83,7 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 		sources = append(sources, source)
 	}
 	o := origin{fetch.New(cfg.App, trust, seed, sources...), memory, func() []string { return versionsHere(cfg, trust) }}
-	return agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings)}, nil
+	return agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Persist: retryer.persist}, nil
 }
 
 // localID is the instance id that the firmware tells. Where the environment
