@@ -111,6 +111,6 @@ func (a *Agent) Plan(ctx context.Context, o SyncOptions) (p Plan, err error) {
 	if reason, held := r.held(); held && r.Version == "" {
 		p.Held = reason
 	}
-	p.Plan, err = r.Run.Plan(ctx)
+	p.Plan, err = r.Plan(ctx)
 	return p, err
 }

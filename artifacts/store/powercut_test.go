@@ -111,8 +111,12 @@ func seenIs(v string, sequence int64) func(s *Store) error {
 func links(current, previous string) func(s *Store) error {
 	return func(s *Store) error {
 		for link, want := range map[string]string{currentLink: current, previousLink: previous} {
-			if r, _, err := s.follow(link); err != nil || r.Version() != want {
-				return fmt.Errorf("%s is %q, %v; want %q", link, r.Version(), err, want)
+			r, _, err := s.follow(link)
+			if err != nil {
+				return err
+			}
+			if r.Version() != want {
+				return fmt.Errorf("%s is %q, want %q", link, r.Version(), want)
 			}
 		}
 		return nil
@@ -166,13 +170,20 @@ func (p *powerCut) live() {
 // is the old or the new one. Where it is the new one, the way back is known.
 func (a act) middle(_ durabletest.State, s *Store) error {
 	for _, r := range must(s.Releases()) {
-		if diff, err := s.Verify(context.Background(), r); err != nil || !diff.Clean() {
-			return fmt.Errorf("%s is not whole: %+v, %v", r.ID(), diff, err)
+		diff, err := s.Verify(context.Background(), r)
+		if err != nil {
+			return err
+		}
+		if !diff.Clean() {
+			return fmt.Errorf("%s is not whole: %+v", r.ID(), diff)
 		}
 	}
 	current, _, err := s.Current()
-	if err != nil || !slices.Contains(a.during, current.Version()) {
-		return fmt.Errorf("current is %q, %v; want one of %q", current.Version(), err, a.during)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(a.during, current.Version()) {
+		return fmt.Errorf("current is %q, want one of %q", current.Version(), a.during)
 	}
 	if a.back != "" && current.Version() == "2" {
 		return links("2", a.back)(s)

@@ -66,28 +66,6 @@ func (s *Store) CheckSpace(a artifacts.Artifact) error {
 	return s.checkSpace(how.Space(a))
 }
 
-// space is that of the artifact with what else is on the disk for a while.
-func (in Input) space(how format.Format) format.Space {
-	space := how.Space(in.Artifact)
-	if in.Delta != nil {
-		space.Bytes += in.Delta.Delta.Size
-	}
-	return space
-}
-
-// makeRoom deletes before an install only where it cannot be helped: what a
-// crash left in .staging may be all that is missing.
-func (s *Store) makeRoom(ctx context.Context, need format.Space) error {
-	err := s.checkSpace(need)
-	if _, full := errors.AsType[*SpaceError](err); !full {
-		return err
-	}
-	if err := s.sweep(ctx); err != nil {
-		return err
-	}
-	return s.checkSpace(need)
-}
-
 func (s *Store) checkSpace(need format.Space) error {
 	fsys, err := s.free()
 	if err != nil {

@@ -48,7 +48,7 @@ func (l *LargeFile) extend(n int) (at int64, err error) {
 		}
 		l.reserved += step
 	}
-	return at, nil
+	return at, nil //nolint:nilerr // likewise
 }
 
 // writeAt writes p. Direct I/O does not take the odd length at the end of a

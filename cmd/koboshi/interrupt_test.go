@@ -51,7 +51,7 @@ func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 // repeat sends a signal over and over, until the process has ended.
 func repeat(ctx context.Context, to *os.Process, s os.Signal) {
 	for ctx.Err() == nil && to.Signal(s) == nil {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }
 

@@ -218,7 +218,7 @@ func (d *Disk) Sync(f *os.File) error {
 	case o.node.mode.IsDir():
 		return d.change("fsync of "+o.name, nil, func() { o.node.durable = maps.Clone(o.node.live) })
 	}
-	data, err := d.Root.ReadFile(o.name)
+	data, err := d.ReadFile(o.name)
 	return d.change("fsync of "+o.name, err, func() { o.node.data = string(data) })
 }
 
@@ -228,7 +228,7 @@ func (d *Disk) SyncFS(*os.File) error {
 		return nil
 	}
 	d.mu.Lock()
-	err := scan(d.Root.Name(), d.top)
+	err := scan(d.Name(), d.top)
 	d.mu.Unlock()
 	return d.change("syncfs", err, func() {})
 }
