@@ -82,7 +82,7 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	}
 	m.Here(service.New(cfg, c.ui.hookLine))
 	for _, name := range cfg.Trust.Keys {
-		key, err := readKey(name, artifacts.ParsePublicKey)
+		key, err := readKey(name, readDeciding, artifacts.ParsePublicKey)
 		if err != nil {
 			return m, failure.Mark(err, failure.ErrConfiguration)
 		}

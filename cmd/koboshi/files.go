@@ -13,24 +13,58 @@ import (
 	"koboshi/artifacts"
 )
 
-// loadConfig reads the configuration file and its drop-ins.
+// loadConfig reads the configuration file and its drop-ins, and the environment
+// that is stored next to them.
 func (c *cli) loadConfig() (*config.Config, error) {
 	names, err := dropIns(c.configFile)
 	if err != nil {
 		return nil, err
 	}
+	if err := c.loadEnvironment(); err != nil {
+		return nil, err
+	}
 	var files []config.File
 	for _, name := range append([]string{c.configFile}, names...) {
-		data, err := os.ReadFile(filepath.Clean(name))
+		data, err := readDeciding(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, failure.WithHint(failure.Mark(err, failure.ErrConfiguration), "bake a configuration in, or give one with --config")
+			return nil, failure.WithHint(err, "bake a configuration in, or give one with --config")
 		}
 		if err != nil {
-			return nil, failure.Mark(err, failure.ErrConfiguration)
+			return nil, err
 		}
 		files = append(files, config.File{Name: name, Data: data})
 	}
 	return config.Parse(files...)
+}
+
+// loadEnvironment sets what the file named environment says in the directory of
+// the configuration: that of the units, also for a command at a shell. What the
+// process has been given stays.
+func (c *cli) loadEnvironment() error {
+	name := filepath.Join(filepath.Dir(c.configFile), "environment")
+	if info, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		return nil
+	}
+	data, err := readDeciding(name)
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return nil // it may have a proxy's password, and is root's
+	}
+	if err != nil {
+		return err
+	}
+	variables, err := config.ParseEnvironment(config.File{Name: name, Data: data})
+	if err != nil {
+		return err
+	}
+	for _, v := range variables {
+		if _, given := os.LookupEnv(v.Name); given {
+			continue
+		}
+		if err := os.Setenv(v.Name, v.Value); err != nil {
+			return failure.Mark(err, failure.ErrConfiguration)
+		}
+	}
+	return nil
 }
 
 // dropIns are the files of koboshi.d beside the configuration, in name order.
@@ -47,7 +81,7 @@ func dropIns(file string) ([]string, error) {
 func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range cfg.Trust.Keys {
-		key, err := readKey(name, artifacts.ParsePublicKey)
+		key, err := readKey(name, readDeciding, artifacts.ParsePublicKey)
 		if err != nil {
 			return artifacts.Trust{}, failure.Mark(fmt.Errorf("trust.keys: %w", err), failure.ErrConfiguration)
 		}
@@ -64,7 +98,7 @@ func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 	var keys []artifacts.PrivateKey
 	for _, name := range names {
-		key, err := readKey(name, artifacts.ParsePrivateKey)
+		key, err := readKey(name, os.ReadFile, artifacts.ParsePrivateKey)
 		if err != nil {
 			return nil, failure.WithHint(usage(err), "koboshi keygen makes a key, and so does openssl genpkey -algorithm ed25519")
 		}
@@ -73,8 +107,8 @@ func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 	return keys, nil
 }
 
-func readKey[K any](name string, parse func([]byte) (K, error)) (key K, err error) {
-	data, err := os.ReadFile(filepath.Clean(name))
+func readKey[K any](name string, read func(string) ([]byte, error), parse func([]byte) (K, error)) (key K, err error) {
+	data, err := read(filepath.Clean(name))
 	if err != nil {
 		return key, err
 	}

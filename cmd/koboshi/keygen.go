@@ -63,7 +63,7 @@ func create(name string, data []byte, mode fs.FileMode) error {
 		return usage(err)
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()) // whatever the umask
 }
 
 // required marks flags without which a command makes no sense.

@@ -299,7 +299,7 @@ func replicate(ts *testscript.TestScript, _ bool, _ []string) {
 // there may be: 1 TiB, which a machine that tests has not got to spare.
 func inflate(ts *testscript.TestScript, _ bool, args []string) {
 	s, at := of(ts).aws.S3(), "apps/web/"+artifacts.ManifestKey(args[0])
-	key, err := readKey(ts.MkAbs("release.key"), artifacts.ParsePrivateKey)
+	key, err := readKey(ts.MkAbs("release.key"), os.ReadFile, artifacts.ParsePrivateKey)
 	ts.Check(err)
 	trust, err := artifacts.NewTrust(version, 1, key.Public())
 	ts.Check(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +65,7 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 func readTrust(names []string) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range names {
-		key, err := readKey(name, artifacts.ParsePublicKey)
+		key, err := readKey(name, os.ReadFile, artifacts.ParsePublicKey)
 		if err != nil {
 			return artifacts.Trust{}, usage(err)
 		}

@@ -67,25 +67,30 @@ func TestSyncDocumentRuns(t *testing.T) {
 	}
 }
 
-// What SSM lets through for a version is what is one.
-// Proxies and endpoints are where the unit has them from.
-func TestSyncDocumentReadsTheEnvironment(t *testing.T) {
+// Anyone who may send the document chooses the configuration, but not the shell's
+// commands: no file is read but by koboshi, which checks who owns it.
+func TestSyncDocumentReadsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"koboshi":     "#!/bin/sh\nprintf '[%s]' \"$HTTPS_PROXY\" \"$AWS_USE_FIPS_ENDPOINT\"\n",
-		"environment": "# a comment\nHTTPS_PROXY=http://proxy.internal:3128\nAWS_USE_FIPS_ENDPOINT=true\n",
+		"koboshi":     "#!/bin/sh\nexit 0\n",
+		"environment": "touch " + filepath.Join(dir, "run") + "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script(t, map[string]string{"config": filepath.Join(dir, "koboshi.toml")}))
-	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin"}
-	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "[http://proxy.internal:3128][true]" {
+	cmd.Env, cmd.Dir = []string{"PATH=" + dir + ":/usr/bin:/bin"}, dir
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s, %v", out, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "run")); err == nil {
+		t.Error("what is stored next to the configuration was run")
 	}
 }
 
+// What SSM lets through for a version is what is one, and for a configuration
+// what is stored in /etc/koboshi.
 func TestSyncDocumentRefuses(t *testing.T) {
 	version := regexp.MustCompile(parameter(t, "version", "allowedPattern"))
 	for _, v := range []string{"1.4.2", "a", "A+b-c_d.e", "-1", ".1", "1 2", "1;id", "1'", "$(id)", "1\n2", strings.Repeat("1", 64), strings.Repeat("1", 65)} {
@@ -94,9 +99,14 @@ func TestSyncDocumentRefuses(t *testing.T) {
 		}
 	}
 	config := regexp.MustCompile(parameter(t, "config", "allowedPattern"))
-	for _, v := range []string{"koboshi.toml", "/etc/a b", "/etc/'; id; '", "/etc/$(id)", "/etc/`id`", "/etc/\nid"} {
-		if config.MatchString(v) {
-			t.Errorf("config %q is allowed", v)
+	for v, want := range map[string]bool{
+		"/etc/koboshi/koboshi.toml": true, "/etc/koboshi/api.toml": true, "/etc/koboshi/blue-app_2.toml": true,
+		"koboshi.toml": false, "/tmp/koboshi.toml": false, "/etc/koboshi.toml": false, "/etc/koboshi/../../tmp/x.toml": false, "/etc/koboshi/..toml": false,
+		"/etc/koboshi/koboshi.d/a.toml": false, "/etc/koboshi/environment": false, "/etc/koboshi/a b.toml": false, "/etc/koboshi/'; id; '.toml": false,
+		"/etc/koboshi/$(id).toml": false, "/etc/koboshi/`id`.toml": false, "/etc/koboshi/\nid.toml": false, "/tmp/\n/etc/koboshi/a.toml": false, "/etc/koboshi/a.toml\n": false,
+	} {
+		if config.MatchString(v) != want {
+			t.Errorf("config %q: allowed %v", v, !want)
 		}
 	}
 }
