@@ -116,13 +116,14 @@ func checkBootUnit(f *facts) []Finding {
 }
 
 // checkHookUser checks which user will run the hooks and the health command of
-// the release that the channel points to. A release without any needs none.
+// the release that the channel points to, and the configuration's. Without any
+// there is no need of one.
 func checkHookUser(f *facts) []Finding {
 	if f.manifest.err != nil {
 		return nil // the check of the release reports it
 	}
 	m := f.manifest.value.Manifest()
-	if len(m.Hooks.PreStart)+len(m.Hooks.PostStart)+len(m.Hooks.PreStop)+len(m.Health.Command) == 0 {
+	if len(m.Hooks.PreStart)+len(m.Hooks.PostStart)+len(m.Hooks.PreStop)+len(m.Health.Command)+len(f.Config.Health.Command) == 0 {
 		return nil
 	}
 	name, err := f.hookUser.value, f.hookUser.err

@@ -59,3 +59,14 @@ func TestCommandRunning(t *testing.T) {
 		t.Errorf("Running = %v", err)
 	}
 }
+
+// Without a unit a health command runs as hooks.user, and where that is not set
+// not as root.
+func TestCommandHealthCommand(t *testing.T) {
+	cfg := commanded(t, "exit 0", "")
+	cfg.Health.TCP, cfg.Health.Command = "", []string{"/bin/sh", "-c", "exit 0"}
+	err := New(cfg, nil).Probe(t.Context(), noOverride)
+	if refused := errors.Is(err, ErrNoUser); refused != (os.Geteuid() == 0) || !refused && err != nil {
+		t.Errorf("Probe = %v", err)
+	}
+}

@@ -9,5 +9,5 @@
 // of the release run in process groups.
 //
 // Programs of a release never run as root unless the configuration or the
-// app's unit says so.
+// app's unit says so. That includes the configuration's own health command.
 package service

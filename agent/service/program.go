@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"koboshi/agent/process"
 )
 
-// program is a command of a release with what its unit needs to know.
+// program is a command that runs as the app's user, with what its unit needs to know.
 type program struct {
 	process.Command
 	unit  string // the name of its transient unit
@@ -35,15 +36,30 @@ func (s Service) RunHook(ctx context.Context, h Hook) error {
 	}, func(line string) { s.output(h, line) })
 }
 
-// ask runs the health command of the current release. Its unit has our process
-// id in its name: doctor may ask while a sync does.
-func (s Service) ask(ctx context.Context, command []string) error {
-	dir := current(s.config)
+// askInstalled runs the configuration's health command: a program in our PATH, or
+// where it has a slash a path, from the current release's tree on.
+func (s Service) askInstalled(ctx context.Context, args []string) error {
+	program, err := args[0], error(nil)
+	switch {
+	case !strings.Contains(program, "/"):
+		program, err = exec.LookPath(program)
+	case !filepath.IsAbs(program):
+		program = filepath.Join(current(s.config), program)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ask(ctx, append([]string{program}, args[1:]...))
+}
+
+// ask runs a health command as the app's user, in the current tree. Its unit has
+// our process id in its name: doctor may ask while a sync does.
+func (s Service) ask(ctx context.Context, args []string) error {
 	return s.runProgram(ctx, program{
 		unit:    fmt.Sprintf("koboshi-%s-health-%d.service", s.config.App, os.Getpid()),
 		about:   "health of " + s.config.App,
 		quiet:   true,
-		Command: process.Command{Args: inTree(dir, command), Dir: dir, Timeout: health.DefaultProbeTimeout},
+		Command: process.Command{Args: args, Dir: current(s.config), Timeout: health.DefaultProbeTimeout},
 	}, func(string) {})
 }
 

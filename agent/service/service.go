@@ -93,8 +93,8 @@ func (s Service) Probe(ctx context.Context, override artifacts.Health) error {
 }
 
 // gate is the configuration's gate with what the release overrides. A health
-// command of the configuration runs as koboshi does; one of the release is a
-// path inside its tree and runs as the app's user.
+// command runs as the app's user, the configuration's too: what it names may be
+// in the release, or run something from there.
 func (s Service) gate(override artifacts.Health) health.Gate {
 	h := s.config.Health
 	if override.Timeout > 0 {
@@ -103,12 +103,16 @@ func (s Service) gate(override artifacts.Health) health.Gate {
 	if override.Bake > 0 {
 		h.Bake = override.Bake
 	}
-	probe := health.Probe{URL: h.URL, TCP: h.TCP, Command: h.Command, Dir: current(s.config), Env: systemEnv()}
+	probe := health.Probe{URL: h.URL, TCP: h.TCP}
 	switch {
 	case len(override.Command) > 0:
-		probe = health.Probe{Ask: func(ctx context.Context) error { return s.ask(ctx, override.Command) }}
+		probe = health.Probe{Ask: func(ctx context.Context) error {
+			return s.ask(ctx, inTree(current(s.config), override.Command))
+		}}
 	case override.URL != "" || override.TCP != "":
 		probe = health.Probe{URL: override.URL, TCP: override.TCP}
+	case len(h.Command) > 0:
+		probe = health.Probe{Ask: func(ctx context.Context) error { return s.askInstalled(ctx, h.Command) }}
 	}
 	return health.Gate{Probe: probe, Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake)}
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,6 +126,38 @@ func TestUnitHealthCommand(t *testing.T) {
 	}
 	if err := f.service(cfg, nil).Probe(t.Context(), noOverride); err != nil {
 		t.Errorf("the configuration's own probe: %v", err)
+	}
+}
+
+// The configuration's own health command is not root's either: it may be in the
+// release, as may what an interpreter is to run.
+func TestUnitHealthCommandOfTheConfiguration(t *testing.T) {
+	t.Setenv("PATH", "/bin")
+	for name, tt := range map[string]struct {
+		command []string
+		program func(tree string) string
+	}{
+		"in the release": {[]string{"bin/check", "-v"}, func(tree string) string { return filepath.Join(tree, "bin/check") }},
+		"in PATH":        {[]string{"sh", "-v"}, func(string) string { return "/bin/sh" }},
+		"anywhere":       {[]string{"/usr/lib/check", "-v"}, func(string) string { return "/usr/lib/check" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakeSystemd{as: systemd.Credentials{User: "web"}, run: func(systemd.Transient) error { return nil }}
+			cfg := configured(t, unit)
+			cfg.Health.TCP, cfg.Health.Command = "", tt.command
+			if err := f.service(cfg, nil).Probe(t.Context(), noOverride); err != nil {
+				t.Fatal(err)
+			}
+			tree := filepath.Join(cfg.Install.Root, "current")
+			if m := f.made; m.As.User != "web" || !m.Quiet || m.Dir != tree || !slices.Equal(m.Args, []string{tt.program(tree), "-v"}) {
+				t.Errorf("ran %+v", m)
+			}
+		})
+	}
+	cfg := configured(t, unit)
+	cfg.Health.TCP, cfg.Health.Command = "", []string{"no-such-program"}
+	if err := (&fakeSystemd{}).service(cfg, nil).Probe(t.Context(), noOverride); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("a program that is not there: %v", err)
 	}
 }
 
