@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/pace"
+	"koboshi/artifacts/store"
 )
 
 // run is one command of the agent while it lasts.
@@ -36,7 +37,7 @@ type run struct {
 }
 
 func (a *Agent) begin(command string) *run {
-	r := &run{agent: a, report: report.Report{Agent: a.Version, Command: command, App: a.Files.App}}
+	r := &run{agent: a, report: report.Report{Schema: report.Schema, Agent: a.Version, Command: command, App: a.Files.App}}
 	r.Run = &converge.Run{
 		Config: a.Files, Service: a.Service,
 		Admit: r.admit, Steps: report.NewTimeline(a.Observe), Now: a.Now, Warn: r.warn,
@@ -153,10 +154,10 @@ func (r *run) warn(format string, args ...any) {
 	}
 }
 
-// refuse ends a run that never had the lock. It leaves no report: the last one
+// refuse ends a run that never had the lock. It is not recorded: the last report
 // stays.
 func (r *run) refuse(err error) (report.Report, error) {
-	r.report.Verdict, r.report.Error = report.Failed, failure.Explain(err)
+	r.describe(converge.Outcome{Verdict: report.Failed, Err: err})
 	return r.report, err
 }
 
@@ -182,17 +183,28 @@ func (r *run) describe(out converge.Outcome) {
 	if t := r.Target(); t != nil {
 		rep.Target = t.Describe()
 	}
-	if r.Store != nil {
-		if current, found, err := r.Store.Current(); found && err == nil {
-			rep.Release = r.Describe(current)
-			rep.Release.Healthy = r.Up(current)
-		}
-		if previous, found, err := r.Store.Previous(); found && err == nil {
-			rep.Previous = r.Describe(previous)
-		}
-	}
+	r.describeDisk(rep)
 	if err := errors.Join(out.Err, out.Cause); err != nil {
 		rep.Error = failure.Explain(err)
+	}
+}
+
+// describeDisk says which releases the disk names, as far as that can be read.
+func (r *run) describeDisk(rep *report.Report) {
+	if r.Store == nil {
+		rep.Unseen = true
+		return
+	}
+	current, found, err := r.Store.Current()
+	switch {
+	case errors.Is(err, store.ErrDisk):
+		rep.Unseen = true
+	case found && err == nil:
+		rep.Release = r.Describe(current)
+		rep.Release.Healthy = r.Up(current)
+	}
+	if previous, found, err := r.Store.Previous(); found && err == nil {
+		rep.Previous = r.Describe(previous)
 	}
 }
 

@@ -95,7 +95,7 @@ func (r *Report) Save(dir *os.Root) error {
 		return fmt.Errorf("save report: command: %w", err)
 	}
 	runs, err := LoadHistory(dir)
-	r.Schema, r.Order = schema, nextOrder(dir, runs)
+	r.Schema, r.Order = Schema, nextOrder(dir, runs)
 	if err == nil || errors.Is(err, ErrDamaged) { // a damaged history is begun anew: no run fails for it
 		err = saveHistory(dir, append([]Run{r.inShort()}, runs...))
 	}

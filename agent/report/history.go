@@ -52,7 +52,7 @@ func LoadHistory(dir *os.Root) ([]Run, error) {
 }
 
 func saveHistory(dir *os.Root, runs []Run) error {
-	return save(dir, HistoryFile, history{Schema: schema, Runs: runs[:min(len(runs), maxRuns)]})
+	return save(dir, HistoryFile, history{Schema: Schema, Runs: runs[:min(len(runs), maxRuns)]})
 }
 
 // inShort is the report as a line of history.

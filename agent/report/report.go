@@ -54,16 +54,17 @@ type Error struct {
 	Output  []string `json:"output,omitzero"`
 }
 
-// schema is the version of the reports' and the history's format. New keys do
+// Schema is the version of the reports' and the history's format. New keys do
 // not change it; it grows when a key comes to mean something else.
-const schema = 1
+const Schema = 1
 
 // Report is one run, as <state>/reports/<command>.json holds it and
 // `status --json` prints it. Order is 1 for the first run that is recorded on
 // the machine and grows with each: the clock may be set back, the order is not.
 // Command is "boot", "sync" and so on, Agent the agent's version, Started UTC,
 // MS the duration in milliseconds. Where there is no such release, node id or
-// error, the field is nil.
+// error, the field is nil. Unseen is set where it could not be read which release
+// is current: then a nil Release does not say that there is none.
 type Report struct {
 	Schema    int       `json:"schema"`
 	Order     int64     `json:"order"`
@@ -77,6 +78,7 @@ type Report struct {
 	Release   *Release  `json:"release,omitzero"`
 	Previous  *Release  `json:"previous,omitzero"`
 	Target    *Release  `json:"target,omitzero"`
+	Unseen    bool      `json:"unseen,omitzero"`
 	Instance  Instance  `json:"instance"`
 	Lifecycle Lifecycle `json:"lifecycle"`
 	NodeID    *int      `json:"node_id,omitzero"`

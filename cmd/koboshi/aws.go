@@ -33,6 +33,9 @@ const (
 // loadAWS reads the standard AWS environment. seed spreads the retries of a
 // fleet: an instance's id, or anything else that differs.
 func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
+	if err := checkProxies(); err != nil {
+		return aws.Config{}, err
+	}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithHTTPClient(s3.HTTPClient()),
 		awsconfig.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.HTTPClient = s3.HTTPClient() }), // the SDK gives it one of its own

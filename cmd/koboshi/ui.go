@@ -132,6 +132,8 @@ func (u *ui) summary(r report.Report) {
 // did not pass the gate may be up or not.
 func whatServes(r report.Report) string {
 	switch {
+	case r.Unseen:
+		return r.App + ": it cannot be seen which release is current"
 	case r.Release == nil && r.Command == "prebake":
 		return r.App + ": nothing is baked in"
 	case r.Release == nil:

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 
+	"koboshi/agent/failure"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 )
@@ -28,6 +32,25 @@ func wayTo(ctx context.Context, name string, source bucket.Reader) string {
 		way = append(way, "by the proxy "+proxy)
 	}
 	return strings.Join(way, ", ")
+}
+
+// checkProxies refuses proxies that Go would go without, in silence. The values
+// may hold a password, so they are not quoted.
+func checkProxies() error {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		value := os.Getenv(name)
+		if value == "" || isProxy(value) || isProxy("http://"+value) && !strings.Contains(value, "://") {
+			continue
+		}
+		return failure.WithHint(failure.Mark(fmt.Errorf("%s is not the address of a proxy", name), failure.ErrConfiguration),
+			"set it to http://host:port, or unset it; on an instance it is in /etc/koboshi/environment")
+	}
+	return nil
+}
+
+func isProxy(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Hostname() != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
 }
 
 // proxyFor is the host of the proxy that the environment has for a URL, without
