@@ -10,7 +10,7 @@ import (
 // Command is one command to run.
 type Command struct {
 	// Args is the program and its arguments. A program without a slash is
-	// looked up in our PATH; in a Unit it must be an absolute path.
+	// looked up in our PATH; in a Unit one with a slash must be an absolute path.
 	Args []string
 	Dir  string
 	// Env is the whole environment in a Group. A Unit adds what systemd sets

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
+	"strings"
 	"time"
 
 	"koboshi/systemd"
@@ -36,6 +38,10 @@ type Manager interface {
 // Errors: *systemd.JobError if it failed; the cause of the context or of the
 // timeout; systemd.ErrDisconnected.
 func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
+	args, err := found(c.Args)
+	if err != nil {
+		return err
+	}
 	if err := m.Discard(ctx, u.Name); err != nil {
 		return err
 	}
@@ -47,9 +53,19 @@ func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
 	}
 	err = m.RunTransient(ctx, systemd.Transient{
 		Unit: u.Name, Description: u.Description, As: u.As, Quiet: u.Quiet, Bound: !u.Brief,
-		Args: c.Args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Output: out.to,
+		Args: args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Output: out.to,
 	})
 	return errors.Join(err, out.close())
+}
+
+// found makes the program's path absolute. What is wrong with a path that is
+// given, systemd says.
+func found(args []string) ([]string, error) {
+	if strings.Contains(args[0], "/") {
+		return args, nil
+	}
+	program, err := exec.LookPath(args[0])
+	return append([]string{program}, args[1:]...), err
 }
 
 // captured is a pipe: one end is handed to a unit, the other one is read.

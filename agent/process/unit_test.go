@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestUnitThatIsBrief(t *testing.T) {
 	m := &fakeManager{run: func(context.Context, systemd.Transient) error { return nil }}
 	brief := hook
 	brief.Brief = true
-	if err := brief.Run(t.Context(), m, Command{}); err != nil || m.asked.Bound {
+	if err := brief.Run(t.Context(), m, Command{Args: []string{"/x"}}); err != nil || m.asked.Bound {
 		t.Errorf("Run = %v, bound %v", err, m.asked.Bound)
 	}
 }
@@ -71,7 +72,7 @@ func TestUnitHasADeadline(t *testing.T) {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}}
-	err := hook.Run(t.Context(), m, Command{Timeout: 20 * time.Millisecond})
+	err := hook.Run(t.Context(), m, Command{Args: []string{"/x"}, Timeout: 20 * time.Millisecond})
 	if err == nil || err.Error() != "not finished after 20ms" || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Run = %v", err)
 	}
@@ -87,11 +88,23 @@ func TestUnitWhoseOutputIsHeld(t *testing.T) {
 		return err
 	}}
 	var output strings.Builder
-	err := hook.Run(t.Context(), m, Command{Output: &output})
+	err := hook.Run(t.Context(), m, Command{Args: []string{"/x"}, Output: &output})
 	if err != nil || output.String() != "done\n" {
 		t.Errorf("Run = %v, output %q", err, output.String())
 	}
 	if err := unix.Close(held); err != nil {
 		t.Error(err)
+	}
+}
+
+// A program without a slash is one of PATH.
+func TestUnitFindsTheProgram(t *testing.T) {
+	t.Setenv("PATH", "/bin")
+	m := &fakeManager{run: func(context.Context, systemd.Transient) error { return nil }}
+	if err := hook.Run(t.Context(), m, Command{Args: []string{"sh", "-v"}}); err != nil || !slices.Equal(m.asked.Args, []string{"/bin/sh", "-v"}) {
+		t.Errorf("Run = %v, ran %q", err, m.asked.Args)
+	}
+	if err := hook.Run(t.Context(), m, Command{Args: []string{"no-such-program"}}); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("Run = %v", err)
 	}
 }

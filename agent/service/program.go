@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -39,17 +38,10 @@ func (s Service) RunHook(ctx context.Context, h Hook) error {
 // askInstalled runs the configuration's health command: a program in our PATH, or
 // where it has a slash a path, from the current release's tree on.
 func (s Service) askInstalled(ctx context.Context, args []string) error {
-	program, err := args[0], error(nil)
-	switch {
-	case !strings.Contains(program, "/"):
-		program, err = exec.LookPath(program)
-	case !filepath.IsAbs(program):
-		program = filepath.Join(current(s.config), program)
+	if strings.Contains(args[0], "/") && !filepath.IsAbs(args[0]) {
+		args = inTree(current(s.config), args)
 	}
-	if err != nil {
-		return err
-	}
-	return s.ask(ctx, append([]string{program}, args[1:]...))
+	return s.ask(ctx, args)
 }
 
 // ask runs a health command as the app's user, in the current tree. Its unit has

@@ -186,7 +186,7 @@ func TestUnitUser(t *testing.T) {
 			} else {
 				f.happened(t, "connect", tt.asked, "close")
 			}
-			if err := s.RunHook(t.Context(), Hook{Args: []string{"x"}}); !errors.Is(err, tt.err) {
+			if err := s.RunHook(t.Context(), Hook{Dir: "/", Args: []string{"x"}}); !errors.Is(err, tt.err) {
 				t.Errorf("RunHook = %v, want %v", err, tt.err)
 			}
 			if tt.err == nil && f.made.As.User != strings.TrimSuffix(tt.want, "root") {
