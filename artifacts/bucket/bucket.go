@@ -77,6 +77,10 @@ type Bucket interface {
 	// name their writer.
 	Put(ctx context.Context, key string, body io.ReaderAt, size int64, when Condition) (Object, error)
 
+	// Delete removes an object; that there is none is a success. Errors are
+	// ErrDenied and ErrCredentials, and ErrNotFound where the bucket is missing.
+	Delete(ctx context.Context, key string) error
+
 	// List yields every object whose key begins with prefix, in byte order. One
 	// that is written meanwhile may be missing. After an error it ends.
 	List(ctx context.Context, prefix string) iter.Seq2[Object, error]

@@ -41,11 +41,17 @@ func readDocument(ctx context.Context, b bucket.Bucket, key string, limit int64)
 // writeDocument replaces a document, or makes it where was is nil, if it still
 // is what was read; else the error is bucket.ErrChanged or ErrExists. Where the
 // reply to our own write was lost, the repeated request conflicts with it: such
-// an error counts only if the bytes in the bucket are not ours.
+// an error counts only if the bytes in the bucket are not ours. A document
+// without an ETag is read again just before, which leaves a gap.
 func writeDocument(ctx context.Context, b bucket.Bucket, key string, data []byte, was *document) error {
 	when := bucket.Condition{Absent: true}
 	if was != nil {
 		when = bucket.Condition{ETag: was.etag}
+	}
+	if was != nil && was.etag == "" {
+		if is, err := readDocument(ctx, b, key, int64(len(was.data))); err != nil || !bytes.Equal(is.data, was.data) {
+			return errors.Join(bucket.ErrChanged, err)
+		}
 	}
 	_, err := b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), when)
 	if !lost(err) {

@@ -62,7 +62,7 @@ func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.
 }
 
 func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
-	names, err := namesBetween(ctx, b, "channels/", ".json", artifacts.CheckName)
+	names, err := namesBetween(ctx, b, channelsPrefix, ".json", artifacts.CheckName)
 	if err != nil {
 		return nil, err
 	}

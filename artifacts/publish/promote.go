@@ -23,8 +23,9 @@ type Promotion struct {
 
 // Promoted is a channel that was moved.
 type Promoted struct {
-	Pointer  artifacts.Pointer
-	Previous *artifacts.Pointer // nil where the channel is new
+	Pointer    artifacts.Pointer
+	Previous   *artifacts.Pointer // nil where the channel is new
+	Conditions Conditions         // what the store makes of compare-and-swap
 }
 
 // rounds is how many other promotions may be faster before this one fails.
@@ -37,6 +38,8 @@ const rounds = 64
 // Of several promotions at the same time each one is in the channel's history, or
 // fails: a promotion that finds the channel moved to a version that is neither
 // the one it saw first nor its own fails with [*MovedError]; else it tries again.
+// The store has to honour the conditions of writes for that: the store is probed,
+// and the pointer is read back.
 //
 // A manifest or an old pointer that does not verify under Trust is
 // artifacts.ErrUntrusted: nothing of it counts, least of all its sequence. A
@@ -60,6 +63,10 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 			return Promoted{}, err
 		}
 	}
+	conditions, err := bucket.ProbeConditions(ctx, b, channelsPrefix)
+	if err != nil {
+		return Promoted{}, err
+	}
 	var first *artifacts.VerifiedPointer
 	for round := range rounds {
 		previous, was, err := readPointer(ctx, b, p.Trust, p.App, p.Channel)
@@ -71,7 +78,7 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 		} else if err := p.moved(first, previous); err != nil {
 			return Promoted{}, err
 		}
-		promoted, err := p.swap(ctx, b, previous, was)
+		promoted, err := p.swap(ctx, b, previous, was, conditions)
 		if !lost(err) {
 			return promoted, err
 		}
@@ -81,7 +88,7 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 
 // swap is one round. A pointer binds the manifest's bytes, to which a signature
 // may have been added since they were read; [AddSignature] checks the converse.
-func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifacts.VerifiedPointer, was *document) (Promoted, error) {
+func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifacts.VerifiedPointer, was *document, conditions Conditions) (Promoted, error) {
 	manifest, err := p.release(ctx, b)
 	if err != nil {
 		return Promoted{}, err
@@ -94,7 +101,13 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	if err != nil {
 		return Promoted{}, err
 	}
+	if was != nil && was.etag == "" {
+		conditions = NoETag
+	}
 	if err := writeDocument(ctx, b, artifacts.PointerKey(p.Channel), envelope, was); err != nil {
+		return Promoted{}, err
+	}
+	if err := p.readBack(ctx, b, envelope, pointer.Sequence, conditions); err != nil {
 		return Promoted{}, err
 	}
 	again, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
@@ -104,7 +117,7 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	if again.SHA256() != manifest.SHA256() {
 		return Promoted{}, fmt.Errorf("%s: %w", artifacts.ManifestKey(p.Version), bucket.ErrChanged)
 	}
-	return Promoted{pointer, contentOf(previous)}, nil
+	return Promoted{pointer, contentOf(previous), conditions}, nil
 }
 
 // release is the manifest, once every object that it names was found.

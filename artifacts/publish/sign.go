@@ -26,6 +26,8 @@ type Signed struct {
 	Pointer  *artifacts.Pointer  // one of the two is what was signed
 	Manifest *artifacts.Manifest //
 	Already  bool                // nothing had to be added
+
+	Conditions Conditions // what the store makes of compare-and-swap; "" where nothing was written
 }
 
 // BoundError is a manifest that must keep its bytes, signatures included, because
@@ -66,15 +68,23 @@ func (s Signing) pointer(ctx context.Context, b bucket.Bucket) (Signed, error) {
 	if pointer == nil {
 		return Signed{}, bucket.ErrNotFound
 	}
-	signed, err := s.add(was.data, artifacts.MaxPointerBytes, func(t artifacts.Trust, data []byte) error {
+	verify := func(t artifacts.Trust, data []byte) error {
 		_, err := t.Pointer(data, s.App, s.Channel)
 		return err
-	})
+	}
+	signed, err := s.add(was.data, artifacts.MaxPointerBytes, verify)
 	result := Signed{Pointer: contentOf(pointer), Already: signed == nil}
 	if err != nil || result.Already {
 		return result, err
 	}
-	return result, writeDocument(ctx, b, artifacts.PointerKey(s.Channel), signed, was)
+	if result.Conditions, err = was.probe(ctx, b, channelsPrefix); err != nil {
+		return result, err
+	}
+	key := artifacts.PointerKey(s.Channel)
+	if err := writeDocument(ctx, b, key, signed, was); err != nil {
+		return result, err
+	}
+	return result, s.readBack(ctx, b, key, artifacts.MaxPointerBytes, verify)
 }
 
 func (s Signing) manifest(ctx context.Context, b bucket.Bucket) (Signed, error) {
@@ -90,10 +100,11 @@ func (s Signing) manifest(ctx context.Context, b bucket.Bucket) (Signed, error) 
 	if err != nil {
 		return Signed{}, err
 	}
-	signed, err := s.add(was.data, artifacts.MaxManifestBytes, func(t artifacts.Trust, data []byte) error {
+	verify := func(t artifacts.Trust, data []byte) error {
 		_, err := t.Manifest(data, ref)
 		return err
-	})
+	}
+	signed, err := s.add(was.data, artifacts.MaxManifestBytes, verify)
 	content := manifest.Manifest()
 	result := Signed{Manifest: &content, Already: signed == nil}
 	if err != nil || result.Already {
@@ -102,23 +113,23 @@ func (s Signing) manifest(ctx context.Context, b bucket.Bucket) (Signed, error) 
 	if err := s.unbound(ctx, b, manifest.SHA256()); err != nil {
 		return Signed{}, err
 	}
+	if result.Conditions, err = was.probe(ctx, b, releasesPrefix+s.Version+"/"); err != nil {
+		return Signed{}, err
+	}
 	if err := writeDocument(ctx, b, key, signed, &was); err != nil {
+		return Signed{}, err
+	}
+	if err := s.readBack(ctx, b, key, artifacts.MaxManifestBytes, verify); err != nil {
 		return Signed{}, err
 	}
 	return result, s.unbound(ctx, b, manifest.SHA256()) // a promotion may have read the old bytes before
 }
 
 // add is the document with the missing signatures, nil where none is missing.
-// Whether a key has signed is decided by its signature, not by its name.
 func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte) error) ([]byte, error) {
-	if len(s.Keys) == 0 {
-		return nil, errors.New("no key to sign with")
-	}
-	var missing []artifacts.PrivateKey
-	for _, k := range s.Keys {
-		if trust, err := trustIn([]artifacts.PrivateKey{k}); err != nil || verify(trust, data) != nil {
-			missing = append(missing, k)
-		}
+	missing, err := s.missing(data, verify)
+	if err != nil {
+		return nil, err
 	}
 	if len(missing) == 0 {
 		return nil, nil
@@ -131,6 +142,20 @@ func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte
 		return nil, fmt.Errorf("would have %d bytes, at most %d are read", len(signed), limit)
 	}
 	return signed, nil
+}
+
+// missing is the keys that have not signed. Whether a key has is decided by its
+// signature, not by its name.
+func (s Signing) missing(data []byte, verify func(artifacts.Trust, []byte) error) (missing []artifacts.PrivateKey, err error) {
+	if len(s.Keys) == 0 {
+		return nil, errors.New("no key to sign with")
+	}
+	for _, k := range s.Keys {
+		if trust, err := trustIn([]artifacts.PrivateKey{k}); err != nil || verify(trust, data) != nil {
+			missing = append(missing, k)
+		}
+	}
+	return missing, nil
 }
 
 // unbound makes sure that no channel points to the manifest with these bytes.

@@ -8,8 +8,10 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// What is before and after the version in a manifest's key.
+// What is before and after the version in a manifest's key, and before the name
+// in a pointer's.
 const (
+	channelsPrefix = "channels/"
 	releasesPrefix = "releases/"
 	manifestSuffix = "/manifest.json"
 )

@@ -37,6 +37,20 @@ func Writes(t *testing.T, b bucket.Bucket) {
 		t.Errorf("after a write without condition: got %q", got)
 	}
 	brokenWrites(t, b)
+	deletes(t, b)
+}
+
+// deletes: what is deleted is gone, may be deleted again, and can be made anew.
+func deletes(t *testing.T, b bucket.Bucket) {
+	put(t, b, "deep/gone", "text", bucket.Condition{})
+	for range 2 {
+		if err := b.Delete(t.Context(), "deep/gone"); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+	}
+	_, _, err := read(t.Context(), b, "deep/gone", bucket.Range{})
+	wantError(t, err, bucket.ErrNotFound, "after a delete")
+	put(t, b, "deep/gone", "text", bucket.Condition{Absent: true})
 }
 
 // brokenWrites: what does not arrive whole leaves no trace.

@@ -5,9 +5,10 @@ type Op string
 
 // The operations there are.
 const (
-	Get  Op = "get"
-	Put  Op = "put"
-	List Op = "list"
+	Get    Op = "get"
+	Put    Op = "put"
+	List   Op = "list"
+	Delete Op = "delete"
 )
 
 // Fault is one scripted misbehaviour of a [Memory].

@@ -18,11 +18,12 @@ import (
 // Memory is a bucket in memory, for any number of goroutines. What can go
 // wrong with it is switched on by its other methods.
 type Memory struct {
-	mu      sync.Mutex
-	objects map[string]stored
-	faults  []*Fault
-	damages map[string]*damage
-	calls   map[call]int
+	mu                 sync.Mutex
+	objects            map[string]stored
+	faults             []*Fault
+	damages            map[string]*damage
+	calls              map[call]int
+	careless, untagged bool
 }
 
 type stored struct {
@@ -101,6 +102,7 @@ func (m *Memory) put(ctx context.Context, key string, data []byte, when bucket.C
 	switch {
 	case ctx.Err() != nil:
 		return none, ctx.Err()
+	case m.careless:
 	case when.Absent && ok:
 		return none, bucket.ErrExists
 	case when.ETag != "" && (!ok || s.etag != when.ETag):
@@ -109,10 +111,31 @@ func (m *Memory) put(ctx context.Context, key string, data []byte, when bucket.C
 	return m.store(key, data), nil
 }
 
+// IgnoreConditions makes it a store that takes every write, whatever its condition.
+func (m *Memory) IgnoreConditions() { m.careless = true }
+
+// ForgetETags makes it a store without ETags, which has no conditions but Absent.
+func (m *Memory) ForgetETags() { m.untagged = true }
+
 func (m *Memory) store(key string, data []byte) bucket.Object {
 	s := stored{data: data, etag: `"` + artifacts.Sum(data).String() + `"`, modified: time.Now().UTC()}
+	if m.untagged {
+		s.etag = ""
+	}
 	m.objects[key] = s
 	return s.object(key)
+}
+
+// Delete removes an object, as [bucket.Bucket] says.
+func (m *Memory) Delete(ctx context.Context, key string) error {
+	if fault := m.begin(Delete, key); fault.Err != nil {
+		return fmt.Errorf("delete %s: %w", key, fault.Err)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	m.Drop(key)
+	return nil
 }
 
 // List yields what begins with prefix, as it was when the listing began.

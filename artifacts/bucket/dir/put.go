@@ -55,6 +55,32 @@ func (b *Bucket) put(ctx context.Context, key string, body *io.SectionReader, wh
 	return object, nil
 }
 
+// Delete implements [bucket.Bucket]. The object is off the disk when it returns
+// without error.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	if err := b.remove(ctx, key); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return b.failed("delete", key, err)
+	}
+	return nil
+}
+
+func (b *Bucket) remove(ctx context.Context, key string) error {
+	root, err := b.open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	release, err := lock(ctx, root)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := root.Remove(b.prefix + key); err != nil {
+		return err
+	}
+	return durable.SyncDir(root, path.Dir(b.prefix+key))
+}
+
 // commit compares and renames as one step, as seen by every other writer.
 func (b *Bucket) commit(ctx context.Context, root *os.Root, temp, key string, when bucket.Condition) (bucket.Object, error) {
 	release, err := lock(ctx, root)

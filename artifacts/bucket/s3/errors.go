@@ -19,7 +19,7 @@ import (
 // where S3's answer was one of them, and wraps the SDK's error: errors.As finds
 // smithy.APIError, errors.Is a context's error.
 type Error struct {
-	Op      string // "get", "put", "list"
+	Op      string // "get", "put", "list", "delete"
 	Bucket  string
 	Key     string // of a list its prefix
 	Status  int    // of HTTP, 0 = no answer came

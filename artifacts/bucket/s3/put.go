@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,6 +25,16 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int
 			return bucket.Object{}, err
 		}
 	}
+}
+
+// Delete implements [bucket.Bucket].
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key)})
+	err = b.failed("delete", key, bucket.Condition{}, err)
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == "NoSuchKey" { // as some stores answer
+		return nil
+	}
+	return err
 }
 
 func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (etag string, err error) {
