@@ -24,7 +24,8 @@ func (c *cli) promote() *cobra.Command {
 		Use:   "promote --source S --app A --channel C --version V --key FILE...",
 		Short: "make a release the current one of a channel",
 		Long: "Make a release the current one of a channel, by compare-and-swap: of two promoters at once\n" +
-			"one wins, and the other gets an error that names the winner. Promoting an older version\n" +
+			"one wins, and the other gets an error that names the winner. A store that ignores the\n" +
+			"condition of a write is warned of: see koboshi help network. Promoting an older version\n" +
 			"rolls a fleet back; promoting the current one signs it again, with a new expiry." + releaseExits(failure.Interrupted),
 		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key",
 		Args:    cobra.NoArgs,
@@ -65,9 +66,12 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 type promotedJSON struct {
 	Pointer  artifacts.Pointer  `json:"pointer"`
 	Previous *artifacts.Pointer `json:"previous"`
+	// What the store makes of compare-and-swap: honoured, ignored, no-etag or unknown.
+	Conditions publish.Conditions `json:"conditional_writes"`
 }
 
 func (c *cli) tellPromoted(o promoteOptions, p publish.Promoted) error {
+	c.ui.warnOfStore(p.Conditions)
 	if o.json {
 		return c.ui.printJSON(promotedJSON(p))
 	}

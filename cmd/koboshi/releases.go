@@ -17,7 +17,8 @@ import (
 
 type releasesOptions struct {
 	releaseFlags
-	trust []string
+	trust      []string
+	checkStore bool
 }
 
 func (c *cli) releases() *cobra.Command {
@@ -26,12 +27,14 @@ func (c *cli) releases() *cobra.Command {
 		Use:   "releases --source S --app A",
 		Short: "list what is published and what the channels point to",
 		Long: "List every release, the newest first, and every channel. With --trust, what these keys have\n" +
-			"not signed is marked." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
+			"not signed is marked. With --check-store nothing is listed: what koboshi needs of the store is\n" +
+			"tried out on an object of its own, which is deleted again." + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
 		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runReleases(cmd.Context(), o) },
 	}
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE`")
+	cmd.Flags().BoolVar(&o.checkStore, "check-store", false, "try out the store: conditional writes, ranges, listing")
 	return o.add(cmd)
 }
 
@@ -45,6 +48,9 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 	b, err := openBucket(ctx, o.source, o.app)
 	if err != nil {
 		return err
+	}
+	if o.checkStore {
+		return c.checkStore(ctx, b, o)
 	}
 	listing, err := publish.List(ctx, b, o.app, trust)
 	if err != nil {

@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"replicate": replicate,
 			"proxy":     proxy,
 			"proxied":   proxied,
+			"quirk":     quirk,
 			"interrupt": interrupt,
 			"await":     await,
 			"deaf":      deaf,

@@ -80,11 +80,16 @@ type signedJSON struct {
 	Channel string `json:"channel,omitzero"`
 	Version string `json:"version,omitzero"`
 	Already bool   `json:"already"`
+	// As promote says it; left out where nothing was written.
+	Conditions publish.Conditions `json:"conditional_writes,omitzero"`
 }
 
 func (c *cli) tellSigned(o signOptions, s publish.Signed) error {
+	if !s.Already {
+		c.ui.warnOfStore(s.Conditions)
+	}
 	if o.json {
-		return c.ui.printJSON(signedJSON{o.app, o.channel, o.version, s.Already})
+		return c.ui.printJSON(signedJSON{o.app, o.channel, o.version, s.Already, s.Conditions})
 	}
 	what, word := "channel "+o.channel, "signed"
 	if o.version != "" {

@@ -63,6 +63,18 @@ func (e *Error) Unwrap() []error {
 	return []error{e.sentinel, e.cause}
 }
 
+// Advice is what can be done about an answer that has a cause of its own; "" where
+// there is nothing to say.
+func (e *Error) Advice() string {
+	if e.Op == "put" && e.Status == http.StatusNotImplemented {
+		return "the store does not know conditional writes (If-Match, If-None-Match), which publish and promote need: koboshi help network"
+	}
+	if redirected, ok := errors.AsType[*RedirectError](e.cause); ok {
+		return redirected.Advice()
+	}
+	return ""
+}
+
 func (b *Bucket) failed(op, key string, when bucket.Condition, cause error) error {
 	if cause == nil {
 		return nil
