@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
@@ -31,13 +32,24 @@ func GenerateKey() (PrivateKey, error) {
 	return PrivateKey{private}, err
 }
 
-// ParsePublicKey reads one PEM block "PUBLIC KEY", as `openssl pkey -pubout`
-// writes it.
-func ParsePublicKey(data []byte) (PublicKey, error) {
-	der, err := decodePEM(data, pemPublic)
+// ParsePublicKeys reads PEM blocks "PUBLIC KEY", as `openssl pkey -pubout` writes
+// them: one or more, and nothing else that begins like one.
+func ParsePublicKeys(data []byte) (keys []PublicKey, err error) {
+	blocks, err := decodePEM(data, pemPublic)
 	if err != nil {
-		return PublicKey{}, err
+		return nil, err
 	}
+	for _, der := range blocks {
+		key, err := parsePublicKey(der)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func parsePublicKey(der []byte) (PublicKey, error) {
 	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("public key: %w", err)
@@ -52,11 +64,14 @@ func ParsePublicKey(data []byte) (PublicKey, error) {
 // ParsePrivateKey reads one PEM block "PRIVATE KEY" (PKCS #8), as
 // `openssl genpkey -algorithm ed25519` writes it.
 func ParsePrivateKey(data []byte) (PrivateKey, error) {
-	der, err := decodePEM(data, pemPrivate)
+	blocks, err := decodePEM(data, pemPrivate)
 	if err != nil {
 		return PrivateKey{}, err
 	}
-	key, err := x509.ParsePKCS8PrivateKey(der)
+	if len(blocks) > 1 {
+		return PrivateKey{}, errors.New("private key: more than one in the file; give each a file of its own")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(blocks[0])
 	if err != nil {
 		return PrivateKey{}, errors.New("private key: not PKCS #8") // the cause could quote the key
 	}
@@ -71,7 +86,7 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 // its signatures.
 func (k PublicKey) ID() string { return k.id }
 
-// MarshalPEM writes what [ParsePublicKey] reads.
+// MarshalPEM writes what [ParsePublicKeys] reads.
 func (k PublicKey) MarshalPEM() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.key)
 	return pem.EncodeToMemory(&pem.Block{Type: pemPublic, Bytes: der}), err
@@ -107,13 +122,26 @@ func newPublicKey(key ed25519.PublicKey) (PublicKey, error) {
 	return PublicKey{key: key, id: hex.EncodeToString(sum[:])}, nil
 }
 
-func decodePEM(data []byte, want string) ([]byte, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("not PEM: want one block %q", want)
+// decodePEM returns every block. A block that is damaged is an error: encoding/pem
+// would skip it.
+func decodePEM(data []byte, want string) (blocks [][]byte, err error) {
+	begun := bytes.Count(data, []byte("-----BEGIN "))
+	for {
+		var block *pem.Block
+		block, data = pem.Decode(data)
+		if block == nil {
+			break
+		}
+		if block.Type != want {
+			return nil, fmt.Errorf("a PEM block %q, want %q", block.Type, want)
+		}
+		blocks = append(blocks, block.Bytes)
 	}
-	if block.Type != want {
-		return nil, fmt.Errorf("a PEM block %q, want %q", block.Type, want)
+	switch {
+	case len(blocks) == 0:
+		return nil, fmt.Errorf("not PEM: want a block %q", want)
+	case len(blocks) != begun:
+		return nil, fmt.Errorf("a PEM block %q is damaged", want)
 	}
-	return block.Bytes, nil
+	return blocks, nil
 }

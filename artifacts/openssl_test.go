@@ -1,11 +1,13 @@
 package artifacts_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,12 +36,12 @@ func TestOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := artifacts.ParsePublicKey(read(t, dir, "release.pub"))
+	public, err := artifacts.ParsePublicKeys(read(t, dir, "release.pub"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if private.Public().ID() != public.ID() {
-		t.Errorf("key ids %s and %s", private.Public().ID(), public.ID())
+	if len(public) != 1 || private.Public().ID() != public[0].ID() {
+		t.Errorf("key ids %s and %v", private.Public().ID(), public)
 	}
 	envelope := must(pointer().Sign(private))
 
@@ -82,12 +84,15 @@ func TestKeysThatAreRefused(t *testing.T) {
 	private, public := must(key.MarshalPEM()), must(key.Public().MarshalPEM())
 	for name, err := range map[string]error{
 		"an RSA key":              second(artifacts.ParsePrivateKey(read(t, dir, "rsa.key"))),
-		"an RSA public key":       second(artifacts.ParsePublicKey(read(t, dir, "rsa.pub"))),
+		"an RSA public key":       second(artifacts.ParsePublicKeys(read(t, dir, "rsa.pub"))),
 		"a public key as private": second(artifacts.ParsePrivateKey(public)),
-		"a private key as public": second(artifacts.ParsePublicKey(private)),
-		"garbage":                 second(artifacts.ParsePublicKey([]byte("ssh-ed25519 AAAA"))),
+		"a private key as public": second(artifacts.ParsePublicKeys(private)),
+		"garbage":                 second(artifacts.ParsePublicKeys([]byte("ssh-ed25519 AAAA"))),
 		"garbage in PEM":          second(artifacts.ParsePrivateKey([]byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"))),
-		"nothing":                 second(artifacts.ParsePublicKey(nil)),
+		"nothing":                 second(artifacts.ParsePublicKeys(nil)),
+		"a second one, damaged":   second(artifacts.ParsePublicKeys(append(slices.Clone(public), bytes.Replace(public, []byte("END"), []byte("AAAA"), 1)...))),
+		"a second one, RSA":       second(artifacts.ParsePublicKeys(append(slices.Clone(public), read(t, dir, "rsa.pub")...))),
+		"two private keys":        second(artifacts.ParsePrivateKey(append(slices.Clone(private), private...))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -97,6 +102,16 @@ func TestKeysThatAreRefused(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v %+v %s %#v", key, key, key, key); text != strings.TrimSpace(strings.Repeat("private key "+key.Public().ID()+" ", 4)) {
 		t.Errorf("a private key prints as %q", text)
+	}
+}
+
+// A file may have several keys, and comments.
+func TestSeveralKeysInAFile(t *testing.T) {
+	first, other := newKey(t).Public(), newKey(t).Public()
+	file := slices.Concat([]byte("# the release team\n"), must(first.MarshalPEM()), []byte("\n# and its spare\n"), must(other.MarshalPEM()))
+	keys, err := artifacts.ParsePublicKeys(file)
+	if err != nil || len(keys) != 2 || keys[0].ID() != first.ID() || keys[1].ID() != other.ID() {
+		t.Errorf("%v, %v", keys, err)
 	}
 }
 

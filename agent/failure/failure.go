@@ -2,8 +2,10 @@ package failure
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"koboshi/agent/config"
 	"koboshi/agent/report"
@@ -29,11 +31,20 @@ func Kind(err error) string { return find(err).kind }
 // Explain is an error as people and reports see it: its exit code, one line of
 // text, what can be done about it, and what the app last wrote.
 func Explain(err error) *report.Error {
-	e := &report.Error{Code: int(CodeOf(err)), Message: report.Clean(err.Error(), MaxMessage), Hint: hint(err)}
+	e := &report.Error{Code: int(CodeOf(err)), Message: report.Clean(text(err), MaxMessage), Hint: hint(err)}
 	if start, ok := errors.AsType[*service.StartError](err); ok {
 		e.Output = start.Last
 	}
 	return e
+}
+
+// text says of what was interrupted that it was, and not how Go calls that.
+func text(err error) string {
+	said := err.Error()
+	if CodeOf(err) != Interrupted {
+		return said
+	}
+	return ErrInterrupted.Error() + ": " + strings.TrimSuffix(strings.TrimPrefix(said, ErrInterrupted.Error()+": "), ": "+context.Canceled.Error())
 }
 
 func hint(err error) string {

@@ -33,12 +33,19 @@ func (e *DiskError) Is(target error) bool { return target == ErrDisk }
 
 // SpaceError is a tree that would not fit.
 type SpaceError struct {
-	What       string // "bytes" or "inodes"
-	Need, Have int64
+	What     string // "bytes" or "inodes"
+	Need     int64  // for the tree
+	Margin   int64  // that are left free beside it
+	Have     int64
+	Reserved int64 // that are free, but that the file system keeps for root
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("disk: no space: %d %s needed, %d free", e.Need, e.What, e.Have)
+	text := fmt.Sprintf("disk: no space: %d %s needed, with a margin of %d, and %d are free", e.Need, e.What, e.Margin, e.Have)
+	if e.Reserved > 0 {
+		text += fmt.Sprintf(" (%d more are the file system's reserve for root, which is left alone)", e.Reserved)
+	}
+	return text
 }
 
 // Is makes every such error an [ErrDisk].

@@ -80,6 +80,15 @@ func TestFits(t *testing.T) {
 	}
 }
 
+// What is needed, kept as a margin, free and reserved are told apart.
+func TestSpaceError(t *testing.T) {
+	err := fits(unix.Statfs_t{Bsize: 4096, Bavail: 1, Bfree: 3001}, format.Space{Bytes: 1 << 20, Entries: 2})
+	want := "disk: no space: 1052672 bytes needed, with a margin of 33554432, and 4096 are free (12288000 more are the file system's reserve for root, which is left alone)"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 // Only where there is no room is anything deleted before an install, and then no
 // more than is needed.
 func TestMakeRoom(t *testing.T) {

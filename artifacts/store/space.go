@@ -79,13 +79,14 @@ func (s *Store) checkSpace(need format.Space) error {
 
 func fits(fsys unix.Statfs_t, space format.Space) error {
 	// Half a block an entry is what files of random sizes waste.
-	need := space.Bytes + space.Entries*fsys.Bsize/2 + spareBytes
-	if have := int64(fsys.Bavail) * fsys.Bsize; have < need { //nolint:gosec // a disk of 8 EiB at most
-		return &SpaceError{What: "bytes", Need: need, Have: have}
+	need := space.Bytes + space.Entries*fsys.Bsize/2
+	have, reserved := int64(fsys.Bavail)*fsys.Bsize, int64(fsys.Bfree-min(fsys.Bfree, fsys.Bavail))*fsys.Bsize //nolint:gosec // a disk of 8 EiB at most
+	if have < need+spareBytes {
+		return &SpaceError{What: "bytes", Need: need, Margin: spareBytes, Have: have, Reserved: reserved}
 	}
 	// A file system that makes inodes as it goes says that it has none.
-	if need, have := space.Entries+spareInodes, int64(fsys.Ffree); fsys.Files > 0 && have < need { //nolint:gosec // likewise
-		return &SpaceError{What: "inodes", Need: need, Have: have}
+	if have := int64(fsys.Ffree); fsys.Files > 0 && have < space.Entries+spareInodes { //nolint:gosec // likewise
+		return &SpaceError{What: "inodes", Need: space.Entries, Margin: spareInodes, Have: have}
 	}
 	return nil
 }

@@ -82,11 +82,11 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	}
 	m.Here(service.New(cfg, c.ui.hookLine))
 	for _, name := range cfg.Trust.Keys {
-		key, err := readKey(name, readDeciding, artifacts.ParsePublicKey)
+		keys, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
 		if err != nil {
 			return m, failure.Mark(err, failure.ErrConfiguration)
 		}
-		m.Keys = append(m.Keys, key)
+		m.Keys = append(m.Keys, keys...)
 	}
 	return m, nil
 }

@@ -81,11 +81,11 @@ func dropIns(file string) ([]string, error) {
 func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range cfg.Trust.Keys {
-		key, err := readKey(name, readDeciding, artifacts.ParsePublicKey)
+		these, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
 		if err != nil {
 			return artifacts.Trust{}, failure.Mark(fmt.Errorf("trust.keys: %w", err), failure.ErrConfiguration)
 		}
-		keys = append(keys, key)
+		keys = append(keys, these...)
 	}
 	trust, err := artifacts.NewTrust(version, cfg.Trust.Threshold, keys...)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +13,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/publish"
 )
 
@@ -58,9 +60,15 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 	}
 	l := listed(listing, len(o.trust) > 0)
 	if o.json {
-		return c.ui.printJSON(l)
+		err = c.ui.printJSON(l)
+	} else {
+		err = c.ui.listReleases(l)
 	}
-	return c.ui.listReleases(l)
+	if len(l.Releases)+len(l.Channels) == 0 {
+		nothing := failure.Mark(fmt.Errorf("nothing is published for %s in %s", o.app, o.source), bucket.ErrNotFound)
+		err = errors.Join(failure.WithHint(nothing, "compare --app and --source with what koboshi publish was given"), err)
+	}
+	return err
 }
 
 // listingJSON is what releases tells machines. Without --trust nothing was
@@ -117,10 +125,6 @@ func textOf(err error) string {
 }
 
 func (u *ui) listReleases(l listingJSON) error {
-	if len(l.Releases)+len(l.Channels) == 0 {
-		u.say("nothing is published")
-		return nil
-	}
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
 	for _, c := range l.Channels {
 		_, _ = fmt.Fprintf(w, "channel %s\t%s\tsequence %d\t%s\n", c.Name, c.Version, c.Sequence, doubt(c.Error, c.doubtful, c.Issued)) // Flush reports it

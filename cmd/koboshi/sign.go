@@ -65,11 +65,11 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 func readTrust(names []string) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range names {
-		key, err := readKey(name, os.ReadFile, artifacts.ParsePublicKey)
+		these, err := readKey(name, os.ReadFile, artifacts.ParsePublicKeys)
 		if err != nil {
 			return artifacts.Trust{}, usage(err)
 		}
-		keys = append(keys, key)
+		keys = append(keys, these...)
 	}
 	return artifacts.NewTrust(version, 1, keys...)
 }

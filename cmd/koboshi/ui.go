@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -53,14 +56,33 @@ func (u *ui) printf(format string, args ...any) {
 
 // printJSON writes a result for machines. That nobody wants it is no error.
 func (u *ui) printJSON(v any) error {
-	err := json.MarshalWrite(u.out, v, jsontext.WithIndent("  "))
+	data, err := json.Marshal(v, jsontext.WithIndent("  "))
 	if err == nil {
-		_, err = fmt.Fprintln(u.out)
+		_, err = fmt.Fprintln(u.out, harmless(data))
 	}
 	if errors.Is(err, syscall.EPIPE) {
 		return nil
 	}
 	return err
+}
+
+// harmless is JSON with everything escaped that a terminal might obey or that is
+// not to be seen: JSON itself leaves C1 controls and invisible characters as they
+// are. They can only be inside of strings.
+func harmless(data []byte) string {
+	var out strings.Builder
+	for _, r := range string(data) {
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return out.String()
 }
 
 // outliveReaders is for commands that change something: they go through with it

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"unicode"
 
 	"koboshi/agent/service"
 )
@@ -17,5 +19,23 @@ func TestHookLineAsJSON(t *testing.T) {
 	u.hookLine(service.Hook{Name: "pre_start", Version: "2.0.0"}, "done")
 	if !strings.HasSuffix(out.String(), `"msg":"hook output","hook":"pre_start","version":"2.0.0","line":"done"}`+"\n") {
 		t.Errorf("printed %s", out.String())
+	}
+}
+
+// Names of files may hold anything. As JSON they lose nothing, and do nothing to a
+// terminal.
+func TestJSONIsHarmless(t *testing.T) {
+	for _, name := range []string{"plain", "größe 木", "c1\u009b31m", "del\x7f", "bidi\u202e", "tag\U000e0041", "quote\"\\", "line\n"} {
+		var out strings.Builder
+		if err := newUI(&out, &out).printJSON([]string{name}); err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.IndexFunc(strings.ReplaceAll(out.String(), "\n", ""), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%q is printed as %q", name, out.String())
+		}
+		var got []string
+		if err := json.Unmarshal([]byte(out.String()), &got); err != nil || got[0] != name {
+			t.Errorf("%q was read again as %q (%v)", name, got, err)
+		}
 	}
 }
