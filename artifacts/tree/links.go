@@ -39,11 +39,12 @@ func (l *listing) follow(n *node, depth int) error {
 	}
 	n.hops = following
 	end, hops, err := l.walk(n, depth)
-	if err != nil {
-		return err
+	if err == nil && hops > MaxHops {
+		err = Refuse(n.Path, "leads through more than %d links", MaxHops)
 	}
-	if hops > MaxHops {
-		return Refuse(n.Path, "leads through more than %d links", MaxHops)
+	if err != nil {
+		n.hops = 0 // another link that leads here has its own reason
+		return err
 	}
 	n.end, n.hops = end, hops
 	return nil

@@ -1,0 +1,29 @@
+package tree
+
+import (
+	"errors"
+	"math"
+)
+
+// Faults are all the reasons for which entries, parents first, are refused as a
+// tree: every one of them, where [ReadIndex] ends at the first. A path that is
+// refused counts as missing for the links that lead to it.
+func Faults(entries []Entry) (faults []*RefusedError) {
+	seen := map[RefusedError]bool{}
+	note := func(err error) {
+		if fault, ok := errors.AsType[*RefusedError](err); ok && !seen[*fault] {
+			seen[*fault] = true
+			faults = append(faults, fault)
+		}
+	}
+	l := newListing(Limits{Bytes: math.MaxInt64, Entries: MaxEntries})
+	for i := range entries {
+		note(l.addIndexed(&entries[i]))
+	}
+	for _, n := range l.order {
+		if n.Type == TypeSymlink {
+			note(l.follow(n, 1))
+		}
+	}
+	return faults
+}
