@@ -1,17 +1,14 @@
 package publish
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/format"
 	"koboshi/artifacts/tree"
 )
 
@@ -52,59 +49,15 @@ func (p *Packed) Close() error {
 	return err
 }
 
-// Pack makes the artifact for platform ("linux/amd64") of what is at path: a
-// directory, a ready .tar.gz, .tgz or .tar.zst, or any other regular file,
-// which then is the one executable. What every instance would refuse is refused
-// with tree.ErrRefused; something that changes meanwhile is [ErrModified].
-//
-// The bytes for a directory depend on nothing but names, contents, permissions
-// and links, and on the version of koboshi.
-func Pack(ctx context.Context, platform, path string, opt Options) (*Packed, error) {
-	goos, arch, _ := strings.Cut(platform, "/")
-	if artifacts.CheckName(goos) != nil || artifacts.CheckName(arch) != nil {
-		return nil, fmt.Errorf("platform %q, want one such as linux/amd64", platform)
-	}
-	p, err := packPath(ctx, path, opt)
-	if err != nil {
-		return nil, fmt.Errorf("pack %s: %w", path, err)
-	}
-	p.artifact.OS, p.artifact.Arch = goos, arch
-	return p, nil
-}
-
-// packPath opens the path once; what is packed is what was opened.
-func packPath(ctx context.Context, path string, opt Options) (*Packed, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator's own path; a FIFO must not hang
+// Pack reads what is at path and makes the artifact for platform of it: [Read],
+// then [Input.Pack].
+func Pack(ctx context.Context, platform, path string, opt Options) (p *Packed, err error) {
+	in, err := Read(ctx, path, opt)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return packDir(ctx, path, info, opt)
-	case !info.Mode().IsRegular():
-		return nil, errors.New("neither a directory nor a regular file")
-	}
-	ready, err := format.ByName(filepath.Base(path))
-	if err != nil {
-		return nil, err
-	}
-	return packFile(ctx, f, info, ready.Info().Name, opt)
-}
-
-func packDir(ctx context.Context, path string, info fs.FileInfo, opt Options) (*Packed, error) {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	if opened, err := root.Stat("."); err != nil || !os.SameFile(opened, info) {
-		return nil, errors.Join(ErrModified, err)
-	}
-	return packTree(ctx, root, opt)
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return in.Pack(ctx, platform)
 }
 
 // ErrModified is something that changed while it was packed.
@@ -124,4 +77,10 @@ func refused(err error) error {
 		return fmt.Errorf("would be refused on every instance: %w", err)
 	}
 	return err
+}
+
+func writeIndex(entries []tree.Entry) ([]byte, error) {
+	var index bytes.Buffer
+	err := tree.WriteIndex(&index, entries)
+	return index.Bytes(), err
 }

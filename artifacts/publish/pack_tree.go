@@ -19,11 +19,7 @@ import (
 
 // packTree writes a tar of nothing but what an instance will keep: no owners,
 // no times, permissions within 0755.
-func packTree(ctx context.Context, root *os.Root, opt Options) (*Packed, error) {
-	t, err := scan(ctx, root)
-	if err != nil {
-		return nil, err
-	}
+func packTree(ctx context.Context, t *scanned, opt Options) (*Packed, error) {
 	seal, err := newSealer(opt.TempDir)
 	if err != nil {
 		return nil, err
@@ -32,7 +28,7 @@ func packTree(ctx context.Context, root *os.Root, opt Options) (*Packed, error) 
 	if err != nil {
 		return seal.seal("", contents{}, err)
 	}
-	w := &treeWriter{ctx: ctx, tree: t, frames: frames, meter: meter{total: t.bytes, report: opt.Progress}}
+	w := &treeWriter{ctx: ctx, tree: t, entries: t.entries(), frames: frames, meter: meter{total: t.bytes, report: opt.Progress}}
 	err = w.write()
 	if closed := frames.close(); err == nil {
 		err = closed
@@ -43,27 +39,28 @@ func packTree(ctx context.Context, root *os.Root, opt Options) (*Packed, error) 
 	if err != nil {
 		return seal.seal("", contents{}, err)
 	}
-	index, err := writeIndex(t.entries)
-	return seal.seal(artifacts.TarZst, contents{t.bytes, int64(len(t.entries)), index}, err)
+	index, err := writeIndex(w.entries)
+	return seal.seal(artifacts.TarZst, contents{t.bytes, int64(len(w.entries)), index}, err)
 }
 
 // treeWriter fills in hashes and offsets while it writes.
 type treeWriter struct {
-	ctx    context.Context
-	tree   *scanned
-	frames *framer
-	tar    *tar.Writer
-	plain  int64 // bytes of the tar so far
-	meter  meter // of the bytes of files
+	ctx     context.Context
+	tree    *scanned
+	entries []tree.Entry
+	frames  *framer
+	tar     *tar.Writer
+	plain   int64 // bytes of the tar so far
+	meter   meter // of the bytes of files
 }
 
 func (w *treeWriter) write() error {
 	w.tar = tar.NewWriter(w)
-	for i := range w.tree.entries {
+	for i := range w.entries {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		if err := w.entry(&w.tree.entries[i], w.tree.infos[i+1]); err != nil { // infos begin with the top
+		if err := w.entry(&w.entries[i], w.tree.infos[i]); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // completions gives every flag and argument what a shell may offer for it: what
 // it can be, or nothing, but never the names of files that it cannot be.
 func (c *cli) completions(cmd *cobra.Command) {
-	if cmd.ValidArgsFunction == nil && cmd.Name() != "publish" && cmd.Name() != "sign" {
+	if cmd.ValidArgsFunction == nil && !slices.Contains([]string{"publish", "lint", "sign"}, cmd.Name()) {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {

@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/doctor"
 	"koboshi/agent/failure"
+	"koboshi/artifacts/lint"
 	"koboshi/cmd/koboshi/help"
 )
 
@@ -216,6 +217,17 @@ func TestTopicHasChecks(t *testing.T) {
 		got = append(got, strings.Trim(row[0], "`"))
 	}
 	if want := doctor.Names(); !slices.Equal(got, want) {
+		t.Errorf("the topic has\n%v\nwant\n%v", got, want)
+	}
+}
+
+// So has the table of what lint finds.
+func TestTopicHasLintChecks(t *testing.T) {
+	var got []string
+	for _, row := range rowsOf(t, "release", "Checks before anything is stored") {
+		got = append(got, strings.Trim(row[0], "`"))
+	}
+	if want := lint.Names(); !slices.Equal(got, want) {
 		t.Errorf("the topic has\n%v\nwant\n%v", got, want)
 	}
 }

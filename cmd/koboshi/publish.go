@@ -12,7 +12,9 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
 	"koboshi/artifacts"
+	"koboshi/artifacts/lint"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/tree"
 )
 
 // defaultPlatform is what a bare PATH is published for.
@@ -24,6 +26,7 @@ type publishOptions struct {
 	platforms         []string // os/arch=PATH
 	behaviour         behaviour
 	bases, trust      []string
+	strict            bool
 }
 
 func (c *cli) publish() *cobra.Command {
@@ -55,6 +58,7 @@ func (c *cli) publish() *cobra.Command {
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
 	o.behaviour.add(cmd)
 	o.addBases(cmd)
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "publish nothing that koboshi lint warns of")
 	return required(o.addSigning(cmd), "version")
 }
 
@@ -82,12 +86,9 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	for _, platform := range o.platforms {
-		packed, err := c.pack(ctx, platform)
-		if err != nil {
-			return err
-		}
-		draft.Packed = append(draft.Packed, packed)
+	findings, err := c.packAll(ctx, o, &draft)
+	if err != nil {
+		return err
 	}
 	left, err := c.addDeltas(ctx, o, b, draft)
 	if err != nil {
@@ -100,21 +101,57 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.tellReleased(o, released, left)
+	return c.tellReleased(o, released, findings, left)
 }
 
-func (c *cli) pack(ctx context.Context, platform string) (*publish.Packed, error) {
-	name, path, ok := strings.Cut(platform, "=")
-	if !ok {
-		return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", platform))
+// input is what is published for one platform.
+type input struct {
+	*publish.Input
+	platform string
+}
+
+// packAll reads and checks the inputs of all platforms before it packs the
+// first.
+func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draft) (findings []lint.Finding, err error) {
+	var inputs []input
+	defer func() {
+		for _, in := range inputs {
+			err = errors.Join(err, in.Close())
+		}
+	}()
+	for _, platform := range o.platforms {
+		name, path, ok := strings.Cut(platform, "=")
+		if !ok {
+			return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", platform))
+		}
+		in, err := c.read(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, input{in, name})
+		findings = append(findings, in.Findings()...)
 	}
-	progress := c.ui.transfer("pack " + name)
-	packed, err := publish.Pack(ctx, name, path, publish.Options{Progress: progress})
+	c.ui.lint(findings)
+	if lint.Refused(findings) != nil {
+		return nil, failure.WithHint(failure.Mark(summed(findings), tree.ErrRefused), "nothing was stored; koboshi lint checks again, without a bucket")
+	}
+	if err := notClean(findings, o.strict); err != nil {
+		return nil, failure.WithHint(err, "nothing was stored; without --strict these are warnings")
+	}
+	for _, in := range inputs {
+		packed, err := c.pack(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		draft.Packed = append(draft.Packed, packed)
+	}
+	return findings, nil
+}
+
+func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {
+	packed, err := in.Pack(ctx, in.platform)
 	c.ui.clear()
-	if failure.CodeOf(err) == failure.Internal {
-		err = usage(err) // what cannot be read or has no such platform was named by the caller
-	}
-	return packed, err
+	return packed, ofCaller(err)
 }
 
 // releasedJSON is what publish tells machines.
@@ -124,6 +161,7 @@ type releasedJSON struct {
 	ManifestSHA256 artifacts.Digest    `json:"manifest_sha256"`
 	Already        bool                `json:"already"`
 	Artifacts      []publishedArtifact `json:"artifacts"`
+	Findings       []lint.Finding      `json:"findings,omitzero"`
 }
 
 type publishedArtifact struct {
@@ -134,10 +172,12 @@ type publishedArtifact struct {
 	Deltas   []artifacts.Delta `json:"deltas,omitzero"`
 }
 
-func (c *cli) tellReleased(o publishOptions, r publish.Released, left []publish.Outcome) error {
+func (c *cli) tellReleased(o publishOptions, r publish.Released, findings []lint.Finding, left []publish.Outcome) error {
 	c.ui.leftOut(left)
 	if o.json {
-		return c.ui.printJSON(released(r))
+		out := released(r)
+		out.Findings = findings
+		return c.ui.printJSON(out)
 	}
 	for _, a := range r.Manifest.Artifacts {
 		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, report.Bytes(a.Size), report.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))

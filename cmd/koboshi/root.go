@@ -36,7 +36,7 @@ func (c *cli) root() *cobra.Command {
 	)
 	root.AddCommand(
 		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(), c.doctor(),
-		c.keygen(), c.publish(), c.sign(), c.promote(), c.releases(),
+		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(),
 		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.version(),
 	)
 	help := c.help()

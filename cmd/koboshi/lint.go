@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/failure"
+	"koboshi/agent/report"
+	"koboshi/artifacts/lint"
+	"koboshi/artifacts/publish"
+)
+
+func (c *cli) lint() *cobra.Command {
+	var asJSON, strict bool
+	cmd := &cobra.Command{
+		Use:   "lint PATH",
+		Short: "check what is to be published, without a bucket",
+		Long: "Check what is to be published, as publish does before it stores anything. An error is what\n" +
+			"every instance would refuse; a warning is what an app stumbles over, or what was hardly meant\n" +
+			"to be published. --json is an array of {level, check, path, text, hint} with all of them; level\n" +
+			"is error or warning, and the names of the checks are stable:\n\n  " + wrap(strings.Join(lint.Names(), " "), 2, 90) +
+			exits(failure.OK, failure.Found, failure.Usage, failure.Archive, failure.Disk, failure.Interrupted),
+		Example: "  koboshi lint ./dist\n  koboshi lint --strict --json ./dist",
+		GroupID: releaseSide,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.runLint(cmd.Context(), args[0], asJSON, strict)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings, too")
+	return cmd
+}
+
+func (c *cli) runLint(ctx context.Context, path string, asJSON, strict bool) (err error) {
+	in, err := c.read(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	findings := in.Findings()
+	if asJSON {
+		if err := c.ui.printJSON(append([]lint.Finding{}, findings...)); err != nil {
+			return err
+		}
+	} else {
+		c.ui.listLint(findings)
+	}
+	return notClean(findings, strict)
+}
+
+// read opens what is to be published.
+func (c *cli) read(ctx context.Context, path string) (*publish.Input, error) {
+	in, err := publish.Read(ctx, path, publish.Options{Progress: c.ui.transfer("pack")})
+	c.ui.clear()
+	return in, ofCaller(err)
+}
+
+// ofCaller marks what has no class of its own: the caller named what cannot be
+// read, or no such platform.
+func ofCaller(err error) error {
+	if failure.CodeOf(err) == failure.Internal {
+		return usage(err)
+	}
+	return err
+}
+
+// notClean is the error where a check found an error, or with strict anything.
+func notClean(findings []lint.Finding, strict bool) error {
+	if lint.Refused(findings) == nil && (!strict || len(findings) == 0) {
+		return nil
+	}
+	return failure.Mark(summed(findings), failure.ErrFound)
+}
+
+// summed counts findings.
+func summed(findings []lint.Finding) error {
+	n := map[lint.Level]int{}
+	for _, f := range findings {
+		n[f.Level]++
+	}
+	return fmt.Errorf("%s, %s", count(n[lint.Error], "error", "errors"), count(n[lint.Warning], "warning", "warnings"))
+}
+
+// group are findings with one hint.
+type group struct {
+	lint.Finding // the first
+	texts        []string
+	more         int // that are not in texts
+}
+
+// grouped shows of each kind as many warnings as most, and every error.
+func grouped(findings []lint.Finding, most int) (groups []*group) {
+	for _, f := range findings {
+		var last *group
+		if len(groups) > 0 {
+			last = groups[len(groups)-1]
+		}
+		if last == nil || last.Level != f.Level || last.Check != f.Check || last.Hint != f.Hint {
+			last = &group{Finding: f}
+			groups = append(groups, last)
+		}
+		if f.Level == lint.Warning && len(last.texts) == most {
+			last.more++
+			continue
+		}
+		text := f.Text
+		if f.Path != "" {
+			text = fmt.Sprintf("%q %s", f.Path, f.Text)
+		}
+		last.texts = append(last.texts, report.Clean(text, report.MaxText))
+	}
+	return groups
+}
+
+// listLint prints a line for each finding, and a hint beneath those that have it
+// in common.
+func (u *ui) listLint(findings []lint.Finding) {
+	const most, indent = 5, 22
+	paints := map[lint.Level]paint{lint.Error: red, lint.Warning: yellow}
+	inColour, width := u.colour && isTerminal(u.out), columns(u.out)
+	for _, g := range grouped(findings, most) {
+		level := fmt.Sprintf("%-7s", g.Level)
+		if inColour {
+			level = u.paint(paints[g.Level], level)
+		}
+		for _, text := range g.texts {
+			u.printf("%s  %-11s  %s\n", level, g.Check, wrap(text, indent, width))
+		}
+		if g.more > 0 {
+			u.printf("%*sand %d more: --json has all of them\n", indent, "", g.more)
+		}
+		u.printf("%*s%s\n", indent, "", wrap("hint: "+report.Clean(g.Hint, report.MaxText), indent, width))
+	}
+}
+
+// lint writes findings about something that is being published.
+func (u *ui) lint(findings []lint.Finding) {
+	const most = 3
+	for _, g := range grouped(findings, most) {
+		level := u.warn
+		if g.Level == lint.Error {
+			level = func(text string) { u.tell(asError, "%s %s", u.paint(red, "error:"), text) }
+		}
+		for _, text := range g.texts {
+			level(text)
+		}
+		if g.more > 0 {
+			level(fmt.Sprintf("and %d more (%s): koboshi lint --json lists all of them", g.more, g.Check))
+		}
+		if u.log == nil {
+			u.tell(asWarning, "%s %s", u.paint(yellow, "hint:"), report.Clean(g.Hint, report.MaxText))
+		}
+	}
+}
