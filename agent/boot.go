@@ -85,7 +85,10 @@ func (r *run) startAgain(ctx context.Context, id string) error {
 // remember takes what the app was told of its place when it was healthy, until
 // it is known again.
 func (r *run) remember(id string, knew store.Place) {
-	r.Instance.ID = id
+	if r.Instance.ID != id {
+		r.Instance.ID = id
+		r.belong()
+	}
 	if r.Instance.Region == "" {
 		r.Instance.Region, r.Instance.AZ = knew.Region, knew.AZ
 	}

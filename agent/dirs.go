@@ -99,7 +99,17 @@ func (r *run) release() {
 // loadState reads the cached state. What it has lost of the sequences is in the
 // pointers that are stored with the installed releases.
 func (r *run) loadState() error {
+	if r.stateErr = r.readState(); r.stateErr != nil {
+		return r.stateErr
+	}
 	if r.dirs.err != nil {
+		return r.dirs.err
+	}
+	return r.learnSequences()
+}
+
+func (r *run) readState() error {
+	if r.dirs.state == nil {
 		return r.dirs.err
 	}
 	loaded, warning, err := state.Load(r.dirs.state)
@@ -113,6 +123,18 @@ func (r *run) loadState() error {
 	if r.Instance.ID != "" {
 		r.belong()
 	}
+	return nil
+}
+
+// saveState writes the state, but never over one that could not be read.
+func (r *run) saveState() error {
+	if r.stateErr != nil {
+		return r.stateErr
+	}
+	return r.state.Save(r.dirs.state)
+}
+
+func (r *run) learnSequences() error {
 	releases, err := r.Store.Releases()
 	if err != nil {
 		return err

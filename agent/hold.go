@@ -19,7 +19,7 @@ func (a *Agent) Hold(ctx context.Context, hold *state.Hold) error {
 		return state.ErrNotLaunched
 	}
 	r.state.Hold = hold
-	return r.state.Save(r.dirs.state)
+	return r.saveState()
 }
 
 // held is why this machine keeps its release, if it does.

@@ -42,7 +42,7 @@ func (r *run) rollBack(ctx context.Context, hold state.Hold) converge.Outcome {
 		return r.SettleLive(ctx, converge.Failed(ctx, err), before, had)
 	}
 	r.state.Hold = &hold
-	if err := r.state.Save(r.dirs.state); err != nil {
+	if err := r.saveState(); err != nil {
 		return converge.Failed(ctx, err)
 	}
 	return converge.Outcome{Verdict: report.Held}

@@ -27,7 +27,8 @@ type run struct {
 	unlock        func() // nil while another run may work on the machine
 	cloud         Cloud
 	state         state.State
-	stateLost     bool // it is not this instance's
+	stateErr      error // why it could not be read
+	stateLost     bool  // it is not this instance's
 	report        report.Report
 	trouble       error // what has failed of a boot already
 
@@ -58,7 +59,7 @@ func (r *run) admit(p *artifacts.VerifiedPointer) error {
 		return err
 	}
 	r.state.SetSequence(channel, p.Sequence())
-	if err := r.state.Save(r.dirs.state); err != nil {
+	if err := r.saveState(); err != nil {
 		return fmt.Errorf("record the sequence: %w", err)
 	}
 	return nil

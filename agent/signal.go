@@ -242,7 +242,7 @@ func (r *run) completionFailed(out converge.Outcome, err error) converge.Outcome
 func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome {
 	r.state.Instance = r.Instance.ID
 	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
-	if err := r.state.Save(r.dirs.state); err != nil {
+	if err := r.saveState(); err != nil {
 		return r.completionFailed(out, fmt.Errorf("record the launch: %w", err))
 	}
 	return out

@@ -74,7 +74,7 @@ func (r *Run) recorded(rel store.Release, err error) error {
 	if err == nil || !rel.HealthyOn(r.Instance.ID) {
 		return err
 	}
-	r.Warn("%s runs, but not everything about it could be recorded: %v", rel.Version(), err)
+	r.Warn("%s ran here before and runs again, although this could not be recorded: %v", rel.Version(), err)
 	return nil
 }
 
@@ -139,6 +139,7 @@ func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, er
 	if err != nil {
 		return nil, err
 	}
+	r.told = string(r.envText(rel))
 	return r.Service.Restart(ctx, r.environment(rel))
 }
 
@@ -159,13 +160,16 @@ func (r *Run) writeEnv(rel store.Release) error {
 	return nil
 }
 
-// knows reports whether the environment file already is the one of rel.
+// knows reports whether the app has the environment of rel already: by its file,
+// or where that could not be written from this run.
 func (r *Run) knows(rel store.Release) bool {
-	if r.RunDir == nil {
-		return false
+	text := r.envText(rel)
+	if r.RunDir != nil {
+		if file, err := r.RunDir.ReadFile(envFile); err == nil {
+			return bytes.Equal(file, text)
+		}
 	}
-	text, err := r.RunDir.ReadFile(envFile)
-	return err == nil && bytes.Equal(text, r.envText(rel))
+	return r.told == string(text)
 }
 
 // environment is what the app may know of where it runs. Every value was held

@@ -43,6 +43,7 @@ type Run struct {
 	target    *Target        // what was resolved last, nil = nothing
 	known     *channelAnswer // what was read of the channel just now, nil = nothing
 	up        string         // id of the release that is known to be up and healthy, "" = none
+	told      string         // the environment that this run started the app with, "" = it did not
 	installed bool           // a release was installed
 	proven    string         // id of the release whose tree was verified by this run, or made by it; "" = none
 	offline   bool           // the sources are known not to answer
