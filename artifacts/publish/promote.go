@@ -40,6 +40,7 @@ const rounds = 64
 // the one it saw first nor its own fails with [*MovedError]; else it tries again.
 // The store has to honour the conditions of writes for that: the store is probed,
 // and the pointer is read back.
+// A channel that has no higher sequence is [ErrUsedUp].
 //
 // A manifest or an old pointer that does not verify under Trust is
 // artifacts.ErrUntrusted: nothing of it counts, least of all its sequence. A
@@ -157,6 +158,10 @@ func exists(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
 	return nil
 }
 
+// ErrUsedUp is a channel whose pointer has the highest sequence that there is: no
+// other pointer can follow it.
+var ErrUsedUp = errors.New("the channel cannot be moved any more")
+
 func (p Promotion) pointer(manifest *artifacts.VerifiedManifest, previous *artifacts.VerifiedPointer) (artifacts.Pointer, error) {
 	now := p.Now.UTC().Truncate(time.Second)
 	pointer := artifacts.Pointer{Schema: artifacts.Schema, App: p.App, Channel: p.Channel, Sequence: now.Unix(), Version: p.Version,
@@ -167,7 +172,7 @@ func (p Promotion) pointer(manifest *artifacts.VerifiedManifest, previous *artif
 	if previous != nil {
 		last := previous.Sequence().Number
 		if last == math.MaxInt64 {
-			return artifacts.Pointer{}, errors.New("the channel's sequence is used up")
+			return artifacts.Pointer{}, fmt.Errorf("%w: its pointer has sequence %d", ErrUsedUp, last)
 		}
 		pointer.Sequence = max(pointer.Sequence, last+1)
 	}

@@ -80,7 +80,7 @@ func TestPromoteRefuses(t *testing.T) {
 			must(w.T, err)
 			w.bucket.Replace(key, w.bucket.Bytes(artifacts.PointerKey("canary")))
 		}, artifacts.ErrUntrusted},
-		"sequence used up":            {func(w *world, _ *Promotion) { w.bucket.Replace(key, w.pointer(math.MaxInt64, w.key)) }, nil},
+		"sequence used up":            {func(w *world, _ *Promotion) { w.bucket.Replace(key, w.pointer(math.MaxInt64, w.key)) }, ErrUsedUp},
 		"bad channel":                 {func(_ *world, p *Promotion) { p.Channel = "../stable" }, nil},
 		"bad version":                 {func(_ *world, p *Promotion) { p.Version = "../1" }, nil},
 		"no key":                      {func(_ *world, p *Promotion) { p.Keys = nil }, nil},

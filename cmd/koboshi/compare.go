@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -14,7 +12,7 @@ import (
 
 // compareWith holds the last run against another, such as the group's usual.
 func (c *cli) compareWith(file string, here report.Report) error {
-	data, err := os.ReadFile(filepath.Clean(file))
+	data, err := readFile(file)
 	if err != nil {
 		return usage(err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,7 +99,7 @@ func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 	var keys []artifacts.PrivateKey
 	for _, name := range names {
-		key, err := readKey(name, os.ReadFile, artifacts.ParsePrivateKey)
+		key, err := readKey(name, readFile, artifacts.ParsePrivateKey)
 		if err != nil {
 			return nil, failure.WithHint(usage(err), "koboshi keygen makes a key, and so does openssl genpkey -algorithm ed25519")
 		}
@@ -116,4 +117,21 @@ func readKey[K any](name string, read func(string) ([]byte, error), parse func([
 		return key, fmt.Errorf("%s: %w", name, err)
 	}
 	return key, nil
+}
+
+// maxFile bounds what is read of a file that was named: a configuration, a key, a
+// report. A device may have no end.
+const maxFile = 16 << 20
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxFile)
+	}
+	return data, err
 }

@@ -45,8 +45,8 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	if err := artifacts.CheckVersion(o.version); err != nil {
 		return usage(fmt.Errorf("--version: %w", err))
 	}
-	if o.expires < 0 || o.spread < 0 || o.spread > artifacts.MaxSpread {
-		return usage(fmt.Errorf("want --expires of at least 0 and --spread of 0 to %s", artifacts.MaxSpread))
+	if o.expires != 0 && o.expires < time.Second || o.spread < 0 || o.spread > artifacts.MaxSpread { // times are whole seconds
+		return usage(fmt.Errorf("want --expires of 0 or at least 1s and --spread of 0 to %s", artifacts.MaxSpread))
 	}
 	b, keys, err := o.open(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ func readDeciding(name string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	data, err := os.ReadFile(filepath.Clean(name))
+	data, err := readFile(name)
 	if err != nil {
 		return nil, failure.Mark(err, failure.ErrConfiguration)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +64,7 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 func readTrust(names []string) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range names {
-		these, err := readKey(name, os.ReadFile, artifacts.ParsePublicKeys)
+		these, err := readKey(name, readFile, artifacts.ParsePublicKeys)
 		if err != nil {
 			return artifacts.Trust{}, usage(err)
 		}
