@@ -16,6 +16,7 @@ import (
 type Agent struct {
 	Files   *config.Config // what the files say, before any tag
 	Version string         // of this agent, for the report
+	By      string         // who runs it, for the report; "" = no person
 
 	Machine machine
 	LocalID func() (string, bool) // the instance id without the network, where the firmware has it

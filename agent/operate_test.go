@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,13 @@ func (w *world) syncWith(o agent.SyncOptions) (report.Report, error) {
 
 func (w *world) rollback() (report.Report, error) {
 	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
-		return a.Rollback(ctx, state.Hold{Reason: "2 is slow", By: "ops"})
+		return a.Rollback(ctx, agent.RollbackOptions{Hold: state.Hold{Reason: "2 is slow", By: "ops"}})
+	})
+}
+
+func (w *world) rollbackTo(version string) (report.Report, error) {
+	return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
+		return a.Rollback(ctx, agent.RollbackOptions{Hold: state.Hold{Reason: "tests", By: "ops"}, Version: version})
 	})
 }
 
@@ -65,6 +72,52 @@ func TestRollback(t *testing.T) {
 				t.Errorf("the next sync ends as %q (%v), want held %v", again.Verdict, err, tt.held)
 			}
 		})
+	}
+}
+
+// A second rollback does not go forward to what was fled, but back one more; a
+// hold that is set in between changes nothing about that.
+func TestRollbackTwice(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	w.release("3")
+	if _, err := w.sync(); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := w.rollback()
+	w.check(t, rep, err, result{report.Held, nil, "2", "2", nil})
+	if err := w.hold(&state.Hold{Reason: "looking"}); err != nil {
+		t.Fatal(err)
+	}
+	rep, err = w.rollback()
+	w.check(t, rep, err, result{report.Held, nil, "1", "1", nil})
+	rep, err = w.rollback()
+	if !errors.Is(err, store.ErrNoPrevious) || !strings.Contains(err.Error(), "rolled back from since: 2, 3") {
+		t.Errorf("a third one: %v", err)
+	}
+	w.check(t, rep, err, result{report.Failed, store.ErrNoPrevious, "1", "1", nil})
+
+	// Forward again is said, and what follows its channel has left nothing.
+	rep, err = w.rollbackTo("3")
+	w.check(t, rep, err, result{report.Held, nil, "3", "3", nil})
+	if err := w.hold(nil); err != nil {
+		t.Fatal(err)
+	}
+	rep, err = w.rollback()
+	w.check(t, rep, err, result{report.Held, nil, "1", "1", nil})
+}
+
+func TestRollbackToAVersion(t *testing.T) {
+	w := newWorld(t)
+	twice(w)
+	w.publish("7")
+	rep, err := w.rollbackTo("7") // which is not installed
+	w.check(t, rep, err, result{report.Held, nil, "7", "7", nil})
+	w.pointerErr = noChannel
+	rep, err = w.rollbackTo("1") // which is
+	w.check(t, rep, err, result{report.Held, nil, "1", "1", nil})
+	if rep, err = w.rollbackTo("1"); !errors.Is(err, failure.ErrUsage) {
+		t.Errorf("to the current one: %+v, %v", rep.Verdict, err)
 	}
 }
 

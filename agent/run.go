@@ -38,7 +38,7 @@ type run struct {
 }
 
 func (a *Agent) begin(command string) *run {
-	r := &run{agent: a, report: report.Report{Schema: report.Schema, Agent: a.Version, Command: command, App: a.Files.App}}
+	r := &run{agent: a, report: report.Report{Schema: report.Schema, Agent: a.Version, Command: command, App: a.Files.App, By: a.By}}
 	r.Run = &converge.Run{
 		Config: a.Files, Service: a.Service,
 		Admit: r.admit, Steps: report.NewTimeline(a.Observe), Now: a.Now, Warn: r.warn,

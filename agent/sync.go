@@ -56,6 +56,7 @@ func (r *run) follow(ctx context.Context) converge.Outcome {
 	}
 	if reason, held := r.held(); held && had && r.Version == "" {
 		r.warn("held: %s", reason)
+		r.report.Reason = reason
 		return converge.Outcome{Verdict: report.Held}
 	}
 	out := r.Follow(ctx)

@@ -69,7 +69,7 @@ var table = []row{
 	{is(service.ErrActivate), Activate, config.Unhealthy, "check the app's unit or restart command: systemctl status, journalctl -u"},
 	{is(service.ErrNoStop), Configuration, "", "set service.stop to a command that stops the app"},
 
-	{is(store.ErrNoPrevious), Resolve, "", "koboshi sync --version installs any published version"},
+	{is(store.ErrNoPrevious), Resolve, "", "koboshi rollback --version goes to any version that is installed or published"},
 	{is(state.ErrNotLaunched), Resolve, "", "koboshi boot has to have started a release here first"},
 	{is(bucket.ErrCredentials), Credentials, config.Unavailable, "the credentials have expired or are not this account's: check the instance profile, or AWS_PROFILE and the clock elsewhere"},
 	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to distinguish missing from forbidden"},

@@ -94,12 +94,19 @@ func (r *Report) Save(dir *os.Root) error {
 	if err := artifacts.CheckName(r.Command); err != nil {
 		return fmt.Errorf("save report: command: %w", err)
 	}
+	err := r.Note(dir)
+	return errors.Join(r.write(dir), err)
+}
+
+// Note puts r before the runs in the history, and into no report. It sets r's
+// Schema and Order.
+func (r *Report) Note(dir *os.Root) error {
 	runs, err := LoadHistory(dir)
 	r.Schema, r.Order = Schema, nextOrder(dir, runs)
 	if err == nil || errors.Is(err, ErrDamaged) { // a damaged history is begun anew: no run fails for it
 		err = saveHistory(dir, append([]Run{r.inShort()}, runs...))
 	}
-	return errors.Join(r.write(dir), err)
+	return err
 }
 
 // nextOrder looks at the reports too, because a crash may have come between

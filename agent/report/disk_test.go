@@ -172,6 +172,7 @@ func TestHistory(t *testing.T) {
 	}
 	r := failedBoot()
 	full := make([]Run, maxRuns)
+	r.Error.Output = []string{"what only the report keeps"}
 	for i := range full {
 		full[i].Order = int64(len(full) - i)
 	}
@@ -182,7 +183,8 @@ func TestHistory(t *testing.T) {
 	if err != nil || len(runs) != maxRuns {
 		t.Fatalf("%d runs, %v", len(runs), err)
 	}
-	want := Run{maxRuns + 1, boot, "boot", Failed, "1.4.1", 1795255100, "1.4.2", 32610, r.Error}
+	want := Run{Order: maxRuns + 1, Started: boot, Command: "boot", Verdict: Failed, Version: "1.4.1", Sequence: 1795255100, Target: "1.4.2", MS: 32610,
+		Error: &Error{Code: r.Error.Code, Message: r.Error.Message, Hint: r.Error.Hint}}
 	if !reflect.DeepEqual(runs[0], want) {
 		t.Errorf("the latest run\n got %+v\nwant %+v", runs[0], want)
 	}

@@ -25,6 +25,9 @@ type Run struct {
 	Version  string    `json:"version,omitzero"` // the current release when it ended
 	Sequence int64     `json:"sequence,omitzero"`
 	Target   string    `json:"target,omitzero"` // the version that was wanted
+	By       string    `json:"by,omitzero"`     // as in the report, and so the next two
+	Reason   string    `json:"reason,omitzero"`
+	Until    time.Time `json:"until,omitzero"`
 	MS       int64     `json:"ms"`
 	Error    *Error    `json:"error,omitzero"`
 }
@@ -57,7 +60,7 @@ func saveHistory(dir *os.Root, runs []Run) error {
 
 // inShort is the report as a line of history.
 func (r *Report) inShort() Run {
-	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS}
+	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, By: r.By, Reason: r.Reason, Until: r.Until}
 	if r.Error != nil {
 		run.Error = &Error{Code: r.Error.Code, Message: r.Error.Message, Hint: r.Error.Hint}
 	}

@@ -63,7 +63,9 @@ const Schema = 1
 // the machine and grows with each: the clock may be set back, the order is not.
 // Command is "boot", "sync" and so on, Agent the agent's version, Started UTC,
 // MS the duration in milliseconds. Where there is no such release, node id or
-// error, the field is nil. Unseen is set where it could not be read which release
+// error, the field is nil. By is the person who ran the command, empty for a unit;
+// Reason is why the machine is held, and Until how long, zero for a hold without
+// an end. Unseen is set where it could not be read which release
 // is current: then a nil Release does not say that there is none.
 type Report struct {
 	Schema    int       `json:"schema"`
@@ -74,6 +76,9 @@ type Report struct {
 	Channel   string    `json:"channel"`
 	Verdict   Verdict   `json:"verdict"`
 	Started   time.Time `json:"started"`
+	By        string    `json:"by,omitzero"`
+	Reason    string    `json:"reason,omitzero"`
+	Until     time.Time `json:"until,omitzero"`
 	MS        int64     `json:"ms"`
 	Release   *Release  `json:"release,omitzero"`
 	Previous  *Release  `json:"previous,omitzero"`

@@ -47,11 +47,13 @@ type Signal struct {
 }
 
 // Hold keeps an instance at its release. Until is zero for a hold without an
-// end; By is the operator who set it.
+// end; By is the operator who set it. Left are the manifests (lower-case hex hash
+// of the envelope) of the releases that were rolled back from while it is held.
 type Hold struct {
 	Reason string    `json:"reason"`
 	Until  time.Time `json:"until,omitzero"`
 	By     string    `json:"by"`
+	Left   []string  `json:"left,omitzero"`
 	Others others    `json:",embed"`
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,9 +18,10 @@ import (
 func (c *cli) history() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "history",
-		Short:   "list what ran here, when, and why",
-		Long:    "List the last hundred runs of boot, sync, rollback and prebake, the latest first." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
+		Use:   "history",
+		Short: "list what ran here, when, and why",
+		Long: "List the last hundred runs of boot, sync, rollback and prebake, and each hold and its end,\n" +
+			"the latest first: who ran it, why, and what went wrong." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return c.runHistory(asJSON) },
@@ -53,25 +56,29 @@ func (u *ui) listRuns(runs []report.Run) error {
 	}
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
 	for _, r := range runs {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Started.Format(time.RFC3339), r.Command, r.Verdict, orNone(r.Version),
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Started.Format(time.RFC3339), r.Command, cmp.Or(r.Verdict, "-"), orNone(r.Version),
 			report.Duration(time.Duration(r.MS)*time.Millisecond), why(r)) // Flush reports it
 	}
 	return w.Flush()
 }
 
-// why is what a line of history says beyond its verdict.
+// why is what a line of history says beyond its verdict: who, why, and what went
+// wrong.
 func why(r report.Run) string {
-	text := ""
+	var parts []string
+	if r.By != "" {
+		parts = append(parts, "by "+r.By+untilText(r.Until))
+	}
+	if r.Reason != "" {
+		parts = append(parts, r.Reason)
+	}
 	if r.Target != "" && r.Target != r.Version {
-		text = "wanted " + r.Target
+		parts = append(parts, "wanted "+r.Target)
 	}
 	if r.Error != nil {
-		if text != "" {
-			text += ": "
-		}
-		text += r.Error.Message
+		parts = append(parts, r.Error.Message)
 	}
-	return text
+	return strings.Join(parts, ": ")
 }
 
 func orNone(version string) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/user"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
 	"koboshi/agent/state"
+	"koboshi/artifacts"
 )
 
 type holdOptions struct {
@@ -48,25 +50,41 @@ func whoami() string {
 	return "unknown"
 }
 
+// operator is whoami for what a person has called; "" for what systemd has.
+func operator() string {
+	if os.Getenv("INVOCATION_ID") != "" && os.Getenv("SUDO_USER") == "" {
+		return ""
+	}
+	return whoami()
+}
+
 func (c *cli) rollback() *cobra.Command {
 	var o holdOptions
+	var version string
 	cmd := &cobra.Command{
 		Use:   "rollback",
 		Short: "go back to the previous release, and hold there",
 		Long: "Run the previous release again, through the same gate as any other. Its tree is hashed first,\n" +
 			"and fetched again if it was altered. The instance is then held: koboshi unhold lets it\n" +
-			"follow its channel again. To roll a fleet back, promote the older version." +
+			"follow its channel again. Until then a second rollback goes back one more. To roll a fleet\n" +
+			"back, promote the older version." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
 				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
-		Example: "  koboshi rollback --reason 'checkout is slow' --until 4h",
+		Example: "  koboshi rollback --reason 'checkout is slow' --until 4h\n  koboshi rollback --version 1.4.1",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version != "" {
+				if err := artifacts.CheckVersion(version); err != nil {
+					return usage(fmt.Errorf("--version: %w", err))
+				}
+			}
 			return c.runAgent(cmd.Context(), o.json, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
-				return a.Rollback(ctx, o.hold())
+				return a.Rollback(ctx, agent.RollbackOptions{Hold: o.hold(), Version: version})
 			})
 		},
 	}
+	cmd.Flags().StringVar(&version, "version", "", "go back to this `version`; it is fetched where it is not installed")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	return o.add(cmd, "rolled back")
 }

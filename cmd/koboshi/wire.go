@@ -38,6 +38,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	return &agent.Agent{
 		Files:   cfg,
 		Version: version,
+		By:      operator(),
 		Machine: metadata,
 		LocalID: localID,
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
