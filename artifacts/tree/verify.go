@@ -51,79 +51,140 @@ type comparison struct {
 	diff Diff
 }
 
+// hashBatch is about how many bytes of one directory's files one job hashes: to
+// open a path costs more than to hash a small file.
+const hashBatch = 1 << 20
+
+// walk compares what is in a directory, and beneath it.
 func (c *comparison) walk(dir string) error {
-	d, err := c.dir.Open(dir)
+	here, err := c.dir.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	l := &level{comparison: c, dir: dir, here: here}
+	err = l.compareAll()
+	_ = here.Close() // only read
+	for _, sub := range l.subs {
+		if err == nil {
+			err = c.walk(sub)
+		}
+	}
+	return err
+}
+
+// level is one directory of a walk.
+type level struct {
+	*comparison
+	dir   string
+	here  *os.Root
+	subs  []string // paths
+	batch []Entry  // files to be hashed
+	bytes int64    // of these
+}
+
+func (l *level) compareAll() error {
+	d, err := l.here.Open(".")
 	if err != nil {
 		return err
 	}
 	found, err := d.ReadDir(-1)
 	_ = d.Close() // only read
+	for _, f := range found {
+		if err == nil {
+			err = l.compare(f.Name())
+		}
+	}
+	l.flush()
+	return err
+}
+
+// compare compares one name, all but its bytes.
+func (l *level) compare(base string) error {
+	name := path.Join(l.dir, base)
+	want, ok := l.want[name]
+	delete(l.want, name)
+	if !ok {
+		l.note(&l.diff.Added, name)
+		return nil
+	}
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	info, err := l.here.Lstat(base)
 	if err != nil {
 		return err
 	}
-	for _, f := range found {
-		if err := c.compare(path.Join(dir, f.Name())); err != nil {
-			return err
+	if !l.alike(base, info, want) {
+		l.note(&l.diff.Altered, name)
+	}
+	switch {
+	case want.Type == TypeDir && info.IsDir():
+		l.subs = append(l.subs, name)
+	case want.Type == TypeFile && info.Mode().IsRegular() && info.Size() == want.Size:
+		l.batch, l.bytes = append(l.batch, want), l.bytes+want.Size
+		if l.bytes >= hashBatch {
+			l.flush()
 		}
 	}
 	return nil
 }
 
-// compare compares one path, and what is beneath it.
-func (c *comparison) compare(name string) error {
-	want, ok := c.want[name]
-	delete(c.want, name)
-	if !ok {
-		c.note(&c.diff.Added, name)
-		return nil
+// flush has the files collected so far hashed.
+func (l *level) flush() {
+	batch := l.batch
+	l.batch, l.bytes = nil, 0
+	if len(batch) > 0 {
+		l.hash.Go(func() error { return l.rehash(l.dir, batch) })
 	}
-	if c.ctx.Err() != nil {
-		return context.Cause(c.ctx)
-	}
-	info, err := c.dir.Lstat(name)
-	if err != nil {
-		return err
-	}
-	if !c.alike(name, info, want) {
-		c.note(&c.diff.Altered, name)
-	}
-	switch {
-	case want.Type == TypeDir && info.IsDir():
-		return c.walk(name)
-	case want.Type == TypeFile && info.Mode().IsRegular() && info.Size() == want.Size:
-		c.hash.Go(func() error { return c.rehash(name, want) })
-	}
-	return nil
 }
 
 // alike compares all but the bytes.
-func (c *comparison) alike(name string, info fs.FileInfo, want Entry) bool {
+func (l *level) alike(base string, info fs.FileInfo, want Entry) bool {
 	switch want.Type {
 	case TypeDir:
 		return info.Mode() == fs.ModeDir|want.Mode
 	case TypeFile:
 		return info.Mode() == want.Mode && info.Size() == want.Size
 	case TypeSymlink:
-		target, err := c.dir.Readlink(name)
+		target, err := l.here.Readlink(base)
 		return err == nil && target == want.Link
 	}
 	return false
 }
 
-func (c *comparison) rehash(name string, want Entry) error {
-	f, err := c.dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+// rehash hashes files of one directory.
+func (c *comparison) rehash(dir string, files []Entry) error {
+	here, err := c.dir.OpenRoot(dir)
 	if err != nil {
 		return err
+	}
+	defer func() { _ = here.Close() }() // only read
+	for _, want := range files {
+		if c.ctx.Err() != nil {
+			return context.Cause(c.ctx)
+		}
+		same, err := hashesTo(here, path.Base(want.Path), want)
+		if err != nil {
+			return err
+		}
+		if !same {
+			c.note(&c.diff.Altered, want.Path)
+		}
+	}
+	return nil
+}
+
+func hashesTo(dir *os.Root, base string, want Entry) (bool, error) {
+	f, err := dir.OpenFile(base, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false, err
 	}
 	defer func() { _ = f.Close() }() // only read
 	sum := sha256.New()
 	if _, err := io.Copy(sum, io.LimitReader(f, want.Size+1)); err != nil {
-		return err
+		return false, err
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
-		c.note(&c.diff.Altered, name)
-	}
-	return nil
+	return hex.EncodeToString(sum.Sum(nil)) == want.SHA256, nil
 }
 
 func (c *comparison) note(list *[]string, name string) {
