@@ -19,14 +19,14 @@ type Credentials struct {
 // is no such unit. A unit that systemd could not load is an error too: its empty
 // user must not be taken for root.
 func (m *Manager) Credentials(ctx context.Context, unit string) (c Credentials, err error) {
-	loaded, err := m.conn.GetUnitPropertyContext(ctx, unit, "LoadState")
+	loaded, err := unitProperty[string](ctx, m, unit, "LoadState")
 	switch {
 	case err != nil:
-		return c, unitError("ask for", unit, err)
-	case loaded.Value.Value() == "not-found":
+		return c, err
+	case loaded == "not-found":
 		return c, unitError("ask for", unit, ErrNoUnit)
-	case loaded.Value.Value() != "loaded":
-		return c, fmt.Errorf("ask for the user of %s: the unit is not loaded: %s", unit, loaded.Value)
+	case loaded != "loaded":
+		return c, fmt.Errorf("ask for the user of %s: the unit is not loaded: %q", unit, loaded)
 	}
 	var errs [4]error
 	c.User, errs[0] = serviceProperty[string](ctx, m, unit, "User")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	sdbus "github.com/coreos/go-systemd/v22/dbus"
@@ -26,16 +27,19 @@ const (
 // fakeSystemd answers on the wire as PID 1 does. Its fields are switches; set
 // them before the call that they are for.
 type fakeSystemd struct {
-	mu     sync.Mutex
-	units  map[string]*fakeUnit                         // what systemd has loaded or can load
-	own    string                                       // the unit this process is in; "" = none
-	jobs   []sdbus.JobStatus                            // queued by others
-	times  map[string]uint64                            // the manager's own time stamps, in microseconds
-	busy   bool                                         // ListJobs fails
-	made   func(map[string]any) *fakeUnit               // becomes of a transient unit with these properties
-	beside func(name string, properties map[string]any) // gets a unit that is made with a transient one
-	calls  []string
-	conns  []*dbus.Conn
+	mu       sync.Mutex
+	units    map[string]*fakeUnit                         // what systemd has loaded or can load
+	own      string                                       // the unit this process is in; "" = none
+	jobs     []sdbus.JobStatus                            // queued by others
+	times    map[string]uint64                            // the manager's own time stamps, in microseconds
+	busy     bool                                         // ListJobs fails
+	made     func(map[string]any) *fakeUnit               // becomes of a transient unit with these properties
+	beside   func(name string, properties map[string]any) // gets a unit that is made with a transient one
+	unitPath []string                                     // where systemd looks for unit files; nil = it does not say
+	cut      map[string]string                            // connections are lost at the next call of a kind, e.g. restart: "before" or "after" it is done
+	gone     bool                                         // nobody answers a new connection
+	calls    []string
+	conns    []*dbus.Conn
 }
 
 type fakeUnit struct {
@@ -45,6 +49,7 @@ type fakeUnit struct {
 	dormant  bool           // on disk, but not loaded until a job needs it
 	fleeting bool           // made for one start: gone when it has stopped
 	started  func()         // runs before a start job is removed
+	job      uint32         // the id of the one it has; 0 = none
 }
 
 func newUnit(result string, after ...string) *fakeUnit {
@@ -77,6 +82,12 @@ func (f *fakeSystemd) start(t *testing.T) *Manager {
 // serve objects but only authenticate as a client, so both ends do that,
 // towards a bus that says yes to everyone and passes the rest on.
 func (f *fakeSystemd) dial(ctx context.Context) (*dbus.Conn, error) {
+	f.mu.Lock()
+	gone := f.gone
+	f.mu.Unlock()
+	if gone {
+		return nil, syscall.ECONNREFUSED
+	}
 	clientEnd, busToClient := net.Pipe()
 	serverEnd, busToServer := net.Pipe()
 	go func() {
@@ -141,13 +152,36 @@ func relay(to, from net.Conn) {
 	_ = from.Close()
 }
 
-// hangUp breaks all connections, as a systemd that went away would.
+// hangUp breaks all connections, as a systemd that is executed anew does.
 func (f *fakeSystemd) hangUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closeAll()
+}
+
+// leave is hangUp of a systemd that does not come back.
+func (f *fakeSystemd) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gone = true
+	f.closeAll()
+}
+
+func (f *fakeSystemd) closeAll() {
 	for _, conn := range f.conns {
 		_ = conn.Close()
 	}
+	f.conns = nil
+}
+
+// cuts hangs up if the connection is to be lost now.
+func (f *fakeSystemd) cuts(kind, when string) bool {
+	if f.cut[kind] != when {
+		return false
+	}
+	delete(f.cut, kind)
+	f.closeAll()
+	return true
 }
 
 // left names the units that exist.
@@ -191,6 +225,10 @@ func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus
 		o.f.beside(b.Name, byName(b.Properties))
 	}
 	o.f.mu.Lock()
+	if o.f.cuts("start", "before") {
+		o.f.mu.Unlock()
+		return "", noSuchUnit(unit)
+	}
 	if o.f.units[unit] != nil {
 		o.f.mu.Unlock()
 		return "", dbus.NewError("org.freedesktop.systemd1.UnitExists", []any{"Unit " + unit + " was already loaded."})
@@ -258,6 +296,9 @@ func (o *managerObject) GetUnitByPID(pid uint32) (dbus.ObjectPath, *dbus.Error) 
 func (f *fakeSystemd) job(kind, unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.cuts(kind, "before") {
+		return "", noSuchUnit(unit) // which does not get through
+	}
 	f.calls = append(f.calls, kind+" "+unit+" "+mode)
 	u := f.units[unit]
 	if u == nil {
@@ -273,8 +314,11 @@ func (f *fakeSystemd) job(kind, unit, mode string) (dbus.ObjectPath, *dbus.Error
 	} else if u.started != nil {
 		u.started()
 	}
+	f.cuts(kind, "after")
 	if result != "" {
 		f.emitRemoved(job, unit, result)
+	} else {
+		u.job = uint32(len(f.calls))
 	}
 	return job, nil
 }
@@ -282,6 +326,9 @@ func (f *fakeSystemd) job(kind, unit, mode string) (dbus.ObjectPath, *dbus.Error
 // emitRemoved goes to every connection, and before the reply to the call that
 // queued the job: a unit may start faster than the reply travels.
 func (f *fakeSystemd) emitRemoved(job dbus.ObjectPath, unit, result string) {
+	if u := f.units[unit]; u != nil {
+		u.job = 0
+	}
 	for _, conn := range f.conns {
 		_ = conn.Emit(managerPath, managerName+".JobRemoved", uint32(1), job, unit, result)
 	}
@@ -297,6 +344,9 @@ type managerProperties struct{ f *fakeSystemd }
 func (o *managerProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
 	o.f.mu.Lock()
 	defer o.f.mu.Unlock()
+	if name == "UnitPath" && o.f.unitPath != nil {
+		return dbus.MakeVariant(o.f.unitPath), nil
+	}
 	at, known := o.f.times[name]
 	if !known {
 		return dbus.Variant{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{"Unknown property or interface."})
@@ -327,6 +377,11 @@ func (o *unitObject) Get(call dbus.Message, iface, name string) (dbus.Variant, *
 	return dbus.MakeVariant(value), nil
 }
 
+type jobPair struct {
+	ID   uint32
+	Path dbus.ObjectPath
+}
+
 func (f *fakeSystemd) properties(call dbus.Message, iface string) map[string]any {
 	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	for name, unit := range f.units {
@@ -336,7 +391,9 @@ func (f *fakeSystemd) properties(call dbus.Message, iface string) map[string]any
 		if iface == "org.freedesktop.systemd1.Service" {
 			return unit.service
 		}
-		return unit.props
+		props := maps.Clone(unit.props)
+		props["Job"] = jobPair{unit.job, "/"}
+		return props
 	}
-	return map[string]any{"LoadState": "not-found", "ActiveState": "inactive"}
+	return map[string]any{"LoadState": "not-found", "ActiveState": "inactive", "Job": jobPair{0, "/"}}
 }

@@ -6,10 +6,19 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
 )
 
-// stuckAfter is how often a job that has not ended is checked.
-const stuckAfter = time.Second
+const (
+	// stuckAfter is how often a job that has not ended is checked, and deafAfter
+	// how often where its end will not be reported.
+	stuckAfter = time.Second
+	deafAfter  = 50 * time.Millisecond
+
+	// jobTries bounds how often a job that was never begun is asked for.
+	jobTries = 10
+)
 
 // JobError is a job that systemd could not do.
 type JobError struct {
@@ -41,6 +50,17 @@ func (e *JobError) Error() string {
 	return fmt.Sprintf("%s (%s, status %d%s)", text, e.Cause, e.Status, exitNames[e.Status])
 }
 
+// job is one that systemd is asked for.
+type job struct {
+	unit  string
+	queue func(c *sdbus.Conn, done chan<- string) (id int, err error)
+
+	// judge finds out from the unit how the job ended, where systemd's own report
+	// was lost: began is false if it was never done. answered says that systemd
+	// had taken the job.
+	judge func(ctx context.Context, answered bool) (began bool, err error)
+}
+
 // Restart starts a unit, stopping it first if it runs, and returns when systemd
 // reports that it has started. An earlier crash loop does not count: the
 // unit's failed state, start limit and restart counter are reset before.
@@ -51,47 +71,157 @@ func (m *Manager) Restart(ctx context.Context, unit string) (Invocation, error) 
 	if err := m.checkOrder(ctx, unit); err != nil {
 		return Invocation{}, err
 	}
-	err := m.conn.ResetFailedUnitContext(ctx, unit)
-	if err != nil && !isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") { // only: not loaded yet
-		return Invocation{}, unitError("reset", unit, err)
+	if err := m.resetFailed(ctx, unit); err != nil {
+		return Invocation{}, err
 	}
-	done := make(chan string, 1)
-	if _, err := m.conn.RestartUnitContext(ctx, unit, "replace", done); err != nil {
-		return Invocation{}, unitError("restart", unit, err)
+	before, err := m.State(ctx, unit)
+	if err != nil {
+		return Invocation{}, err
 	}
-	if err := m.await(ctx, unit, done); err != nil {
+	err = m.run(ctx, job{
+		unit: unit,
+		queue: func(c *sdbus.Conn, done chan<- string) (int, error) {
+			id, err := c.RestartUnitContext(ctx, unit, "replace", done)
+			return id, unitError("restart", unit, err)
+		},
+		judge: func(ctx context.Context, _ bool) (bool, error) { return m.judgeStart(ctx, unit, before.Invocation) },
+	})
+	if err != nil {
 		return Invocation{}, err
 	}
 	return m.Current(ctx, unit)
 }
 
+// judgeStart tells a start by its invocation, since any that is not the one from
+// before began after it.
+func (m *Manager) judgeStart(ctx context.Context, unit, before string) (began bool, err error) {
+	s, err := m.State(ctx, unit)
+	if err != nil || s.Invocation == before {
+		return false, err
+	}
+	if s.Active == "active" || s.Active == "reloading" {
+		return true, nil
+	}
+	failure := m.jobError(ctx, unit, "failed")
+	if e, ok := errors.AsType[*JobError](failure); ok && s.Active == "inactive" && e.Cause == "success" {
+		return true, nil // Type=oneshot: it has run to its end
+	}
+	return true, failure
+}
+
 // Stop stops a unit and returns when it has stopped; a unit that does not run is
 // a success. Errors are those of Restart.
 func (m *Manager) Stop(ctx context.Context, unit string) error {
-	done := make(chan string, 1)
-	if _, err := m.conn.StopUnitContext(ctx, unit, "replace", done); err != nil {
-		return unitError("stop", unit, err)
-	}
-	return m.await(ctx, unit, done)
+	return m.run(ctx, job{
+		unit: unit,
+		queue: func(c *sdbus.Conn, done chan<- string) (int, error) {
+			id, err := c.StopUnitContext(ctx, unit, "replace", done)
+			return id, unitError("stop", unit, err)
+		},
+		judge: func(ctx context.Context, _ bool) (bool, error) {
+			s, err := m.State(ctx, unit)
+			if errors.Is(err, ErrNoUnit) {
+				return true, nil
+			}
+			return s.Active == "inactive" || s.Active == "failed", err
+		},
+	})
 }
 
-// await returns when systemd has removed the job that reports to done, or when
-// the job can never end.
-func (m *Manager) await(ctx context.Context, unit string, done <-chan string) error {
-	tick := time.NewTicker(stuckAfter)
-	defer tick.Stop()
-	for {
-		select {
-		case result := <-done:
-			return m.jobError(ctx, unit, result)
-		case <-ctx.Done():
-			return fmt.Errorf("job for %s has not ended: %w", unit, context.Cause(ctx))
-		case <-tick.C:
-			if err := m.checkStuck(ctx, unit); err != nil {
-				return err
-			}
+func (m *Manager) resetFailed(ctx context.Context, unit string) error {
+	err := m.ask(ctx, func(c *sdbus.Conn) error { return c.ResetFailedUnitContext(ctx, unit) })
+	if isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") { // only: not loaded
+		return nil
+	}
+	return unitError("reset", unit, err)
+}
+
+// run has a job done, and asks for it again where it turns out that a lost
+// connection took it along.
+func (m *Manager) run(ctx context.Context, j job) error {
+	for range jobTries {
+		if began, err := m.runOnce(ctx, j); began || err != nil {
+			return err
 		}
 	}
+	return fmt.Errorf("job for %s: %w", j.unit, ErrDisconnected)
+}
+
+func (m *Manager) runOnce(ctx context.Context, j job) (began bool, err error) {
+	var conn *sdbus.Conn
+	if err := m.ask(ctx, func(c *sdbus.Conn) error { conn = c; return nil }); err != nil {
+		return false, fmt.Errorf("job for %s: %w", j.unit, err)
+	}
+	done := make(chan string, 1)
+	id, err := j.queue(conn, done)
+	switch {
+	case err == nil:
+	case !lost(conn, err) || ctx.Err() != nil:
+		return false, err
+	default:
+		m.forget(conn)
+	}
+	return m.await(ctx, j, queuedJob{conn: conn, id: id, done: done})
+}
+
+// queuedJob is a job whose end is waited for.
+type queuedJob struct {
+	conn *sdbus.Conn // reports its end
+	id   int         // 0 = the answer was lost
+	done <-chan string
+}
+
+// await returns when systemd has removed the job, or when the job can never end.
+// While the connection that would report that is lost, the unit is asked.
+func (m *Manager) await(ctx context.Context, j job, q queuedJob) (began bool, err error) {
+	for missing := 0; ; {
+		deaf := q.id == 0 || !q.conn.Connected()
+		pause := stuckAfter
+		if deaf {
+			pause = deafAfter
+		}
+		select {
+		case result := <-q.done:
+			return true, m.jobError(ctx, j.unit, result)
+		case <-ctx.Done():
+			return true, fmt.Errorf("job for %s has not ended: %w", j.unit, context.Cause(ctx))
+		case <-time.After(pause):
+		}
+		if err := m.checkStuck(ctx, j.unit); err != nil {
+			return true, err
+		}
+		id, err := m.jobOf(ctx, j.unit)
+		switch {
+		case ctx.Err() != nil:
+			continue
+		case err != nil:
+			return true, err
+		case id != 0 && (id == q.id || q.id == 0):
+			missing = 0
+			continue
+		}
+		// The report may be on its way, on the other connection.
+		if missing++; deaf || missing > 1 {
+			return j.judge(ctx, q.id != 0)
+		}
+	}
+}
+
+// jobOf is the id of the job that a unit has, 0 if there is none.
+func (m *Manager) jobOf(ctx context.Context, unit string) (int, error) {
+	pair, err := unitProperty[[]any](ctx, m, unit, "Job")
+	if errors.Is(err, ErrNoUnit) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(pair) == 2 {
+		if id, ok := pair[0].(uint32); ok {
+			return int(id), nil
+		}
+	}
+	return 0, fmt.Errorf("ask for the job of %s: got %v", unit, pair)
 }
 
 func (m *Manager) jobError(ctx context.Context, unit, result string) error {
@@ -127,15 +257,16 @@ func (m *Manager) Ended(ctx context.Context, unit string) error {
 // checkStuck distinguishes a job that can never end from one that takes long.
 func (m *Manager) checkStuck(ctx context.Context, unit string) error {
 	err := m.checkOrder(ctx, unit)
-	if !m.conn.Connected() {
-		return fmt.Errorf("job for %s: %w", unit, ErrDisconnected)
-	}
 	if !errors.Is(err, ErrOrderedAfterUs) {
 		return nil // even where systemd could not be asked: the job may still end
 	}
 	// Stopping takes the waiting start out of the queue. Otherwise it would run
 	// as soon as this process is gone, and no gate would check what it starts.
-	if _, cancelErr := m.conn.StopUnitContext(ctx, unit, "replace", nil); cancelErr != nil {
+	cancelErr := m.ask(ctx, func(c *sdbus.Conn) error {
+		_, err := c.StopUnitContext(ctx, unit, "replace", nil)
+		return err
+	})
+	if cancelErr != nil {
 		return fmt.Errorf("%w; its job could not be cancelled: %w", err, cancelErr)
 	}
 	return err

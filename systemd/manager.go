@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	sdbus "github.com/coreos/go-systemd/v22/dbus"
@@ -17,19 +16,13 @@ var (
 	ErrNotBooted = errors.New("this machine was not booted with systemd")
 	// ErrNoUnit means that systemd knows no such unit.
 	ErrNoUnit = errors.New("no such unit")
-	// ErrDisconnected means that the connection to systemd was lost while a job
-	// was running; how the job ended is not known.
-	ErrDisconnected = errors.New("connection to systemd lost")
+	// ErrDisconnected means that systemd did not answer, over any connection, for
+	// as long as it is waited for. It says nothing about the units.
+	ErrDisconnected = errors.New("systemd does not answer")
 )
 
 // bootedDir exists exactly where systemd is PID 1: sd_booted(3).
 const bootedDir = "/run/systemd/system"
-
-// Manager is a connection to PID 1. It is safe for concurrent use.
-type Manager struct {
-	conn   *sdbus.Conn
-	cancel context.CancelFunc
-}
 
 // State is the state of a unit at one moment.
 type State struct {
@@ -41,43 +34,15 @@ type State struct {
 	Enabled    string // UnitFileState: enabled, disabled, static, masked, …
 }
 
-// Connect connects to systemd over the system bus or, for root, its private
-// socket. ctx bounds only the connecting: the connection stays open until Close.
-// The error is ErrNotBooted where there is no systemd to talk to.
-func Connect(ctx context.Context) (*Manager, error) {
-	if _, err := os.Lstat(bootedDir); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotBooted, err)
-	}
-	return connect(ctx, sdbus.NewWithContext)
-}
-
-func connect(ctx context.Context, dial func(context.Context) (*sdbus.Conn, error)) (*Manager, error) {
-	// godbus closes a connection when the context of its dial ends.
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	release := context.AfterFunc(ctx, cancel)
-	conn, err := dial(life)
-	if !release() { // ctx ended, which closed the connection
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("connect to systemd: %w", err)
-	}
-	return &Manager{conn: conn, cancel: cancel}, nil
-}
-
-// Close ends the connection. Queued jobs continue.
-func (m *Manager) Close() {
-	m.conn.Close()
-	m.cancel()
-}
-
 // Link makes the unit file at an absolute path known to systemd under its own
 // name, in place of an earlier one of that name (systemctl link). The file is
 // read from that path, again at every [Manager.Reload].
 func (m *Manager) Link(ctx context.Context, path string) error {
 	const lasting, replace = false, true
-	if _, err := m.conn.LinkUnitFilesContext(ctx, []string{path}, lasting, replace); err != nil {
+	if err := m.ask(ctx, func(c *sdbus.Conn) error {
+		_, err := c.LinkUnitFilesContext(ctx, []string{path}, lasting, replace)
+		return err
+	}); err != nil {
 		return fmt.Errorf("link %s: %w", path, err)
 	}
 	return m.Reload(ctx)
@@ -85,7 +50,7 @@ func (m *Manager) Link(ctx context.Context, path string) error {
 
 // Reload makes systemd read its unit files again (systemctl daemon-reload).
 func (m *Manager) Reload(ctx context.Context) error {
-	if err := m.conn.ReloadContext(ctx); err != nil {
+	if err := m.ask(ctx, func(c *sdbus.Conn) error { return c.ReloadContext(ctx) }); err != nil {
 		return fmt.Errorf("reload systemd: %w", err)
 	}
 	return nil
@@ -94,12 +59,9 @@ func (m *Manager) Reload(ctx context.Context) error {
 // State asks for the present state of a unit. The error is ErrNoUnit where
 // there is no such unit.
 func (m *Manager) State(ctx context.Context, unit string) (State, error) {
-	props, err := m.conn.GetUnitPropertiesContext(ctx, unit)
+	props, err := m.unitProperties(ctx, unit)
 	if err != nil {
-		return State{}, unitError("ask for", unit, err)
-	}
-	if props["LoadState"] == "not-found" {
-		return State{}, unitError("ask for", unit, ErrNoUnit)
+		return State{}, err
 	}
 	invocation, _ := props["InvocationID"].([]byte)
 	s := State{Invocation: hex.EncodeToString(invocation)}
@@ -115,11 +77,67 @@ func (m *Manager) State(ctx context.Context, unit string) (State, error) {
 	return s, err
 }
 
+// unitProperties are those that every unit has. The error is ErrNoUnit where
+// there is no such unit.
+func (m *Manager) unitProperties(ctx context.Context, unit string) (props map[string]any, err error) {
+	err = m.ask(ctx, func(c *sdbus.Conn) (err error) {
+		props, err = c.GetUnitPropertiesContext(ctx, unit)
+		return err
+	})
+	if err == nil && props["LoadState"] == "not-found" {
+		err = ErrNoUnit
+	}
+	if err != nil {
+		return nil, unitError("ask for", unit, err)
+	}
+	return props, nil
+}
+
+// ControlGroup is the path of a service's control group, as seen from the root
+// of systemd's own: /system.slice/web.service. It is "" for a unit that does not
+// run and for one that has no processes of its own.
+func (m *Manager) ControlGroup(ctx context.Context, unit string) (string, error) {
+	if !strings.HasSuffix(unit, ".service") {
+		return "", nil
+	}
+	return serviceProperty[string](ctx, m, unit, "ControlGroup")
+}
+
 // serviceProperty asks for a single property: for all properties of a service
 // PID 1 reads a dozen cgroup files, and the gate asks often.
 func serviceProperty[T any](ctx context.Context, m *Manager, unit, name string) (T, error) {
+	var property *sdbus.Property
+	err := m.ask(ctx, func(c *sdbus.Conn) (err error) {
+		property, err = c.GetServicePropertyContext(ctx, unit, name)
+		return err
+	})
+	return propertyValue[T](property, unit, name, err)
+}
+
+// property is one of PID 1's own, as the text that the library makes of it.
+func (m *Manager) property(ctx context.Context, name string) (text string, err error) {
+	err = m.ask(ctx, func(c *sdbus.Conn) (err error) {
+		text, err = c.GetManagerProperty(name)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("ask systemd for %s: %w", name, err)
+	}
+	return text, nil
+}
+
+// unitProperty asks for a single property that every unit has.
+func unitProperty[T any](ctx context.Context, m *Manager, unit, name string) (T, error) {
+	var property *sdbus.Property
+	err := m.ask(ctx, func(c *sdbus.Conn) (err error) {
+		property, err = c.GetUnitPropertyContext(ctx, unit, name)
+		return err
+	})
+	return propertyValue[T](property, unit, name, err)
+}
+
+func propertyValue[T any](property *sdbus.Property, unit, name string, err error) (T, error) {
 	var value T
-	property, err := m.conn.GetServicePropertyContext(ctx, unit, name)
 	if err != nil {
 		return value, unitError("ask for "+name+" of", unit, err)
 	}
@@ -130,8 +148,11 @@ func serviceProperty[T any](ctx context.Context, m *Manager, unit, name string) 
 	return value, nil
 }
 
-// unitError adds what was tried, and turns D-Bus's own error into ErrNoUnit.
+// unitError adds what was tried to an error, and turns D-Bus's own error into ErrNoUnit.
 func unitError(tried, unit string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") {
 		err = ErrNoUnit
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
 )
 
 // ErrOrderedAfterUs is a unit that can start only after the unit in which this
@@ -16,7 +18,11 @@ var ErrOrderedAfterUs = errors.New("ordered after the unit that is starting it")
 // checkOrder returns ErrOrderedAfterUs if a start of unit has to wait, directly
 // or through other queued jobs, for the start of our own unit.
 func (m *Manager) checkOrder(ctx context.Context, unit string) error {
-	own, err := m.conn.GetUnitNameByPID(ctx, uint32(os.Getpid()))
+	var own string
+	err := m.ask(ctx, func(c *sdbus.Conn) (err error) {
+		own, err = c.GetUnitNameByPID(ctx, uint32(os.Getpid()))
+		return err
+	})
 	if isDBusError(err, "org.freedesktop.systemd1.NoUnitForPID") {
 		return nil
 	}
@@ -35,7 +41,11 @@ func (m *Manager) checkOrder(ctx context.Context, unit string) error {
 
 // starting returns the units that a queued or running job is to start.
 func (m *Manager) starting(ctx context.Context) (map[string]bool, error) {
-	jobs, err := m.conn.ListJobsContext(ctx)
+	var jobs []sdbus.JobStatus
+	err := m.ask(ctx, func(c *sdbus.Conn) (err error) {
+		jobs, err = c.ListJobsContext(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
@@ -53,11 +63,10 @@ func (m *Manager) starting(ctx context.Context) (map[string]bool, error) {
 func (m *Manager) findWait(ctx context.Context, unit, own string, starting map[string]bool) error {
 	seen := map[string]bool{unit: true}
 	for queue := []string{unit}; len(queue) > 0; queue = queue[1:] {
-		props, err := m.conn.GetUnitPropertiesContext(ctx, queue[0])
+		after, err := m.after(ctx, queue[0])
 		if err != nil {
-			return unitError("ask for the ordering of", queue[0], err)
+			return err
 		}
-		after, _ := props["After"].([]string)
 		for _, next := range after {
 			if next == own {
 				return fmt.Errorf("start %s: %s is %w, %s", unit, queue[0], ErrOrderedAfterUs, own)

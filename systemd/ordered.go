@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"context"
-	"fmt"
 	"slices"
 )
 
@@ -34,13 +33,5 @@ func (m *Manager) OrderedAfter(ctx context.Context, unit, other string) (through
 }
 
 func (m *Manager) after(ctx context.Context, unit string) ([]string, error) {
-	property, err := m.conn.GetUnitPropertyContext(ctx, unit, "After")
-	if err != nil {
-		return nil, unitError("ask for the ordering of", unit, err)
-	}
-	after, ok := property.Value.Value().([]string)
-	if !ok {
-		return nil, fmt.Errorf("ask for the ordering of %s: got a %s", unit, property.Value.Signature())
-	}
-	return after, nil
+	return unitProperty[[]string](ctx, m, unit, "After")
 }

@@ -40,7 +40,7 @@ func TestOrderedAfterTellsWhatCannotBeAsked(t *testing.T) {
 	f.units["odd.target"] = newUnit("")
 	f.units["odd.target"].props["After"] = "a text"
 	m := f.start(t)
-	if _, err := m.OrderedAfter(t.Context(), "web.service", boot); err == nil || err.Error() != "ask for the ordering of odd.target: got a s" {
+	if _, err := m.OrderedAfter(t.Context(), "web.service", boot); err == nil || err.Error() != "ask for After of odd.target: got a s" {
 		t.Errorf("OrderedAfter = %v, want the unit and what came", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

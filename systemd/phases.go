@@ -27,7 +27,7 @@ var cloudInit = []string{"cloud-init-local.service", "cloud-init.service", "clou
 func (m *Manager) Phases(ctx context.Context) ([]Phase, error) {
 	stamps := map[string]time.Time{}
 	for _, name := range []string{"Kernel", "InitRD", "Userspace", "Finish"} {
-		at, err := m.managerTime(name + "Timestamp")
+		at, err := m.managerTime(ctx, name+"Timestamp")
 		if err != nil {
 			return nil, err
 		}
@@ -57,24 +57,20 @@ func (m *Manager) Phases(ctx context.Context) ([]Phase, error) {
 
 // activation is when a unit last began to start and when it had started.
 func (m *Manager) activation(ctx context.Context, unit string) (start, end time.Time, err error) {
-	props, err := m.conn.GetUnitPropertiesContext(ctx, unit)
+	props, err := m.unitProperties(ctx, unit)
 	if err != nil {
-		return start, end, unitError("ask for", unit, err)
-	}
-	if props["LoadState"] == "not-found" {
-		return start, end, unitError("ask for", unit, ErrNoUnit)
+		return start, end, err
 	}
 	began, _ := props["InactiveExitTimestamp"].(uint64)
 	active, _ := props["ActiveEnterTimestamp"].(uint64)
 	return microseconds(began), microseconds(active), nil
 }
 
-// managerTime is one of PID 1's own time stamps. The library returns properties
-// of the manager as text: "@t 1763719200000000".
-func (m *Manager) managerTime(name string) (time.Time, error) {
-	text, err := m.conn.GetManagerProperty(name)
+// managerTime is one of PID 1's own time stamps: "@t 1763719200000000".
+func (m *Manager) managerTime(ctx context.Context, name string) (time.Time, error) {
+	text, err := m.property(ctx, name)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("ask systemd for %s: %w", name, err)
+		return time.Time{}, err
 	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(text, "@t "), 10, 64)
 	if err != nil {

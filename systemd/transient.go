@@ -38,7 +38,9 @@ type Transient struct {
 
 // RunTransient runs a command in its unit and returns when it has ended. When
 // ctx ends first, its whole control group gets SIGTERM, and SIGKILL 5 s later.
-// However it ends, the unit is removed.
+// However it ends, the unit is removed. Where the answer to its start was lost,
+// and nothing of the unit is there, it is started again: a command that is not
+// bound and takes no time may then run twice.
 //
 // Errors: *JobError if the command failed; the cause of the context;
 // ErrDisconnected.
@@ -67,11 +69,26 @@ func (m *Manager) startTransient(ctx context.Context, t Transient) error {
 		defer us.close()
 		unit, beside = append(unit, us.binding()...), append(beside, us.collection(t.As))
 	}
-	done := make(chan string, 1)
-	if _, err := m.conn.StartTransientUnitAux(call, t.Unit, "fail", unit, beside, done); err != nil {
-		return unitError("start", t.Unit, err)
-	}
-	return m.await(ctx, t.Unit, done)
+	asked, existed := false, false
+	return m.run(ctx, job{
+		unit: t.Unit,
+		queue: func(c *sdbus.Conn, done chan<- string) (int, error) {
+			id, err := c.StartTransientUnitAux(call, t.Unit, "fail", unit, beside, done)
+			if asked && isDBusError(err, "org.freedesktop.systemd1.UnitExists") {
+				existed = true // by the call whose answer was lost
+				return 0, nil
+			}
+			asked = true
+			return id, unitError("start", t.Unit, err)
+		},
+		judge: func(ctx context.Context, answered bool) (bool, error) {
+			began, err := m.judgeStart(ctx, t.Unit, "")
+			if errors.Is(err, ErrNoUnit) { // one that has failed is kept by systemd
+				return answered || existed, nil
+			}
+			return began, err
+		},
+	})
 }
 
 // Discard stops a transient unit, if there is one of that name, and removes
@@ -82,11 +99,7 @@ func (m *Manager) Discard(ctx context.Context, unit string) error {
 	if err := m.Stop(ctx, unit); err != nil && !errors.Is(err, ErrNoUnit) {
 		return err
 	}
-	err := m.conn.ResetFailedUnitContext(ctx, unit)
-	if err != nil && !isDBusError(err, "org.freedesktop.systemd1.NoSuchUnit") {
-		return unitError("reset", unit, err)
-	}
-	return nil
+	return m.resetFailed(ctx, unit)
 }
 
 // properties are the unit's. The protection leaves alone every place that the
