@@ -80,7 +80,17 @@ type Health struct {
 	Command []string `toml:"command"`
 	Timeout Duration `toml:"timeout"` // until it is green for the first time
 	Bake    Duration `toml:"bake"`    // how long it must stay green
+
+	// Listener is what may answer the probe: ListenerApp or ListenerAny. A
+	// manifest cannot set it.
+	Listener string `toml:"listener"`
 }
+
+// What Health.Listener may be.
+const (
+	ListenerApp = "app" // a process of the app's unit, not older than its start
+	ListenerAny = "any" // whatever it is: a proxy, a container
+)
 
 // Hooks is how the hooks of a release are run.
 type Hooks struct {
@@ -138,7 +148,7 @@ func defaults() Config {
 		Channel: "stable",
 		Trust:   Trust{Threshold: 1},
 		Install: Install{Keep: 3, Delta: DeltaSync, Verify: VerifyLaunch},
-		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second)},
+		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second), Listener: ListenerApp},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),
 			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonDelay: Duration(30 * time.Second)},

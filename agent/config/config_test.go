@@ -135,6 +135,7 @@ func TestErrors(t *testing.T) {
 		{"one directory twice", add("[state]\ndir = \"/x\"\nrun = \"/x\"\n"), `koboshi.toml:11: state.run: "/x" is state.dir too`, ""},
 		{"keep 0", add("[install]\nkeep = 0\n"), `koboshi.toml:10: install.keep: 0`, ""},
 		{"trees verified at some time", add("[install]\nverify = \"boot\"\n"), `koboshi.toml:10: install.verify: "boot", want "install", "launch" or "start"`, ""},
+		{"any listener but the app", add("listener = \"none\"\n"), `koboshi.toml:9: health.listener: "none", want "app" or "any"`, ""},
 		{"delta update at some time", add("[install]\ndelta = \"boot\"\n"), `koboshi.toml:10: install.delta: "boot", want "sync", "always" or "never"`, ""},
 		{"channel outside", "channel = \"beta\"\nchannels = [\"stable\"]\n" + minimal, `koboshi.toml:1: channel: "beta" is not among channels`, ""},
 	} {

@@ -134,6 +134,9 @@ func (c *Config) validateHealth() error {
 	if h.Timeout <= 0 {
 		return c.at("health.timeout", "want more than 0s")
 	}
+	if h.Listener != ListenerApp && h.Listener != ListenerAny {
+		return c.at("health.listener", "%q, want %q or %q", h.Listener, ListenerApp, ListenerAny)
+	}
 	return nil
 }
 

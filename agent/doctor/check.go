@@ -27,6 +27,7 @@ func checks() []check {
 		{"previous", checkPrevious},
 		{"hold", checkHold},
 		{"app", checkApp},
+		{"listener", checkListener},
 		{"unit", checkUnit},
 		{"order", checkOrdering},
 		{"boot-unit", checkBootUnit},

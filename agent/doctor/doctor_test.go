@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
@@ -169,6 +170,13 @@ func TestFindings(t *testing.T) {
 		{"holds not readable", func(w *world) { w.stateErr = errRoot }, "hold", Warn, "permission denied"},
 		{"ill", func(w *world) { w.sick = errAway }, "app", Fail, "not healthy now: connection refused"},
 		{"nobody to ask", func(w *world) { w.sick, w.current = errAway, nil }, "app", Warn, "not checked: no release is installed"},
+
+		{"the app answers", func(*world) {}, "listener", OK, "what answers is web.service"},
+		{"not seen what answers", func(w *world) { w.answers = health.ErrUnseen }, "listener", Warn, "it may not be web.service that answers"},
+		{"another one is healthy", func(w *world) { w.sick = health.ErrListener }, "app", Warn, "not checked: the app is not what answers"},
+		{"another one answers", func(w *world) { w.answers = health.ErrListener }, "listener", Fail, "the app is not what answers"},
+		{"anything may answer", func(w *world) { w.settings = "health.listener = \"any\"\n" }, "listener", OK, "whatever answers counts"},
+		{"systemd does not know what answers", func(w *world) { w.answers = errAway }, "listener", Warn, "not checked: connection refused"},
 
 		{"no systemd", func(w *world) { w.unitErr = systemd.ErrNotBooted }, "unit", Fail, "not booted with systemd"},
 		{"no unit", func(w *world) { w.unitErr = systemd.ErrNoUnit }, "unit", Fail, "no such unit"},

@@ -44,6 +44,7 @@ type facts struct {
 	current fact[*Tree]
 	before  fact[*Tree]
 	healthy fact[struct{}]
+	answers fact[struct{}] // what listens is the app
 
 	hookUser fact[string]
 
@@ -123,6 +124,7 @@ func (m Machine) gather(ctx context.Context) *facts {
 		func() { f.current = local(ctx, m.Disk.Current) },
 		func() { f.before = local(ctx, m.Disk.Previous) },
 		func() { f.healthy = ask0(ctx, m.App.Probe) },
+		func() { f.answers = ask0(ctx, m.App.CheckListener) },
 		func() { f.hookUser = ask(ctx, m.App.HookUser) },
 		func() { f.askSystemd(ctx) },
 		func() { f.askInstance(ctx); f.askCloud(ctx) },

@@ -83,12 +83,18 @@ type appHere struct {
 }
 
 // Probe asks as the gate of the current release would, once.
-func (a appHere) Probe(ctx context.Context) error {
-	var override artifacts.Health
+func (a appHere) Probe(ctx context.Context) error { return a.Service.Probe(ctx, a.override()) }
+
+func (a appHere) CheckListener(ctx context.Context) error {
+	return a.Service.CheckListener(ctx, a.override())
+}
+
+// override is what the current release says about its health.
+func (a appHere) override() artifacts.Health {
 	if current, err := a.releases.Current(); err == nil && current != nil {
-		override = current.health
+		return current.health
 	}
-	return a.Service.Probe(ctx, override)
+	return artifacts.Health{}
 }
 
 // systemdHere is systemd, over a connection for each question.

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os/user"
 
+	"koboshi/agent/config"
+	"koboshi/agent/health"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -48,10 +50,31 @@ func checkApp(f *facts) []Finding {
 	switch {
 	case f.current.err != nil || f.current.value == nil:
 		return unknown(errors.New("no release is installed"))
+	case errors.Is(f.healthy.err, health.ErrListener):
+		return unknown(f.healthy.err) // the check of the listener has the hint
 	case f.healthy.err != nil:
 		return failure("check the app's own log; koboshi verify shows whether its tree was altered", "the app is not healthy now: %v", f.healthy.err)
 	}
 	return fine("the app is healthy now")
+}
+
+// checkListener explains what a report only notes: that it cannot be seen which
+// process answers for the app.
+func checkListener(f *facts) []Finding {
+	switch err := f.answers.err; {
+	case f.Config.Service.Unit == "" || f.current.err != nil || f.current.value == nil:
+		return nil // nothing to look at, or nothing that should answer
+	case f.Config.Health.Listener == config.ListenerAny:
+		return fine("health.listener is \"any\": whatever answers counts as the app")
+	case errors.Is(err, health.ErrUnseen):
+		return warning("if that is as it should be, as with a container or a socket of systemd's, set health.listener = \"any\"",
+			"%v, so it may not be %s that answers", err, f.Config.Service.Unit)
+	case errors.Is(err, health.ErrListener):
+		return failure("stop what has the app's port; if it answers for the app, as a proxy does, set health.listener = \"any\"", "%v", err)
+	case err != nil:
+		return unknown(err)
+	}
+	return fine("what answers is %s", f.Config.Service.Unit)
 }
 
 func checkUnit(f *facts) []Finding {

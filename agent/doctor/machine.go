@@ -80,6 +80,7 @@ type disk interface {
 // user that is not known here is a user.UnknownUserError.
 type app interface {
 	Probe(context.Context) error
+	CheckListener(context.Context) error // health.ErrUnseen where it cannot be seen what answers
 	HookUser(context.Context) (name string, err error)
 }
 

@@ -47,6 +47,7 @@ type world struct {
 	previousErr error
 	spaceErr    error
 	sick        error
+	answers     error
 
 	hookUser         string
 	hookUserErr      error
@@ -147,6 +148,7 @@ func (w *world) State() (state.State, error)         { return w.state, w.stateEr
 func (w *world) Previous() (*Tree, error)            { return w.previous, w.previousErr }
 func (w *world) CheckSpace(artifacts.Artifact) error { return w.spaceErr }
 func (w *world) Probe(context.Context) error         { return w.sick }
+func (w *world) CheckListener(context.Context) error { return w.answers }
 func (w *world) HookUser(context.Context) (string, error) {
 	return w.hookUser, w.hookUserErr
 }

@@ -56,6 +56,10 @@ func TestSorted(t *testing.T) {
 		{wrapped(service.ErrActivate), Activate, config.Unhealthy},
 		{wrapped(service.ErrHook), Activate, config.Unhealthy},
 		{wrapped(health.ErrUnhealthy), Unhealthy, config.Unhealthy},
+		{wrapped(health.ErrListener), Unhealthy, config.Unhealthy},
+		{wrapped(health.ErrSurvivor), Unhealthy, config.Unhealthy},
+		{wrapped(health.ErrUnknown), Activate, ""},
+		{wrapped(systemd.ErrDisconnected), Activate, ""},
 		{wrapped(lifecycle.ErrNotCompleted), Lifecycle, ""},
 		{wrapped(state.ErrLocked), Locked, ""},
 		{wrapped(ErrDeadline), Deadline, ""},
@@ -86,6 +90,7 @@ func TestCausesComeFirst(t *testing.T) {
 		{bucket.ErrDenied, fetch.ErrTransport, Credentials},
 		{artifacts.ErrExpired, artifacts.ErrUntrusted, Untrusted},
 		{service.ErrHook, service.ErrActivate, Activate},
+		{systemd.ErrDisconnected, health.ErrUnhealthy, Activate},
 	} {
 		for _, err := range []error{errors.Join(tt.why, tt.what), errors.Join(tt.what, tt.why)} {
 			if got := CodeOf(err); got != tt.code {

@@ -63,6 +63,9 @@ var table = []row{
 	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: check koboshi releases, then run it again"},
 
 	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the app runs, but the action's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
+	{is(systemd.ErrDisconnected, health.ErrUnknown), Activate, "", "systemd did not answer, so nothing is known of the app: systemctl status; journalctl -b -u init.scope"},
+	{is(health.ErrListener), Unhealthy, config.Unhealthy, "stop what has the app's port (ss -ltnp); if it answers for the app, as a proxy does, set health.listener = \"any\""},
+	{is(health.ErrSurvivor), Unhealthy, config.Unhealthy, "KillMode= of the app's unit leaves processes of the release before, which may still answer: remove it, or set health.listener = \"any\""},
 	{is(health.ErrUnhealthy), Unhealthy, config.Unhealthy, "check the app's own log: journalctl -u its unit, or restart.log in state.run"},
 	{is(systemd.ErrOrderedAfterUs), Activate, config.Unhealthy, "take After= on koboshi-boot.service, or on what waits for it such as multi-user.target, out of the app's unit"},
 	{is(service.ErrHook), Activate, config.Unhealthy, "the hook's output is in koboshi's own log: journalctl -u koboshi-boot, or where sync was called"},

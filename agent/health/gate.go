@@ -7,21 +7,29 @@ import (
 	"time"
 )
 
-// ErrUnhealthy matches every *UnhealthyError.
-var ErrUnhealthy = errors.New("unhealthy")
+var (
+	// ErrUnhealthy matches every *UnhealthyError.
+	ErrUnhealthy = errors.New("unhealthy")
+	// ErrUnknown is a process that could not be looked at just now. That says
+	// nothing of the app.
+	ErrUnknown = errors.New("no information about the process")
+)
 
 // Gate is the condition under which a release counts as healthy.
 type Gate struct {
 	Probe   Probe
 	Timeout time.Duration // until the first green try
 	Bake    time.Duration // how long it must stay green; 0: one green try is enough
+
+	// AnyListener leaves the process that answers unseen.
+	AnyListener bool
 }
 
 // Process is the process that should answer the probe.
 type Process interface {
 	// Gone returns an empty why while the process is alive, and what happened
-	// to it once it has ended for good. An error makes the try red: the process
-	// could not be looked at, or it is not yet the right one that answers.
+	// to it once it has ended for good. An error makes the try red: it is not yet
+	// the right process that answers. One that is ErrUnknown does not count.
 	Gone(ctx context.Context) (why string, err error)
 }
 
@@ -67,8 +75,44 @@ func (g Gate) Wait(ctx context.Context, process Process) (Report, error) {
 // that listens on the probe's address must have started at or after since, the
 // time just before the command ran.
 func (g Gate) WaitSince(ctx context.Context, since time.Time) (Report, error) {
+	if g.AnyListener {
+		return g.Wait(ctx, unwatched{})
+	}
 	process := &listener{proc: thisMachine(), addr: g.Probe.address(), since: since}
 	report, err := g.Wait(ctx, process)
 	report.Note = process.note
 	return report, err
+}
+
+// WaitUnit is Wait for an app that is a systemd unit: what listens on the probe's
+// address must be a process of the unit, none of which may be older than the
+// start. Where the probe has no address, the unit alone is watched.
+func (g Gate) WaitUnit(ctx context.Context, u Unit) (Report, error) {
+	if addr := g.Probe.address(); addr != "" && !g.AnyListener {
+		process := &unitListener{Unit: u, addr: addr, cgroups: cgroupMount, sockets: diagnose}
+		report, err := g.Wait(ctx, process)
+		report.Note = process.note
+		return report, err
+	}
+	if u.Process == nil {
+		return g.Wait(ctx, unwatched{})
+	}
+	return g.Wait(ctx, u.Process)
+}
+
+// unwatched is a process that is not looked at.
+type unwatched struct{}
+
+func (unwatched) Gone(context.Context) (string, error) { return "", nil }
+
+// CheckListener looks once at what listens on the probe's address. The error is
+// ErrListener, or ErrUnseen where it cannot be seen; nil for a probe without an
+// address.
+func (g Gate) CheckListener(u Unit) error {
+	addr := g.Probe.address()
+	if addr == "" || g.AnyListener {
+		return nil
+	}
+	process := &unitListener{Unit: u, addr: addr, cgroups: cgroupMount, sockets: diagnose}
+	return process.check()
 }

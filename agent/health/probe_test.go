@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -22,7 +23,7 @@ func ask(t *testing.T, p Probe) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return limited(t.Context(), p.timeout(), "no answer", probe)
+	return limited(t.Context(), p.timeout(), fmt.Errorf("no answer within %v", p.timeout()), probe)
 }
 
 func serve(t *testing.T, handler http.HandlerFunc) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -20,8 +21,8 @@ func listening(files procfs.FS, addr string) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Deprecated because netlink is faster, which would be one more dependency.
-	// Here they are read a few times a second, and only while a gate waits.
+	// Deprecated because netlink is faster. This works where netlink is closed, in
+	// a container above all, and the processes have to be found in /proc anyway.
 	v4, err4 := files.NetTCP()  //nolint:staticcheck // good enough, see above
 	v6, err6 := files.NetTCP6() //nolint:staticcheck // good enough, see above
 	for _, err := range []error{err4, err6} {
@@ -29,10 +30,17 @@ func listening(files procfs.FS, addr string) ([]uint64, error) {
 			return nil, fmt.Errorf("read sockets: %w", err)
 		}
 	}
-	sockets := append(v4, v6...)
+	var sockets []socket
+	for _, line := range append(v4, v6...) {
+		if bound, ok := netip.AddrFromSlice(line.LocalAddr); ok && line.St == stateListen && line.LocalPort <= math.MaxUint16 {
+			sockets = append(sockets, socket{bound: netip.AddrPortFrom(bound, uint16(line.LocalPort)), inode: line.Inode})
+		}
+	}
 	var inodes []uint64
 	for _, a := range asked {
-		inodes = append(inodes, answering(sockets, a)...)
+		for _, s := range answering(sockets, a) {
+			inodes = append(inodes, s.inode)
+		}
 	}
 	if len(inodes) == 0 {
 		return nil, fmt.Errorf("%w on %s: there is no such socket in this network namespace", ErrUnseen, addr)
@@ -43,14 +51,13 @@ func listening(files procfs.FS, addr string) ([]uint64, error) {
 // answering returns the listening sockets that the kernel would choose for a
 // connection to an address: those bound to it, else to every address of its
 // family, else to every address of both families.
-func answering(sockets procfs.NetTCP, to netip.AddrPort) []uint64 {
-	best, inodes, ip := 0, []uint64(nil), to.Addr()
+func answering(sockets []socket, to netip.AddrPort) []socket {
+	best, found, ip := 0, []socket(nil), to.Addr()
 	for _, s := range sockets {
-		bound, ok := netip.AddrFromSlice(s.LocalAddr)
-		if !ok || s.St != stateListen || s.LocalPort != uint64(to.Port()) {
+		if s.bound.Port() != to.Port() {
 			continue
 		}
-		rank := 0
+		bound, rank := s.bound.Addr(), 0
 		switch {
 		case bound.Unmap() == ip:
 			rank = 3
@@ -60,13 +67,13 @@ func answering(sockets procfs.NetTCP, to netip.AddrPort) []uint64 {
 			rank = 1
 		}
 		if rank > best {
-			best, inodes = rank, nil
+			best, found = rank, nil
 		}
 		if rank == best && rank > 0 {
-			inodes = append(inodes, s.Inode)
+			found = append(found, s)
 		}
 	}
-	return inodes
+	return found
 }
 
 // localAddresses returns what a probe of addr connects to, where that is clear

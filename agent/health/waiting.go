@@ -13,6 +13,9 @@ const (
 	minPause = 25 * time.Millisecond
 	maxPause = time.Second
 	lookEach = 200 * time.Millisecond // while a probe waits for an answer
+
+	// unknownLimit is how much longer a gate waits for a look at the process.
+	unknownLimit = 30 * time.Second
 )
 
 // waiting is one wait at a gate.
@@ -23,6 +26,7 @@ type waiting struct {
 	began   time.Time
 	green   bool  // inside the window that began report.FirstGreen after began
 	last    error // of the last red try
+	unknown error // of a try that was green, but whose process could not be looked at; nil = it could be
 	report  Report
 }
 
@@ -37,13 +41,20 @@ func (w *waiting) wait(ctx context.Context) error {
 		}
 		elapsed := time.Since(w.began)
 		w.judge(err, elapsed)
+		if w.unknown != nil && elapsed >= w.end()+unknownLimit {
+			return fmt.Errorf("health gate after %v: %w", elapsed.Round(time.Millisecond), w.unknown)
+		}
 		if w.lost(elapsed) {
 			return &UnhealthyError{Last: w.last, Waited: elapsed, Attempts: w.report.Attempts}
 		}
-		if w.green && elapsed >= w.end() {
+		if w.green && w.unknown == nil && elapsed >= w.end() {
 			return nil
 		}
-		if pace.Sleep(ctx, min(pause(elapsed), w.end()-elapsed)) != nil {
+		next := pause(elapsed)
+		if left := w.end() - elapsed; left > 0 {
+			next = min(next, left)
+		}
+		if pace.Sleep(ctx, next) != nil {
 			return w.interrupted(ctx)
 		}
 	}
@@ -57,7 +68,8 @@ func (w *waiting) try(ctx context.Context) error {
 	probing, stop := context.WithCancelCause(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- w.watch(probing, stop) }()
-	red := limited(probing, w.gate.Probe.timeout(), "no answer", w.probe)
+	timeout := w.gate.Probe.timeout()
+	red := limited(probing, timeout, fmt.Errorf("no answer within %v", timeout), w.probe)
 	stop(nil)
 	if gone := <-watched; gone != nil {
 		return gone
@@ -82,7 +94,8 @@ func (w *waiting) watch(ctx context.Context, stop context.CancelCauseFunc) error
 }
 
 func (w *waiting) look(ctx context.Context) error {
-	return limited(ctx, w.gate.Probe.timeout(), "no information about the process", func(ctx context.Context) error {
+	timeout := w.gate.Probe.timeout()
+	return limited(ctx, timeout, fmt.Errorf("%w within %v", ErrUnknown, timeout), func(ctx context.Context) error {
 		why, err := w.process.Gone(ctx)
 		if why != "" {
 			return fmt.Errorf("%w: %s", errGone, why)
@@ -93,7 +106,10 @@ func (w *waiting) look(ctx context.Context) error {
 
 // judge records what the outcome of a try means for the window.
 func (w *waiting) judge(err error, elapsed time.Duration) {
+	w.unknown = nil
 	switch {
+	case errors.Is(err, ErrUnknown): // neither begins the window nor ends it
+		w.unknown = err
 	case err != nil:
 		w.green, w.last = false, err
 	case !w.green:
@@ -102,7 +118,7 @@ func (w *waiting) judge(err error, elapsed time.Duration) {
 }
 
 func (w *waiting) lost(elapsed time.Duration) bool {
-	return !w.green && (errors.Is(w.last, errGone) || elapsed >= w.gate.Timeout)
+	return !w.green && w.unknown == nil && (errors.Is(w.last, errGone) || elapsed >= w.gate.Timeout)
 }
 
 // end is when the present phase is over, counted from began: the last try of
@@ -128,10 +144,9 @@ func pause(elapsed time.Duration) time.Duration {
 	return min(max(elapsed/10, minPause), maxPause)
 }
 
-// limited runs f with a deadline of its own. When that ends f, the error says so
-// in words: a context's error would look as if ctx had ended.
-func limited(ctx context.Context, limit time.Duration, what string, f func(context.Context) error) error {
-	cut := fmt.Errorf("%s within %v", what, limit)
+// limited runs f with a deadline of its own. When that ends f, the error is cut:
+// a context's error would look as if ctx had ended.
+func limited(ctx context.Context, limit time.Duration, cut error, f func(context.Context) error) error {
 	short, cancel := context.WithTimeoutCause(ctx, limit, cut)
 	defer cancel()
 	err := f(short)

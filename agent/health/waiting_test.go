@@ -79,6 +79,14 @@ func TestGate(t *testing.T) {
 			took: 1100 * time.Millisecond, firstGreen: 100 * time.Millisecond},
 		{name: "the old process answers for ever", probe: green, gone: oldUntil(never), bake: time.Second,
 			took: time.Minute, unhealthy: "started before the restart"},
+		{name: "not seen for a while, which is not the app's fault", probe: green, gone: unseen(time.Second, 5*time.Second), bake: 10 * time.Second,
+			took: 10 * time.Second},
+		{name: "not seen at first", probe: green, gone: unseen(0, 5*time.Second), bake: 10 * time.Second,
+			took: 15 * time.Second, firstGreen: 5 * time.Second},
+		{name: "not seen when the window ends", probe: green, gone: unseen(5*time.Second, 20*time.Second), bake: 10 * time.Second,
+			took: 20 * time.Second},
+		{name: "red while it is not seen", probe: red(2*time.Second, never), gone: unseen(time.Second, 3*time.Second), bake: 10 * time.Second,
+			took: time.Minute, unhealthy: "connection refused"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,6 +100,29 @@ func TestGate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// unseen is a process that cannot be looked at in [from, to).
+func unseen(from, to time.Duration) func(time.Duration) (string, error) {
+	return func(at time.Duration) (string, error) {
+		if at >= from && at < to {
+			return "", ErrUnknown
+		}
+		return "", nil
+	}
+}
+
+// Never seen is not unhealthy, either.
+func TestGateNeverSees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &app{began: time.Now(), probe: green, gone: unseen(0, never)}
+		w := waiting{gate: Gate{Timeout: time.Minute, Bake: time.Second}, probe: a.try, process: a, began: a.began}
+		err := w.wait(t.Context())
+		if !errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnhealthy) {
+			t.Errorf("the gate ended with %v, want ErrUnknown alone", err)
+		}
+		checkTime(t, "took", time.Since(a.began), time.Minute+unknownLimit)
+	})
 }
 
 // checkTime allows for one pause, a tenth of the time that had passed and never
@@ -187,7 +218,9 @@ func TestHangingProcessIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &app{began: time.Now(), probe: green}
 		w := waiting{gate: Gate{Timeout: time.Second}, probe: a.try, process: hangingProcess{}, began: a.began}
-		checkUnhealthy(t, w.wait(t.Context()), "no information about the process within 5s")
+		if err := w.wait(t.Context()); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "no information about the process within 5s") {
+			t.Errorf("wait = %v", err)
+		}
 	})
 }
 

@@ -52,6 +52,12 @@ func (c commands) boundLog() (stop func()) {
 	return cancel
 }
 
+func (c commands) await(ctx context.Context, gate health.Gate) (health.Report, error) {
+	return gate.WaitSince(ctx, time.Time{})
+}
+
+func (c commands) checkListener(context.Context, health.Gate) error { return nil }
+
 func (c commands) stop(ctx context.Context) error {
 	if len(c.config.Service.Stop) == 0 {
 		return ErrNoStop

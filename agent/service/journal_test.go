@@ -90,14 +90,14 @@ func TestUnitExplains(t *testing.T) {
 	if want := "web.service is failed (failed); web.service has ended (exit-code, status 3); its last line: DATABASE_URL is not set"; !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("it reads %q, want %q", err, want)
 	}
-	f.happened(t, "connect", "restart web.service", "journal abcd", "close")
+	f.happened(t, "connect", "refresh web.service", "restart web.service", "journal abcd", "close")
 
 	f.err, f.state.Invocation = &systemd.JobError{Unit: "web.service", Result: "failed", Cause: "exit-code", Status: 203}, "ef01"
 	_, err = f.service(configured(t, unit), nil).Restart(t.Context(), nil)
 	if start, ok := errors.AsType[*StartError](err); !ok || !errors.Is(err, f.err) || !slices.Equal(start.Last, f.lines) {
 		t.Errorf("Restart = %v", err)
 	}
-	f.happened(t, "connect", "restart web.service", "state web.service", "journal ef01", "close")
+	f.happened(t, "connect", "refresh web.service", "restart web.service", "state web.service", "journal ef01", "close")
 }
 
 // A command's log is what it has written since its start.

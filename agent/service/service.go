@@ -34,6 +34,8 @@ type Service struct {
 // backend is what differs between a unit and a command.
 type backend interface {
 	restart(ctx context.Context, env []string) (waiter, error)
+	await(ctx context.Context, gate health.Gate) (health.Report, error)
+	checkListener(ctx context.Context, gate health.Gate) error
 	stop(ctx context.Context) error
 	running(ctx context.Context) (bool, error)
 	user(ctx context.Context) (string, error)
@@ -78,18 +80,25 @@ func (s Service) Running(ctx context.Context) (bool, error) { return s.backend.r
 // else the user of the app's unit. The error is ErrNoUser where it is not set.
 func (s Service) HookUser(ctx context.Context) (string, error) { return s.backend.user(ctx) }
 
-// Await waits at the gate for an app that runs already. The process that answers
-// is not looked at: no start was seen.
+// Await waits at the gate for an app that runs already. Since no start was seen,
+// what answers may be older, but has to be the app's.
 func (s Service) Await(ctx context.Context, override artifacts.Health) (health.Report, error) {
-	return s.gate(override).WaitSince(ctx, time.Time{})
+	return s.backend.await(ctx, s.gate(override))
 }
 
-// Probe asks the app once. The process that answers is not looked at.
+// Probe asks the app once. What answers has to be the app's.
 func (s Service) Probe(ctx context.Context, override artifacts.Health) error {
 	gate := s.gate(override)
 	gate.Timeout, gate.Bake = 0, 0
-	_, err := gate.WaitSince(ctx, time.Time{})
+	_, err := s.backend.await(ctx, gate)
 	return err
+}
+
+// CheckListener looks at what listens where the app should answer. The error is
+// health.ErrListener where that is not the app, and health.ErrUnseen where it
+// cannot be seen. An app that is started by a command is not looked at.
+func (s Service) CheckListener(ctx context.Context, override artifacts.Health) error {
+	return s.backend.checkListener(ctx, s.gate(override))
 }
 
 // gate is the configuration's gate with what the release overrides. A health
@@ -114,7 +123,10 @@ func (s Service) gate(override artifacts.Health) health.Gate {
 	case len(h.Command) > 0:
 		probe = health.Probe{Ask: func(ctx context.Context) error { return s.askInstalled(ctx, h.Command) }}
 	}
-	return health.Gate{Probe: probe, Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake)}
+	return health.Gate{
+		Probe: probe, Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake),
+		AnyListener: h.Listener == config.ListenerAny,
+	}
 }
 
 func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, "current") }

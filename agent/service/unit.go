@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os/user"
 	"path/filepath"
 
@@ -31,7 +32,9 @@ type invocation interface {
 type manager interface {
 	process.Manager
 	Link(ctx context.Context, path string) error
+	Refresh(ctx context.Context, unit string) error
 	Restart(ctx context.Context, unit string) (invocation, error)
+	ControlGroup(ctx context.Context, unit string) (string, error)
 	Stop(ctx context.Context, unit string) error
 	State(ctx context.Context, unit string) (systemd.State, error)
 	Ended(ctx context.Context, unit string) error
@@ -49,7 +52,19 @@ func connect(ctx context.Context) (manager, error) {
 
 // Restart returns the invocation that the job began.
 func (l live) Restart(ctx context.Context, unit string) (invocation, error) {
-	return l.Manager.Restart(ctx, unit)
+	i, err := l.Manager.Restart(ctx, unit)
+	return watched{i}, err
+}
+
+// watched is one run of the app's unit. What keeps systemd from answering says
+// nothing of the app.
+type watched struct{ systemd.Invocation }
+
+func (w watched) Gone(ctx context.Context) (why string, err error) {
+	if why, err = w.Invocation.Gone(ctx); err != nil {
+		err = fmt.Errorf("%w: %w", health.ErrUnknown, err)
+	}
+	return why, err
 }
 
 // restart runs the unit's restart job. Where the release brings the unit
@@ -61,15 +76,15 @@ func (u units) restart(ctx context.Context, _ []string) (waiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	started, err := u.linkAndRestart(ctx, m)
+	started, id, err := u.linkAndRestart(ctx, m)
 	if err != nil {
 		defer m.Close()
 		return nil, u.explain(ctx, m, "", err)
 	}
 	return func(ctx context.Context, gate health.Gate) (health.Report, error) {
 		defer m.Close()
-		report, err := gate.Wait(ctx, started)
-		return report, u.explain(ctx, m, started.Identity(), err)
+		report, err := gate.WaitUnit(ctx, started)
+		return report, u.explain(ctx, m, id, err)
 	}, nil
 }
 
@@ -93,13 +108,57 @@ func (u units) explain(ctx context.Context, m manager, id string, err error) err
 	return why
 }
 
-func (u units) linkAndRestart(ctx context.Context, m manager) (invocation, error) {
+func (u units) linkAndRestart(ctx context.Context, m manager) (started health.Unit, id string, err error) {
+	unit := u.config.Service.Unit
 	if file := u.config.Service.UnitFile; file != "" {
-		if err := m.Link(ctx, filepath.Join(current(u.config), file)); err != nil {
-			return nil, err
-		}
+		err = m.Link(ctx, filepath.Join(current(u.config), file))
+	} else {
+		err = m.Refresh(ctx, unit)
 	}
-	return m.Restart(ctx, u.config.Service.Unit)
+	if err != nil {
+		return started, "", err
+	}
+	before, err := m.ControlGroup(ctx, unit)
+	if err != nil {
+		return started, "", err
+	}
+	started.Name, started.Earlier = unit, health.ProcessesIn(before)
+	run, err := m.Restart(ctx, unit)
+	if err != nil {
+		return started, "", err
+	}
+	started.Process = run
+	started.Cgroup, err = m.ControlGroup(ctx, unit)
+	return started, run.Identity(), err
+}
+
+// present is the unit that runs already, for what only asks what listens.
+func (u units) present(ctx context.Context) (health.Unit, error) {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return health.Unit{}, err
+	}
+	defer m.Close()
+	cgroup, err := m.ControlGroup(ctx, u.config.Service.Unit)
+	return health.Unit{Name: u.config.Service.Unit, Cgroup: cgroup}, err
+}
+
+// await does not look at what listens where systemd cannot be asked about it:
+// that would not be the app's fault.
+func (u units) await(ctx context.Context, gate health.Gate) (health.Report, error) {
+	present, err := u.present(ctx)
+	if err != nil {
+		gate.AnyListener = true
+	}
+	return gate.WaitUnit(ctx, present)
+}
+
+func (u units) checkListener(ctx context.Context, gate health.Gate) error {
+	present, err := u.present(ctx)
+	if err != nil {
+		return err
+	}
+	return gate.CheckListener(present)
 }
 
 func (u units) stop(ctx context.Context) error {
@@ -144,6 +203,11 @@ func (u units) run(ctx context.Context, p program) error {
 		return err
 	}
 	defer m.Close()
+	if !p.quiet && u.config.Hooks.User == "" { // the user may be one that was just written
+		if err := m.Refresh(ctx, u.config.Service.Unit); err != nil {
+			return err
+		}
+	}
 	as, err := u.credentials(ctx, m)
 	if err != nil {
 		return err

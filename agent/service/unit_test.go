@@ -34,7 +34,7 @@ func TestUnitRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.happened(t, "connect", "restart web.service")
+	f.happened(t, "connect", "refresh web.service", "restart web.service")
 	if _, err := gate(t.Context(), noOverride); !errors.Is(err, health.ErrUnhealthy) || !strings.Contains(err.Error(), f.gone) {
 		t.Errorf("the gate of a unit that is gone: %v", err)
 	}
@@ -44,7 +44,7 @@ func TestUnitRestart(t *testing.T) {
 	if _, err := f.service(configured(t, unit), nil).Restart(t.Context(), nil); !errors.Is(err, f.err) {
 		t.Errorf("Restart = %v, want %v", err, f.err)
 	}
-	f.happened(t, "connect", "restart web.service", "close")
+	f.happened(t, "connect", "refresh web.service", "restart web.service", "close")
 }
 
 func TestUnitStop(t *testing.T) {

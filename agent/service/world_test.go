@@ -46,6 +46,7 @@ type fakeSystemd struct {
 	gone  string // why the unit is gone
 	ended error  // how
 	lines []string
+	group string // the unit's control group
 }
 
 // service is one whose systemd is the fake.
@@ -82,6 +83,15 @@ func (f *fakeSystemd) Link(_ context.Context, path string) error { return f.call
 
 func (f *fakeSystemd) Restart(_ context.Context, unit string) (invocation, error) {
 	return f, f.call("restart", unit)
+}
+
+func (f *fakeSystemd) Refresh(_ context.Context, unit string) error {
+	f.calls = append(f.calls, "refresh "+unit)
+	return nil
+}
+
+func (f *fakeSystemd) ControlGroup(_ context.Context, unit string) (string, error) {
+	return f.group, nil
 }
 
 func (f *fakeSystemd) Gone(context.Context) (string, error) { return f.gone, nil }

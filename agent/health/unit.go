@@ -1,0 +1,174 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+)
+
+var (
+	// ErrListener is an answer that is not the app's: something else listens on
+	// the probe's address.
+	ErrListener = errors.New("the app is not what answers")
+	// ErrSurvivor is a process of the app that was there before this start and is
+	// there still. It may be what answers.
+	ErrSurvivor = errors.New("an earlier start of the app still runs")
+)
+
+// Unit is an app that systemd runs as a unit.
+type Unit struct {
+	Process // that was just started; nil: the app runs already
+
+	Name    string
+	Cgroup  string        // the unit's control group, as systemd names it; "" = it has none
+	Earlier []*os.Process // what was in it before the start: see ProcessesIn
+}
+
+// ProcessesIn are the processes of a control group, as systemd names it. One
+// that ends is told from another that gets its number later, where the kernel
+// has pidfd (Linux 5.3). Where they cannot be seen there are none.
+func ProcessesIn(cgroup string) []*os.Process {
+	if cgroup == "" || cgroups(cgroupMount).checkVersion() != nil {
+		return nil
+	}
+	pids, err := cgroups(cgroupMount).processes(cgroup)
+	if err != nil {
+		return nil
+	}
+	var all []*os.Process
+	for pid := range pids {
+		if p, err := os.FindProcess(pid); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// unitListener is the Process of a unit whose own processes must be what
+// listens on the probe's address, and none of them older than the start.
+type unitListener struct {
+	Unit
+	addr    string
+	cgroups cgroups
+	sockets func(port uint16) ([]socket, error)
+	note    string // what the last look could not see
+}
+
+func (u *unitListener) Gone(ctx context.Context) (why string, err error) {
+	if u.Process != nil {
+		if why, err := u.Process.Gone(ctx); why != "" || err != nil {
+			return why, err
+		}
+	}
+	err = u.check()
+	if u.note = ""; errors.Is(err, ErrUnseen) {
+		u.note = fmt.Sprintf("%v: what answers may not be %s", err, u.Name)
+		return "", nil
+	}
+	return "", err
+}
+
+func (u *unitListener) check() error {
+	if err := u.cgroups.checkVersion(); err != nil {
+		return err
+	}
+	if u.Cgroup == "" {
+		return fmt.Errorf("%w on %s: %s has no processes of its own", ErrUnseen, u.addr, u.Name)
+	}
+	if err := u.checkSurvivors(); err != nil {
+		return err
+	}
+	asked, err := localAddresses(u.addr)
+	if err != nil {
+		return err
+	}
+	own, err := u.cgroups.below(u.Cgroup)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	sockets, err := u.answering(asked)
+	if err != nil {
+		return err
+	}
+	for _, s := range sockets {
+		if _, ok := own[s.cgroup]; !ok {
+			return u.stranger(s.cgroup)
+		}
+	}
+	return nil
+}
+
+// checkSurvivors finds a process that was in the control group before the start
+// and is there still: KillMode=process leaves some.
+func (u *unitListener) checkSurvivors() error {
+	if len(u.Earlier) == 0 {
+		return nil
+	}
+	now, err := u.cgroups.processes(u.Cgroup)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	for _, p := range u.Earlier {
+		if now[p.Pid] && !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) {
+			return fmt.Errorf("%w: pid %d of %s is older than this start", ErrSurvivor, p.Pid, u.Name)
+		}
+	}
+	return nil
+}
+
+// answering are the sockets that a connection to one of the addresses reaches.
+func (u *unitListener) answering(asked []netip.AddrPort) ([]socket, error) {
+	all, err := u.sockets(asked[0].Port())
+	if err != nil {
+		return nil, fmt.Errorf("%w on %s: %w", ErrUnseen, u.addr, err)
+	}
+	var found []socket
+	for _, a := range asked {
+		found = append(found, answering(all, a)...)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w on %s: there is no such socket in this network namespace", ErrUnseen, u.addr)
+	}
+	return found, nil
+}
+
+// stranger is what is wrong with a socket that was made in a control group which
+// is not the unit's. It is ErrUnseen where that passes requests on, and it cannot
+// be seen to which process.
+func (u *unitListener) stranger(cgroup uint64) error {
+	if cgroup == 0 {
+		return fmt.Errorf("%w on %s: this kernel does not show the control group of a socket (Linux 5.7 does)", ErrUnseen, u.addr)
+	}
+	all, err := u.cgroups.below("/")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	found, ok := all[cgroup]
+	name := path.Base(found)
+	switch {
+	case !ok || found == "/":
+		return fmt.Errorf("%w on %s: the socket is of a control group outside of this machine's", ErrUnseen, u.addr)
+	case name == "init.scope":
+		return fmt.Errorf("%w on %s: the socket is systemd's own", ErrUnseen, u.addr)
+	case runsContainers(found):
+		return fmt.Errorf("%w on %s: the socket is a container engine's, %s", ErrUnseen, u.addr, name)
+	}
+	return fmt.Errorf("%w: %s listens on %s, not %s", ErrListener, name, u.addr, u.Name)
+}
+
+// runsContainers tells the control groups of container engines and of what they
+// run: engines pass a published port on, and make scopes for their containers.
+func runsContainers(cgroup string) bool {
+	name := path.Base(cgroup)
+	for _, engine := range []string{"docker", "containerd", "podman", "crio", "libpod", "kubelet"} {
+		if strings.Contains(name, engine) {
+			return true
+		}
+	}
+	return strings.HasPrefix(cgroup, "/machine.slice/") || strings.HasPrefix(cgroup, "/kubepods")
+}
