@@ -105,8 +105,13 @@ func TestInstallTwice(t *testing.T) {
 	if again := r.install(o); len(again) != 0 {
 		t.Errorf("the second time changed %v", again)
 	}
-	if changes := r.install(r.options(settings("/opt/koboshi/web", "/var/lib/koboshi/web"))); !slices.Contains(changes, Change{dropIn, "removed"}) {
-		t.Errorf("the drop-in for the default paths stays: %v", changes)
+	if changes := r.install(r.options(settings("/opt/koboshi/web", "/var/lib/koboshi/web"))); !slices.Contains(changes, Change{dropIn, "replaced"}) {
+		t.Errorf("the drop-in for other paths stays: %v", changes)
+	}
+	own := settings("/opt/koboshi", "/var/lib/koboshi")
+	own.State.Run = "/run/koboshi"
+	if changes := r.install(r.options(own)); !slices.Contains(changes, Change{dropIn, "removed"}) {
+		t.Errorf("the drop-in for the unit's own paths stays: %v", changes)
 	}
 }
 

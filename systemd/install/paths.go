@@ -11,22 +11,30 @@ import (
 var ownPaths = []string{"/opt/koboshi", "/run/koboshi", "/var/lib/koboshi"}
 
 // pathsDropIn is the text of a drop-in that lets the boot unit write to these
-// absolute paths. It is empty where the unit may do so without one.
+// absolute paths, and lets it wait for the file systems that they are on. It is
+// empty where the unit does both without one.
 //
 // The directories are made before the sandbox is: one that is missing cannot be
 // made writable in it. Quoting is that of systemd.syntax(7).
 func pathsDropIn(paths ...string) string {
-	var b strings.Builder
+	var mounts, service strings.Builder
 	for _, p := range paths {
+		if !slices.Contains(ownPaths, p) { // a volume may be mounted below one of them
+			fmt.Fprintf(&mounts, "RequiresMountsFor=%s\n", quote(p))
+		}
 		if slices.ContainsFunc(ownPaths, func(own string) bool { return p == own || strings.HasPrefix(p, own+"/") }) {
 			continue
 		}
-		if b.Len() == 0 {
-			b.WriteString("# Written by koboshi install: the paths of the configuration.\n[Service]\n")
-		}
-		fmt.Fprintf(&b, "ExecStartPre=+:/usr/bin/mkdir -p %s\nReadWritePaths=%s\n", quote(p), quote("-"+p))
+		fmt.Fprintf(&service, "ExecStartPre=+:/usr/bin/mkdir -p %s\nReadWritePaths=%s\n", quote(p), quote("-"+p))
 	}
-	return b.String()
+	text := ""
+	if mounts.Len() > 0 {
+		text = "# Written by koboshi install: the paths of the configuration.\n[Unit]\n" + mounts.String()
+	}
+	if service.Len() > 0 {
+		text += "[Service]\n" + service.String()
+	}
+	return text
 }
 
 // quote spells a word that systemd takes literally: its escapes are C's, as

@@ -10,18 +10,19 @@ import (
 )
 
 func TestPathsDropIn(t *testing.T) {
-	const head = "# Written by koboshi install: the paths of the configuration.\n[Service]\n"
+	const head = "# Written by koboshi install: the paths of the configuration.\n[Unit]\n"
 	for _, tt := range []struct {
 		paths []string
 		want  string
 	}{
-		{[]string{"/opt/koboshi/web", "/var/lib/koboshi/web", "/run/koboshi/web"}, ""},
-		{[]string{"/opt/koboshi"}, ""},
-		{[]string{"/opt/koboshi-2", "/run/koboshi/web"}, head + "ExecStartPre=+:/usr/bin/mkdir -p \"/opt/koboshi-2\"\nReadWritePaths=\"-/opt/koboshi-2\"\n"},
-		{[]string{"/srv/a", "/srv/b"}, head +
+		{[]string{"/opt/koboshi", "/var/lib/koboshi", "/run/koboshi"}, ""},
+		{[]string{"/opt/koboshi/web", "/var/lib/koboshi", "/run/koboshi"}, head + "RequiresMountsFor=\"/opt/koboshi/web\"\n"},
+		{[]string{"/opt/koboshi-2", "/run/koboshi/web"}, head + "RequiresMountsFor=\"/opt/koboshi-2\"\nRequiresMountsFor=\"/run/koboshi/web\"\n" +
+			"[Service]\nExecStartPre=+:/usr/bin/mkdir -p \"/opt/koboshi-2\"\nReadWritePaths=\"-/opt/koboshi-2\"\n"},
+		{[]string{"/srv/a", "/srv/b"}, head + "RequiresMountsFor=\"/srv/a\"\nRequiresMountsFor=\"/srv/b\"\n[Service]\n" +
 			"ExecStartPre=+:/usr/bin/mkdir -p \"/srv/a\"\nReadWritePaths=\"-/srv/a\"\n" +
 			"ExecStartPre=+:/usr/bin/mkdir -p \"/srv/b\"\nReadWritePaths=\"-/srv/b\"\n"},
-		{[]string{"/srv/my \"100%\" app\n[Service]"}, head +
+		{[]string{"/srv/my \"100%\" app\n[Service]"}, head + `RequiresMountsFor="/srv/my \"100%%\" app\n[Service]"` + "\n[Service]\n" +
 			`ExecStartPre=+:/usr/bin/mkdir -p "/srv/my \"100%%\" app\n[Service]"` + "\n" +
 			`ReadWritePaths="-/srv/my \"100%%\" app\n[Service]"` + "\n"},
 	} {
@@ -37,7 +38,7 @@ func TestBootUnitOwnsItsPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	var got, mounts []string
 	for line := range strings.Lines(string(text)) {
 		switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
 		case "ReadWritePaths":
@@ -46,11 +47,17 @@ func TestBootUnitOwnsItsPaths(t *testing.T) {
 			got = append(got, "/run/"+value)
 		case "StateDirectory":
 			got = append(got, "/var/lib/"+value)
+		case "RequiresMountsFor":
+			mounts = strings.Fields(value)
 		}
 	}
 	slices.Sort(got)
+	slices.Sort(mounts)
 	if !slices.Equal(got, ownPaths) {
 		t.Errorf("the unit writes to %q, want %q", got, ownPaths)
+	}
+	if !slices.Equal(mounts, ownPaths) {
+		t.Errorf("the unit waits for the mounts of %q, want %q", mounts, ownPaths)
 	}
 }
 
