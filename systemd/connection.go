@@ -102,15 +102,12 @@ func (m *Manager) ask(ctx context.Context, do func(*sdbus.Conn) error) error {
 		if err == nil {
 			err = do(conn)
 		}
-		if !lost(conn, err) || ctx.Err() != nil {
+		if !lost(conn, err) {
 			return err
 		}
 		m.forget(conn)
-		if time.Since(began) >= answerLimit {
+		if time.Since(began) >= answerLimit || pace.Sleep(ctx, backoff.Pause(try, 1)) != nil {
 			return fmt.Errorf("%w: %w", ErrDisconnected, err)
-		}
-		if pace.Sleep(ctx, backoff.Pause(try, 1)) != nil {
-			return err
 		}
 	}
 }

@@ -14,7 +14,8 @@ const (
 	maxPause = time.Second
 	lookEach = 200 * time.Millisecond // while a probe waits for an answer
 
-	// unknownLimit is how much longer a gate waits for a look at the process.
+	// unknownLimit is how much longer a gate waits for a look at the process, if
+	// it may take that long itself.
 	unknownLimit = 30 * time.Second
 )
 
@@ -26,7 +27,7 @@ type waiting struct {
 	began   time.Time
 	green   bool  // inside the window that began report.FirstGreen after began
 	last    error // of the last red try
-	unknown error // of a try that was green, but whose process could not be looked at; nil = it could be
+	unknown error // of the last try, if that could not be made: it says nothing of the app; nil = it could be
 	report  Report
 }
 
@@ -41,7 +42,7 @@ func (w *waiting) wait(ctx context.Context) error {
 		}
 		elapsed := time.Since(w.began)
 		w.judge(err, elapsed)
-		if w.unknown != nil && elapsed >= w.end()+unknownLimit {
+		if w.unknown != nil && elapsed >= w.end()+min(unknownLimit, w.gate.Timeout+w.gate.Bake) {
 			return fmt.Errorf("health gate after %v: %w", elapsed.Round(time.Millisecond), w.unknown)
 		}
 		if w.lost(elapsed) {
@@ -150,7 +151,7 @@ func limited(ctx context.Context, limit time.Duration, cut error, f func(context
 	short, cancel := context.WithTimeoutCause(ctx, limit, cut)
 	defer cancel()
 	err := f(short)
-	if err != nil && short.Err() != nil && ctx.Err() == nil && !errors.Is(err, cut) {
+	if err != nil && short.Err() != nil && ctx.Err() == nil && !errors.Is(err, cut) && !errors.Is(err, ErrUnknown) {
 		return cut
 	}
 	return err

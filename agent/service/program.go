@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"koboshi/agent/health"
 	"koboshi/agent/process"
+	"koboshi/systemd"
 )
 
 // program is a command that runs as the app's user, with what its unit needs to know.
@@ -47,12 +49,16 @@ func (s Service) askInstalled(ctx context.Context, args []string) error {
 // ask runs a health command as the app's user, in the current tree. Its unit has
 // our process id in its name: doctor may ask while a sync does.
 func (s Service) ask(ctx context.Context, args []string) error {
-	return s.runProgram(ctx, program{
+	err := s.runProgram(ctx, program{
 		unit:    fmt.Sprintf("koboshi-%s-health-%d.service", s.config.App, os.Getpid()),
 		about:   "health of " + s.config.App,
 		quiet:   true,
 		Command: process.Command{Args: args, Dir: current(s.config), Timeout: health.DefaultProbeTimeout},
 	}, func(string) {})
+	if errors.Is(err, systemd.ErrDisconnected) { // the app was not asked
+		err = fmt.Errorf("%w: %w", health.ErrUnknown, err)
+	}
+	return err
 }
 
 func (s Service) runProgram(ctx context.Context, p program, print func(line string)) error {

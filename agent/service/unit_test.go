@@ -161,6 +161,15 @@ func TestUnitHealthCommandOfTheConfiguration(t *testing.T) {
 	}
 }
 
+// Where systemd does not answer the app was not asked, so it is not unhealthy.
+func TestUnitHealthCommandIsNotAsked(t *testing.T) {
+	f := &fakeSystemd{run: func(systemd.Transient) error { return systemd.ErrDisconnected }}
+	err := f.service(configured(t, unit), nil).Probe(t.Context(), artifacts.Health{Command: []string{"bin/check"}})
+	if !errors.Is(err, health.ErrUnknown) || errors.Is(err, health.ErrUnhealthy) {
+		t.Errorf("Probe = %v, want ErrUnknown alone", err)
+	}
+}
+
 func TestUnitUser(t *testing.T) {
 	for _, tt := range []struct {
 		name, settings string
