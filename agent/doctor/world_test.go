@@ -205,6 +205,11 @@ func (w *world) Put(context.Context, string, io.ReaderAt, int64, bucket.Conditio
 	return bucket.Object{}, nil
 }
 
+func (w *world) Delete(context.Context, string) error {
+	w.t.Error("an examination deletes from the bucket")
+	return nil
+}
+
 func (w *world) List(context.Context, string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) { yield(bucket.Object{}, w.lost[""]) }
 }
