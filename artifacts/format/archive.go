@@ -48,7 +48,7 @@ func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 	if err != nil {
 		return nil, err
 	}
-	entries, err := unpack.Tar(ctx, plain, t.Tree, options(t.Artifact))
+	entries, err := unpack.Tar(ctx, plain, t.Tree, options(t))
 	cancel() // what still reads ahead must not hold up Close
 	err = errors.Join(err, plain.Close())
 	if err == nil && !r.ended.Load() {
@@ -72,6 +72,7 @@ func verifyTree(ctx context.Context, f Format, t Target) (tree.Diff, error) {
 
 // options are the limits of an artifact. Its files are hashed only where no
 // index has their hashes.
-func options(a artifacts.Artifact) tree.Options {
-	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil}
+func options(t Target) tree.Options {
+	a := t.Artifact
+	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil, Widened: t.Widened}
 }

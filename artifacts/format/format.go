@@ -8,6 +8,7 @@ package format
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -43,10 +44,11 @@ type Format interface {
 type Target struct {
 	App      string
 	Artifact artifacts.Artifact
-	Index    []byte   // verified; nil where there is none, or none is needed
-	Window   int64    // bytes of memory that decoding may look back over; 0 = what every decoder has
-	Tree     *os.Root // what the app sees
-	Meta     *os.Root // for what else a format keeps, such as the image of a mounted tree
+	Index    []byte                               // verified; nil where there is none, or none is needed
+	Window   int64                                // bytes of memory that decoding may look back over; 0 = what every decoder has
+	Tree     *os.Root                             // what the app sees
+	Widened  func(e *tree.Entry, was fs.FileMode) // see [tree.Options]; nil = it is not of interest
+	Meta     *os.Root                             // for what else a format keeps, such as the image of a mounted tree
 }
 
 // Info describes a format.

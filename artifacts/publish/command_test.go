@@ -16,7 +16,7 @@ func (w *world) programs(platform string) *Packed {
 	w.Helper()
 	top := w.TempDir()
 	must(w.T, os.MkdirAll(filepath.Join(top, "usr/bin"), 0o755))
-	for name, mode := range map[string]os.FileMode{"usr/bin/migrate": 0o755, "usr/bin/mine": 0o700, "usr/bin/notes": 0o644} {
+	for name, mode := range map[string]os.FileMode{"usr/bin/migrate": 0o755, "usr/bin/mine": 0o700, "usr/bin/odd": 0o654, "usr/bin/notes": 0o644} {
 		must(w.T, os.WriteFile(filepath.Join(top, name), []byte("#!/bin/sh\n"), mode))
 	}
 	must(w.T, os.Link(filepath.Join(top, "usr/bin/migrate"), filepath.Join(top, "usr/bin/again")))
@@ -35,7 +35,8 @@ func TestCommands(t *testing.T) {
 		"bin/migrate":     "", // by way of a link
 		"second":          "", // by way of two
 		"bin/beside":      "", // to its neighbour
-		"usr/bin/mine":    "mode 0700",
+		"usr/bin/mine":    "", // everyone may what its owner may
+		"usr/bin/odd":     "mode 0654",
 		"usr/bin/notes":   "mode 0644",
 		"usr/bin":         "no file",
 		"bin":             "no file",

@@ -24,12 +24,16 @@ type Packed struct {
 	artifact  artifacts.Artifact // without keys: they come with app and version
 	index     []byte             // nil for a single file
 	file      *os.File           // has no name, so nothing is left behind
+	widened   Widened
 	deltas    []*packedDelta
 	extracted *extracted // for deltas; nil until one is made
 }
 
 // Artifact is what the manifest will say, but for the keys.
 func (p *Packed) Artifact() artifacts.Artifact { return p.artifact }
+
+// Widened is what gets wider modes on an instance than it has here.
+func (p *Packed) Widened() Widened { return p.widened }
 
 // Index is the compressed index of the tree, nil for a single file.
 func (p *Packed) Index() []byte { return p.index }

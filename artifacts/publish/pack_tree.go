@@ -40,7 +40,7 @@ func packTree(ctx context.Context, t *scanned, opt Options) (*Packed, error) {
 		return seal.seal("", contents{}, err)
 	}
 	index, err := writeIndex(w.entries)
-	return seal.seal(artifacts.TarZst, contents{t.bytes, int64(len(w.entries)), index}, err)
+	return seal.seal(artifacts.TarZst, contents{bytes: t.bytes, entries: int64(len(w.entries)), index: index}, err)
 }
 
 // treeWriter fills in hashes and offsets while it writes.

@@ -32,7 +32,11 @@ func packFile(ctx context.Context, f *os.File, info fs.FileInfo, name artifacts.
 	}
 	a := artifacts.Artifact{Format: name, Size: seal.size, UnpackedBytes: maxTried, Entries: tree.MaxEntries}
 	if format.Known(a) {
-		return seal.seal(name, contents{bytes: seal.size, entries: 1}, nil)
+		found := contents{bytes: seal.size, entries: 1}
+		if info.Mode()&anyoneReads == 0 { // it lands as 0755
+			found.widened.note(&tree.Entry{Path: info.Name()}, info.Mode())
+		}
+		return seal.seal(name, found, nil)
 	}
 	found, err := try(ctx, seal.file, a, opt.TempDir)
 	return seal.seal(name, found, err)
@@ -70,16 +74,16 @@ func try(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, temp string) 
 		return contents{}, refused(err)
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	return weigh(x.Entries)
+	return weigh(x)
 }
 
-func weigh(entries []tree.Entry) (contents, error) {
-	if len(entries) == 0 {
+func weigh(x *extracted) (contents, error) {
+	if len(x.Entries) == 0 {
 		return contents{}, errors.New("the archive is empty")
 	}
-	index, err := writeIndex(entries)
-	found := contents{entries: int64(len(entries)), index: index}
-	for _, e := range entries {
+	index, err := writeIndex(x.Entries)
+	found := contents{entries: int64(len(x.Entries)), index: index, widened: x.widened}
+	for _, e := range x.Entries {
 		found.bytes += e.Size
 	}
 	return found, err

@@ -30,8 +30,21 @@ type Entry struct {
 // DirMode is the mode of every directory.
 const DirMode fs.FileMode = 0o755
 
-// FileMode is the mode that a file gets whose archive says mode.
-func FileMode(mode fs.FileMode) fs.FileMode { return mode&0o755 | 0o400 }
+// FileMode is the mode that a file gets whose archive says mode. It belongs to
+// root, and its readers are other users: so everyone may read it, and execute
+// what its owner may.
+func FileMode(mode fs.FileMode) fs.FileMode {
+	mode = mode&0o755 | 0o444
+	if mode&0o100 != 0 {
+		mode |= 0o111
+	}
+	return mode
+}
+
+// Widens reports whether a file or directory gives users more than mode does.
+func (e *Entry) Widens(mode fs.FileMode) bool {
+	return (e.Type == TypeFile || e.Type == TypeDir) && e.Mode&^mode&0o055 != 0
+}
 
 // check checks the shape of an entry that was read from an index.
 func (e *Entry) check() error {

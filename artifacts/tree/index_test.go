@@ -12,7 +12,7 @@ import (
 var someIndex = []Entry{
 	{Path: "bin", Type: TypeDir, Mode: 0o755},
 	{Path: "bin/größe \x01\\", Type: TypeFile, Mode: 0o755, Size: 3, SHA256: sumOf([]byte("abc")), Offset: 1536},
-	{Path: "bin/empty", Type: TypeFile, Mode: 0o400},
+	{Path: "bin/empty", Type: TypeFile, Mode: 0o444},
 	{Path: "again", Type: TypeHardlink, Link: "bin/empty"},
 	{Path: "link", Type: TypeSymlink, Link: "./bin/../bin//empty"},
 }
@@ -46,7 +46,7 @@ func TestIndexFormat(t *testing.T) {
 	plain := inflate(t, b.Bytes())
 	want := `{"path":"bin","type":"dir","mode":493}
 {"path":"bin/größe \u0001\\","type":"file","mode":493,"size":3,"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","offset":1536}
-{"path":"bin/empty","type":"file","mode":256}
+{"path":"bin/empty","type":"file","mode":292}
 {"path":"again","type":"hardlink","link":"bin/empty"}
 {"path":"link","type":"symlink","link":"./bin/../bin//empty"}
 `

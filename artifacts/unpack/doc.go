@@ -11,7 +11,9 @@
 //     [tree.Limits] of the manifest and by the constants here.
 //
 // What is harmless is normalised: owners, times and extended attributes are
-// dropped, and modes are those of package tree.
+// dropped, and modes are those of package tree: never writable by others than
+// root, and always readable by everyone, who may also execute what its owner
+// may and search every directory.
 //
 // The package never follows an archive within an archive, and never retries.
 package unpack

@@ -148,10 +148,19 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	return findings, nil
 }
 
+// maxWidened is how many bytes of names a warning has.
+const maxWidened = 2000
+
 func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {
 	packed, err := in.Pack(ctx, in.platform)
 	c.ui.clear()
-	return packed, ofCaller(err)
+	if err != nil {
+		return nil, ofCaller(err)
+	}
+	if w := packed.Widened(); w.Count > 0 {
+		c.ui.warn(report.Clean(fmt.Sprintf("%s: every user of an instance can read these, and execute what their owner can: %s", in.platform, w), maxWidened))
+	}
+	return packed, nil
 }
 
 // releasedJSON is what publish tells machines.
