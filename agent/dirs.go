@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"koboshi/agent/state"
+	"koboshi/artifacts/durable"
 	"koboshi/artifacts/store"
 )
 
@@ -34,7 +35,7 @@ func (a *Agent) open() (d dirs) {
 }
 
 func openDir(key, name string) (*os.Root, error) {
-	err := os.MkdirAll(name, 0o755)
+	err := durable.MkdirAll(name, 0o755)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", key, state.ErrDisk, err)
 	}

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
@@ -255,6 +257,25 @@ func TestASilentSource(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What the app and its people read has the same permissions under any umask.
+func TestModesUnderAnyUmask(t *testing.T) {
+	w := newWorld(t)
+	defer unix.Umask(unix.Umask(0o077))
+	if _, err := w.boot(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{
+		"opt": 0o755, "opt/releases": 0o755, "opt/current/web": 0o755, "state": 0o755, "state/reports/boot.json": 0o644, "run": 0o755, "run/env": 0o644, "run/lock": 0o600,
+	} {
+		info, err := os.Stat(filepath.Join(w.dir, name))
+		if err != nil {
+			t.Error(err)
+		} else if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
 	}
 }
 

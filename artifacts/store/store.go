@@ -64,7 +64,7 @@ func Open(dir string, trust artifacts.Trust) (*Store, error) {
 	if err != nil {
 		return nil, onDisk("open the store", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the app reads its tree
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return nil, onDisk("open the store", err)
 	}
 	root, err := os.OpenRoot(dir)
