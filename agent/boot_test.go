@@ -367,3 +367,38 @@ func (w *world) remove(name string) {
 		w.t.Fatal(err)
 	}
 }
+
+// Only while a lifecycle action may wait is it worth to ask again and again with
+// credentials that are refused.
+func TestOnlyALaunchPersists(t *testing.T) {
+	w := newWorld(t)
+	live(w)
+	if w.persists != 1 {
+		t.Errorf("a launch persists %d times", w.persists)
+	}
+	_, _ = w.sync()
+	w.firmwareID = w.id
+	_, _ = w.boot()
+	if w.persists != 1 {
+		t.Error("a live machine persists")
+	}
+}
+
+// A channel that falls silent after the gate holds CONTINUE up no longer than a
+// source is waited for where a fallback stands ready.
+func TestARecheckIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.onPointer = func(n int) {
+			if n == 2 {
+				w.silent = "pointer"
+			}
+		}
+		begun := time.Now()
+		rep, err := w.boot()
+		w.check(t, rep, err, result{report.Fresh, nil, "1", "1", goOn})
+		if took := time.Since(begun); took != 45*time.Second {
+			t.Errorf("CONTINUE after %s", took)
+		}
+	})
+}
