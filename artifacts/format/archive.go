@@ -67,7 +67,13 @@ func verifyTree(ctx context.Context, f Format, t Target) (tree.Diff, error) {
 	if err != nil {
 		return tree.Diff{}, err
 	}
-	return tree.Verify(ctx, t.Tree, entries)
+	owner := tree.AnyOwner
+	if t.Meta != nil { // which only koboshi writes to
+		if owner, err = tree.OwnerOf(t.Meta); err != nil {
+			return tree.Diff{}, err
+		}
+	}
+	return tree.Verify(ctx, t.Tree, owner, entries)
 }
 
 // options are the limits of an artifact. Its files are hashed only where no

@@ -39,12 +39,15 @@ func linked() Input {
 	return sign("1", a, &content{pieces: slice(out.Bytes(), 50)})
 }
 
+// change is something that is done to a tree, and what Verify finds.
+type change struct {
+	change func(dir string) error
+	want   tree.Diff
+}
+
 func TestVerifyFindsChanges(t *testing.T) {
 	s := open(t)
-	for name, tc := range map[string]struct {
-		change func(dir string) error
-		want   tree.Diff
-	}{
+	changes := map[string]change{
 		"nothing":       {func(string) error { return nil }, tree.Diff{}},
 		"same length":   {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("evil"), 0o755) }, tree.Diff{Altered: []string{"bin/web", "bin/web2"}}},
 		"longer":        {func(d string) error { return os.WriteFile(d+"/bin/web", []byte("codes"), 0o755) }, tree.Diff{Altered: []string{"bin/web", "bin/web2"}}},
@@ -74,7 +77,12 @@ func TestVerifyFindsChanges(t *testing.T) {
 		"dir now a link": {func(d string) error {
 			return errors.Join(os.Remove(d+"/empty"), os.Symlink("/etc", d+"/empty"))
 		}, tree.Diff{Altered: []string{"empty"}}},
-	} {
+	}
+	if os.Geteuid() == 0 { // no one else may give a file away
+		changes["owner"] = change{func(d string) error { return os.Lchown(d+"/run", 1, -1) }, tree.Diff{Altered: []string{"run"}}}
+		changes["owner of all"] = change{func(d string) error { return os.Chown(d, 1, -1) }, tree.Diff{Altered: []string{"."}}}
+	}
+	for name, tc := range changes {
 		t.Run(name, func(t *testing.T) {
 			r, err := s.Stage(t.Context(), linked()) // puts right what the case before did
 			if err != nil {

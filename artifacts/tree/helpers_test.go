@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"os"
 	"testing"
 
 	"koboshi/artifacts/tree/treetest"
@@ -21,7 +22,7 @@ func must(t testing.TB, err error) {
 // holds compares dest with entries.
 func holds(t testing.TB, y *treetest.Yard, entries []Entry) {
 	t.Helper()
-	if diff, err := Verify(t.Context(), y.Dest, entries); err != nil || !diff.Clean() {
+	if diff, err := Verify(t.Context(), y.Dest, os.Geteuid(), entries); err != nil || !diff.Clean() {
 		t.Errorf("%+v, %v", diff, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -152,4 +153,22 @@ func FuzzReadIndex(f *testing.F) {
 			t.Errorf("read %+v\nagain %+v %v", index, again, err)
 		}
 	})
+}
+
+// What its owner may change at any time is not as it was published.
+func TestVerifyLooksAtOwners(t *testing.T) {
+	dir, err := os.OpenRoot(t.TempDir())
+	must(t, err)
+	defer func() { must(t, dir.Close()) }()
+	must(t, dir.Mkdir("bin", 0o755))
+	must(t, dir.Chmod("bin", 0o755))
+	me, err := OwnerOf(dir)
+	must(t, err)
+	entries := []Entry{{Path: "bin", Type: TypeDir, Mode: 0o755}}
+	for owner, clean := range map[int]bool{me: true, me + 1: false, AnyOwner: true} {
+		diff, err := Verify(t.Context(), dir, owner, entries)
+		if err != nil || diff.Clean() != clean || !clean && !slices.Equal(diff.Altered, []string{".", "bin"}) {
+			t.Errorf("owner %d: %+v, %v", owner, diff, err)
+		}
+	}
 }

@@ -10,15 +10,37 @@ import (
 	"path"
 	"runtime"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
-// Verify reads the whole tree in dir and compares it with its entries. Errors
-// are those of the disk, or the cause of a context that has ended.
-func Verify(ctx context.Context, dir *os.Root, entries []Entry) (Diff, error) {
-	c := &comparison{dir: dir, want: make(map[string]Entry, len(entries))}
+// AnyOwner is for trees that any user may own.
+const AnyOwner = -1
+
+// OwnerOf is the user id of a directory's owner.
+func OwnerOf(dir *os.Root) (int, error) {
+	info, err := dir.Stat(".")
+	if err != nil {
+		return AnyOwner, err
+	}
+	return ownerOf(info), nil
+}
+
+func ownerOf(info fs.FileInfo) int {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return AnyOwner
+	}
+	return int(stat.Uid)
+}
+
+// Verify reads the whole tree in dir and compares it with its entries. What is not
+// the owner's, by user id, is altered, too: its own owner may change it at any
+// time. Errors are those of the disk, or the cause of a context that has ended.
+func Verify(ctx context.Context, dir *os.Root, owner int, entries []Entry) (Diff, error) {
+	c := &comparison{dir: dir, owner: owner, want: make(map[string]Entry, len(entries))}
 	c.hash, c.ctx = errgroup.WithContext(ctx)
 	c.hash.SetLimit(runtime.NumCPU())
 	for _, e := range entries {
@@ -29,7 +51,10 @@ func Verify(ctx context.Context, dir *os.Root, entries []Entry) (Diff, error) {
 		}
 		c.want[e.Path] = e
 	}
-	err := c.walk(".")
+	err := c.top()
+	if err == nil {
+		err = c.walk(".")
+	}
 	if e := c.hash.Wait(); e != nil {
 		err = e
 	}
@@ -42,10 +67,11 @@ func Verify(ctx context.Context, dir *os.Root, entries []Entry) (Diff, error) {
 
 // comparison is a walk through a tree that hashes files as it goes.
 type comparison struct {
-	dir  *os.Root
-	want map[string]Entry // not found yet
-	hash *errgroup.Group
-	ctx  context.Context //nolint:containedctx // of hash
+	dir   *os.Root
+	owner int              // AnyOwner = not looked at
+	want  map[string]Entry // not found yet
+	hash  *errgroup.Group
+	ctx   context.Context //nolint:containedctx // of hash
 
 	mu   sync.Mutex
 	diff Diff
@@ -114,7 +140,7 @@ func (l *level) compare(base string) error {
 	if err != nil {
 		return err
 	}
-	if !l.alike(base, info, want) {
+	if !l.owned(info) || !l.alike(base, info, want) {
 		l.note(&l.diff.Altered, name)
 	}
 	switch {
@@ -136,6 +162,19 @@ func (l *level) flush() {
 	if len(batch) > 0 {
 		l.hash.Go(func() error { return l.rehash(l.dir, batch) })
 	}
+}
+
+// top looks at the tree's own directory, which no entry describes.
+func (c *comparison) top() error {
+	info, err := c.dir.Stat(".")
+	if err == nil && !c.owned(info) {
+		c.note(&c.diff.Altered, ".")
+	}
+	return err
+}
+
+func (c *comparison) owned(info fs.FileInfo) bool {
+	return c.owner == AnyOwner || ownerOf(info) == c.owner
 }
 
 // alike compares all but the bytes.
