@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"koboshi/agent/config"
@@ -22,82 +21,6 @@ import (
 // lastCall is how long completing the lifecycle action goes on when the run's
 // own context has ended.
 const lastCall = 2 * time.Minute
-
-// errTerminating is a launch that is over before it has begun.
-var errTerminating = failure.WithHint(fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted), "nothing is to be done: Auto Scaling replaces the instance")
-
-// checkTarget refuses to bring up an instance that is on its way out.
-func (r *run) checkTarget(ctx context.Context) error {
-	target, err := r.agent.Machine.TargetState(ctx)
-	if err != nil {
-		r.warn("the target lifecycle state could not be read: %v", err)
-	}
-	if lifecycle.Leaving(target) {
-		return errTerminating
-	}
-	return nil
-}
-
-// awaitedAction is what waits for this instance. The zero action with no error
-// is certainty that nothing does; an error is doubt. It runs beside the launch,
-// so it only reads what the launch reads.
-//
-// With a group known, there is an action to try: metadata shows only the state
-// that the group wants, later than it is wanted, and completing an action finds
-// out the rest.
-func (r *run) awaitedAction(ctx context.Context) (lifecycle.Action, error) {
-	action := lifecycle.Action{Group: r.Config.Lifecycle.Group, Hook: r.Config.Lifecycle.LaunchHook, Instance: r.Instance.ID}
-	if action.Hook == "" {
-		return lifecycle.Action{}, nil
-	}
-	if action.Group != "" {
-		return action, nil
-	}
-	target, err := r.agent.Machine.TargetState(ctx)
-	if err == nil && target == "" {
-		return lifecycle.Action{}, nil // in no group
-	}
-	if action.Group, _, err = r.cloud.Lifecycle.Group(ctx, r.Instance.ID); err != nil {
-		err = fmt.Errorf("the Auto Scaling group could not be found: %w", err)
-		return lifecycle.Action{}, failure.WithHint(err, "set lifecycle.group, switch instance tags on in the metadata, or allow autoscaling:DescribeAutoScalingInstances")
-	}
-	if action.Group == "" {
-		return lifecycle.Action{}, nil
-	}
-	return action, nil
-}
-
-// awaited reports whether a lifecycle action waits for this run.
-func (r *run) awaited() bool {
-	if r.action == nil {
-		return false
-	}
-	action, _ := r.action() // signal reports the error
-	return action != (lifecycle.Action{})
-}
-
-// keepAlive looks for the lifecycle action that waits for this launch and sends
-// heartbeats for it, for as long as the launch takes. stop ends both and waits
-// for them. No heartbeat is sent before lifecycle.heartbeat_after and the jitter
-// of CONTINUE: most launches are over by then, and Auto Scaling's rate is shared.
-func (r *run) keepAlive(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	r.action = sync.OnceValues(func() (lifecycle.Action, error) { return r.awaitedAction(ctx) })
-	var done sync.WaitGroup
-	done.Go(func() {
-		action, _ := r.action() // signal reports the error
-		if action == (lifecycle.Action{}) {
-			return
-		}
-		after := time.Duration(r.Config.Lifecycle.HeartbeatAfter + r.Config.Lifecycle.ContinueJitter)
-		r.cloud.Lifecycle.KeepAlive(ctx, action, after, func(n int, err error) {
-			if err == nil {
-				r.report.Lifecycle.Heartbeats = n
-			}
-		})
-	})
-	return func() { cancel(); done.Wait() }
-}
 
 // jitterContinue holds CONTINUE back, once a launch, and before the channel is
 // checked for the last time: if thousands complete their actions at the same
@@ -175,23 +98,6 @@ func (r *run) completeWith(ctx context.Context, action lifecycle.Action, out con
 		return r.completionFailed(out, err)
 	}
 	return r.recordLaunch(out, string(result))
-}
-
-// certainAction is the action that waits for this launch. What was in doubt is
-// asked again, and so is whether there is a group, and whether the instance is
-// wanted at all: metadata may not have known yet.
-func (r *run) certainAction(ctx context.Context) (lifecycle.Action, error) {
-	if err := r.checkTarget(ctx); err != nil {
-		return lifecycle.Action{}, err
-	}
-	action, doubt := r.action()
-	if doubt != nil || action == (lifecycle.Action{}) {
-		action, doubt = r.awaitedAction(ctx)
-	}
-	if doubt != nil {
-		return action, notCompleted(ctx, doubt)
-	}
-	return action, nil
 }
 
 // notCompleted is an error of completing an action. What ended ctx comes first.
