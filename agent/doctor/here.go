@@ -3,12 +3,14 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/health"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
@@ -95,6 +97,15 @@ func (a appHere) override() artifacts.Health {
 		return current.health
 	}
 	return artifacts.Health{}
+}
+
+// Look asks the app of this machine once whether it is up and healthy, as the gate
+// of the current release would. The error is what is wrong.
+func Look(ctx context.Context, cfg *config.Config, trust artifacts.Trust, app service.Service) error {
+	if running, err := app.Running(ctx); err == nil && !running {
+		return fmt.Errorf("%w: the app is not running", health.ErrUnhealthy)
+	}
+	return appHere{app, storeHere{cfg.Install.Root, trust}}.Probe(ctx)
 }
 
 // systemdHere is systemd, over a connection for each question.

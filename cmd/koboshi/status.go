@@ -11,9 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/config"
+	"koboshi/agent/doctor"
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
 	"koboshi/agent/report/picture"
+	"koboshi/agent/service"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -32,7 +34,8 @@ func (c *cli) status() *cobra.Command {
 		Use:   "status",
 		Short: "show what runs here, since when, and how the last run went",
 		Long: "Show how the last run ended: release, verdict, lifecycle action, and why. It is the last\n" +
-			"run of any command, or of the one that --command names. Nothing is asked from the network." +
+			"run of any command, or of the one that --command names. The app is asked once whether it is\n" +
+			"healthy now; nothing else is asked from the network." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
 		GroupID: onInstance,
@@ -76,6 +79,7 @@ func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	if err != nil {
 		return err
 	}
+	last.Now = c.look(ctx, cfg, last.Report)
 	rows := append(machineRows(ctx, last.Report), picture.Rows(last.Report)...)
 	if o.svg != "" {
 		if err := writeSVG(o.svg, last.Report, rows); err != nil {
@@ -117,10 +121,39 @@ func machineRows(ctx context.Context, r report.Report) (rows []picture.Row) {
 	return rows
 }
 
-// recorded is what runs have left, as status --json prints it.
+// recorded is what runs have left and what is seen now, as status --json prints it.
 type recorded struct {
 	report.Report
+	Now   *seen        `json:"now,omitzero"`   // nil where the app cannot be asked
 	State *state.State `json:"state,omitzero"` // nil where it cannot be read
+}
+
+// seen is what the app answers just now.
+type seen struct {
+	Healthy bool   `json:"healthy"`
+	Error   string `json:"error,omitzero"`
+}
+
+// look asks the app once. nil is an app that cannot be asked: there is none yet,
+// or the keys that the current release is verified under cannot be read.
+func (c *cli) look(ctx context.Context, cfg *config.Config, last report.Report) *seen {
+	trust, err := loadTrust(cfg)
+	if err != nil || last.Release == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctor.Limit)
+	defer cancel()
+	if err := doctor.Look(ctx, cfg, trust, service.New(cfg, c.ui.hookLine)); err != nil {
+		return &seen{Error: report.Clean(err.Error(), report.MaxText)}
+	}
+	return &seen{Healthy: true}
+}
+
+func (s seen) String() string {
+	if s.Healthy {
+		return "the app is up and healthy"
+	}
+	return s.Error
 }
 
 // lastRecorded reads what the last run of a command left, or with "" that of
@@ -182,6 +215,9 @@ func (u *ui) screen(r recorded) {
 	}
 	row("app", "%s", r.App)
 	row("release", "%s", releaseText(r.Release))
+	if r.Now != nil {
+		row("now", "%s", r.Now)
+	}
 	if r.Target != nil && (r.Release == nil || r.Target.ManifestSHA256 != r.Release.ManifestSHA256) {
 		row("target", "%s", releaseText(r.Target))
 	}
