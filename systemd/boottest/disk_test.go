@@ -59,7 +59,7 @@ func TestOverlayRoot(t *testing.T) {
 	c := l.start("exit")
 	c.up()
 	c.must("koboshi", "sync", "--force")
-	same(t, "the running version", c.serves(), "1.0.0")
+	same(t, "the running version", c.version(), "1.0.0")
 	for _, version := range []string{"2.0.0", "3.0.0"} {
 		c.promote(version)
 		same(t, "sync", c.reports(0, "sync").Verdict, report.Fresh)

@@ -16,8 +16,8 @@
 // and e2fsprogs, and a kernel of 27 MB that becomes 110 MB.
 //
 // Each scenario asserts the exit code of koboshi's unit, the verdict in the
-// report, what the launch hook was told and what became of the instance, what
-// the app answers inside the machine, and the line on the console. systemd must
+// report, what the lifecycle action was completed with and what became of the
+// instance, what the app answers inside the machine, and the line on the console. systemd must
 // not have found an ordering cycle.
 //
 // # What it has shown
@@ -37,8 +37,8 @@
 //
 // An app's unit that is ordered after koboshi's, or after multi-user.target, is
 // refused at once (TestAppOrdered...). One that is enabled fails at the first
-// boot, since there is nothing yet that it could start, and is started by
-// koboshi all the same (TestAppEnabled).
+// boot, since there is nothing yet that it could start; koboshi starts it all the
+// same (TestAppEnabled).
 //
 // An app behind a socket of systemd's is re-synced and put back without a failed
 // request (TestSyncUnderLoad), if it is the app's unit that paces a crashing
@@ -48,13 +48,19 @@
 // waits in the socket, too: the gate looks at the process meanwhile.
 //
 // Operators and the document for SSM act on a machine that stays up: the app
-// goes on with the same process unless another release has to serve, and a
-// hold survives a reboot (TestOperated, TestRunCommand). TestExamined holds
-// doctor against machines that are ill.
+// goes on with the same process unless another release has to run, and a hold
+// survives a reboot (TestOperated, TestRunCommand). TestExamined runs doctor on
+// machines on which something is wrong.
+//
+// A volume that comes up read-only ends a launch with 18 and ABANDON, and does not
+// keep the app down after a reboot (TestReadOnlyVolume, TestRebootReadOnlyVolume).
+// On an overlay a release of the image cannot be renamed: it is deleted in place
+// (TestOverlayRoot). An app that dies between the gate and CONTINUE is not sent
+// into service (TestDiesAfterTheGate).
 //
 // The hooks of a release run as the app's user, DynamicUser= included, in a unit
-// that has gone when they have ended, and that an agent which is told to end
-// stops, or the one after an agent that was killed (TestHook...).
+// that is gone when they have ended. It is stopped by an agent that is stopped
+// itself, or by the next one after an agent that was killed (TestHook...).
 //
 // # How it leaves nothing behind
 //

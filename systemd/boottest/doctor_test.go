@@ -16,7 +16,7 @@ import (
 	"koboshi/agent/doctor"
 )
 
-// ailment is something wrong with a machine, and what the doctor says of it.
+// ailment is something wrong with a machine, and what the doctor reports.
 type ailment struct {
 	name     string
 	get, end func(*container)
@@ -137,8 +137,8 @@ func fault(faults ...faults.Fault) func(*container) {
 
 func noFault(c *container) { c.aws.Faults().Clear() }
 
-// What the doctor says of a machine with systemd: nothing while it is well, and
-// of each ailment what it is.
+// What the doctor reports on a machine with systemd: nothing while all is well,
+// and each ailment for what it is.
 func TestExamined(t *testing.T) {
 	t.Parallel()
 	c := live(t, nil)

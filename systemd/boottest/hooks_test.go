@@ -13,8 +13,8 @@ import (
 	"koboshi/agent/report"
 )
 
-// hookScript tells as whom and in which unit it runs, and fails where its tree
-// has a file of that name.
+// hookScript prints as which user and in which unit it runs, and fails where its
+// tree has a file of that name.
 const hookScript = `#!/bin/sh
 if [ "$1" = health ]; then [ ! -e no-health ] && [ "$(id -u)" != 0 ]; exit; fi
 id
@@ -26,9 +26,8 @@ if [ -e "no-$1" ]; then echo "it cannot be"; exit 3; fi
 if [ -e hang ] && mkdir /dev/shm/begun; then sleep 1000 & sleep 1000; fi
 `
 
-// hooked publishes a release whose hooks tell of themselves, and as its files
-// say: no-pre_start fails that hook, and hang makes the machine's first hook
-// last.
+// hooked publishes a release whose hooks print what they are. Its files decide the
+// rest: no-pre_start fails that hook, and hang makes the machine's first hook last.
 func (l *lab) hooked(version string, files ...string) {
 	l.Helper()
 	tree := filepath.Join(l.dir, version)
@@ -44,7 +43,7 @@ func (l *lab) hooked(version string, files ...string) {
 	must(l.T, built.koboshi(builder(), append(args, tree)...))
 }
 
-// says asserts that koboshi told a line of a hook's output.
+// says asserts that koboshi printed a line of a hook's output.
 func (l *lab) says(lines ...string) {
 	l.Helper()
 	said := l.said()
@@ -80,8 +79,8 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// A release whose post_start fails gives way to what served before, on a
-// machine that goes on serving.
+// A release whose post_start fails is replaced by the one before, on a machine
+// that stays in service.
 func TestHookFailsOnALiveMachine(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard())
@@ -145,7 +144,7 @@ func TestHooksOfADynamicUser(t *testing.T) {
 	}
 }
 
-// An agent that is told to end takes its hook with it.
+// An agent that is stopped stops its hook.
 func TestHookInterrupted(t *testing.T) {
 	t.Parallel()
 	l := hookOutlived(t, unix.SIGTERM)
@@ -190,9 +189,9 @@ func TestHookOfAKilledSync(t *testing.T) {
 	c.must("sh", "-c", `koboshi sync >/dev/null 2>&1 & us=$!
 		until [ -e /dev/shm/begun ]; do sleep 0.05; done
 		kill -KILL $us; exec timeout 20 sh -c 'while systemctl is-active koboshi-web-hook.service | grep -q activ; do sleep 0.05; done'`)
-	same(t, "what serves", c.serves(), "1.0.0")
+	same(t, "the running version", c.version(), "1.0.0")
 	c.must("koboshi", "sync")
-	same(t, "what serves", c.serves(), "3.0.0")
+	same(t, "the running version", c.version(), "3.0.0")
 	c.says("0 loaded units", "systemctl", "list-units", "--all", "koboshi-web-hook*")
 	c.end("exit")
 }

@@ -55,14 +55,14 @@ bake     = "300ms"
 abandon_delay = "0s"
 `
 
-// inContainer makes cloud-init look for EC2 although it finds itself in a
-// container, where it believes nothing of what the firmware says.
+// inContainer makes cloud-init look for EC2 although it runs in a container, where
+// it does not go by the firmware.
 const inContainer = `[Service]
 TemporaryFileSystem=/sys
 BindReadOnlyPaths=/sys/class /sys/devices /sys/fs /etc/lab-hypervisor:/sys/hypervisor
 `
 
-// ec2Only lets cloud-init ask nobody else, and do only what is looked at here.
+// ec2Only has cloud-init ask EC2 only, and do only what is looked at here.
 const ec2Only = `datasource_list: [Ec2]
 datasource: {Ec2: {metadata_urls: ["http://169.254.169.254:80"]}}
 locale: false

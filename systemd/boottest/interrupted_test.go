@@ -49,7 +49,7 @@ func agentSignalled(t *testing.T, signal unix.Signal) {
 }
 
 // The watchdog watches once the unit is ready: after a reboot, while the agent
-// looks at the channel. It sends SIGABRT, at which a Go program ends with 2.
+// asks the channel. It sends SIGABRT, at which a Go program ends with 2.
 func TestAgentBarked(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(files{bootUnit + ".d/watchdog.conf": "[Service]\nWatchdogSec=2s\n"}))
@@ -65,7 +65,7 @@ func TestAgentBarked(t *testing.T) {
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 }
 
-// An orderly shutdown in the middle of a launch says nothing to the hook.
+// An orderly shutdown in the middle of a launch completes no lifecycle action.
 func TestShutDown(t *testing.T) {
 	t.Parallel()
 	l := interrupted(t, func(c *container) error { return c.cmd.Process.Signal(unix.SIGTERM) })
@@ -99,7 +99,7 @@ func interrupted(t *testing.T, end func(*container) error) (l *lab) {
 }
 
 // The unit's start may take longer than its timeout for as long as the agent
-// says that it lives.
+// reports that it is alive.
 func TestSlowDownload(t *testing.T) {
 	t.Parallel()
 	slow := stuck[0]

@@ -25,7 +25,7 @@ import (
 const (
 	settleLimit = 60 * time.Second // for a machine to come to rest
 	endLimit    = 30 * time.Second // and then for it to end
-	rebooted    = 133              // how systemd-nspawn says that the machine wants to start again
+	rebooted    = 133              // the exit code of systemd-nspawn for a machine that is to start again
 )
 
 // lab is one machine's disk, network and cloud.
@@ -39,7 +39,7 @@ type lab struct {
 }
 
 // newLab makes a machine from an image, and an Auto Scaling group for it. The
-// layers lie over the root filesystem, and the image over them.
+// layers are above the root filesystem, and the image above them.
 func newLab(t *testing.T, image files, layers ...string) *lab {
 	t.Helper()
 	leave(t)
@@ -68,7 +68,7 @@ func (l *lab) copyIn(name, path string, mode os.FileMode) {
 	must(l.T, copyFile(to, built.path(name), mode))
 }
 
-// builder is the environment of who makes releases and images.
+// builder is the environment in which releases and images are made.
 func builder() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=http://" + endpoint, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=lab", "AWS_SECRET_ACCESS_KEY=lab",
@@ -139,7 +139,7 @@ func (l *lab) start(verb string) *container {
 	return c
 }
 
-// endBy tells the observer how to end the machine.
+// endBy sets how the observer ends the machine.
 func (l *lab) endBy(verb string) {
 	l.Helper()
 	files{"/etc/lab/observer": fmt.Sprintf("VERB=%s\nLIMIT=%s\n", verb, settleLimit)}.write(l.T, l.root)
@@ -158,7 +158,7 @@ type seen struct {
 // wait returns when the machine has ended, as it should.
 func (c *container) wait(code int) seen {
 	c.Helper()
-	_ = c.cmd.Wait() // its exit code tells
+	_ = c.cmd.Wait() // its exit code is looked at
 	if got := c.cmd.ProcessState.ExitCode(); got != code {
 		c.Fatalf("the machine ended with %d, want %d", got, code)
 	}
@@ -207,7 +207,7 @@ func (l *lab) said() string {
 	return strings.Join(lines, "\n")
 }
 
-// journal is what a machine's journal says, of all its boots.
+// journal is the text of a machine's journal, of all its boots.
 func (l *lab) journal(args ...string) string {
 	args = append([]string{"-D", filepath.Join(l.root, "var/log/journal"), "--no-pager", "-o", "short-precise"}, args...)
 	out, err := exec.Command("journalctl", args...).CombinedOutput()

@@ -44,8 +44,7 @@ func TestPackaged(t *testing.T) {
 	}.run(t)
 }
 
-// The image is made by koboshi install, and nothing lies where it does by
-// default.
+// The image is made by koboshi install, and nothing is where it is by default.
 func TestInstalled(t *testing.T) {
 	t.Parallel()
 	scenario{
@@ -63,7 +62,7 @@ func TestInstalled(t *testing.T) {
 	}.run(t)
 }
 
-// An instance that has served becomes the image of another.
+// An instance that was in service becomes the image of another.
 func TestImageOfInstance(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard())
@@ -90,7 +89,7 @@ func TestBakedCurrent(t *testing.T) {
 func TestMetadataLate(t *testing.T) {
 	t.Parallel()
 	scenario{
-		image:    files{cloudConfig: "datasource_list: [None]\n"}, // else cloud-init waits, and koboshi need not
+		image:    files{cloudConfig: "datasource_list: [None]\n"}, // else cloud-init waits too
 		metadata: 10 * time.Second,
 		channel:  "1.0.0",
 		want:     inService(report.Fresh, "1.0.0"),
@@ -122,3 +121,18 @@ func TestUnhealthyBaked(t *testing.T) {
 
 // impatient is an image whose gate does not wait long.
 var impatient = files{dropIn: "[health]\ntimeout = \"2s\"\n"}
+
+// A role that was attached a moment ago: S3 and Auto Scaling refuse its
+// credentials at first. They are fetched again, and again.
+func TestRoleIsNew(t *testing.T) {
+	t.Parallel()
+	scenario{
+		channel: "1.0.0",
+		faults: []faults.Fault{
+			{Service: "s3", Operation: "GetObject", Status: 403, Code: "AccessDenied", Times: 2},
+			{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Status: 400, Code: "ExpiredToken", Times: 1},
+			{Service: "autoscaling", Operation: "CompleteLifecycleAction", Status: 403, Code: "ExpiredToken", Times: 1},
+		},
+		want: inService(report.Fresh, "1.0.0"),
+	}.run(t)
+}

@@ -17,8 +17,8 @@ import (
 // notObserved is an image that stays up after its boot, for an operator.
 var notObserved = files{wants + "observer.service": ""}
 
-// live launches an instance whose channel names 1.0.0, and returns once it has
-// come up. Nothing ends it but end.
+// live launches an instance whose channel points to 1.0.0, and returns once it has
+// come up. Only end ends it.
 func live(t *testing.T, image files) *container {
 	t.Helper()
 	l := newLab(t, standard().with(notObserved).with(image))
@@ -74,7 +74,7 @@ func (c *container) begin(args ...string) (wait func() ended) {
 	cmd.Stdout, cmd.Stderr = &out, &err
 	must(c.T, cmd.Start())
 	return func() ended {
-		_ = cmd.Wait() // its exit code tells
+		_ = cmd.Wait() // its exit code is looked at
 		return ended{out.String(), err.String(), cmd.ProcessState.ExitCode()}
 	}
 }
@@ -115,7 +115,7 @@ func (c *container) reports(code int, args ...string) (r report.Report) {
 	return r
 }
 
-// life is what tells one life of the app from another.
+// life is what differs from one start of the app to the next.
 func (c *container) life() string {
 	c.Helper()
 	return c.must("systemctl", "show", "--property=ActiveState,InvocationID,MainPID", "web.service").out

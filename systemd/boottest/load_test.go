@@ -21,7 +21,7 @@ type load struct {
 	seen map[string]int // the answers that were counted when await last returned
 }
 
-// tally is what came of the requests until now, as testdata/load tells it.
+// tally is what came of the requests until now, as testdata/load prints it.
 type tally struct {
 	Asked   int
 	Answers map[string]int

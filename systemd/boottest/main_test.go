@@ -69,8 +69,8 @@ func (s shop) build() error {
 	return nil
 }
 
-// flaws are the releases that are not in order: what their trees hold beside
-// the app.
+// flaws are the releases that are not in order: what their trees hold besides the
+// app.
 var flaws = map[string]string{"2.0.0-ill": "ill", "2.0.0-mute": "mute", "2.0.0-dead": "dead", "2.0.0-frail": "frail"}
 
 // publish makes a pair of keys and some releases, as an operator would.
@@ -115,7 +115,7 @@ func (s shop) tree(dir, version string) error {
 	return os.WriteFile(filepath.Join(dir, ownUnit), []byte(unitOf(version)), 0o644)
 }
 
-// ownUnit is where a release brings its unit, for who asks for it.
+// ownUnit is where a release brings its unit, for the scenarios that use it.
 const ownUnit = "etc/web.service"
 
 func unitOf(version string) string {

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"koboshi/agent/report"
 )
 
-// What operators do to a machine that serves. The app is left alone unless
-// another release has to serve.
+// What operators do on a machine in service. The app is left alone unless it is
+// down, or another release has to run.
 func TestOperated(t *testing.T) {
 	t.Parallel()
 	c := live(t, nil)
@@ -22,8 +24,13 @@ func TestOperated(t *testing.T) {
 	c.keeps("1.0.0", func() { c.must("koboshi", "verify") })
 	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Fresh) })
 	c.must("systemctl", "stop", "web.service")
+	c.says("not running", "koboshi", "status")
 	same(t, "sync", c.reports(0, "sync").Verdict, report.Current)
-	same(t, "what serves", c.serves(), "2.0.0")
+	same(t, "the running version", c.version(), "2.0.0")
+	c.moves("2.0.0", "2.0.0", func() {
+		c.kill("web.service", unix.SIGSTOP)
+		same(t, "sync", c.reports(0, "sync").Verdict, report.Current)
+	})
 
 	c.moves("2.0.0", "1.0.0", func() { c.must("koboshi", "rollback", "--reason", "checkout is slow") })
 	c.keeps("1.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Held) })
@@ -54,32 +61,32 @@ func TestOperated(t *testing.T) {
 	}
 	if want := []string{
 		"sync current 1.0.0", "sync held 2.0.0", "sync current 2.0.0", "sync held 1.0.0", "boot held 1.0.0",
-		"sync held 1.0.0", "rollback held 1.0.0", "sync current 2.0.0", "sync fresh 2.0.0", "sync current 1.0.0", "boot fresh 1.0.0",
+		"sync held 1.0.0", "rollback held 1.0.0", "sync current 2.0.0", "sync current 2.0.0", "sync fresh 2.0.0", "sync current 1.0.0", "boot fresh 1.0.0",
 	}; !slices.Equal(got, want) {
 		t.Errorf("history is %q, want %q", got, want)
 	}
 	same(t, "answer", c.end("exit").Answer, "1.0.0 on "+c.instance.ID())
 }
 
-// keeps does what must not touch the app.
+// keeps runs what must not touch the app.
 func (c *container) keeps(version string, do func()) {
 	c.Helper()
 	before := c.life()
 	do()
-	same(c.T, "the app's life", c.life(), before)
-	same(c.T, "what serves", c.serves(), version)
+	same(c.T, "the app's process", c.life(), before)
+	same(c.T, "the running version", c.version(), version)
 }
 
-// moves does what has the app started from another release.
+// moves runs what starts the app from another release.
 func (c *container) moves(from, to string, do func()) {
 	c.Helper()
-	same(c.T, "what serves", c.serves(), from)
+	same(c.T, "the running version", c.version(), from)
 	before := c.life()
 	do()
 	if c.life() == before {
-		c.Errorf("the app was not started anew: %s", before)
+		c.Errorf("the app was not restarted: %s", before)
 	}
-	same(c.T, "what serves", c.serves(), to)
+	same(c.T, "the running version", c.version(), to)
 }
 
 // says runs a command and expects a text of it.
@@ -90,8 +97,8 @@ func (c *container) says(want string, args ...string) {
 	}
 }
 
-// serves is the version that answers.
-func (c *container) serves() string {
+// version is the one that answers.
+func (c *container) version() string {
 	c.Helper()
 	answer := c.must("observer", "answer").out
 	version, _, _ := strings.Cut(answer, " on "+c.instance.ID())

@@ -25,9 +25,9 @@ func reboot(t *testing.T, image files, faults ...faults.Fault) (l *lab, second s
 	return l, l.start("exit").wait(0)
 }
 
-// again is what a reboot comes to: nobody waits to hear of it.
+// again is what a reboot comes to: no lifecycle action waits.
 func again(verdict report.Verdict) outcome {
-	return inService(verdict, "1.0.0") // the hook's result is that of the launch
+	return inService(verdict, "1.0.0") // the result is that of the launch
 }
 
 func TestReboot(t *testing.T) {
@@ -45,7 +45,7 @@ var firmware = files{
 	"/etc/lab-firmware/board_asset_tag": "i-0a5c0de0000000001\n",
 }
 
-// Nitro's firmware tells the instance id: the app is up before the agent asks
+// With the instance id from Nitro's firmware the app is up before the agent asks
 // the network anything.
 func TestRebootNitro(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,7 @@
 # and cloud-init, in DIR. It also installs what the containers need on the host.
 #
 #	rootfs.sh DIR       DIR is there when it is complete
-#	rootfs.sh DIR vm    and beside it "kernel", with a kernel and its modules
+#	rootfs.sh DIR vm    and next to it "kernel", with a kernel and its modules
 set -eu
 dir=$1 vm=${2:-}
 

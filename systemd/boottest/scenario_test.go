@@ -19,7 +19,7 @@ type scenario struct {
 	prepare   func(*lab) // what else is done to the image
 	userData  string     // "" = none
 	baked     string     // the version that the image has installed, "" = none
-	channel   string     // the version that the channel names at launch
+	channel   string     // the version that the channel points to at launch
 	faults    []faults.Fault
 	metadata  time.Duration    // IMDS answers only so long after the start
 	meanwhile func(*container) // while the machine boots
@@ -30,14 +30,14 @@ type scenario struct {
 type outcome struct {
 	exit    string // of the unit
 	verdict report.Verdict
-	hook    autoscaling.Result // what the hook was told
+	result  autoscaling.Result // of the lifecycle action
 	state   autoscaling.State  // of the instance
-	serves  string             // the version that answers, "" = none
+	runs    string             // the version that answers, "" = none
 	says    string             // on the console, in a line of koboshi's
 }
 
-// run boots a scenario and looks at how it ended. What it returns serves
-// further questions.
+// run boots a scenario and checks how it ended. What it returns is for further
+// questions.
 func (s scenario) run(t *testing.T) (*lab, seen) {
 	t.Helper()
 	l := newLab(t, standard().with(s.image))
@@ -95,15 +95,15 @@ func (l *lab) chroot(args ...string) {
 // inService is a launch that came to a good end.
 func inService(verdict report.Verdict, version string) outcome {
 	return outcome{
-		exit: "0", verdict: verdict, hook: autoscaling.Continue, state: autoscaling.InService, serves: version,
+		exit: "0", verdict: verdict, result: autoscaling.Continue, state: autoscaling.InService, runs: version,
 		says: "web " + version + " is running (" + string(verdict),
 	}
 }
 
-// abandoned is one that did not: whatever serves is not what the group gets.
-func abandoned(exit, serves, says string) outcome {
+// abandoned is one that did not: what runs is not sent into service.
+func abandoned(exit, runs, says string) outcome {
 	return outcome{
-		exit: exit, verdict: report.Failed, hook: autoscaling.Abandon, state: autoscaling.Terminated, serves: serves,
+		exit: exit, verdict: report.Failed, result: autoscaling.Abandon, state: autoscaling.Terminated, runs: runs,
 		says: "error: " + says,
 	}
 }
@@ -113,12 +113,12 @@ func (want outcome) check(l *lab, got seen) {
 	same(l.T, "exit code", got.Units["koboshi-boot.service"]["ExecMainStatus"], want.exit)
 	same(l.T, "verdict", got.Report.Verdict, want.verdict)
 	same(l.T, "state", l.instance.State(), want.state)
-	if actions := l.instance.Actions(); len(actions) != 1 || actions[0].Result != want.hook {
-		l.Errorf("the hook was told %+v, want %s", actions, want.hook)
+	if actions := l.instance.Actions(); len(actions) != 1 || actions[0].Result != want.result {
+		l.Errorf("lifecycle actions are %+v, want one completed with %s", actions, want.result)
 	}
 	answer := "nothing"
-	if want.serves != "" {
-		answer = want.serves + " on " + l.instance.ID()
+	if want.runs != "" {
+		answer = want.runs + " on " + l.instance.ID()
 	}
 	same(l.T, "answer", got.Answer, answer)
 	said := l.said()

@@ -45,9 +45,9 @@ func TestSyncUnderLoad(t *testing.T) {
 	l := c.load()
 	l.await("1.0.0")
 	for _, step := range []struct {
-		version, serves string
-		code            int
-		verdict         report.Verdict
+		version, runs string
+		code          int
+		verdict       report.Verdict
 	}{
 		{"2.0.0", "2.0.0", 0, report.Fresh},
 		{"1.0.0", "1.0.0", 0, report.Current},
@@ -59,8 +59,8 @@ func TestSyncUnderLoad(t *testing.T) {
 		c.promote(step.version)
 		r := c.reports(step.code, "sync")
 		same(t, "verdict of "+step.version, r.Verdict, step.verdict)
-		same(t, "after "+step.version, r.Release.Version, step.serves)
-		l.await(step.serves)
+		same(t, "after "+step.version, r.Release.Version, step.runs)
+		l.await(step.runs)
 	}
 	got := l.now()
 	t.Logf("%d requests, %v, the slowest took %s", got.Asked, got.Answers, got.Slowest)
@@ -73,8 +73,8 @@ func TestSyncUnderLoad(t *testing.T) {
 	c.end("exit")
 }
 
-// A socket that is open before koboshi has looked lets nothing start: the app's
-// environment is not there yet. Whoever came early waits for it.
+// A socket that is open before koboshi has asked the channel lets nothing start:
+// the app's environment is not there yet. A request that came early waits for it.
 func TestSocketEnabled(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(notObserved).with(socketActivated).with(files{

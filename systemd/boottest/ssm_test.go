@@ -12,8 +12,8 @@ import (
 	"koboshi/agent/report"
 )
 
-// The document for SSM Run Command, as its agent runs it on a machine that
-// serves: the output is the report, the exit code koboshi's own.
+// The document for SSM Run Command, as its agent runs it on a machine in service:
+// the output is the report, the exit code koboshi's own.
 func TestRunCommand(t *testing.T) {
 	t.Parallel()
 	c := live(t, impatient)

@@ -62,7 +62,7 @@ func TestUserDataStartsEarly(t *testing.T) {
 }
 
 // The user data waits for koboshi, koboshi for the app, and the app for the user
-// data: no unit is ordered after koboshi, so nobody can see it coming. The
+// data: no unit is ordered after koboshi, so it cannot be seen in advance. The
 // deadline ends it.
 func TestUserDataWaitsForItself(t *testing.T) {
 	t.Parallel()

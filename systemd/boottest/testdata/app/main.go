@@ -52,7 +52,7 @@ func run() error {
 	return serve(stop, listener, handler(stop, strings.TrimSpace(string(version))))
 }
 
-// listen takes over what systemd listens on: sd_listen_fds(3).
+// listen takes over the socket that systemd passes: sd_listen_fds(3).
 func listen() (net.Listener, error) {
 	const first = 3
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
@@ -94,7 +94,7 @@ func serve(stop context.Context, listener net.Listener, handler http.Handler) er
 		return err
 	case <-stop.Done():
 	}
-	if err := listener.Close(); err != nil { // who comes from here on waits in systemd's socket
+	if err := listener.Close(); err != nil { // from here on connections wait in systemd's socket
 		return err
 	}
 	<-time.After(linger)
@@ -115,7 +115,7 @@ func ready() error {
 	return err
 }
 
-// has tells whether the tree has a flaw: "ill" is never healthy, "mute" never
+// has reports whether the tree has a flaw: "ill" is never healthy, "mute" never
 // ready, "dead" ends at once, and "frail" as soon as it is ready.
 func has(flaw string) bool {
 	_, err := os.Stat(flaw)

@@ -1,4 +1,4 @@
-// Command load asks an app without end. For every line that it reads it tells,
+// Command load asks an app without end. For every line that it reads it prints,
 // in a line of JSON, how that went until then; where its input ends, it ends.
 //
 //	load URL
