@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -200,12 +202,15 @@ func neverRan(command string, err error) error {
 }
 
 func writeSVG(name string, r report.Report, rows []picture.Row) error {
-	f, err := os.Create(name)
+	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644) //nolint:gosec // as the user's umask has it
+	if errors.Is(err, syscall.ELOOP) {
+		return usage(fmt.Errorf("--svg %s: a symbolic link is not followed", name))
+	}
 	if err != nil {
 		return usage(err)
 	}
 	title := fmt.Sprintf("%s of %s on %s, %s: %s", r.Command, r.App, r.Instance.ID, r.Started.Format(time.RFC3339), r.Verdict)
-	return errors.Join(picture.SVG(f, title, rows), f.Close())
+	return errors.Join(picture.SVG(f, title, picture.Notes(r), rows), f.Close())
 }
 
 // screen answers the first questions of an operator who has just logged in.

@@ -19,7 +19,8 @@ const (
 	svgPlot     = 448 // how wide it is
 	svgDuration = 684 // where durations end
 	svgDetail   = 700 // where details begin
-	svgTop      = 76  // where the first row begins
+	svgTop      = 76  // where the first row begins, without notes
+	svgNote     = 18  // how much each line of a note moves it down
 	svgRow      = 26
 	svgBar      = 16
 	svgFoot     = 48
@@ -30,6 +31,7 @@ const (
 	svgTitleRunes  = 96
 	svgNameRunes   = 18
 	svgDetailRunes = 36
+	svgNoteRunes   = 132
 )
 
 // svgStyle carries its own background, because the page that shows the
@@ -59,12 +61,13 @@ text { fill: #e6edf3 }
 </style>
 `
 
-// SVG writes the rows as a drawing of its own, for a post-mortem: a title, an
-// axis of time, a bar a row coloured by class, its duration and detail. It
+// SVG writes the rows as a drawing of its own, for a post-mortem: a title, notes
+// of any length beneath it, an axis of time, a bar a row coloured by class, its
+// duration and detail. It
 // needs no script and no font, and follows the reader's light or dark scheme.
 // The error is the writer's.
-func SVG(w io.Writer, title string, rows []Row) error {
-	d := drawing{rows: rows}
+func SVG(w io.Writer, title string, notes []string, rows []Row) error {
+	d := drawing{rows: rows, notes: wrapped(notes)}
 	d.first, d.total = span(rows)
 	d.open(report.Clean(title, report.MaxText))
 	d.axis()
@@ -82,6 +85,7 @@ func SVG(w io.Writer, title string, rows []Row) error {
 type drawing struct {
 	out   bytes.Buffer
 	rows  []Row
+	notes []string // lines
 	first time.Time
 	total time.Duration
 }
@@ -90,7 +94,10 @@ func (d *drawing) printf(format string, args ...any) {
 	fmt.Fprintf(&d.out, format, args...)
 }
 
-func (d *drawing) bottom() int { return svgTop + svgRow*len(d.rows) }
+// top is where the first row begins.
+func (d *drawing) top() int { return svgTop + svgNote*len(d.notes) }
+
+func (d *drawing) bottom() int { return d.top() + svgRow*len(d.rows) }
 
 func (d *drawing) open(title string) {
 	height := d.bottom() + svgFoot
@@ -99,6 +106,9 @@ func (d *drawing) open(title string) {
 	d.printf("<title>%s</title>\n%s", html.EscapeString(title), svgStyle)
 	d.printf(`<rect class="page" width="%d" height="%d" rx="6"/>`+"\n", svgWidth, height)
 	d.text("title", svgMargin, 34, Blocks.cut(title, svgTitleRunes))
+	for i, line := range d.notes {
+		d.text("small", svgMargin, float64(34+svgNote*(i+1)), line)
+	}
 }
 
 func (d *drawing) axis() {
@@ -109,13 +119,13 @@ func (d *drawing) axis() {
 		if d.total > 0 {
 			x += svgPlot * float64(at) / float64(d.total)
 		}
-		d.printf(`<path class="grid" d="M%.1f %dV%d"/>`+"\n", x, svgTop-8, d.bottom()+4)
-		d.text("tick", x, svgTop-14, tickLabel(at))
+		d.printf(`<path class="grid" d="M%.1f %dV%d"/>`+"\n", x, d.top()-8, d.bottom()+4)
+		d.text("tick", x, float64(d.top()-14), tickLabel(at))
 	}
 }
 
 func (d *drawing) row(i int, r Row) {
-	top := svgTop + svgRow*i
+	top := d.top() + svgRow*i
 	base := float64(top + svgBar - 3)
 	from, to := place(r, d.first, d.total, svgPlot)
 	name, detail := report.Clean(r.Name, report.MaxText), report.Clean(r.Detail, report.MaxText)

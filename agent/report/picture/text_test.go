@@ -22,16 +22,20 @@ var boot = time.Date(2026, 11, 21, 10, 0, 0, 250e6, time.UTC)
 // failedBoot is a boot whose gate ends in an error.
 func failedBoot() report.Report {
 	at := func(ms int64) time.Time { return boot.Add(time.Duration(ms) * time.Millisecond) }
-	return report.Report{Steps: []report.Step{
-		{Name: "discover", Started: boot, MS: 12, Attempts: 1},
-		{Name: "configure", Started: at(12), MS: 0, Attempts: 1},
-		{Name: "resolve", Started: at(12), MS: 640, Bytes: 5120, Attempts: 3},
-		{Name: "fetch", Started: at(652), MS: 1240, Bytes: 63_000_000, Attempts: 1},
-		{Name: "stage", Started: at(700), MS: 1660, Attempts: 1, Note: "15012 entries"},
-		{Name: "activate", Started: at(2360), MS: 4, Attempts: 1},
-		{Name: "gate", Started: at(2364), MS: 30000, Attempts: 1, Error: "probe: status 503, want 2xx"},
-		{Name: "signal", Started: at(32_400), MS: 210, Attempts: 2},
-	}}
+	return report.Report{Started: boot, MS: 32_610, Channel: "stable",
+		Target: &report.Release{Version: "1.5.0"}, Release: &report.Release{Version: "1.4.0"},
+		Lifecycle: report.Lifecycle{Hook: "koboshi-launching", Result: "ABANDON", Heartbeats: 2},
+		Error:     &report.Error{Code: 20, Message: "unhealthy after 30s", Hint: "check the app's own log"},
+		Steps: []report.Step{
+			{Name: "discover", Started: boot, MS: 12, Attempts: 1},
+			{Name: "configure", Started: at(12), MS: 0, Attempts: 1},
+			{Name: "resolve", Started: at(12), MS: 640, Bytes: 5120, Attempts: 3},
+			{Name: "fetch", Started: at(652), MS: 1240, Bytes: 63_000_000, Attempts: 1},
+			{Name: "stage", Started: at(700), MS: 1660, Attempts: 1, Note: "15012 entries"},
+			{Name: "activate", Started: at(2360), MS: 4, Attempts: 1},
+			{Name: "gate", Started: at(2364), MS: 30000, Attempts: 1, Error: "probe: status 503, want 2xx"},
+			{Name: "signal", Started: at(32_400), MS: 210, Attempts: 2},
+		}}
 }
 
 // parallel is a good boot whose steps overlap and nest.
@@ -117,7 +121,7 @@ func TestRowsOfOtherOrigin(t *testing.T) {
 	}, Rows(parallel())...)
 	reporttest.Golden(t, "picture-system.txt", Text(rows, 80, Blocks))
 	var svg strings.Builder
-	if err := SVG(&svg, "web stable: fresh in 11.0 s", rows); err != nil {
+	if err := SVG(&svg, "web stable: fresh in 11.0 s", nil, rows); err != nil {
 		t.Fatal(err)
 	}
 	checkXML(t, svg.String())
@@ -154,7 +158,7 @@ func TestBar(t *testing.T) {
 
 func TestSVG(t *testing.T) {
 	var svg strings.Builder
-	if err := SVG(&svg, "web stable 1.4.2 on i-0123456789abcdef0: failed", Rows(failedBoot())); err != nil {
+	if err := SVG(&svg, "web stable 1.4.2 on i-0123456789abcdef0: failed", Notes(failedBoot()), Rows(failedBoot())); err != nil {
 		t.Fatal(err)
 	}
 	checkXML(t, svg.String())
@@ -163,7 +167,7 @@ func TestSVG(t *testing.T) {
 
 func TestSVGOfOneClass(t *testing.T) {
 	var svg strings.Builder
-	if err := SVG(&svg, strings.Repeat("long ", 50), []Row{{Name: "a", Start: boot, End: boot.Add(time.Second)}}); err != nil {
+	if err := SVG(&svg, strings.Repeat("long ", 50), nil, []Row{{Name: "a", Start: boot, End: boot.Add(time.Second)}}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(svg.String(), ">step</text>") {
@@ -174,9 +178,26 @@ func TestSVGOfOneClass(t *testing.T) {
 	}
 }
 
+// A post-mortem needs the whole error, however long it is.
+func TestNotesAreNotCut(t *testing.T) {
+	r := failedBoot()
+	r.Error.Message = "start " + strings.Repeat("ab ", 100) + strings.Repeat("c", 300) + " end"
+	lines := wrapped(Notes(r))
+	for _, want := range []string{r.Error.Message, "channel stable points to 1.5.0, current is 1.4.0", "koboshi-launching: ABANDON", "10:00:00 to 10:00:"} {
+		if !strings.Contains(strings.ReplaceAll(strings.Join(lines, ""), " ", ""), strings.ReplaceAll(want, " ", "")) {
+			t.Errorf("%q is not in %q", want, lines)
+		}
+	}
+	for _, line := range lines {
+		if utf8.RuneCountInString(line) > svgNoteRunes {
+			t.Errorf("a line of %d characters", utf8.RuneCountInString(line))
+		}
+	}
+}
+
 func TestSVGOfNothing(t *testing.T) {
 	var svg strings.Builder
-	if err := SVG(&svg, "nothing yet", nil); err != nil {
+	if err := SVG(&svg, "nothing yet", nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	checkXML(t, svg.String())
@@ -189,7 +210,7 @@ func TestHostileSVG(t *testing.T) {
 	evil := "</text><script>alert(1)</script>\x00\uffff&\"'\xff"
 	rows := []Row{{Name: evil, Start: boot, End: boot.Add(1), Detail: evil, Class: Class(`"><script>`)}}
 	var svg strings.Builder
-	if err := SVG(&svg, evil, rows); err != nil {
+	if err := SVG(&svg, evil, []string{evil}, rows); err != nil {
 		t.Fatal(err)
 	}
 	checkXML(t, svg.String())
@@ -204,7 +225,7 @@ func (w brokenWriter) Write([]byte) (int, error) { return 0, w.error }
 
 func TestSVGSaysThatWritingFailed(t *testing.T) {
 	full := errors.New("no space left on device")
-	if err := SVG(brokenWriter{full}, "t", nil); !errors.Is(err, full) {
+	if err := SVG(brokenWriter{full}, "t", nil, nil); !errors.Is(err, full) {
 		t.Errorf("error %v, want %v", err, full)
 	}
 }
@@ -224,7 +245,7 @@ func FuzzReport(f *testing.F) {
 		checkPicture(t, Text(rows, width, Blocks), width)
 		checkPicture(t, Text(rows, width, ASCII), width)
 		var svg bytes.Buffer
-		if err := SVG(&svg, r.App, rows); err != nil {
+		if err := SVG(&svg, r.App, Notes(r), rows); err != nil {
 			t.Fatal(err)
 		}
 		checkXML(t, svg.String())
