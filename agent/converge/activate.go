@@ -52,6 +52,7 @@ func (r *Run) Activate(ctx context.Context, rel store.Release) error {
 // gate waits until the app is healthy and has stayed so.
 func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) error {
 	return r.Steps.Do(ctx, "gate", func(ctx context.Context, s *report.Span) error {
+		s.Note(r.noteOf(rel))
 		found, err := wait(ctx, rel.Manifest().Manifest().Health)
 		s.SetAttempts(found.Attempts)
 		if found.Note != "" {
@@ -59,6 +60,15 @@ func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) er
 		}
 		return err
 	})
+}
+
+// noteOf says which release a step is about. One that is not the target is put
+// back, or stands in for it.
+func (r *Run) noteOf(rel store.Release) string {
+	if r.target != nil && r.target.Manifest.SHA256() != rel.ManifestSHA256() {
+		return "back to " + rel.Version()
+	}
+	return rel.Version()
 }
 
 // markHealthy records that the release passed the gate here.
@@ -117,7 +127,8 @@ func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, 
 		return nil, err
 	}
 	r.runPreStop(ctx)
-	err = r.Steps.Do(ctx, "activate", func(ctx context.Context, _ *report.Span) (err error) {
+	err = r.Steps.Do(ctx, "activate", func(ctx context.Context, s *report.Span) (err error) {
+		s.Note(r.noteOf(rel))
 		gate, err = r.activate(ctx, rel)
 		if err != nil {
 			return fmt.Errorf("%w: %w", service.ErrActivate, err)
