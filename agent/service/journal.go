@@ -64,12 +64,12 @@ func tailLines(text string) (last []string) {
 }
 
 // journal returns the last lines that one invocation of a unit wrote, or where it
-// wrote none, those of systemd about it. Where journald cannot be asked there are
+// wrote none and has ended, those of systemd about it. Where journald cannot be asked there are
 // none.
 //
 // journalctl is the one program that koboshi starts for itself: the journal has
 // no other reader without cgo.
-func journal(ctx context.Context, invocation string) []string {
+func journal(ctx context.Context, invocation string, ended bool) []string {
 	if invocation == "" {
 		return nil
 	}
@@ -83,6 +83,9 @@ func journal(ctx context.Context, invocation string) []string {
 		if len(last) > 0 || err != nil {
 			return last
 		}
+	}
+	if !ended {
+		return nil // that it was started is no reason
 	}
 	last, _ := readJournal(ctx, "INVOCATION_ID="+invocation) // what journalctl can say it has said before
 	return last

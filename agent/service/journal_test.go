@@ -42,7 +42,7 @@ func TestJournal(t *testing.T) {
 	}
 	many.WriteString(strings.Repeat("x", 3*maxTail) + "\n")
 	dir := journald(t, map[string]string{"own-1": many.String()})
-	last := journal(t.Context(), "abcd")
+	last := journal(t.Context(), "abcd", true)
 	if len(last) != 1 || len(last[0]) > maxLastLine {
 		t.Errorf("after a flood: %d lines", len(last))
 	}
@@ -52,7 +52,7 @@ func TestJournal(t *testing.T) {
 	}
 
 	journald(t, map[string]string{"own-1": many.String()[:many.Len()-3*maxTail-1]})
-	last = journal(t.Context(), "abcd")
+	last = journal(t.Context(), "abcd", true)
 	if len(last) != lastLines || last[0] != "line 10" || last[19] != "line 29" {
 		t.Errorf("the last lines are %q", last)
 	}
@@ -61,15 +61,18 @@ func TestJournal(t *testing.T) {
 // The journal may be a little behind, and an app may write nothing at all.
 func TestJournalIsLate(t *testing.T) {
 	journald(t, map[string]string{"own-3": "DATABASE_URL is not set\n"})
-	if last := journal(t.Context(), "abcd"); !slices.Equal(last, []string{"DATABASE_URL is not set"}) {
+	if last := journal(t.Context(), "abcd", true); !slices.Equal(last, []string{"DATABASE_URL is not set"}) {
 		t.Errorf("a late line: %q", last)
 	}
 	journald(t, map[string]string{"about": "web.service: Failed with result 'exit-code'.\n"})
-	if last := journal(t.Context(), "abcd"); !slices.Equal(last, []string{"web.service: Failed with result 'exit-code'."}) {
+	if last := journal(t.Context(), "abcd", true); !slices.Equal(last, []string{"web.service: Failed with result 'exit-code'."}) {
 		t.Errorf("what systemd says: %q", last)
 	}
+	if last := journal(t.Context(), "abcd", false); last != nil {
+		t.Errorf("what systemd says of an app that runs: %q", last)
+	}
 	t.Setenv("PATH", t.TempDir())
-	if last := journal(t.Context(), "abcd"); last != nil {
+	if last := journal(t.Context(), "abcd", true); last != nil {
 		t.Errorf("without journalctl: %q", last)
 	}
 }
@@ -90,14 +93,14 @@ func TestUnitExplains(t *testing.T) {
 	if want := "web.service is failed (failed); web.service has ended (exit-code, status 3); its last line: DATABASE_URL is not set"; !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("it reads %q, want %q", err, want)
 	}
-	f.happened(t, "connect", "refresh web.service", "restart web.service", "journal abcd", "close")
+	f.happened(t, "connect", "refresh web.service", "restart web.service", "journal abcd, ended: true", "close")
 
 	f.err, f.state.Invocation = &systemd.JobError{Unit: "web.service", Result: "failed", Cause: "exit-code", Status: 203}, "ef01"
 	_, err = f.service(configured(t, unit), nil).Restart(t.Context(), nil)
 	if start, ok := errors.AsType[*StartError](err); !ok || !errors.Is(err, f.err) || !slices.Equal(start.Last, f.lines) {
 		t.Errorf("Restart = %v", err)
 	}
-	f.happened(t, "connect", "refresh web.service", "restart web.service", "state web.service", "journal ef01", "close")
+	f.happened(t, "connect", "refresh web.service", "restart web.service", "state web.service", "journal ef01, ended: true", "close")
 }
 
 // A command's log is what it has written since its start.

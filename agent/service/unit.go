@@ -19,7 +19,7 @@ import (
 type units struct {
 	config  *config.Config
 	connect func(context.Context) (manager, error)
-	journal func(ctx context.Context, invocation string) []string
+	journal func(ctx context.Context, invocation string, ended bool) []string
 }
 
 // invocation is the part of systemd.Invocation that units needs.
@@ -104,7 +104,7 @@ func (u units) explain(ctx context.Context, m manager, id string, err error) err
 	} else {
 		why.Exit = m.Ended(ctx, u.config.Service.Unit)
 	}
-	why.Last = u.journal(ctx, id)
+	why.Last = u.journal(ctx, id, ok || why.Exit != nil)
 	return why
 }
 

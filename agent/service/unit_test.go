@@ -38,7 +38,7 @@ func TestUnitRestart(t *testing.T) {
 	if _, err := gate(t.Context(), noOverride); !errors.Is(err, health.ErrUnhealthy) || !strings.Contains(err.Error(), f.gone) {
 		t.Errorf("the gate of a unit that is gone: %v", err)
 	}
-	f.happened(t, "journal abcd", "close")
+	f.happened(t, "journal abcd, ended: false", "close")
 
 	f.err = errors.New("no such unit")
 	if _, err := f.service(configured(t, unit), nil).Restart(t.Context(), nil); !errors.Is(err, f.err) {
