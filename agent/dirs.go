@@ -35,7 +35,7 @@ func (a *Agent) open() (d dirs) {
 }
 
 func openDir(key, name string) (*os.Root, error) {
-	err := durable.MkdirAll(name, 0o755)
+	err := durable.MakeDir(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", key, state.ErrDisk, err)
 	}

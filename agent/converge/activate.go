@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 
 // envFile is what the app's unit reads by EnvironmentFile=.
 const envFile = "env"
+
+const envMode fs.FileMode = 0o644
 
 // The hooks of a release, in the order in which they run.
 const (
@@ -165,19 +168,21 @@ func (r *Run) writeEnv(rel store.Release) error {
 	if r.RunDir == nil {
 		return errNoRunDir
 	}
-	if err := durable.WriteFile(r.RunDir, envFile, r.envText(rel), 0o644); err != nil {
+	if err := durable.WriteFile(r.RunDir, envFile, r.envText(rel), envMode); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrDisk, err)
 	}
 	return nil
 }
 
 // knows reports whether the app has the environment of rel already: by its file,
-// or where that could not be written from this run.
+// or where that could not be written from this run. A file of another mode is
+// written again.
 func (r *Run) knows(rel store.Release) bool {
 	text := r.envText(rel)
 	if r.RunDir != nil {
-		if file, err := r.RunDir.ReadFile(envFile); err == nil {
-			return bytes.Equal(file, text)
+		info, err := r.RunDir.Lstat(envFile)
+		if file, readErr := r.RunDir.ReadFile(envFile); err == nil && readErr == nil {
+			return bytes.Equal(file, text) && info.Mode() == envMode
 		}
 	}
 	return r.told == string(text)

@@ -134,8 +134,11 @@ func (r *Report) write(dir *os.Root) error {
 func makeDir(dir *os.Root) error {
 	const mode = 0o755
 	err := dir.Mkdir(Dir, mode)
-	if errors.Is(err, fs.ErrExist) {
+	if info, e := dir.Lstat(Dir); errors.Is(err, fs.ErrExist) && e == nil && info.Mode().Perm() == mode {
 		return nil
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return dir.Chmod(Dir, mode)
 	}
 	return errors.Join(err, dir.Chmod(Dir, mode), durable.SyncDir(dir, "."))
 }

@@ -121,7 +121,7 @@ func parseSequence(sequences others, channel string) (q Sequence, err error) {
 }
 
 // Save replaces the state in the state directory, readable by root alone. It
-// writes nothing where the file has the same content already, but makes sure that
+// writes nothing where the file has the same content and mode already, but makes sure that
 // this is on the disk: the run that wrote it may have been killed before it was.
 // Errors are [ErrDisk].
 func (s State) Save(dir durable.Dir) error {
@@ -129,10 +129,13 @@ func (s State) Save(dir durable.Dir) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", File, err)
 	}
-	if before, e := durable.ReadFile(dir, File, maxFile); e == nil && bytes.Equal(before, data) {
+	const mode = 0o600
+	before, readErr := durable.ReadFile(dir, File, maxFile)
+	info, statErr := dir.Lstat(File)
+	if readErr == nil && statErr == nil && bytes.Equal(before, data) && info.Mode().Perm() == mode {
 		err = durable.SyncDir(dir, ".")
 	} else {
-		err = durable.WriteFile(dir, File, data, 0o600)
+		err = durable.WriteFile(dir, File, data, mode)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)

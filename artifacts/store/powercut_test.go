@@ -146,7 +146,8 @@ type powerCut struct {
 
 // live goes through a life on an empty disk, up to the first fault.
 func (p *powerCut) live() {
-	s, err := openOn(p.disk, p.disk.Name(), trust)
+	s := newStore(p.disk, p.disk.Name(), trust)
+	err := s.complete()
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -64,35 +64,51 @@ func Open(dir string, trust artifacts.Trust) (*Store, error) {
 	if err != nil {
 		return nil, onDisk("open the store", err)
 	}
-	if err := durable.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, onDisk("open the store", err)
 	}
+	s, err := openRoot(dir, trust)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.complete()
+}
+
+func openRoot(dir string, trust artifacts.Trust) (*Store, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, onDisk("open the store", err)
 	}
-	return openOn(root, dir, trust)
+	return newStore(root, dir, trust), nil
 }
 
-// openOn opens the store in a directory, which it closes.
-func openOn(root filesystem, dir string, trust artifacts.Trust) (*Store, error) {
+func newStore(root filesystem, dir string, trust artifacts.Trust) *Store {
 	s := &Store{dir: dir, root: root, verified: verifier{trust: trust}}
 	s.free = s.statfs
-	if err := errors.Join(s.ensure(releasesDir, 0o755), s.ensure(stagingDir, 0o700)); err != nil {
-		return nil, errors.Join(onDisk("open the store", err), root.Close())
-	}
-	return s, nil
+	return s
 }
 
-// OpenExisting is [Open] for reading only: it makes nothing, and where there is no
-// store yet the error is fs.ErrNotExist.
+// complete makes and repairs the store's own directories, and closes it where that fails.
+func (s *Store) complete() error {
+	if err := errors.Join(s.ensure(releasesDir, 0o755), s.ensure(stagingDir, 0o700)); err != nil {
+		return errors.Join(onDisk("open the store", err), s.Close())
+	}
+	return nil
+}
+
+// OpenExisting is [Open] for reading only: it makes and repairs nothing, and where
+// there is no store yet the error is fs.ErrNotExist.
 func OpenExisting(dir string, trust artifacts.Trust) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, onDisk("open the store", err)
+	}
 	for _, name := range []string{releasesDir, stagingDir} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}
 	}
-	return Open(dir, trust)
+	return openRoot(dir, trust)
 }
 
 // Close releases the store's descriptor.

@@ -20,6 +20,7 @@ import (
 
 const (
 	fileMode = 0o644
+	lockMode = 0o600 // any process that may open the file may lock it
 	dirMode  = 0o755
 	lockPoll = 2 * time.Millisecond
 )
@@ -131,6 +132,9 @@ func writeTemp(ctx context.Context, root *os.Root, temp string, body *io.Section
 		err = root.Chtimes(temp, now, now)
 	}
 	if err == nil {
+		err = f.Chmod(fileMode) // who reads it is none of the publisher's umask's business
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
@@ -141,16 +145,20 @@ func makeDir(root *os.Root, name string) error {
 	if _, err := root.Stat(name); err == nil {
 		return nil
 	}
-	if err := root.MkdirAll(name, dirMode); err != nil {
-		return err
-	}
-	for name != "." {
-		name = path.Dir(name)
-		if err := durable.SyncDir(root, name); err != nil {
+	parent := path.Dir(name)
+	if parent != name {
+		if err := makeDir(root, parent); err != nil {
 			return err
 		}
 	}
-	return nil
+	err := root.Mkdir(name, dirMode)
+	if err == nil {
+		err = root.Chmod(name, dirMode) // whatever the umask
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) { // which is another publisher's
+		return err
+	}
+	return durable.SyncDir(root, parent)
 }
 
 // discard is a no-op once the file was renamed.
@@ -164,9 +172,12 @@ func discard(root *os.Root, temp string) error {
 // lock keeps every other writer out until release. It polls, since a blocking
 // flock would outlive the context.
 func lock(ctx context.Context, root *os.Root) (release func(), err error) {
-	f, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, fileMode)
+	f, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, lockMode)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().Perm() != lockMode {
+		_ = f.Chmod(lockMode) // where another user has made it, it stays as it is
 	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
