@@ -127,9 +127,10 @@ func (s *Store) sweepTemporary() error {
 	return err
 }
 
-// names is what is in a directory, sorted.
+// names is what is in a directory, sorted. What is something else by now, such as
+// a FIFO, is not waited for.
 func (s *Store) names(dir string) ([]string, error) {
-	d, err := s.root.Open(dir)
+	d, err := s.root.OpenFile(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, onDisk("list "+dir, err)
 	}

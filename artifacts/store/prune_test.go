@@ -159,3 +159,21 @@ func TestConcurrency(t *testing.T) {
 		t.Errorf("%+v, %v", diff, err)
 	}
 }
+
+// A FIFO where a directory of a release was is no release, and is not waited for.
+func TestAFIFOIsNotWaitedFor(t *testing.T) {
+	for _, name := range []string{"", metaDir, metaDir + "/" + pointersDir, metaDir + "/" + completeFile, treeDir} {
+		s := open(t)
+		r := stage(t, s, "1")
+		at := filepath.Join(s.Dir(), releasesDir, r.ID(), name)
+		if err := errors.Join(os.RemoveAll(at), unix.Mkfifo(at, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Candidates("i-1"); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		if _, err := s.Prune(t.Context(), 3); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
