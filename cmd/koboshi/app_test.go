@@ -22,6 +22,7 @@ import (
 //
 //	testapp restart ADDRESS PIDFILE
 //	testapp serve ADDRESS PIDFILE
+//	testapp stop ADDRESS PIDFILE
 func testapp() {
 	var err error
 	switch os.Args[1] {
@@ -29,6 +30,9 @@ func testapp() {
 		err = restartApp(os.Args[2], os.Args[3])
 	case "serve":
 		err = serveApp(os.Args[2], os.Args[3])
+	case "stop":
+		stopApp(os.Args[3])
+		err = waitUntilFree(os.Args[2])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testapp:", err)

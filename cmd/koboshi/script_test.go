@@ -97,6 +97,7 @@ func setUp(env *testscript.Env) error {
 	w.laptop(env.Setenv)
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector would keep every command for a second
 	env.Setenv("SOURCE", "s3://releases/apps")
+	env.Setenv("ADDRESS", w.addr)
 	env.Setenv("SUDO_USER", "ops")
 	me, err := user.Current()
 	if err != nil {
