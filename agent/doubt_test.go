@@ -58,7 +58,7 @@ func TestDoubt(t *testing.T) {
 		{"the group is denied, and it is in none", func(w *world) { tagsOff(w); w.leaveGroup(); w.deny(always) }, result{report.Fresh, nil, "1", "1", nil}, true},
 		{"no target state, a tag with the group", func(w *world) { w.target = "" }, result{report.Fresh, nil, "1", "1", goOn}, true},
 		{"an unreadable target state, a tag with the group", func(w *world) { w.targetErr = instance.ErrMalformed }, result{report.Fresh, nil, "1", "1", goOn}, true},
-		{"an unreadable target state", func(w *world) { tagsOff(w); w.targetErr = instance.ErrMalformed }, result{report.Fresh, nil, "1", "1", goOn}, true},
+		{"an unreadable target state", func(w *world) { tagsOff(w); w.target, w.targetErr = "", instance.ErrMalformed }, result{report.Fresh, nil, "1", "1", goOn}, true},
 		{"no target state at first", func(w *world) { tagsOff(w); w.hideTarget(2) }, result{report.Fresh, nil, "1", "1", goOn}, true},
 
 		{"ill, the group is denied", func(w *world) { w.ill["1"] = true; tagsOff(w); w.deny(always) }, result{report.Failed, health.ErrUnhealthy, "1", "1", nil}, false},
