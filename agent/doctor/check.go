@@ -23,6 +23,7 @@ func checks() []check {
 		{"expiry", checkExpiry},
 		{"release", checkRelease},
 		{"space", checkSpace},
+		{"places", checkPlaces},
 		{"current", checkCurrent},
 		{"previous", checkPrevious},
 		{"hold", checkHold},

@@ -150,6 +150,13 @@ func TestFindings(t *testing.T) {
 		{"not root", func(w *world) { w.spaceErr = errRoot }, "space", Warn, "not checked: open state.json: permission denied"},
 		{"size not known", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "space", Warn, "not checked: no manifest"},
 
+		{"its own places", func(*world) {}, "places", OK, "written to by no one else"},
+		{"no places yet", func(w *world) { w.placeErr = errAbsent }, "places", OK, "written to by no one else"},
+		{"open to others", func(w *world) { w.place.Changeable = "may be written to by every user (0777)" }, "places", Warn, "install.root /opt/koboshi/web: may be written to by every user"},
+		{"mounted noexec", func(w *world) { w.place.NoExec = true }, "places", Warn, "mounted noexec"},
+		{"mounted read-only", func(w *world) { w.place.ReadOnly = true }, "places", Fail, "mounted read-only"},
+		{"places not readable", func(w *world) { w.placeErr = errRoot }, "places", Warn, "permission denied"},
+
 		{"nothing installed", func(w *world) { w.current = nil }, "current", Warn, "no release is installed"},
 		{"no store", func(w *world) { w.current, w.currentErr = nil, errAbsent }, "current", Warn, "no release is installed"},
 		{"link to nowhere", func(w *world) {

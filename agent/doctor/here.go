@@ -23,7 +23,7 @@ import (
 // store, its app and systemd. Nothing here makes a directory or writes a file.
 func (m *Machine) Here(app service.Service) {
 	releases := storeHere{m.Config.Install.Root, m.Trust}
-	m.Past, m.Disk, m.App, m.Units = stateHere{m.Config}, releases, appHere{app, releases}, systemdHere{}
+	m.Past, m.Disk, m.Places, m.App, m.Units = stateHere{m.Config}, releases, placeHere{}, appHere{app, releases}, systemdHere{}
 }
 
 // stateHere is the state directory.

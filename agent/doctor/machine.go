@@ -25,6 +25,7 @@ type Machine struct {
 
 	Past     past
 	Disk     disk
+	Places   places
 	App      app
 	Units    units
 	Metadata metadata

@@ -46,6 +46,8 @@ type world struct {
 	previous    *Tree
 	previousErr error
 	spaceErr    error
+	place       Place // every one
+	placeErr    error
 	sick        error
 	answers     error
 
@@ -128,7 +130,7 @@ tcp = "127.0.0.1:8080"
 		w.t.Fatal(err)
 	}
 	m := Machine{Config: cfg, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
-		Past: w, Disk: w, App: w, Units: machineUnits{w}, Metadata: w, Connect: w.connect}
+		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Metadata: w, Connect: w.connect}
 	for _, k := range w.keys {
 		m.Keys = append(m.Keys, k.Public())
 	}
@@ -147,6 +149,7 @@ func (w *world) Report() (report.Report, error)      { return w.report, w.report
 func (w *world) State() (state.State, error)         { return w.state, w.stateErr }
 func (w *world) Previous() (*Tree, error)            { return w.previous, w.previousErr }
 func (w *world) CheckSpace(artifacts.Artifact) error { return w.spaceErr }
+func (w *world) Place(string) (Place, error)         { return w.place, w.placeErr }
 func (w *world) Probe(context.Context) error         { return w.sick }
 func (w *world) CheckListener(context.Context) error { return w.answers }
 func (w *world) HookUser(context.Context) (string, error) {
