@@ -334,3 +334,17 @@ func told(env []string) string {
 	}
 	return fmt.Sprintf("%s KOBOSHI_REGION=%s KOBOSHI_AZ=%s", value("KOBOSHI_CHANNEL"), value("KOBOSHI_REGION"), value("KOBOSHI_AZ"))
 }
+
+// A launch that ends before it has its places keeps what the state knows.
+func TestTroubleLosesNoSequences(t *testing.T) {
+	w := newWorld(t)
+	baked(w)
+	w.spoil("opt", dangling) // where they would be learnt again
+	if _, err := w.boot(); err == nil {
+		t.Fatal("a store that cannot be opened is no success")
+	}
+	left := w.state()
+	if got := left.Sequence("stable").Number; got != 1 || left.Instance != self || left.Signalled == nil {
+		t.Errorf("sequence %d of the baked channel, instance %s, signalled %v", got, left.Instance, left.Signalled)
+	}
+}
