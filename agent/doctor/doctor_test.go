@@ -180,6 +180,7 @@ func TestFindings(t *testing.T) {
 
 		{"the app answers", func(*world) {}, "listener", OK, "what answers is web.service"},
 		{"not seen what answers", func(w *world) { w.answers = health.ErrUnseen }, "listener", Warn, "it may not be web.service that answers"},
+		{"nothing that could answer", func(w *world) { w.sick, w.answers = errAway, health.ErrUnseen }, "listener", Warn, "not checked: the app is not healthy"},
 		{"another one is healthy", func(w *world) { w.sick = health.ErrListener }, "app", Warn, "not checked: the app is not what answers"},
 		{"another one answers", func(w *world) { w.answers = health.ErrListener }, "listener", Fail, "the app is not what answers"},
 		{"anything may answer", func(w *world) { w.settings = "health.listener = \"any\"\n" }, "listener", OK, "whatever answers counts"},

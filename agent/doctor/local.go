@@ -66,6 +66,8 @@ func checkListener(f *facts) []Finding {
 		return nil // nothing to look at, or nothing that should answer
 	case f.Config.Health.Listener == config.ListenerAny:
 		return fine("health.listener is \"any\": whatever answers counts as the app")
+	case f.healthy.err != nil && !errors.Is(f.healthy.err, health.ErrListener):
+		return unknown(errors.New("the app is not healthy"))
 	case errors.Is(err, health.ErrUnseen):
 		return warning("if that is as it should be, as with a container or a socket of systemd's, set health.listener = \"any\"",
 			"%v, so it may not be %s that answers", err, f.Config.Service.Unit)

@@ -60,7 +60,7 @@ func TestOperated(t *testing.T) {
 		got = append(got, run.Command+" "+run.Verdict+" "+run.Version)
 	}
 	if want := []string{
-		"sync current 1.0.0", "sync held 2.0.0", "sync current 2.0.0", "sync held 1.0.0", "boot held 1.0.0",
+		"sync current 1.0.0", "sync held 2.0.0", "sync current 2.0.0", "unhold  1.0.0", "hold held 1.0.0", "sync held 1.0.0", "boot held 1.0.0",
 		"sync held 1.0.0", "rollback held 1.0.0", "sync current 2.0.0", "sync current 2.0.0", "sync fresh 2.0.0", "sync current 1.0.0", "boot fresh 1.0.0",
 	}; !slices.Equal(got, want) {
 		t.Errorf("history is %q, want %q", got, want)

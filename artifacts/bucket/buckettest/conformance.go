@@ -5,15 +5,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"koboshi/artifacts/bucket"
 )
 
 // Conformance holds a bucket against the contract of [bucket.Bucket]. open makes
-// an empty bucket; it is called once for each group of checks.
-func Conformance(t *testing.T, open func(t *testing.T) bucket.Bucket) {
-	run(t, append(reads, writes...), open)
+// an empty bucket; it is called once for each group of checks. lacks names the
+// groups that a store is known to fail.
+func Conformance(t *testing.T, open func(t *testing.T) bucket.Bucket, lacks ...string) {
+	groups := slices.DeleteFunc(slices.Concat(reads, writes), func(g group) bool { return slices.Contains(lacks, g.name) })
+	run(t, groups, open)
 }
 
 // ReadConformance holds a reader against the contract of [bucket.Reader]. open
@@ -31,7 +34,7 @@ type group struct {
 }
 
 var (
-	reads  = []group{{"ranges", Ranges}, {"pins", Pins}, {"keys", Keys}}
+	reads  = []group{{"ranges", Ranges}, {"pins", Pins}, {"keys", Keys}, {ControlCharacters, controlCharacters}}
 	writes = []group{{"writes", Writes}, {"races", Races}, {"paging", Paging}, {"large", Large}}
 )
 

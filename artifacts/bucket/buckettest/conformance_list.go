@@ -13,10 +13,28 @@ import (
 
 // Keys checks that keys are taken as they are, and listed as they were given.
 func Keys(t *testing.T, b bucket.Bucket) {
-	want := []string{
-		"odd/a b", "odd/a+b", "odd/a%2Fb", "odd/a&b<c>'\"", "odd/a?x=1#y", "odd/a\x1b[31m\tb", "odd/a=b;c,d:e@f", "odd/deep/er/still", "odd/deep.er",
+	checkKeys(t, b, []string{
+		"odd/a b", "odd/a+b", "odd/a%2Fb", "odd/a&b<c>'\"", "odd/a?x=1#y", "odd/a=b;c,d:e@f", "odd/deep/er/still", "odd/deep.er",
 		"odd/ümläut-日本-🪆", "odd/ends.", "odd/UPPER", "odd/upper", "odd/" + strings.Repeat("n", 200), "odder",
+	})
+	if got := keys(t, b, "odd/deep/e"); !slices.Equal(got, []string{"odd/deep/er/still"}) {
+		t.Errorf("prefix odd/deep/e: listed %q", got)
 	}
+	if got := keys(t, b, "even"); len(got) != 0 {
+		t.Errorf("prefix of nothing: listed %q", got)
+	}
+}
+
+// ControlCharacters is the name of the checks that a key may have some.
+const ControlCharacters = "control characters"
+
+func controlCharacters(t *testing.T, b bucket.Bucket) {
+	checkKeys(t, b, []string{"odd/a\x1b[31m\tb", "odd/b"})
+}
+
+// checkKeys puts objects, reads them, and lists them.
+func checkKeys(t *testing.T, b bucket.Bucket, want []string) {
+	t.Helper()
 	for _, key := range want {
 		put(t, b, key, "of "+key, bucket.Condition{Absent: true})
 	}
@@ -28,12 +46,6 @@ func Keys(t *testing.T, b bucket.Bucket) {
 	slices.Sort(want)
 	if got := keys(t, b, ""); !slices.Equal(got, want) {
 		t.Errorf("listed\n%q, want\n%q", got, want)
-	}
-	if got := keys(t, b, "odd/deep/e"); !slices.Equal(got, []string{"odd/deep/er/still"}) {
-		t.Errorf("prefix odd/deep/e: listed %q", got)
-	}
-	if got := keys(t, b, "even"); len(got) != 0 {
-		t.Errorf("prefix of nothing: listed %q", got)
 	}
 }
 

@@ -27,7 +27,8 @@ const gatewayVersion = "v1.8.0"
 // on whole objects and on multipart uploads, and compares them under a lock, so
 // its races have one winner. Where it differs from S3: a key is a path, so
 // "a" and "a/b" cannot both be objects, and a part of a name has 255 bytes at
-// most. The conformance function asks for neither.
+// most. The conformance function asks for neither. It lists a key with a control
+// character as another key.
 func TestGatewayConforms(t *testing.T) {
 	url := startGateway(t)
 	var buckets int
@@ -36,7 +37,7 @@ func TestGatewayConforms(t *testing.T) {
 		name := fmt.Sprintf("releases-%d", buckets)
 		createBucket(t, url, name)
 		return s3.New(config(url), name, "apps/web")
-	})
+	}, buckettest.ControlCharacters)
 }
 
 // gateway finds the binary: KOBOSHI_VERSITYGW, PATH, or where go install put it.
