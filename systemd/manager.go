@@ -159,6 +159,12 @@ func unitError(tried, unit string, err error) error {
 	return fmt.Errorf("%s %s: %w", tried, unit, err)
 }
 
+// Denied reports whether systemd has refused a request because of who made it.
+func Denied(err error) bool {
+	return isDBusError(err, "org.freedesktop.DBus.Error.AccessDenied") ||
+		isDBusError(err, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired")
+}
+
 func isDBusError(err error, name string) bool {
 	dbusErr, ok := errors.AsType[dbus.Error](err)
 	return ok && dbusErr.Name == name

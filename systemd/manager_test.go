@@ -220,3 +220,14 @@ func TestEnded(t *testing.T) {
 		t.Errorf("Ended of a target = %v", err)
 	}
 }
+
+func TestDenied(t *testing.T) {
+	for name, want := range map[string]bool{
+		"org.freedesktop.DBus.Error.AccessDenied": true, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired": true,
+		"org.freedesktop.DBus.Error.NoReply": false,
+	} {
+		if err := unitError("start", "web.service", dbus.Error{Name: name}); Denied(err) != want {
+			t.Errorf("%v: denied %v", err, !want)
+		}
+	}
+}

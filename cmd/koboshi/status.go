@@ -128,12 +128,17 @@ type recorded struct {
 	report.Report
 	Now   *seen        `json:"now,omitzero"`   // nil where the app cannot be asked
 	State *state.State `json:"state,omitzero"` // nil where it cannot be read
+	// Hidden is why the state cannot be read, "" where it can.
+	Hidden string `json:"hidden,omitzero"`
 }
 
 // seen is what the app answers just now.
 type seen struct {
 	Healthy bool   `json:"healthy"`
 	Error   string `json:"error,omitzero"`
+	// Unseen is set where this user may not ask, and Error says why: then the app
+	// may be healthy or not.
+	Unseen bool `json:"unseen,omitzero"`
 }
 
 // look asks the app once. nil is an app that cannot be asked: there is none yet,
@@ -146,14 +151,20 @@ func (c *cli) look(ctx context.Context, cfg *config.Config, last report.Report) 
 	ctx, cancel := context.WithTimeout(ctx, doctor.Limit)
 	defer cancel()
 	if err := doctor.Look(ctx, cfg, trust, service.New(cfg, c.ui.hookLine)); err != nil {
-		return &seen{Error: report.Clean(err.Error(), report.MaxText)}
+		return &seen{Error: report.Clean(err.Error(), report.MaxText), Unseen: os.Geteuid() != 0 && denied(err)}
 	}
 	return &seen{Healthy: true}
 }
 
+// denied reports whether an error is about who asks.
+func denied(err error) bool { return errors.Is(err, fs.ErrPermission) || systemd.Denied(err) }
+
 func (s seen) String() string {
-	if s.Healthy {
+	switch {
+	case s.Healthy:
 		return "the app is up and healthy"
+	case s.Unseen:
+		return "this user may not ask the app, run koboshi status as root: " + s.Error
 	}
 	return s.Error
 }
@@ -175,8 +186,9 @@ func lastRecorded(cfg *config.Config, command string) (r recorded, err error) {
 		return r, neverRan(command, err)
 	}
 	s, _, err := state.Load(dir)
-	if err != nil {
-		return r, nil //nolint:nilerr // only root may read it, everyone may read the report
+	if err != nil { // only root may read it, everyone may read the report
+		r.Hidden = report.Clean(err.Error(), report.MaxText)
+		return r, nil
 	}
 	if !s.Hold.Active(time.Now()) {
 		s.Hold = nil
@@ -247,6 +259,9 @@ func (u *ui) screen(r recorded) {
 	if r.State != nil && r.State.Hold != nil {
 		hold := r.State.Hold
 		row("held", "by %s%s: %s", hold.By, untilText(hold.Until), hold.Reason)
+	}
+	if r.Hidden != "" {
+		row("hidden", "whether the instance is held: %s; run koboshi status as root", r.Hidden)
 	}
 	for _, warning := range r.Warnings {
 		row("warning", "%s", warning)

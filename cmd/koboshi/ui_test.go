@@ -39,3 +39,30 @@ func TestJSONIsHarmless(t *testing.T) {
 		}
 	}
 }
+
+// A user who may not see everything is told what, and never that the app is ill.
+func TestScreenSaysWhatIsHidden(t *testing.T) {
+	for _, tt := range []struct {
+		now    seen
+		hidden string
+		want   []string
+	}{
+		{seen{Healthy: true}, "", []string{"now       the app is up and healthy"}},
+		{seen{Error: "503"}, "", []string{"now       503"}},
+		{seen{Error: "access denied", Unseen: true}, "open state.json: permission denied", []string{
+			"now       this user may not ask the app, run koboshi status as root: access denied",
+			"hidden    whether the instance is held: open state.json: permission denied; run koboshi status as root",
+		}},
+	} {
+		var out strings.Builder
+		newUI(&out, &out).screen(recorded{Now: &tt.now, Hidden: tt.hidden})
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want+"\n") {
+				t.Errorf("%q is not in\n%s", want, out.String())
+			}
+		}
+		if strings.Contains(out.String(), "hidden") != (tt.hidden != "") {
+			t.Errorf("hidden in\n%s", out.String())
+		}
+	}
+}
