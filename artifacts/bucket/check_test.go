@@ -72,7 +72,10 @@ func left(t *testing.T, m *buckettest.Memory, name string, want int) {
 	t.Helper()
 	m.Heal()
 	n := 0
-	for range m.List(t.Context(), "") {
+	for _, err := range m.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		n++
 	}
 	if n != want {

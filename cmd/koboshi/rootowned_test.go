@@ -45,10 +45,10 @@ func TestCheckRootOwned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := checkRootOwned(file, func(path string) (fs.FileInfo, error) {
-				switch {
-				case path == tt.path:
+				switch path {
+				case tt.path:
 					return tt.owned, nil
-				case path == file:
+				case file:
 					return owned{mode: 0o644}, nil
 				}
 				return owned{mode: fs.ModeDir | 0o755}, nil
