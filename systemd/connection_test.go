@@ -141,6 +141,34 @@ func TestRunTransientSurvivesLostConnections(t *testing.T) {
 	}
 }
 
+// A bound command that has ended well leaves nothing but its owner. That tells
+// that it ran, so it does not run again.
+func TestBoundCommandRunsOnce(t *testing.T) {
+	f := transient(t, "done", "")
+	f.made = func(map[string]any) *fakeUnit {
+		u := newUnit("done")
+		u.fleeting = true
+		return u
+	}
+	f.beside = func(name string, _ map[string]any) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.owner == name {
+			f.taken = true
+		}
+		f.owner = name
+	}
+	f.cut = map[string]string{"start": "after"}
+	c, _ := hook(t)
+	c.Bound = true
+	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
+		t.Errorf("RunTransient = %v", err)
+	}
+	if n := strings.Count(f.called(), "start "+hookUnit); n != 1 {
+		t.Errorf("started %d times: %s", n, f.called())
+	}
+}
+
 func TestSystemdDoesNotComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := one("")
@@ -157,6 +185,17 @@ func TestSystemdDoesNotComeBack(t *testing.T) {
 		defer cancel()
 		if _, err := m.State(ctx, "web.service"); err == nil {
 			t.Error("State of a systemd that is gone: no error")
+		}
+	})
+}
+
+func TestSystemdIsGoneBeforeTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := one("done")
+		m := f.start(t)
+		f.leave()
+		if err := m.Stop(t.Context(), "web.service"); !errors.Is(err, ErrDisconnected) {
+			t.Errorf("Stop = %v, want ErrDisconnected", err)
 		}
 	})
 }

@@ -37,6 +37,8 @@ type fakeSystemd struct {
 	beside   func(name string, properties map[string]any) // gets a unit that is made with a transient one
 	unitPath []string                                     // where systemd looks for unit files; nil = it does not say
 	cut      map[string]string                            // connections are lost at the next call of a kind, e.g. restart: "before" or "after" it is done
+	owner    string                                       // the last unit that was made with a transient one
+	taken    bool                                         // it was there already
 	gone     bool                                         // nobody answers a new connection
 	calls    []string
 	conns    []*dbus.Conn
@@ -229,7 +231,7 @@ func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus
 		o.f.mu.Unlock()
 		return "", noSuchUnit(unit)
 	}
-	if o.f.units[unit] != nil {
+	if o.f.units[unit] != nil || o.f.taken {
 		o.f.mu.Unlock()
 		return "", dbus.NewError("org.freedesktop.systemd1.UnitExists", []any{"Unit " + unit + " was already loaded."})
 	}

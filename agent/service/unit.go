@@ -58,10 +58,10 @@ func (l live) Restart(ctx context.Context, unit string) (invocation, error) {
 
 // watched is one run of the app's unit. What keeps systemd from answering says
 // nothing of the app.
-type watched struct{ systemd.Invocation }
+type watched struct{ invocation }
 
 func (w watched) Gone(ctx context.Context) (why string, err error) {
-	if why, err = w.Invocation.Gone(ctx); err != nil {
+	if why, err = w.invocation.Gone(ctx); err != nil {
 		err = fmt.Errorf("%w: %w", health.ErrUnknown, err)
 	}
 	return why, err

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,56 @@ func TestUnitRestart(t *testing.T) {
 	}
 	f.happened(t, "connect", "refresh web.service", "restart web.service", "close")
 }
+
+// Whoever asks the app, what listens must be the app's, or what cannot be seen
+// of that is noted; "any" silences it.
+func TestUnitListener(t *testing.T) {
+	for settings, noted := range map[string]bool{"": true, "health.listener = \"any\"\n": false} {
+		f := &fakeSystemd{}
+		s := f.service(configured(t, unit+settings), nil)
+		gate, err := s.Restart(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		started, err := gate(t.Context(), noOverride)
+		if err != nil || started.Note != "" != noted {
+			t.Errorf("%q: a start: %+v, %v", settings, started, err)
+		}
+		found, err := s.Await(t.Context(), noOverride)
+		if err != nil || found.Note != "" != noted {
+			t.Errorf("%q: an app that runs: %+v, %v", settings, found, err)
+		}
+		if err := s.CheckListener(t.Context(), noOverride); errors.Is(err, health.ErrUnseen) != noted {
+			t.Errorf("%q: CheckListener = %v", settings, err)
+		}
+	}
+}
+
+// That systemd does not answer is not the app's fault.
+func TestUnitListenerWithoutSystemd(t *testing.T) {
+	cfg := configured(t, unit)
+	s := Service{cfg, nil, units{config: cfg, connect: func(context.Context) (manager, error) { return nil, systemd.ErrDisconnected }}}
+	if err := s.Probe(t.Context(), noOverride); err != nil {
+		t.Errorf("Probe = %v", err)
+	}
+	if found, err := s.Await(t.Context(), noOverride); err != nil || found.Note != "" {
+		t.Errorf("Await = %+v, %v", found, err)
+	}
+	if err := s.CheckListener(t.Context(), noOverride); !errors.Is(err, systemd.ErrDisconnected) {
+		t.Errorf("CheckListener = %v, want ErrDisconnected", err)
+	}
+}
+
+func TestWatchedIsNotJudgedWithoutAnswer(t *testing.T) {
+	if why, err := (watched{unanswered{}}).Gone(t.Context()); why != "" || !errors.Is(err, health.ErrUnknown) || !errors.Is(err, systemd.ErrDisconnected) {
+		t.Errorf("Gone = %q, %v", why, err)
+	}
+}
+
+type unanswered struct{}
+
+func (unanswered) Gone(context.Context) (string, error) { return "", systemd.ErrDisconnected }
+func (unanswered) Identity() string                     { return "abcd" }
 
 func TestUnitStop(t *testing.T) {
 	f := &fakeSystemd{}
@@ -98,6 +149,7 @@ func TestUnitRunHook(t *testing.T) {
 	if want := []string{"pre_start: migrating", "pre_start: no such column"}; !slices.Equal(printed, want) {
 		t.Errorf("printed %q, want %q", printed, want)
 	}
+	f.happened(t, "connect", "refresh web.service", "credentials web.service", "close") // the user may have been written just now
 	m := f.made
 	if m.Unit != "koboshi-web-hook.service" || m.Description != "pre_start of web 2" || m.As.User != "web" || m.Quiet || m.Dir != "/opt/web/tree" ||
 		!slices.Equal(m.Args, []string{"/opt/web/tree/bin/migrate", "-v"}) || m.Timeout != 7*time.Second {
