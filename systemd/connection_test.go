@@ -169,6 +169,29 @@ func TestBoundCommandRunsOnce(t *testing.T) {
 	}
 }
 
+// A command that systemd had taken and of which nothing is left has ended well.
+func TestEndOfCommandIsNotReported(t *testing.T) {
+	f := transient(t, "", "")
+	f.made = func(map[string]any) *fakeUnit {
+		u := newUnit("")
+		u.fleeting = true
+		time.AfterFunc(50*time.Millisecond, func() {
+			f.hangUp()
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			delete(f.units, hookUnit)
+		})
+		return u
+	}
+	c, _ := hook(t)
+	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
+		t.Errorf("RunTransient = %v", err)
+	}
+	if n := strings.Count(f.called(), "start "+hookUnit); n != 1 {
+		t.Errorf("started %d times: %s", n, f.called())
+	}
+}
+
 func TestSystemdDoesNotComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := one("")
@@ -194,6 +217,7 @@ func TestSystemdIsGoneBeforeTheJob(t *testing.T) {
 		f := one("done")
 		m := f.start(t)
 		f.leave()
+		synctest.Wait() // until the connection has noticed
 		if err := m.Stop(t.Context(), "web.service"); !errors.Is(err, ErrDisconnected) {
 			t.Errorf("Stop = %v, want ErrDisconnected", err)
 		}
