@@ -53,7 +53,7 @@ func TestSurvivorAnswers(t *testing.T) {
 	if !strings.Contains(r.Error.Message, "is older than this start") || !strings.Contains(r.Error.Hint, "KillMode=") {
 		t.Errorf("error: %+v", r.Error)
 	}
-	same(t, "what serves", c.serves(), "1.0.0")
+	same(t, "the running version", c.version(), "1.0.0")
 	c.end("exit")
 }
 

@@ -59,7 +59,7 @@ func TestSyncWhileSystemdIsReexecuted(t *testing.T) {
 		c.must("sh", "-c", `koboshi sync & us=$!
 			until readlink /opt/koboshi/web/current | grep -q /`+version+`- || ! kill -0 $us; do :; done
 			systemctl daemon-reexec; wait $us`)
-		same(t, "what serves", c.serves(), version)
+		same(t, "the running version", c.version(), version)
 	}
 	c.end("exit")
 }
