@@ -50,6 +50,9 @@ func TestMachineInOrder(t *testing.T) {
 	}
 }
 
+// byCommand is a drop-in for an app without a unit.
+const byCommand = "service.unit = \"\"\nservice.restart = [\"/etc/init.d/web\", \"restart\"]\n"
+
 func TestFindings(t *testing.T) {
 	second, err := artifacts.GenerateKey()
 	if err != nil {
@@ -183,6 +186,8 @@ func TestFindings(t *testing.T) {
 		{"nothing that could answer", func(w *world) { w.sick, w.answers = errAway, health.ErrUnseen }, "listener", Warn, "not checked: the app is not healthy"},
 		{"another one is healthy", func(w *world) { w.sick = health.ErrListener }, "app", Warn, "not checked: the app is not what answers"},
 		{"another one answers", func(w *world) { w.answers = health.ErrListener }, "listener", Fail, "the app is not what answers"},
+		{"started by a command", func(w *world) { w.settings = byCommand }, "listener", OK, "the process that answers can be seen"},
+		{"started by a command, not seen", func(w *world) { w.settings, w.answers = byCommand, health.ErrUnseen }, "listener", Warn, "it may not be what the restart command started that answers"},
 		{"anything may answer", func(w *world) { w.settings = "health.listener = \"any\"\n" }, "listener", OK, "whatever answers counts"},
 		{"systemd does not know what answers", func(w *world) { w.answers = errAway }, "listener", Warn, "not checked: connection refused"},
 

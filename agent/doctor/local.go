@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os/user"
@@ -61,22 +62,26 @@ func checkApp(f *facts) []Finding {
 // checkListener explains what a report only notes: that it cannot be seen which
 // process answers for the app.
 func checkListener(f *facts) []Finding {
+	app := cmp.Or(f.Config.Service.Unit, "what the restart command started")
 	switch err := f.answers.err; {
-	case f.Config.Service.Unit == "" || f.current.err != nil || f.current.value == nil:
-		return nil // nothing to look at, or nothing that should answer
+	case f.current.err != nil || f.current.value == nil:
+		return nil // nothing should answer
 	case f.Config.Health.Listener == config.ListenerAny:
 		return fine("health.listener is \"any\": whatever answers counts as the app")
 	case f.healthy.err != nil && !errors.Is(f.healthy.err, health.ErrListener):
 		return unknown(errors.New("the app is not healthy"))
 	case errors.Is(err, health.ErrUnseen):
 		return warning("if that is as it should be, as with a container or a socket of systemd's, set health.listener = \"any\"",
-			"%v, so it may not be %s that answers", err, f.Config.Service.Unit)
+			"%v, so it may not be %s that answers", err, app)
 	case errors.Is(err, health.ErrListener):
 		return failure("stop what has the app's port; if it answers for the app, as a proxy does, set health.listener = \"any\"", "%v", err)
 	case err != nil:
 		return unknown(err)
 	}
-	return fine("what answers is %s", f.Config.Service.Unit)
+	if f.Config.Service.Unit == "" {
+		return fine("the process that answers can be seen: a sync finds out whether it is an old one")
+	}
+	return fine("what answers is %s", app)
 }
 
 func checkUnit(f *facts) []Finding {

@@ -100,6 +100,17 @@ func (g Gate) WaitUnit(ctx context.Context, u Unit) (Report, error) {
 	return g.Wait(ctx, u.Process)
 }
 
+// CheckProcess looks once for the process that listens on the probe's address,
+// for an app that a command has started. The error is ErrUnseen where it cannot
+// be seen.
+func (g Gate) CheckProcess() error {
+	if g.AnyListener {
+		return nil
+	}
+	_, err := thisMachine().listener(g.Probe.address())
+	return err
+}
+
 // unwatched is a process that is not looked at.
 type unwatched struct{}
 

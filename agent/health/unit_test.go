@@ -191,7 +191,16 @@ func TestAnyListener(t *testing.T) {
 	if err := gate.CheckListener(Unit{Name: "web.service"}); err != nil {
 		t.Errorf("CheckListener = %v", err)
 	}
+	if err := gate.CheckProcess(); err != nil {
+		t.Errorf("CheckProcess = %v", err)
+	}
 	gate.AnyListener = false
+	if err := gate.CheckProcess(); err != nil {
+		t.Errorf("CheckProcess of this process = %v", err)
+	}
+	if err := (Gate{Probe: Probe{Command: []string{"true"}}}).CheckProcess(); !errors.Is(err, ErrUnseen) {
+		t.Errorf("CheckProcess without an address = %v, want ErrUnseen", err)
+	}
 	if report, err := gate.WaitUnit(t.Context(), Unit{Name: "web.service", Process: judged{}}); err != nil || report.Note == "" {
 		t.Errorf("a unit without a control group: %+v, %v; want a note", report, err)
 	}

@@ -56,7 +56,9 @@ func (c commands) await(ctx context.Context, gate health.Gate) (health.Report, e
 	return gate.WaitSince(ctx, time.Time{})
 }
 
-func (c commands) checkListener(context.Context, health.Gate) error { return nil }
+func (c commands) checkListener(_ context.Context, gate health.Gate) error {
+	return gate.CheckProcess()
+}
 
 func (c commands) stop(ctx context.Context) error {
 	if len(c.config.Service.Stop) == 0 {

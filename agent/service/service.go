@@ -96,7 +96,7 @@ func (s Service) Probe(ctx context.Context, override artifacts.Health) error {
 
 // CheckListener looks at what listens where the app should answer. The error is
 // health.ErrListener where that is not the app, and health.ErrUnseen where it
-// cannot be seen. An app that is started by a command is not looked at.
+// cannot be seen. Of an app that is started by a command any process will do.
 func (s Service) CheckListener(ctx context.Context, override artifacts.Health) error {
 	return s.backend.checkListener(ctx, s.gate(override))
 }
