@@ -25,8 +25,8 @@ type cause struct {
 
 // causes are looked at from the top, before the hint of the table's row.
 var causes = []cause{
-	{nil, s3Says("kms:"), "the objects are encrypted: allow kms:Decrypt on their key, in the role's policy and in the key's (kms:GenerateDataKey to publish)"},
 	{nil, s3Code("KMS."), "the KMS key that encrypts the objects is disabled, deleted or in another account: enable it, or publish again under another key"},
+	{nil, s3Says("kms:"), "the objects are encrypted: allow kms:Decrypt on their key, in the role's policy and in the key's (kms:GenerateDataKey to publish)"},
 	{nil, s3Code("InvalidObjectState"), "the object was moved to an archive tier (Glacier): restore it, and keep lifecycle rules of the bucket away from this prefix"},
 	{nil, s3Code("NoSuchBucket"), "there is no such bucket: compare its name with source"},
 	{nil, s3Code("ExpiredToken", "TokenRefreshRequired"), "the session has expired: get new credentials; on an instance they are fetched again by the next run"},

@@ -42,7 +42,7 @@ func TestHintFitsTheCause(t *testing.T) {
 		want string
 	}{
 		"the key may not be used":      {denied("AccessDenied", "not authorized to perform: kms:Decrypt on resource"), "allow kms:Decrypt"},
-		"the key is disabled":          {denied("KMS.DisabledException", "the key is disabled"), "enable it"},
+		"the key is disabled":          {denied("KMS.DisabledException", "arn:aws:kms:us-east-1:111122223333:key/1 is disabled"), "enable it"},
 		"denied, plainly":              {denied("AccessDenied", "Access Denied"), "s3:GetObject"},
 		"denied by a policy above":     {errors.Join(bucket.ErrDenied, errors.New("with an explicit deny in a service control policy")), "stronger"},
 		"the action, denied above":     {fmt.Errorf("%w: with an explicit deny in a service control policy", lifecycle.ErrNotCompleted), "stronger"},
