@@ -38,8 +38,11 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s is a file: %v", name, err)
 		}
 	}
-	if _, err := Open(filepath.Join(dir, "releases", "web"), trust); !errors.Is(err, ErrDisk) {
-		t.Errorf("beneath a file: %v", err)
+	if s, err := Open(filepath.Join(dir, "releases", "web"), trust); s != nil || !errors.Is(err, ErrDisk) {
+		t.Errorf("beneath a file: %v, %v", s, err)
+	}
+	if s, err := Open(dir, trust); s != nil || !errors.Is(err, ErrDisk) {
+		t.Errorf("with a file for releases: %v, %v", s, err)
 	}
 }
 

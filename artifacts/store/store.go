@@ -71,7 +71,10 @@ func Open(dir string, trust artifacts.Trust) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.complete()
+	if err := s.complete(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func openRoot(dir string, trust artifacts.Trust) (*Store, error) {
