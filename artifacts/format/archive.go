@@ -80,5 +80,5 @@ func verifyTree(ctx context.Context, f Format, t Target) (tree.Diff, error) {
 // index has their hashes.
 func options(t Target) tree.Options {
 	a := t.Artifact
-	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil, Widened: t.Widened}
+	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil}
 }

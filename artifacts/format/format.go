@@ -8,7 +8,6 @@ package format
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -44,11 +43,10 @@ type Format interface {
 type Target struct {
 	App      string
 	Artifact artifacts.Artifact
-	Index    []byte                               // verified; nil where there is none, or none is needed
-	Window   int64                                // bytes of memory that decoding may look back over; 0 = what every decoder has
-	Tree     *os.Root                             // what the app sees
-	Widened  func(e *tree.Entry, was fs.FileMode) // see [tree.Options]; nil = it is not of interest
-	Meta     *os.Root                             // for what else a format keeps, such as the image of a mounted tree
+	Index    []byte   // verified; nil where there is none, or none is needed
+	Window   int64    // bytes of memory that decoding may look back over; 0 = what every decoder has
+	Tree     *os.Root // what the app sees
+	Meta     *os.Root // for what else a format keeps, such as the image of a mounted tree
 }
 
 // Info describes a format.
@@ -91,25 +89,18 @@ func Known(a artifacts.Artifact) bool {
 	return err == nil && (a.Index != nil || !f.Info().Indexed)
 }
 
-// ByName is the format of a ready artifact with this file name. One that looks
-// like an archive of another kind is an error.
-func ByName(name string) (Format, error) {
+// ByName is the format of a ready artifact with this file name.
+func ByName(name string) Format {
 	name = strings.ToLower(name)
-	has := func(suffix string) bool { return strings.HasSuffix(name, suffix) }
 	var rest Format
 	for _, f := range all() {
 		suffixes := f.Info().Suffixes
-		if slices.ContainsFunc(suffixes, has) {
-			return f, nil
+		if slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) }) {
+			return f
 		}
 		if suffixes == nil {
 			rest = f
 		}
 	}
-	for _, suffix := range []string{".zip", ".tar", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.lz4", ".7z", ".rar"} {
-		if has(suffix) {
-			return nil, fmt.Errorf("%s archives are not taken: want a directory, a .tar.gz, a .tar.zst or one executable", suffix)
-		}
-	}
-	return rest, nil
+	return rest
 }

@@ -13,24 +13,25 @@ import (
 // maxHead is how many bytes of a file are read.
 const maxHead = 64 << 10
 
-const secretHint = "leave it out; an app gets its secrets when it starts: LoadCredential= in its unit, or a parameter store" //nolint:gosec // no secret
+const secretHint = "--exclude it; an app gets its secrets when it starts: LoadCredential= in its unit, or a parameter store" //nolint:gosec // no secret
 
 // contents checks the first bytes of a file that could be a script, a key or
 // compiled Python.
-func (c *checker) contents(f *File) error {
+func (c *checker) contents(i int) error {
+	f := &c.tree.Files[i]
 	if f.Type != tree.TypeFile || f.Size == 0 || f.Unreadable != "" {
 		return nil
 	}
 	name := path.Base(f.Path)
 	pyc, key := c.hasSource(f.Path), keyName(name)
-	if !pyc && !key && f.Was&anyoneRuns == 0 {
+	if !pyc && !key && (f.Was|f.Mode)&anyoneRuns == 0 {
 		return nil
 	}
 	head := c.buf[:min(maxHead, f.Size)]
 	if !key && len(head) > firstLook { // most of what may be executed is no script
 		head = head[:firstLook]
 	}
-	n, err := c.tree.Head(f, head)
+	n, err := c.tree.Head(i, head)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func (c *checker) contents(f *File) error {
 	case key && bytes.Contains(head, []byte("PRIVATE KEY-----")):
 		c.note(Warning, "secret", f.Path, secretHint, "holds a private key")
 	case bytes.HasPrefix(head, []byte("#!")):
-		if n, err = c.tree.Head(f, c.buf[:min(maxHead, f.Size)]); err != nil {
+		if n, err = c.tree.Head(i, c.buf[:min(maxHead, f.Size)]); err != nil {
 			return err
 		}
 		c.script(f, string(c.buf[:n]))
@@ -54,7 +55,7 @@ const firstLook = 512
 // flags of zero). On an instance the source has another.
 func (c *checker) pyc(f *File, head []byte) {
 	if len(head) >= 8 && binary.LittleEndian.Uint32(head[4:]) == 0 {
-		c.note(Warning, "stale-pyc", f.Path, "an instance does not keep that time, so Python compiles again at every start: python3 -m compileall --invalidation-mode unchecked-hash, or leave __pycache__ out",
+		c.note(Warning, "stale-pyc", f.Path, "an instance does not keep that time, so Python compiles again at every start: python3 -m compileall --invalidation-mode unchecked-hash, or --exclude __pycache__",
 			"is bound to the time of its source")
 	}
 }

@@ -20,7 +20,7 @@ func (c *checker) file(f *File) {
 	}
 	switch name := path.Base(f.Path); {
 	case name == ".git" || name == ".hg" || name == ".svn":
-		c.note(Warning, "vcs", f.Path, "publish what the build made, not the checkout", "is version control: its whole history would be on every instance")
+		c.note(Warning, "vcs", f.Path, "publish what the build made, or --exclude it", "is version control: its whole history would be on every instance")
 	case secretName(name, f.Path):
 		c.note(Warning, "secret", f.Path, secretHint, "is named like a file of secrets")
 	}
@@ -31,7 +31,7 @@ func (c *checker) kind(f *File) {
 	case f.Unreadable != "":
 		c.note(Error, "unreadable", f.Path, "make it readable for the user that publishes", "cannot be read: %s", f.Unreadable)
 	case f.Type == "":
-		c.note(Error, "special", f.Path, "remove it; what an app needs of this kind is made by its unit: ListenFIFO=, ListenStream=, DeviceAllow=", "is %s, neither a file, a directory nor a link", kindOf(f.Was))
+		c.note(Error, "special", f.Path, "--exclude it; what an app needs of this kind is made by its unit: ListenFIFO=, ListenStream=, DeviceAllow=", "is %s, neither a file, a directory nor a link", kindOf(f.Was))
 	case f.Type == tree.TypeFile && f.Was&specialBits != 0:
 		c.note(Error, "setuid", f.Path, "chmod u-s,g-s,-t; privileges come from the app's unit: User=, AmbientCapabilities=", "has the setuid, setgid or sticky bit")
 	}
@@ -68,10 +68,7 @@ func (c *checker) mode(f *File) {
 	switch {
 	case was&anyoneRuns != 0 && will&othersRun == 0:
 		c.note(Warning, "mode", f.Path, "chmod -R a+rX it, and build with umask 022", "has mode %04o: only root may execute it on an instance", was)
-	case was&othersRead != 0:
-	case will&othersRead == 0:
-		c.note(Warning, "mode", f.Path, "chmod -R a+rX it, and build with umask 022", "has mode %04o: only root may read it on an instance", was)
-	default:
+	case was&othersRead == 0:
 		c.note(Warning, "mode", f.Path, "chmod -R a+rX it if everyone may read it; a secret does not belong into a release", "has mode %04o, and will have %04o: every user of an instance may read it", was, will)
 	}
 }
@@ -88,4 +85,10 @@ func (c *checker) attributes(f *File) {
 			c.note(Warning, "attribute", f.Path, "keep it in a file of its own", "has the extended attribute %q, which is lost", name)
 		}
 	}
+}
+
+// NoModes is the finding about an archive that has no permissions.
+func NoModes() Finding {
+	return Finding{Warning, "mode", "", "the archive has no permissions: nothing in it may be executed",
+		"make it on Linux or macOS, or publish the directory"}
 }

@@ -41,8 +41,8 @@ type File struct {
 type Tree struct {
 	Built string // absolute path of the directory it is in on this machine; empty for an archive
 	Files []File // parents first
-	// Head reads the first bytes of a file, as many as it has or buf takes.
-	Head func(f *File, buf []byte) (int, error)
+	// Head reads the first bytes of Files[i], as many as it has or buf takes.
+	Head func(i int, buf []byte) (int, error)
 }
 
 // RefusedError is a tree that no instance would take. It is a tree.ErrRefused.
@@ -83,7 +83,7 @@ func Check(ctx context.Context, t Tree) ([]Finding, error) {
 		}
 		f := &t.Files[i]
 		c.file(f)
-		if err := c.contents(f); err != nil {
+		if err := c.contents(i); err != nil {
 			return nil, err
 		}
 	}

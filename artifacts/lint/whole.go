@@ -12,11 +12,11 @@ import (
 func (c *checker) whole() {
 	files := c.tree.Files
 	if len(files) == 0 {
-		c.note(Error, "empty", "", "was the build run, and is this its output?", "nothing is in it")
+		c.note(Error, "empty", "", "was the build run, is this its output, and what do --exclude and .koboshiignore leave of it?", "nothing is in it")
 		return
 	}
 	if top := files[0].Path; len(files) > 1 && files[0].Type == tree.TypeDir && c.alone(top) {
-		c.note(Warning, "top-folder", top, fmt.Sprintf("publish that folder itself, unless hooks and units name %s/…", top), "holds everything: the app would be in current/%s", top)
+		c.note(Warning, "top-folder", top, fmt.Sprintf("--strip-components 1 takes it off, unless hooks and units name %s/…", top), "holds everything: the app would be in current/%s", top)
 	}
 }
 

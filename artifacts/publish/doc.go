@@ -1,7 +1,9 @@
 // Package publish is the way back: a tree becomes an artifact, artifacts become
 // a release, and a channel is moved to it.
 //
-//   - [Pack] makes the artifact of one platform: deterministic bytes, in
+//   - [Read] reads a directory, an archive or a file, and finds what an instance
+//     would stumble over.
+//   - [Input.Pack] makes the artifact of one platform: deterministic bytes, in
 //     independent zstd frames, with what a manifest says of them.
 //   - [AddDeltas] makes what turns an older release into it.
 //   - [Release] stores artifacts and deltas, and then the manifest that binds them. A

@@ -17,8 +17,7 @@ import (
 // extracted is the tree of an artifact in a temporary directory.
 type extracted struct {
 	delta.Tree
-	path    string
-	widened Widened
+	path string
 }
 
 // executable is what the one file of an artifact is called here.
@@ -37,7 +36,7 @@ func extractToTemp(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, tem
 	}
 	x := &extracted{path: path}
 	a.Index = nil // so that files are hashed
-	t := format.Target{App: executable, Artifact: a, Window: unpack.MaxWindow, Widened: x.widened.note}
+	t := format.Target{App: executable, Artifact: a, Window: unpack.MaxWindow}
 	if t.Tree, err = makeRoot(path, "tree"); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(path))
 	}

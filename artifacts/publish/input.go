@@ -11,8 +11,10 @@ import (
 	"syscall"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/convert"
 	"koboshi/artifacts/format"
 	"koboshi/artifacts/lint"
+	"koboshi/artifacts/tree"
 )
 
 // Input is what is to be published, as it was read. It must be closed.
@@ -20,15 +22,16 @@ type Input struct {
 	path     string
 	opt      Options
 	findings []lint.Finding
-	tree     *scanned // of a directory, else nil
-	file     *os.File // of anything else
+	list     *listing
+	file     *os.File // what is at path
 	info     fs.FileInfo
-	ready    artifacts.Format // of the file
+	single   string           // what a single file is called in the tree
+	ready    artifacts.Format // that the file can be published as it is in; empty = none
 }
 
-// Read reads what is at path: a directory, a ready .tar.gz, .tgz or .tar.zst, or
-// any other regular file, which then is the one executable. What is packed
-// later is what was opened here.
+// Read reads what is at path: a directory, an archive of one of the kinds of
+// package convert, or any other regular file. What is packed later is what was
+// opened here.
 func Read(ctx context.Context, path string, opt Options) (*Input, error) {
 	in := &Input{path: path, opt: opt}
 	if err := in.read(ctx); err != nil {
@@ -47,6 +50,8 @@ func (in *Input) read(ctx context.Context) error {
 		return err
 	}
 	switch {
+	case in.info.IsDir() && in.opt.Name != "":
+		return errNoSingle
 	case in.info.IsDir():
 		return in.readDir(ctx)
 	case !in.info.Mode().IsRegular():
@@ -54,30 +59,96 @@ func (in *Input) read(ctx context.Context) error {
 	case in.info.Size() == 0:
 		return errors.New("the file is empty")
 	}
-	ready, err := format.ByName(filepath.Base(in.path))
-	if err == nil {
-		in.ready = ready.Info().Name
+	kind, err := convert.KindOf(filepath.Base(in.path))
+	switch {
+	case err != nil:
+		return err
+	case kind == "":
+		return in.readFile(ctx)
+	case in.opt.Name != "":
+		return errNoSingle
 	}
-	return err
+	return in.readArchive(ctx, kind)
 }
+
+// ErrInput is an option that is not for what is at the path.
+var ErrInput = errors.New("does not fit the input")
+
+var errNoSingle = fmt.Errorf("a name %w, which is no single file", ErrInput)
 
 func (in *Input) readDir(ctx context.Context) error {
 	root, err := os.OpenRoot(in.path)
 	if err != nil {
 		return err
 	}
-	in.tree = &scanned{root: root}
 	if opened, err := root.Stat("."); err != nil || !os.SameFile(opened, in.info) {
-		return errors.Join(ErrModified, err)
+		return errors.Join(ErrModified, err, root.Close())
 	}
 	built, err := filepath.Abs(in.path)
+	if err == nil {
+		in.list, err = scan(ctx, root)
+	}
 	if err != nil {
+		return errors.Join(err, root.Close())
+	}
+	return in.check(ctx, built)
+}
+
+// readArchive takes a ready one as it is where nothing in it is to be changed.
+func (in *Input) readArchive(ctx context.Context, kind convert.Kind) error {
+	list, archive, err := listArchive(ctx, kind, in.file, in.info.Size(), in.opt)
+	if err != nil {
+		return refused(err)
+	}
+	in.list = list
+	entries := len(list.files)
+	if err := same(in.file, in.path, in.info); err != nil {
 		return err
 	}
-	if in.tree, err = scan(ctx, root); err != nil {
+	if err := in.check(ctx, ""); err != nil {
 		return err
 	}
-	in.findings, err = in.tree.lint(ctx, built)
+	if archive.NoModes {
+		in.findings = append(in.findings, lint.NoModes())
+	}
+	if ready := format.ByName(filepath.Base(in.path)); ready.Info().Indexed && in.opt.Strip == 0 && len(list.files) == entries {
+		in.ready = ready.Info().Name
+	}
+	return nil
+}
+
+func (in *Input) readFile(ctx context.Context) error {
+	name := in.opt.Name
+	if name == "" {
+		name = in.opt.App
+	}
+	if name == "" {
+		name = filepath.Base(in.path)
+	}
+	if clean, err := tree.CleanPath(name); err != nil || clean != filepath.Base(name) {
+		return fmt.Errorf("the name %q %w: want one without slashes", name, ErrInput)
+	}
+	if in.opt.Strip > 0 || len(in.opt.Exclude) > 0 {
+		return fmt.Errorf("taking off folders or files %w, which is one file", ErrInput)
+	}
+	if in.opt.Name == "" || in.opt.Name == in.opt.App {
+		in.ready = artifacts.File
+	}
+	in.single = name
+	in.list = listSingle(in.file, in.info, name)
+	return in.lint(ctx, "")
+}
+
+// check filters and lints a tree. built is where it was made on this machine.
+func (in *Input) check(ctx context.Context, built string) error {
+	if err := in.list.filter(in.opt); err != nil {
+		return err
+	}
+	return in.lint(ctx, built)
+}
+
+func (in *Input) lint(ctx context.Context, built string) (err error) {
+	in.findings, err = lint.Check(ctx, lint.Tree{Built: built, Files: in.list.files, Head: in.list.head})
 	return err
 }
 
@@ -88,8 +159,8 @@ func (in *Input) Findings() []lint.Finding { return in.findings }
 // Close closes the files.
 func (in *Input) Close() error {
 	var err error
-	if in.tree != nil {
-		err = in.tree.root.Close()
+	if in.list != nil {
+		err = in.list.Close()
 	}
 	if in.file != nil {
 		err = errors.Join(err, in.file.Close())
@@ -101,8 +172,11 @@ func (in *Input) Close() error {
 // would refuse is refused with tree.ErrRefused; something that changes meanwhile
 // is [ErrModified].
 //
-// The bytes for a directory depend on nothing but names, contents, permissions
-// and links, and on the version of koboshi.
+// A tar.zst is made of a directory and of an archive. Its bytes depend on
+// nothing but names, contents, permissions and links, and on the version of
+// koboshi. A tar.gz or tar.zst in which nothing is to be changed stays as it is,
+// if instances can read it. So does a single file, unless a tree of it is worth
+// more than it costs.
 func (in *Input) Pack(ctx context.Context, platform string) (*Packed, error) {
 	goos, arch, _ := strings.Cut(platform, "/")
 	if artifacts.CheckName(goos) != nil || artifacts.CheckName(arch) != nil {
@@ -112,7 +186,7 @@ func (in *Input) Pack(ctx context.Context, platform string) (*Packed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", in.path, err)
 	}
-	p.artifact.OS, p.artifact.Arch = goos, arch
+	p.artifact.OS, p.artifact.Arch, p.single = goos, arch, in.single
 	return p, nil
 }
 
@@ -120,11 +194,32 @@ func (in *Input) pack(ctx context.Context) (*Packed, error) {
 	if err := lint.Refused(in.findings); err != nil {
 		return nil, refused(err)
 	}
-	if in.tree != nil {
-		return packTree(ctx, in.tree, in.opt)
+	switch in.ready {
+	case "":
+		return packTree(ctx, in.list, in.opt)
+	case artifacts.File:
+		return in.packSingle(ctx)
 	}
-	if _, err := in.file.Seek(0, 0); err != nil {
-		return nil, err
+	p, err := packFile(ctx, in.file, in.info, in.ready, in.opt)
+	if errors.Is(err, tree.ErrRefused) { // a sparse file or a large window, for example
+		return packTree(ctx, in.list, in.opt)
 	}
-	return packFile(ctx, in.file, in.info, in.ready, in.opt)
+	return p, err
+}
+
+// worthTree is the part of a file, in percent, that a tree with it may be.
+const worthTree = 95
+
+// packSingle compresses a file where that is worth it.
+func (in *Input) packSingle(ctx context.Context) (*Packed, error) {
+	if in.opt.App != "" {
+		p, err := packTree(ctx, in.list, in.opt)
+		if err != nil || p.artifact.Size <= in.info.Size()*worthTree/100 {
+			return p, err
+		}
+		if err := p.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return packFile(ctx, in.file, in.info, artifacts.File, in.opt)
 }

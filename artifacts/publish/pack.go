@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"koboshi/artifacts"
@@ -14,8 +13,12 @@ import (
 
 // Options say how to pack. The zero value is usable.
 type Options struct {
-	TempDir  string                  // for the artifact, and for trying a ready archive; "" = the system's
+	TempDir  string                  // for the artifact, and for the files of an archive; "" = the system's
 	Progress func(done, total int64) // of the bytes that are read; from one goroutine
+	Strip    int                     // folders that are taken off the front of every path
+	Exclude  []string                // patterns of what is left out, as in .koboshiignore
+	App      string                  // what a single file is called in the tree
+	Name     string                  // another name for it
 }
 
 // Packed is an artifact that can be released: its bytes, which cannot change any
@@ -23,8 +26,8 @@ type Options struct {
 type Packed struct {
 	artifact  artifacts.Artifact // without keys: they come with app and version
 	index     []byte             // nil for a single file
-	file      *os.File           // has no name, so nothing is left behind
-	widened   Widened
+	single    string
+	file      *os.File // has no name, so nothing is left behind
 	deltas    []*packedDelta
 	extracted *extracted // for deltas; nil until one is made
 }
@@ -32,8 +35,8 @@ type Packed struct {
 // Artifact is what the manifest will say, but for the keys.
 func (p *Packed) Artifact() artifacts.Artifact { return p.artifact }
 
-// Widened is what gets wider modes on an instance than it has here.
-func (p *Packed) Widened() Widened { return p.widened }
+// Single is what a single file is called in the tree; empty for anything else.
+func (p *Packed) Single() string { return p.single }
 
 // Index is the compressed index of the tree, nil for a single file.
 func (p *Packed) Index() []byte { return p.index }
@@ -62,17 +65,6 @@ func Pack(ctx context.Context, platform, path string, opt Options) (p *Packed, e
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	return in.Pack(ctx, platform)
-}
-
-// ErrModified is something that changed while it was packed.
-var ErrModified = errors.New("changed while it was packed")
-
-// unchanged compares what a file was with what it is.
-func unchanged(name string, was, is fs.FileInfo) error {
-	if !os.SameFile(was, is) || was.Size() != is.Size() || was.Mode() != is.Mode() || !was.ModTime().Equal(is.ModTime()) {
-		return fmt.Errorf("%s %w", name, ErrModified)
-	}
-	return nil
 }
 
 // refused adds to a refusal that every instance would refuse as well.

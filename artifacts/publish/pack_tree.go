@@ -8,9 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"syscall"
 	"time"
 
 	"koboshi/artifacts"
@@ -19,7 +16,7 @@ import (
 
 // packTree writes a tar of nothing but what an instance will keep: no owners,
 // no times, permissions within 0755.
-func packTree(ctx context.Context, t *scanned, opt Options) (*Packed, error) {
+func packTree(ctx context.Context, t *listing, opt Options) (*Packed, error) {
 	seal, err := newSealer(opt.TempDir)
 	if err != nil {
 		return nil, err
@@ -28,25 +25,25 @@ func packTree(ctx context.Context, t *scanned, opt Options) (*Packed, error) {
 	if err != nil {
 		return seal.seal("", contents{}, err)
 	}
-	w := &treeWriter{ctx: ctx, tree: t, entries: t.entries(), frames: frames, meter: meter{total: t.bytes, report: opt.Progress}}
+	w := &treeWriter{ctx: ctx, tree: t, entries: t.entries(), frames: frames, meter: meter{total: t.bytes(), report: opt.Progress}}
 	err = w.write()
 	if closed := frames.close(); err == nil {
 		err = closed
 	}
 	if err == nil {
-		err = t.settled()
+		err = t.settled(t.watched)
 	}
 	if err != nil {
 		return seal.seal("", contents{}, err)
 	}
 	index, err := writeIndex(w.entries)
-	return seal.seal(artifacts.TarZst, contents{bytes: t.bytes, entries: int64(len(w.entries)), index: index}, err)
+	return seal.seal(artifacts.TarZst, contents{t.bytes(), int64(len(w.entries)), index}, err)
 }
 
 // treeWriter fills in hashes and offsets while it writes.
 type treeWriter struct {
 	ctx     context.Context
-	tree    *scanned
+	tree    *listing
 	entries []tree.Entry
 	frames  *framer
 	tar     *tar.Writer
@@ -60,7 +57,7 @@ func (w *treeWriter) write() error {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		if err := w.entry(&w.entries[i], w.tree.infos[i]); err != nil {
+		if err := w.entry(&w.entries[i], w.tree.numbers[i]); err != nil {
 			return err
 		}
 	}
@@ -74,7 +71,7 @@ func (w *treeWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *treeWriter) entry(e *tree.Entry, info fs.FileInfo) error {
+func (w *treeWriter) entry(e *tree.Entry, number int) error {
 	if err := w.tar.WriteHeader(header(e)); err != nil {
 		return fmt.Errorf("%s: %w", e.Path, err)
 	}
@@ -82,7 +79,7 @@ func (w *treeWriter) entry(e *tree.Entry, info fs.FileInfo) error {
 		return nil
 	}
 	e.Offset = w.plain
-	sum, err := w.body(e, info)
+	sum, err := w.body(e, number)
 	if err != nil {
 		return err
 	}
@@ -107,9 +104,9 @@ func header(e *tree.Entry) *tar.Header {
 	return h
 }
 
-// body copies a file, which afterwards must still be the one that was scanned.
-func (w *treeWriter) body(e *tree.Entry, scanned fs.FileInfo) (string, error) {
-	f, err := w.tree.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+// body copies a file, which afterwards must still be the one that was listed.
+func (w *treeWriter) body(e *tree.Entry, number int) (string, error) {
+	f, unchanged, err := w.tree.open(number)
 	if err != nil {
 		return "", err
 	}
@@ -122,13 +119,5 @@ func (w *treeWriter) body(e *tree.Entry, scanned fs.FileInfo) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", e.Path, err)
 	}
-	return hex.EncodeToString(hash.Sum(nil)), same(f, e.Path, scanned)
-}
-
-func same(f *os.File, name string, scanned fs.FileInfo) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	return unchanged(name, scanned, info)
+	return hex.EncodeToString(hash.Sum(nil)), unchanged()
 }

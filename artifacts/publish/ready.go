@@ -20,8 +20,8 @@ const maxTried = 64 << 30
 // packFile copies a ready archive or a file: what is hashed, tried and uploaded
 // is the copy.
 func packFile(ctx context.Context, f *os.File, info fs.FileInfo, name artifacts.Format, opt Options) (*Packed, error) {
-	if info.Size() == 0 {
-		return nil, errors.New("the file is empty")
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
 	}
 	seal, err := newSealer(opt.TempDir)
 	if err != nil {
@@ -32,11 +32,7 @@ func packFile(ctx context.Context, f *os.File, info fs.FileInfo, name artifacts.
 	}
 	a := artifacts.Artifact{Format: name, Size: seal.size, UnpackedBytes: maxTried, Entries: tree.MaxEntries}
 	if format.Known(a) {
-		found := contents{bytes: seal.size, entries: 1}
-		if info.Mode()&anyoneReads == 0 { // it lands as 0755
-			found.widened.note(&tree.Entry{Path: info.Name()}, info.Mode())
-		}
-		return seal.seal(name, found, nil)
+		return seal.seal(name, contents{bytes: seal.size, entries: 1}, nil)
 	}
 	found, err := try(ctx, seal.file, a, opt.TempDir)
 	return seal.seal(name, found, err)
@@ -74,16 +70,16 @@ func try(ctx context.Context, r io.ReaderAt, a artifacts.Artifact, temp string) 
 		return contents{}, refused(err)
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	return weigh(x)
+	return weigh(x.Entries)
 }
 
-func weigh(x *extracted) (contents, error) {
-	if len(x.Entries) == 0 {
+func weigh(entries []tree.Entry) (contents, error) {
+	if len(entries) == 0 {
 		return contents{}, errors.New("the archive is empty")
 	}
-	index, err := writeIndex(x.Entries)
-	found := contents{entries: int64(len(x.Entries)), index: index, widened: x.widened}
-	for _, e := range x.Entries {
+	index, err := writeIndex(entries)
+	found := contents{entries: int64(len(entries)), index: index}
+	for _, e := range entries {
 		found.bytes += e.Size
 	}
 	return found, err

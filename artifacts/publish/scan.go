@@ -1,10 +1,10 @@
 package publish
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -19,28 +19,37 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// scanned is a directory as it was when it was scanned.
-type scanned struct {
-	root  *os.Root
-	top   fs.FileInfo
-	infos []fs.FileInfo
-	files []lint.File // parents first, names in byte order
-	bytes int64       // of all files together
-	first map[inode]string
+// directory is a source as it was when it was scanned.
+type directory struct {
+	listing
+	root   *os.Root
+	handle *tree.DirHandle
+	top    fs.FileInfo
+	names  []string // of all entries, as they are in the directory
+	infos  []fs.FileInfo
+	first  map[inode]string
 }
 
-// scan lists everything in a directory, also what cannot be packed.
-func scan(ctx context.Context, root *os.Root) (*scanned, error) {
+// scan lists everything in a directory, also what cannot be packed. The root is
+// closed with the listing.
+func scan(ctx context.Context, root *os.Root) (*listing, error) {
 	top, err := root.Lstat(".")
 	if err != nil {
 		return nil, err
 	}
-	t := &scanned{root: root, top: top, first: map[inode]string{}}
-	return t, t.walk(ctx, ".")
+	t := &directory{root: root, top: top, first: map[inode]string{}}
+	t.source = t
+	if err := t.walk(ctx, "."); err != nil {
+		return nil, err
+	}
+	if t.handle, err = tree.OpenHandle(root); err != nil {
+		return nil, err
+	}
+	return &t.listing, nil
 }
 
 // walk adds what is in a directory, and below.
-func (t *scanned) walk(ctx context.Context, dir string) error {
+func (t *directory) walk(ctx context.Context, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -60,7 +69,7 @@ func (t *scanned) walk(ctx context.Context, dir string) error {
 			return err
 		}
 		name := path.Join(dir, d.Name())
-		if err := t.add(name, info); err != nil {
+		if err := t.note(name, info); err != nil {
 			return err
 		}
 		if !info.IsDir() || !utf8.ValidString(name) {
@@ -76,7 +85,7 @@ func (t *scanned) walk(ctx context.Context, dir string) error {
 }
 
 // unreadable notes that the directory that was added last cannot be listed.
-func (t *scanned) unreadable(name string) bool {
+func (t *directory) unreadable(name string) bool {
 	last := &t.files[len(t.files)-1]
 	if last.Path != name {
 		return false
@@ -88,7 +97,7 @@ func (t *scanned) unreadable(name string) bool {
 // inode identifies the file of a name.
 type inode struct{ device, number uint64 }
 
-func (t *scanned) add(name string, info fs.FileInfo) error {
+func (t *directory) note(name string, info fs.FileInfo) error {
 	f := lint.File{Entry: tree.Entry{Path: name}, Was: info.Mode()}
 	switch mode := info.Mode(); {
 	case mode.IsDir():
@@ -105,12 +114,13 @@ func (t *scanned) add(name string, info fs.FileInfo) error {
 	if f.Type == tree.TypeFile || f.Type == tree.TypeDir {
 		t.look(&f)
 	}
-	t.infos, t.files = append(t.infos, info), append(t.files, f)
+	t.names, t.infos = append(t.names, name), append(t.infos, info)
+	t.listing.add(f)
 	return nil
 }
 
 // file makes a hard link of a second name for one file.
-func (t *scanned) file(f *lint.File, info fs.FileInfo) {
+func (t *directory) file(f *lint.File, info fs.FileInfo) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && stat.Nlink > 1 {
 		id := inode{stat.Dev, stat.Ino}
@@ -121,7 +131,6 @@ func (t *scanned) file(f *lint.File, info fs.FileInfo) {
 		t.first[id] = f.Path
 	}
 	f.Type, f.Mode, f.Size = tree.TypeFile, tree.FileMode(info.Mode().Perm()), info.Size()
-	t.bytes += info.Size()
 	f.Sparse = ok && stat.Blocks*512+minHole <= stat.Size && t.hasHole(f)
 }
 
@@ -129,7 +138,7 @@ func (t *scanned) file(f *lint.File, info fs.FileInfo) {
 const minHole = 1 << 20
 
 // hasHole asks the file system: where it compresses, few blocks are no hole.
-func (t *scanned) hasHole(f *lint.File) bool {
+func (t *directory) hasHole(f *lint.File) bool {
 	open, err := t.root.OpenFile(f.Path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return false
@@ -141,65 +150,48 @@ func (t *scanned) hasHole(f *lint.File) bool {
 
 // look finds what is not in a FileInfo. It goes by the name, and may miss what
 // is replaced meanwhile: packing notices that.
-func (t *scanned) look(f *lint.File) {
+func (t *directory) look(f *lint.File) {
 	full := path.Join(t.root.Name(), f.Path)
 	if os.Geteuid() != 0 && errors.Is(unix.Access(full, unix.R_OK), unix.EACCES) {
 		f.Unreadable = unix.EACCES.Error()
 	}
 	var names [4 << 10]byte
-	n, err := unix.Llistxattr(full, names[:])
-	if err != nil {
-		return // most often: this file system has none
-	}
-	for name := range bytes.SplitSeq(bytes.TrimSuffix(names[:n], []byte{0}), []byte{0}) {
-		if len(name) > 0 {
-			f.Attributes = append(f.Attributes, string(name))
-		}
+	if n, err := unix.Llistxattr(full, names[:]); err == nil { // most often an error is a file system that has none
+		f.Attributes = splitNames(names[:n])
 	}
 }
 
-// lint checks the tree as it was scanned.
-func (t *scanned) lint(ctx context.Context, built string) ([]lint.Finding, error) {
-	handle, err := tree.OpenHandle(t.root)
+func (t *directory) open(i int) (io.ReadCloser, func() error, error) {
+	f, err := t.handle.OpenFile(t.names[i])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer func() { _ = handle.Close() }()
-	return lint.Check(ctx, lint.Tree{Built: built, Files: t.files, Head: func(f *lint.File, buf []byte) (int, error) {
-		return handle.ReadFile(f.Path, buf)
-	}})
-}
-
-// entries are what an instance will have; hashes and offsets come with packing.
-func (t *scanned) entries() []tree.Entry {
-	entries := make([]tree.Entry, len(t.files))
-	for i := range t.files {
-		entries[i] = t.files[i].Entry
-	}
-	return entries
+	return f, func() error { return same(f, t.names[i], t.infos[i]) }, nil
 }
 
 // settled checks the directories again: anything that was added, removed or
 // renamed meanwhile has changed one of them.
-func (t *scanned) settled() error {
+func (t *directory) settled(kept []int) error {
 	if err := t.same(".", t.top); err != nil {
 		return err
 	}
-	for i, was := range t.infos {
-		if !was.IsDir() {
-			continue
-		}
-		if err := t.same(t.files[i].Path, was); err != nil {
-			return err
+	for _, i := range kept {
+		if was := t.infos[i]; was.IsDir() {
+			if err := t.same(t.names[i], was); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (t *scanned) same(name string, was fs.FileInfo) error {
+func (t *directory) same(name string, was fs.FileInfo) error {
 	is, err := t.root.Lstat(name)
 	if err != nil {
 		return fmt.Errorf("%s %w: %w", name, ErrModified, err)
 	}
 	return unchanged(name, was, is)
 }
+
+// Close closes the directory.
+func (t *directory) Close() error { return errors.Join(t.handle.Close(), t.root.Close()) }

@@ -60,14 +60,13 @@ func (s *sealer) seal(format artifacts.Format, found contents, err error) (*Pack
 	}
 	a := artifacts.Artifact{Format: format, Size: s.size, SHA256: artifacts.Digest(s.whole.Sum(nil)), Chunks: s.chunks,
 		UnpackedBytes: found.bytes, Entries: found.entries}
-	return &Packed{artifact: a, index: found.index, widened: found.widened, file: s.file}, nil
+	return &Packed{artifact: a, index: found.index, file: s.file}, nil
 }
 
 // contents is what an artifact unpacks to.
 type contents struct {
 	bytes, entries int64
 	index          []byte // compressed
-	widened        Widened
 }
 
 // meter is a writer that counts for [Options.Progress].

@@ -41,11 +41,6 @@ func FileMode(mode fs.FileMode) fs.FileMode {
 	return mode
 }
 
-// Widens reports whether a file or directory gives users more than mode does.
-func (e *Entry) Widens(mode fs.FileMode) bool {
-	return (e.Type == TypeFile || e.Type == TypeDir) && e.Mode&^mode&0o055 != 0
-}
-
 // check checks the shape of an entry that was read from an index.
 func (e *Entry) check() error {
 	want := Entry{Path: e.Path, Type: e.Type}
@@ -66,7 +61,9 @@ func (e *Entry) check() error {
 	if e.SHA256 != "" && !isSHA256(e.SHA256) {
 		return Refuse(e.Path, "%q is no SHA-256", e.SHA256)
 	}
-	if clean, err := CleanPath(e.Path); err != nil || clean != e.Path {
+	if clean, err := CleanPath(e.Path); err != nil {
+		return err
+	} else if clean != e.Path {
 		return Refuse(e.Path, "is not a clean path")
 	}
 	if e.Type == TypeSymlink {

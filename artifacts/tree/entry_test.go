@@ -20,27 +20,3 @@ func TestFileMode(t *testing.T) {
 		}
 	}
 }
-
-func TestWidens(t *testing.T) {
-	for _, tt := range []struct {
-		Entry
-		was  fs.FileMode
-		want bool
-	}{
-		{Entry{Type: TypeFile, Mode: 0o644}, 0o644, false},
-		{Entry{Type: TypeFile, Mode: 0o644}, 0o664, false},
-		{Entry{Type: TypeFile, Mode: 0o444}, 0o044, false}, // only for its owner, who is root
-		{Entry{Type: TypeFile, Mode: 0o644}, 0o640, true},
-		{Entry{Type: TypeFile, Mode: 0o644}, 0o600, true},
-		{Entry{Type: TypeFile, Mode: 0o755}, 0o744, true},
-		{Entry{Type: TypeDir, Mode: DirMode}, 0o755, false},
-		{Entry{Type: TypeDir, Mode: DirMode}, 0o2775, false},
-		{Entry{Type: TypeDir, Mode: DirMode}, 0o700, true},
-		{Entry{Type: TypeSymlink}, 0o777, false},
-		{Entry{Type: TypeHardlink}, 0o600, false}, // its first name says it
-	} {
-		if got := tt.Widens(tt.was); got != tt.want {
-			t.Errorf("%s %04o from %04o: %v", tt.Type, tt.Mode, tt.was, got)
-		}
-	}
-}

@@ -1,7 +1,5 @@
 package tree
 
-import "io/fs"
-
 // What no tree may exceed, whatever its manifest says.
 const (
 	MaxEntries = 1 << 20 // paths in a tree; an entry costs about 400 bytes of memory
@@ -23,8 +21,4 @@ type Options struct {
 	Limits
 	Writers int  // goroutines that write; 0 means 4
 	Hash    bool // put the SHA-256 of each added file into its entry
-
-	// Widened gets each entry that gives users more than its archive says, with
-	// the mode there. It is called by the goroutine that reads the archive.
-	Widened func(e *Entry, was fs.FileMode)
 }

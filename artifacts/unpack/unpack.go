@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"context"
 	"io"
-	"io/fs"
 	"os"
 
 	"koboshi/artifacts/tree"
@@ -38,7 +37,7 @@ func Tar(ctx context.Context, r io.Reader, dir *os.Root, opt tree.Options) ([]tr
 			if hdr == nil || err != nil {
 				return err
 			}
-			if err := add(ctx, w, hdr, from, opt.Widened); err != nil {
+			if err := add(ctx, w, hdr, from); err != nil {
 				return err
 			}
 		}
@@ -46,13 +45,10 @@ func Tar(ctx context.Context, r io.Reader, dir *os.Root, opt tree.Options) ([]tr
 	})
 }
 
-func add(ctx context.Context, w *tree.Writer, hdr *tar.Header, from *archive, widened func(*tree.Entry, fs.FileMode)) error {
+func add(ctx context.Context, w *tree.Writer, hdr *tar.Header, from *archive) error {
 	e, err := entryOf(hdr)
 	if err != nil {
 		return err
-	}
-	if was := fs.FileMode(hdr.Mode) & fs.ModePerm; widened != nil && e.Widens(was) { //nolint:gosec // masked
-		widened(e, was)
 	}
 	if e.Type == tree.TypeFile {
 		e.Offset = from.src.n

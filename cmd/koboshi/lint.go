@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 
 func (c *cli) lint() *cobra.Command {
 	var asJSON, strict bool
+	var input inputFlags
 	cmd := &cobra.Command{
 		Use:   "lint PATH",
 		Short: "check what is to be published, without a bucket",
@@ -28,16 +30,17 @@ func (c *cli) lint() *cobra.Command {
 		GroupID: releaseSide,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.runLint(cmd.Context(), args[0], asJSON, strict)
+			return c.runLint(cmd.Context(), args[0], input, asJSON, strict)
 		},
 	}
+	input.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings, too")
 	return cmd
 }
 
-func (c *cli) runLint(ctx context.Context, path string, asJSON, strict bool) (err error) {
-	in, err := c.read(ctx, path)
+func (c *cli) runLint(ctx context.Context, path string, input inputFlags, asJSON, strict bool) (err error) {
+	in, err := c.read(ctx, path, input.options(""))
 	if err != nil {
 		return err
 	}
@@ -53,9 +56,30 @@ func (c *cli) runLint(ctx context.Context, path string, asJSON, strict bool) (er
 	return notClean(findings, strict)
 }
 
+// inputFlags say what of a path is published.
+type inputFlags struct {
+	strip   int
+	exclude []string
+	name    string
+}
+
+func (f *inputFlags) add(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&f.strip, "strip-components", 0, "take `N` folders off the front of every path, as tar does")
+	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches this `GLOB`, as in "+publish.IgnoreFile+"; repeat it for several")
+	cmd.Flags().StringVar(&f.name, "name", "", "what a single file is called in the release; default: the app")
+}
+
+func (f *inputFlags) options(app string) publish.Options {
+	return publish.Options{App: app, Name: f.name, Strip: f.strip, Exclude: f.exclude}
+}
+
 // read opens what is to be published.
-func (c *cli) read(ctx context.Context, path string) (*publish.Input, error) {
-	in, err := publish.Read(ctx, path, publish.Options{Progress: c.ui.transfer("pack")})
+func (c *cli) read(ctx context.Context, path string, opt publish.Options) (*publish.Input, error) {
+	if opt.Strip < 0 {
+		return nil, usage(errors.New("--strip-components: want 0 or more"))
+	}
+	opt.Progress = c.ui.transfer("pack " + filepath.Base(path))
+	in, err := publish.Read(ctx, path, opt)
 	c.ui.clear()
 	return in, ofCaller(err)
 }

@@ -26,6 +26,7 @@ type publishOptions struct {
 	platforms         []string // os/arch=PATH
 	behaviour         behaviour
 	bases, trust      []string
+	input             inputFlags
 	strict            bool
 }
 
@@ -34,7 +35,8 @@ func (c *cli) publish() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish --source S --app A --version V --key FILE... PATH | --platform os/arch=PATH...",
 		Short: "publish a release: artifacts, then the signed manifest",
-		Long: "Publish a release. PATH is a directory, a ready tar.gz or tar.zst, or one executable; a bare\n" +
+		Long: "Publish a release. PATH is a directory, an archive (tar, tar.gz, tar.xz, tar.bz2, tar.zst or\n" +
+			"zip) or any other file, such as an executable or a jar, which then is the release; a bare\n" +
 			"PATH is for " + defaultPlatform + ". A release never changes: the same version with the same bytes is a\n" +
 			"success, with other bytes an error. A publish that broke off can be repeated. Hooks and the\n" +
 			"health command are programs in the tree of every platform, and run as the app's user.\n" +
@@ -58,6 +60,7 @@ func (c *cli) publish() *cobra.Command {
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
 	o.behaviour.add(cmd)
 	o.addBases(cmd)
+	o.input.add(cmd)
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "publish nothing that koboshi lint warns of")
 	return required(o.addSigning(cmd), "version")
 }
@@ -101,7 +104,7 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.tellReleased(o, released, findings, left)
+	return c.tellReleased(o, publication{released, draft.Packed, findings, left})
 }
 
 // input is what is published for one platform.
@@ -124,7 +127,7 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 		if !ok {
 			return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", platform))
 		}
-		in, err := c.read(ctx, path)
+		in, err := c.read(ctx, path, o.input.options(o.app))
 		if err != nil {
 			return nil, err
 		}
@@ -148,19 +151,18 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	return findings, nil
 }
 
-// maxWidened is how many bytes of names a warning has.
-const maxWidened = 2000
-
 func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {
 	packed, err := in.Pack(ctx, in.platform)
 	c.ui.clear()
-	if err != nil {
-		return nil, ofCaller(err)
-	}
-	if w := packed.Widened(); w.Count > 0 {
-		c.ui.warn(report.Clean(fmt.Sprintf("%s: every user of an instance can read these, and execute what their owner can: %s", in.platform, w), maxWidened))
-	}
-	return packed, nil
+	return packed, ofCaller(err)
+}
+
+// publication is a release with what is reported about it.
+type publication struct {
+	publish.Released
+	packed   []*publish.Packed
+	findings []lint.Finding
+	left     []publish.Outcome
 }
 
 // releasedJSON is what publish tells machines.
@@ -174,36 +176,59 @@ type releasedJSON struct {
 }
 
 type publishedArtifact struct {
-	Platform string            `json:"platform"`
-	Key      string            `json:"key"`
-	Size     int64             `json:"size"`
-	SHA256   artifacts.Digest  `json:"sha256"`
-	Deltas   []artifacts.Delta `json:"deltas,omitzero"`
+	Platform    string            `json:"platform"`
+	Key         string            `json:"key"`
+	Size        int64             `json:"size"`
+	SHA256      artifacts.Digest  `json:"sha256"`
+	LaunchBytes int64             `json:"launch_bytes"`   // what a launch fetches of it, with its index
+	File        string            `json:"file,omitempty"` // what a single file is called in the tree
+	Deltas      []artifacts.Delta `json:"deltas,omitzero"`
 }
 
-func (c *cli) tellReleased(o publishOptions, r publish.Released, findings []lint.Finding, left []publish.Outcome) error {
-	c.ui.leftOut(left)
+func (c *cli) tellReleased(o publishOptions, p publication) error {
+	c.ui.leftOut(p.left)
 	if o.json {
-		out := released(r)
-		out.Findings = findings
-		return c.ui.printJSON(out)
+		return c.ui.printJSON(p.json())
 	}
-	for _, a := range r.Manifest.Artifacts {
-		c.ui.printf("%s/%s  %s  %s unpacked, %s\n", a.OS, a.Arch, report.Bytes(a.Size), report.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"))
+	for i, a := range p.Manifest.Artifacts {
+		one := p.artifact(i)
+		c.ui.printf("%s  %s  %s unpacked, %s; a launch fetches %s\n", one.Platform, report.Bytes(a.Size), report.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"), report.Bytes(one.LaunchBytes))
+		if one.File != "" {
+			c.ui.printf("  installed as <root>/current/%s, mode 0755\n", one.File)
+		}
 		c.ui.deltas(a)
 	}
 	word := "published"
-	if r.Already {
+	if p.Already {
 		word = "was published before, with the same bytes"
 	}
-	c.ui.printf("%s %s %s, manifest %s\n", o.app, o.version, word, r.SHA256.Short())
+	c.ui.printf("%s %s %s, manifest %s\n", o.app, o.version, word, p.SHA256.Short())
 	return nil
 }
 
-func released(r publish.Released) releasedJSON {
-	out := releasedJSON{App: r.Manifest.App, Version: r.Manifest.Version, ManifestSHA256: r.SHA256, Already: r.Already}
-	for _, a := range r.Manifest.Artifacts {
-		out.Artifacts = append(out.Artifacts, publishedArtifact{a.OS + "/" + a.Arch, a.Key, a.Size, a.SHA256, a.Deltas})
+func (p publication) json() releasedJSON {
+	out := releasedJSON{App: p.Manifest.App, Version: p.Manifest.Version, ManifestSHA256: p.SHA256, Already: p.Already, Findings: p.findings}
+	for i := range p.Manifest.Artifacts {
+		out.Artifacts = append(out.Artifacts, p.artifact(i))
+	}
+	return out
+}
+
+func (p publication) artifact(i int) publishedArtifact {
+	a := p.Manifest.Artifacts[i]
+	out := publishedOf(a)
+	for _, packed := range p.packed {
+		if is := packed.Artifact(); is.OS == a.OS && is.Arch == a.Arch {
+			out.File = packed.Single()
+		}
+	}
+	return out
+}
+
+func publishedOf(a artifacts.Artifact) publishedArtifact {
+	out := publishedArtifact{Platform: a.OS + "/" + a.Arch, Key: a.Key, Size: a.Size, SHA256: a.SHA256, LaunchBytes: a.Size, Deltas: a.Deltas}
+	if a.Index != nil {
+		out.LaunchBytes += a.Index.Size
 	}
 	return out
 }

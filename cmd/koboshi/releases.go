@@ -106,7 +106,7 @@ func listed(l publish.Listing, trusting bool) listingJSON {
 		row := releaseJSON{Version: r.Name, Created: r.Document.Created, SHA256: r.SHA256, Channels: r.Channels, Verified: r.Verified,
 			Error: textOf(r.Err), doubtful: trusting && !r.Verified}
 		for _, a := range r.Document.Artifacts {
-			row.Platforms = append(row.Platforms, publishedArtifact{a.OS + "/" + a.Arch, a.Key, a.Size, a.SHA256, a.Deltas})
+			row.Platforms = append(row.Platforms, publishedOf(a))
 		}
 		out.Releases = append(out.Releases, row)
 	}
