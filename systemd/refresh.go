@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// Refresh makes systemd read its unit files again if those of a unit are not
-// what it has read: a changed file, which systemd notices itself, or a new one,
-// which it does not (NeedDaemonReload is "no" for a drop-in in a new directory).
-// A reload costs hundreds of milliseconds, so there is none without need. In
-// doubt there is one.
+// Refresh makes systemd read its unit files again if those of a unit, or of a
+// unit that starts with it, are not what it has read: a changed file, which
+// systemd notices itself, or a new one, which it does not (NeedDaemonReload is
+// "no" for a drop-in in a new directory). A reload costs hundreds of
+// milliseconds, so there is none without need. In doubt there is one.
 func (m *Manager) Refresh(ctx context.Context, unit string) error {
 	current, err := m.upToDate(ctx, unit)
 	switch {
@@ -28,15 +28,9 @@ func (m *Manager) Refresh(ctx context.Context, unit string) error {
 	return m.Reload(ctx)
 }
 
-// upToDate holds what systemd has loaded of a unit against its files.
+// upToDate holds what systemd has loaded of a unit, and of those that start with
+// it, against their files.
 func (m *Manager) upToDate(ctx context.Context, unit string) (bool, error) {
-	props, err := m.unitProperties(ctx, unit)
-	if err != nil {
-		return false, err
-	}
-	if changed, _ := props["NeedDaemonReload"].(bool); changed {
-		return false, nil
-	}
 	text, err := m.property(ctx, "UnitPath")
 	if err != nil {
 		return false, err
@@ -45,9 +39,41 @@ func (m *Manager) upToDate(ctx context.Context, unit string) (bool, error) {
 	if err := json.Unmarshal([]byte(text), &dirs); err != nil { // ["/etc/systemd/system", …]
 		return false, fmt.Errorf("ask systemd for UnitPath: got %q", text)
 	}
+	props, err := m.unitProperties(ctx, unit)
+	if err != nil || !isLoaded(dirs, unit, props) {
+		return false, err
+	}
+	for _, with := range startsWith(props) {
+		props, err := m.unitProperties(ctx, with)
+		if errors.Is(err, ErrNoUnit) && findFragment(dirs, with) == "" {
+			continue // optional, and not installed
+		}
+		if err != nil || !isLoaded(dirs, with, props) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// startsWith are the services and sockets that a unit names as started with it.
+func startsWith(props map[string]any) (units []string) {
+	for _, name := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy"} {
+		named, _ := props[name].([]string)
+		for _, unit := range named {
+			if strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".socket") {
+				units = append(units, unit)
+			}
+		}
+	}
+	return units
+}
+
+// isLoaded reports whether the files of a unit are those that systemd has read.
+func isLoaded(dirs []string, unit string, props map[string]any) bool {
+	changed, _ := props["NeedDaemonReload"].(bool)
 	fragment, _ := props["FragmentPath"].(string)
 	dropIns, _ := props["DropInPaths"].([]string)
-	return sameFile(fragment, findFragment(dirs, unit)) && sameFiles(dropIns, findDropIns(dirs, unit)), nil
+	return !changed && sameFile(fragment, findFragment(dirs, unit)) && sameFiles(dropIns, findDropIns(dirs, unit))
 }
 
 // findFragment is the file of a unit, in the first of systemd's directories that

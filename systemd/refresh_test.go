@@ -91,6 +91,31 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// A unit that starts with the app's, and one that is not installed.
+func TestRefreshLooksAtCompanions(t *testing.T) {
+	for _, property := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy"} {
+		f, etc := onDisk(t, "lib/web.service", "lib/web.socket")
+		socket := newUnit("done")
+		socket.props["FragmentPath"] = filepath.Join(etc, "../lib/web.socket")
+		f.units["web.socket"] = socket
+		f.set("web.service", property, []string{"web.socket", "none.service", "basic.target"})
+		m := f.start(t)
+		if err := m.Refresh(t.Context(), "web.service"); err != nil || f.called() != "" {
+			t.Errorf("%s: Refresh = %v, calls %q, want none", property, err, f.called())
+		}
+		write(t, filepath.Join(etc, "web.socket.d/10-port.conf"))
+		if err := m.Refresh(t.Context(), "web.service"); err != nil || f.called() != "reload" {
+			t.Errorf("%s: Refresh = %v, calls %q, want a reload", property, err, f.called())
+		}
+	}
+	f, etc := onDisk(t, "lib/web.service")
+	f.set("web.service", "Wants", []string{"sidecar.service"})
+	write(t, filepath.Join(etc, "sidecar.service"))
+	if err := f.start(t).Refresh(t.Context(), "web.service"); err != nil || f.called() != "reload" {
+		t.Errorf("a unit that came later: Refresh = %v, calls %q, want a reload", err, f.called())
+	}
+}
+
 // A directory may have two names, as /lib and /usr/lib do, and a unit too.
 func TestRefreshFollowsLinks(t *testing.T) {
 	f, etc := onDisk(t, "lib/real.service", "lib/web.service.d/50-vendor.conf")
