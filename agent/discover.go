@@ -23,19 +23,18 @@ func (r *run) discover(ctx context.Context) error {
 
 // identify asks who this machine is, and makes the clients: their credentials
 // are fetched while the tags are read.
-func (r *run) identify(ctx context.Context) error {
-	return r.Steps.Do(ctx, "discover", func(ctx context.Context, _ *report.Span) error {
-		who, err := r.agent.Machine.Identity(ctx)
-		if err != nil {
-			return err
-		}
-		if r.Instance.ID != who.ID {
-			r.Instance.ID = who.ID
-			r.belong()
-		}
-		r.Instance = who
-		return r.connect(r.agent.Files, who)
-	})
+func (r *run) identify(ctx context.Context) (err error) {
+	defer r.Steps.Begin("discover").End(&err)
+	who, err := r.agent.Machine.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Instance.ID != who.ID {
+		r.Instance.ID = who.ID
+		r.belong()
+	}
+	r.Instance = who
+	return r.connect(r.agent.Files, who)
 }
 
 // belong takes of the state what is this instance's.
@@ -52,25 +51,25 @@ func (r *run) connect(cfg *config.Config, who instance.Identity) (err error) {
 
 // readTags asks what the instance's tags choose. While metadata fails that is
 // repeated, for as long as a source would be waited for.
-func (r *run) readTags(ctx context.Context) error {
-	return r.Steps.Do(ctx, "configure", func(ctx context.Context, s *report.Span) error {
-		limited, cancel := context.WithTimeout(ctx, time.Duration(r.agent.Files.Fallback.After))
-		defer cancel()
-		tags, err := r.tags(limited, s)
-		switch {
-		case errors.Is(err, instance.ErrTagsOff):
-		case errors.Is(err, instance.ErrHostileTag):
-			r.warn("%v", err)
-		case err != nil:
-			return failure.WithHint(fmt.Errorf("instance tags: %w", err), "instance metadata works, but the instance's tags cannot be read from it: switch them off with InstanceMetadataTags=disabled, or try again")
-		}
-		effective, warnings := r.agent.Files.WithTags(tags)
-		r.Config = effective
-		for _, w := range warnings {
-			r.warn("%s", w)
-		}
-		return nil
-	})
+func (r *run) readTags(ctx context.Context) (err error) {
+	s := r.Steps.Begin("configure")
+	defer s.End(&err)
+	limited, cancel := context.WithTimeout(ctx, time.Duration(r.agent.Files.Fallback.After))
+	defer cancel()
+	tags, err := r.tags(limited, s)
+	switch {
+	case errors.Is(err, instance.ErrTagsOff):
+	case errors.Is(err, instance.ErrHostileTag):
+		r.warn("%v", err)
+	case err != nil:
+		return failure.WithHint(fmt.Errorf("instance tags: %w", err), "instance metadata works, but the instance's tags cannot be read from it: switch them off with InstanceMetadataTags=disabled, or try again")
+	}
+	effective, warnings := r.agent.Files.WithTags(tags)
+	r.Config = effective
+	for _, w := range warnings {
+		r.warn("%s", w)
+	}
+	return nil
 }
 
 // tagsPause is between two attempts at the tags, each of which has retries of its

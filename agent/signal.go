@@ -108,29 +108,28 @@ func notCompleted(ctx context.Context, err error) error {
 // complete completes the action. CONTINUE is preceded by a look at the app, as
 // close to it as can be; the error is what is wrong with the app then. That
 // nothing waits any more, or never did, is no error.
-func (r *run) complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result) error {
+func (r *run) complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result) (err error) {
+	defer r.Steps.Begin("signal").End(&err)
 	var look func(context.Context) error
 	var wrong error
 	if result == lifecycle.Continue {
 		look = func(ctx context.Context) error { wrong = r.Look(ctx); return wrong }
 	}
-	return r.Steps.Do(ctx, "signal", func(ctx context.Context, _ *report.Span) error {
-		found, err := r.cloud.Lifecycle.Complete(ctx, action, result, look)
-		switch {
-		case errors.Is(wrong, health.ErrUnhealthy):
-			return fmt.Errorf("just before %s: %w", result, wrong)
-		case err != nil:
-			return notCompleted(ctx, err)
-		}
-		switch found.End {
-		case lifecycle.Completed:
-			r.report.Lifecycle.Hook, r.report.Lifecycle.Result = action.Hook, string(result)
-		case lifecycle.AlreadyOver:
-			r.warn("lifecycle hook %s does not wait for this instance, which is %s", action.Hook, cmp.Or(found.State, "in no group"))
-		case lifecycle.NoHook:
-		}
-		return nil
-	})
+	found, err := r.cloud.Lifecycle.Complete(ctx, action, result, look)
+	switch {
+	case errors.Is(wrong, health.ErrUnhealthy):
+		return fmt.Errorf("just before %s: %w", result, wrong)
+	case err != nil:
+		return notCompleted(ctx, err)
+	}
+	switch found.End {
+	case lifecycle.Completed:
+		r.report.Lifecycle.Hook, r.report.Lifecycle.Result = action.Hook, string(result)
+	case lifecycle.AlreadyOver:
+		r.warn("lifecycle hook %s does not wait for this instance, which is %s", action.Hook, cmp.Or(found.State, "in no group"))
+	case lifecycle.NoHook:
+	}
+	return nil
 }
 
 // completionFailed is the end of a launch whose action was not completed. One
@@ -149,7 +148,7 @@ func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome
 	r.state.Instance = r.Instance.ID
 	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
 	if err := r.saveState(); err != nil {
-		return r.completionFailed(out, fmt.Errorf("record the launch: %w", err))
+		r.warn("that the launch is over could not be recorded, so that the next boot asks again: %v", err)
 	}
 	return out
 }

@@ -45,36 +45,32 @@ type channelAnswer struct {
 // Resolve asks the channel for its release, or the source for the version that
 // was asked for.
 func (r *Run) Resolve(ctx context.Context) (t Target, err error) {
-	err = r.Steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) error {
-		ctx, cancel := r.impatient(ctx)
-		defer cancel()
-		if r.Version != "" {
-			t, err = r.release(ctx, nil, artifacts.Reference{App: r.Config.App, Version: r.Version})
-			return err
-		}
-		answer := r.known
-		if r.known = nil; answer == nil {
-			answer = r.ask(ctx, s)
-		}
-		if answer.err != nil {
-			return answer.err
-		}
-		t, err = r.manifest(ctx, answer.pointer)
-		return err
-	})
-	return t, err
+	s := r.Steps.Begin("resolve")
+	defer s.End(&err)
+	ctx, cancel := r.impatient(ctx)
+	defer cancel()
+	if r.Version != "" {
+		return r.release(ctx, nil, artifacts.Reference{App: r.Config.App, Version: r.Version})
+	}
+	answer := r.known
+	if r.known = nil; answer == nil {
+		answer = r.ask(ctx, s)
+	}
+	if answer.err != nil {
+		return Target{}, answer.err
+	}
+	return r.manifest(ctx, answer.pointer)
 }
 
 // Peek reads the channel before [Run.Resolve], which then goes by the same
 // answer unless it is forgotten.
 func (r *Run) Peek(ctx context.Context) (pointer *artifacts.VerifiedPointer, err error) {
-	err = r.Steps.Do(ctx, "resolve", func(ctx context.Context, s *report.Span) error {
-		ctx, cancel := r.impatient(ctx)
-		defer cancel()
-		r.known = r.ask(ctx, s)
-		return r.known.err
-	})
-	return r.known.pointer, err
+	s := r.Steps.Begin("resolve")
+	defer s.End(&err)
+	ctx, cancel := r.impatient(ctx)
+	defer cancel()
+	r.known = r.ask(ctx, s)
+	return r.known.pointer, r.known.err
 }
 
 // Forget has the channel read anew.

@@ -71,15 +71,30 @@ func NewTimeline(observe func(Event)) *Timeline {
 // errPanicked is what a step records when its function never returned.
 var errPanicked = errors.New("panicked")
 
-// Do runs f as the step called name and returns f's error as it is. Steps may
-// be nested and may run in parallel. A panic in f is not stopped, but the step
-// is finished first.
-func (t *Timeline) Do(ctx context.Context, name string, f func(ctx context.Context, s *Span) error) error {
-	s := t.start(name)
-	err := errPanicked
-	defer func() { s.finish(err) }()
-	err = f(ctx, s)
-	return err
+// Begin starts the step called name, for a function that is that step:
+//
+//	s := steps.Begin("resolve")
+//	defer s.End(&err)
+//
+// Steps may be nested and may run in parallel.
+func (t *Timeline) Begin(name string) *Span { return t.start(name) }
+
+// End finishes the step with the error that its function returns. It has to be
+// deferred itself: a panic is not stopped, but the step is finished first.
+func (s *Span) End(err *error) {
+	if p := recover(); p != nil {
+		s.finish(errPanicked)
+		panic(p)
+	}
+	s.finish(*err)
+}
+
+// Do runs f as the step called name, where that is only a part of a function,
+// and returns f's error as it is.
+func (t *Timeline) Do(ctx context.Context, name string, f func(ctx context.Context, s *Span) error) (err error) {
+	s := t.Begin(name)
+	defer s.End(&err)
+	return f(ctx, s)
 }
 
 // Steps returns the steps so far in the order of starting.
