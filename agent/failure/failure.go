@@ -31,7 +31,7 @@ func Kind(err error) string { return find(err).kind }
 // Explain is an error as people and reports see it: its exit code, one line of
 // text, what can be done about it, and what the app last wrote.
 func Explain(err error) *report.Error {
-	e := &report.Error{Code: int(CodeOf(err)), Message: report.Clean(text(err), MaxMessage), Hint: hint(err)}
+	e := &report.Error{Code: int(CodeOf(err)), Message: report.Clean(text(err), MaxMessage), Hint: report.Redact(hint(err))}
 	if start, ok := errors.AsType[*service.StartError](err); ok {
 		e.Output = start.Last
 	}

@@ -17,12 +17,12 @@ var escape = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*
 // Clean makes foreign text fit to print on one line: terminal escapes are cut
 // out, line breaks and runs of space become one space, and control characters,
 // invisible formatting (such as bidirectional overrides) and invalid UTF-8 are
-// dropped or replaced. The result is valid UTF-8 of at most limit bytes; what
+// dropped or replaced. Then it is redacted: see [Redact]. The result is valid UTF-8 of at most limit bytes; what
 // was shortened ends in an ellipsis.
 func Clean(text string, limit int) string {
 	text = escape.ReplaceAllLiteralString(text, "")
 	text = strings.Map(printable, text)
-	return shorten(strings.Join(strings.Fields(text), " "), limit)
+	return shorten(Redact(strings.Join(strings.Fields(text), " ")), limit)
 }
 
 func printable(r rune) rune {

@@ -12,7 +12,7 @@ import (
 
 // compareWith holds the last run against another, such as the group's usual.
 func (c *cli) compareWith(file string, here report.Report) error {
-	data, err := readFile(file)
+	data, err := readArgument(file)
 	if err != nil {
 		return usage(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/report"
 )
 
 func (c *cli) config() *cobra.Command {
@@ -70,7 +71,7 @@ func (c *cli) configShow() *cobra.Command {
 func (c *cli) showSettings(cfg *config.Config) error {
 	w := tabwriter.NewWriter(c.ui.out, 0, 0, 2, ' ', 0)
 	for _, s := range cfg.Settings() {
-		if _, err := fmt.Fprintf(w, "%s = %s\t# %s\n", s.Key, s.Value, s.Origin); err != nil {
+		if _, err := fmt.Fprintf(w, "%s = %s\t# %s\n", s.Key, report.Redact(s.Value), s.Origin); err != nil {
 			return err
 		}
 	}
@@ -86,7 +87,7 @@ type settingJSON struct {
 func settingsJSON(cfg *config.Config) []settingJSON {
 	var out []settingJSON
 	for _, s := range cfg.Settings() {
-		out = append(out, settingJSON{s.Key, s.Value, s.Origin.String()})
+		out = append(out, settingJSON{s.Key, report.Redact(s.Value), s.Origin.String()})
 	}
 	return out
 }

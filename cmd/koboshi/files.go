@@ -27,6 +27,9 @@ func (c *cli) loadConfig() (*config.Config, error) {
 	var files []config.File
 	for _, name := range append([]string{c.configFile}, names...) {
 		data, err := readDeciding(name)
+		if _, opening := errors.AsType[*fs.PathError](err); opening && name == c.configFile && name != defaultConfig {
+			err = failure.Mark(unreadable(name, err), failure.ErrConfiguration)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, failure.WithHint(err, "bake a configuration in, or give one with --config")
 		}
@@ -99,9 +102,9 @@ func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 	var keys []artifacts.PrivateKey
 	for _, name := range names {
-		key, err := readKey(name, readFile, artifacts.ParsePrivateKey)
+		key, err := readKey(name, readArgument, artifacts.ParsePrivateKey)
 		if err != nil {
-			return nil, failure.WithHint(usage(err), "koboshi keygen makes a key, and so does openssl genpkey -algorithm ed25519")
+			return nil, failure.WithHint(usage(err), "--key takes the file of a private key; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
 		}
 		keys = append(keys, key)
 	}
@@ -109,7 +112,7 @@ func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 }
 
 func readKey[K any](name string, read func(string) ([]byte, error), parse func([]byte) (K, error)) (key K, err error) {
-	data, err := read(filepath.Clean(name))
+	data, err := read(name)
 	if err != nil {
 		return key, err
 	}
@@ -122,6 +125,15 @@ func readKey[K any](name string, read func(string) ([]byte, error), parse func([
 // maxFile bounds what is read of a file that was named: a configuration, a key, a
 // report. A device may have no end.
 const maxFile = 16 << 20
+
+// readArgument reads a file that an argument names.
+func readArgument(name string) ([]byte, error) {
+	data, err := readFile(name)
+	if err != nil {
+		err = unreadable(name, err)
+	}
+	return data, err
+}
 
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(filepath.Clean(name))

@@ -60,7 +60,7 @@ func create(name string, data []byte, mode fs.FileMode) error {
 		return failure.WithHint(usage(fmt.Errorf("%s exists", name)), "keys are never overwritten: choose another --out, or move the old pair away")
 	}
 	if err != nil {
-		return usage(err)
+		return usage(unreadable(name, err))
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()) // whatever the umask

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -81,6 +82,9 @@ func (c *cli) read(ctx context.Context, path string, opt publish.Options) (*publ
 	opt.Progress = c.ui.transfer("pack " + filepath.Base(path))
 	in, err := publish.Read(ctx, path, opt)
 	c.ui.clear()
+	if _, statErr := os.Stat(path); err != nil && statErr != nil {
+		err = unreadable(path, statErr)
+	}
 	return in, ofCaller(err)
 }
 

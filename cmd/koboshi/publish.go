@@ -125,7 +125,7 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	for _, platform := range o.platforms {
 		name, path, ok := strings.Cut(platform, "=")
 		if !ok {
-			return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", platform))
+			return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", beginning(platform)))
 		}
 		in, err := c.read(ctx, path, o.input.options(o.app))
 		if err != nil {

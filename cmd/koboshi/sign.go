@@ -64,7 +64,7 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 func readTrust(names []string) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range names {
-		these, err := readKey(name, readFile, artifacts.ParsePublicKeys)
+		these, err := readKey(name, readArgument, artifacts.ParsePublicKeys)
 		if err != nil {
 			return artifacts.Trust{}, usage(err)
 		}

@@ -100,7 +100,7 @@ func (u *ui) tell(priority, format string, args ...any) {
 	if !u.journal {
 		priority = ""
 	}
-	_, _ = fmt.Fprintf(u.err, priority+"koboshi: "+format+"\n", args...)
+	_, _ = fmt.Fprintf(u.err, "%skoboshi: %s\n", priority, report.Redact(fmt.Sprintf(format, args...)))
 }
 
 // The priorities of errors and warnings.
@@ -133,7 +133,7 @@ func (u *ui) appLines(e *report.Error) {
 // warn writes what went wrong without ending the run.
 func (u *ui) warn(text string) {
 	if u.log != nil {
-		u.log.Warn(text)
+		u.log.Warn(report.Redact(text))
 		return
 	}
 	u.tell(asWarning, "%s %s", u.paint(yellow, "warning:"), text)
