@@ -12,7 +12,7 @@ var (
 	urls = regexp.MustCompile("[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"'<>`]+")
 
 	// parameters of a presigned request, also where the rest of its URL is cut off.
-	parameters = regexp.MustCompile(`(?i)\b(x-amz-(?:signature|security-token|credential)|awsaccesskeyid|signature|aws_secret_access_key|aws_session_token)(=|:\s*|%3D)[^&\s"';,]+`)
+	parameters = regexp.MustCompile(`(?i)\b(x-amz-(?:signature|security-token|credential)|awsaccesskeyid|signature|aws_secret_access_key|aws_session_token)(=|:\s*|%3D)[^&\s"';,:]+`)
 
 	privateKeys = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`)
 )

@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"interrupt": interrupt,
 			"await":     await,
 			"deaf":      deaf,
+			"discreet":  discreet,
 			"inflate":   inflate,
 			"unheard":   unheard,
 			"serves":    serves,
