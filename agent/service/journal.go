@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,14 +64,26 @@ func tailLines(text string) (last []string) {
 	return last[max(0, len(last)-lastLines):]
 }
 
-// journal returns the last lines that one invocation of a unit wrote, or where it
-// wrote none and has ended, those of systemd about it. Where journald cannot be asked there are
-// none.
+// invoked is one start of a unit.
+type invoked struct {
+	unit  string
+	id    string    // of its invocation, 32 hex digits; "" = it did not get so far
+	since time.Time // just before the start
+	ended bool
+}
+
+// journal returns the last lines that a start of a unit wrote, or where it wrote
+// none and has ended, those of systemd about it. Where journald cannot be asked
+// there are none.
+//
+// journald looks a process up when it reads what that wrote. Of one that has ended
+// by then it knows the unit, but often not the invocation: such lines are found by
+// unit and time.
 //
 // journalctl is the one program that koboshi starts for itself: the journal has
 // no other reader without cgo.
-func journal(ctx context.Context, invocation string, ended bool) []string {
-	if invocation == "" {
+func journal(ctx context.Context, start invoked) []string {
+	if start.id == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
@@ -79,22 +92,23 @@ func journal(ctx context.Context, invocation string, ended bool) []string {
 		if try > 0 && pace.Sleep(ctx, journalPause) != nil {
 			return nil
 		}
-		last, err := readJournal(ctx, "_SYSTEMD_INVOCATION_ID="+invocation)
+		last, err := readJournal(ctx, "_SYSTEMD_INVOCATION_ID="+start.id)
 		if len(last) > 0 || err != nil {
 			return last
 		}
 	}
-	if !ended {
-		return nil // that it was started is no reason
+	since := fmt.Sprintf("--since=@%d.%06d", start.since.Unix(), start.since.Nanosecond()/1000)
+	last, _ := readJournal(ctx, since, "_SYSTEMD_UNIT="+start.unit)
+	if len(last) == 0 && start.ended { // that it was started is no reason
+		last, _ = readJournal(ctx, "INVOCATION_ID="+start.id) // what journalctl can say it has said before
 	}
-	last, _ := readJournal(ctx, "INVOCATION_ID="+invocation) // what journalctl can say it has said before
 	return last
 }
 
-func readJournal(ctx context.Context, match string) ([]string, error) {
+func readJournal(ctx context.Context, matches ...string) ([]string, error) {
 	text := &limited{most: maxTail}
 	_, err := process.Group{}.Run(ctx, process.Command{
-		Args: []string{"journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(lastLines), match},
+		Args: append([]string{"journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=" + strconv.Itoa(lastLines)}, matches...),
 		Dir:  "/", Env: systemEnv(), Output: text,
 	})
 	return tailLines(text.String()), err

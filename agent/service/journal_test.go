@@ -8,20 +8,23 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"koboshi/agent/health"
 	"koboshi/systemd"
 )
 
-// journald puts a journalctl into PATH that answers with the files own-1, own-2 …,
-// try by try, when it is asked for what the app wrote, and with about when for
-// what systemd wrote. The returned directory has these and the calls.
+// journald puts a journalctl into PATH. Asked for what an invocation wrote it
+// answers with the files own-1, own-2 …, try by try; for what the unit wrote since
+// the start, with late; for what systemd wrote, with about. The returned directory
+// has these and the calls.
 func journald(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	files["journalctl"] = "#!/bin/sh\necho \"$*\" >>" + dir + `/calls
 case "$*" in
 *\ _SYSTEMD_INVOCATION_ID=*) cat ` + dir + `/own-$(grep -c ' _SYSTEMD_' ` + dir + `/calls) 2>/dev/null ;;
+*\ _SYSTEMD_UNIT=*) cat ` + dir + `/late 2>/dev/null ;;
 *) cat ` + dir + `/about ;;
 esac
 exit 0
@@ -35,6 +38,10 @@ exit 0
 	return dir
 }
 
+func web(ended bool) invoked {
+	return invoked{unit: "web.service", id: "abcd", since: time.Unix(1795883467, 709_881_000), ended: ended}
+}
+
 func TestJournal(t *testing.T) {
 	var many strings.Builder
 	for i := range 30 {
@@ -42,7 +49,7 @@ func TestJournal(t *testing.T) {
 	}
 	many.WriteString(strings.Repeat("x", 3*maxTail) + "\n")
 	dir := journald(t, map[string]string{"own-1": many.String()})
-	last := journal(t.Context(), "abcd", true)
+	last := journal(t.Context(), web(true))
 	if len(last) != 1 || len(last[0]) > maxLastLine {
 		t.Errorf("after a flood: %d lines", len(last))
 	}
@@ -52,7 +59,7 @@ func TestJournal(t *testing.T) {
 	}
 
 	journald(t, map[string]string{"own-1": many.String()[:many.Len()-3*maxTail-1]})
-	last = journal(t.Context(), "abcd", true)
+	last = journal(t.Context(), web(true))
 	if len(last) != lastLines || last[0] != "line 10" || last[19] != "line 29" {
 		t.Errorf("the last lines are %q", last)
 	}
@@ -61,18 +68,25 @@ func TestJournal(t *testing.T) {
 // The journal may be a little behind, and an app may write nothing at all.
 func TestJournalIsLate(t *testing.T) {
 	journald(t, map[string]string{"own-3": "DATABASE_URL is not set\n"})
-	if last := journal(t.Context(), "abcd", true); !slices.Equal(last, []string{"DATABASE_URL is not set"}) {
+	if last := journal(t.Context(), web(true)); !slices.Equal(last, []string{"DATABASE_URL is not set"}) {
 		t.Errorf("a late line: %q", last)
 	}
 	journald(t, map[string]string{"about": "web.service: Failed with result 'exit-code'.\n"})
-	if last := journal(t.Context(), "abcd", true); !slices.Equal(last, []string{"web.service: Failed with result 'exit-code'."}) {
+	if last := journal(t.Context(), web(true)); !slices.Equal(last, []string{"web.service: Failed with result 'exit-code'."}) {
 		t.Errorf("what systemd says: %q", last)
 	}
-	if last := journal(t.Context(), "abcd", false); last != nil {
+	if last := journal(t.Context(), web(false)); last != nil {
 		t.Errorf("what systemd says of an app that runs: %q", last)
 	}
+	dir := journald(t, map[string]string{"late": "DATABASE_URL is not set\n"}) // by one that had ended when journald looked
+	if last := journal(t.Context(), web(true)); !slices.Equal(last, []string{"DATABASE_URL is not set"}) {
+		t.Errorf("a line without an invocation: %q", last)
+	}
+	if calls, _ := os.ReadFile(filepath.Join(dir, "calls")); !strings.HasSuffix(string(calls), " --since=@1795883467.709881 _SYSTEMD_UNIT=web.service\n") {
+		t.Errorf("called with %q", calls)
+	}
 	t.Setenv("PATH", t.TempDir())
-	if last := journal(t.Context(), "abcd", true); last != nil {
+	if last := journal(t.Context(), web(true)); last != nil {
 		t.Errorf("without journalctl: %q", last)
 	}
 }

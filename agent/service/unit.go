@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/user"
 	"path/filepath"
+	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
@@ -19,7 +20,7 @@ import (
 type units struct {
 	config  *config.Config
 	connect func(context.Context) (manager, error)
-	journal func(ctx context.Context, invocation string, ended bool) []string
+	journal func(ctx context.Context, start invoked) []string
 }
 
 // invocation is the part of systemd.Invocation that units needs.
@@ -76,21 +77,23 @@ func (u units) restart(ctx context.Context, _ []string) (waiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := invoked{unit: u.config.Service.Unit, since: time.Now()}
 	started, id, err := u.linkAndRestart(ctx, m)
 	if err != nil {
 		defer m.Close()
-		return nil, u.explain(ctx, m, "", err)
+		return nil, u.explain(ctx, m, start, err)
 	}
+	start.id = id
 	return func(ctx context.Context, gate health.Gate) (health.Report, error) {
 		defer m.Close()
 		report, err := gate.WaitUnit(ctx, started)
-		return report, u.explain(ctx, m, id, err)
+		return report, u.explain(ctx, m, start, err)
 	}, nil
 }
 
 // explain adds to the error of a start how the unit has ended and what it last
-// wrote. id is its invocation, "" where the start did not get so far as to tell.
-func (u units) explain(ctx context.Context, m manager, id string, err error) error {
+// wrote.
+func (u units) explain(ctx context.Context, m manager, start invoked, err error) error {
 	failed, ok := errors.AsType[*systemd.JobError](err)
 	if !ok && !errors.Is(err, health.ErrUnhealthy) {
 		return err
@@ -98,13 +101,14 @@ func (u units) explain(ctx context.Context, m manager, id string, err error) err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
 	defer cancel()
 	why := &StartError{Err: err}
-	if id == "" {
+	if start.id == "" && ok {
 		state, _ := m.State(ctx, failed.Unit) // without it the error is all there is
-		id = state.Invocation
+		start.id = state.Invocation
 	} else {
-		why.Exit = m.Ended(ctx, u.config.Service.Unit)
+		why.Exit = m.Ended(ctx, start.unit)
 	}
-	why.Last = u.journal(ctx, id, ok || why.Exit != nil)
+	start.ended = ok || why.Exit != nil
+	why.Last = u.journal(ctx, start)
 	return why
 }
 

@@ -57,8 +57,8 @@ func (f *fakeSystemd) service(cfg *config.Config, output func(Hook, string)) Ser
 	}, f.journal}}
 }
 
-func (f *fakeSystemd) journal(_ context.Context, invocation string, ended bool) []string {
-	f.calls = append(f.calls, fmt.Sprintf("journal %s, ended: %t", invocation, ended))
+func (f *fakeSystemd) journal(_ context.Context, start invoked) []string {
+	f.calls = append(f.calls, fmt.Sprintf("journal %s, ended: %t", start.id, start.ended))
 	return f.lines
 }
 
