@@ -58,6 +58,9 @@ var causes = []cause{
 	{[]Code{Activate, Unhealthy}, exited(216), "Group= of the unit does not exist on this machine: bake it into the AMI (sysusers.d)"},
 	{[]Code{Activate, Unhealthy}, exited(217), "User= of the unit does not exist on this machine: bake it into the AMI (sysusers.d)"},
 	{[]Code{Activate, Unhealthy}, exited(226), "systemd could not set up the unit's sandbox: every path in ReadWritePaths=, BindPaths= and the like has to exist"},
+	{[]Code{Activate}, notStarted(syscall.ENOEXEC), "the program is not built for this architecture, or is a script without #! in its first line"},
+	{[]Code{Activate}, notStarted(syscall.ENOENT), "there is no such program: one without a slash is looked up in PATH, and a script needs its interpreter"},
+	{[]Code{Activate}, notStarted(syscall.EACCES), "the program may not be executed: check its mode, and that it is not on a file system mounted noexec"},
 	{[]Code{Activate}, job("dependency"), "a unit that the app's unit requires did not start: systemctl list-dependencies, systemctl --failed"},
 	{[]Code{Activate}, notReady, "the unit did not become ready in time: with Type=notify the app has to send READY=1; see TimeoutStartSec="},
 
@@ -122,6 +125,16 @@ func answered(statuses ...int) func(error) bool {
 func redirected(err error) bool {
 	e, ok := errors.AsType[*health.StatusError](err)
 	return ok && e.Status >= 300 && e.Status < 400
+}
+
+// notStarted matches a program of ours that the kernel did not execute, or that is
+// nowhere in PATH.
+func notStarted(number syscall.Errno) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*fs.PathError](err)
+		return ok && e.Op == "fork/exec" && errors.Is(e, number) ||
+			number == syscall.ENOENT && strings.Contains(err.Error(), "executable file not found in $PATH")
+	}
 }
 
 // exited matches an exit status by which systemd says that it could not start a
