@@ -52,7 +52,7 @@ func TestTroubleAtLaunch(t *testing.T) {
 		{"state.run is a file", func(w *world) { w.spoil("run", aFile) }, state.ErrDisk, failure.Disk, true},
 		{"the lock is no file", func(w *world) { w.spoil("run/lock", aDirectory) }, state.ErrDisk, failure.Disk, true},
 		{"the state cannot be written", func(w *world) { w.spoil("state/state.json", aDirectory) }, state.ErrDisk, failure.Disk, true},
-		{"the environment cannot be written", func(w *world) { w.spoil("run/env", aDirectory) }, store.ErrDisk, failure.Disk, true},
+		{"the environment cannot be written", func(w *world) { w.spoil("run/env", aDirectory) }, state.ErrDisk, failure.Disk, true},
 		{"state.run is a file, and the group is denied at first", func(w *world) { w.spoil("run", aFile); tagsOff(w); w.deny(1) }, state.ErrDisk, failure.Disk, true},
 		{"the tags are malformed", func(w *world) { w.tagsErr = instance.ErrMalformed }, instance.ErrMalformed, failure.Metadata, true},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"koboshi/agent/report"
 	"koboshi/agent/service"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/durable"
 	"koboshi/artifacts/store"
@@ -162,14 +163,14 @@ func (r *Run) envText(rel store.Release) []byte {
 }
 
 // errNoRunDir is a run directory that could not be opened.
-var errNoRunDir = fmt.Errorf("%w: there is no run directory", store.ErrDisk)
+var errNoRunDir = fmt.Errorf("%w: there is no run directory", state.ErrDisk)
 
 func (r *Run) writeEnv(rel store.Release) error {
 	if r.RunDir == nil {
 		return errNoRunDir
 	}
 	if err := durable.WriteFile(r.RunDir, envFile, r.envText(rel), envMode); err != nil {
-		return fmt.Errorf("%w: %w", store.ErrDisk, err)
+		return fmt.Errorf("%w: %w", state.ErrDisk, err)
 	}
 	return nil
 }
