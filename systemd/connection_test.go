@@ -151,8 +151,6 @@ func TestBoundCommandRunsOnce(t *testing.T) {
 		return u
 	}
 	f.beside = func(name string, _ map[string]any) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
 		if f.owner == name {
 			f.taken = true
 		}

@@ -223,10 +223,10 @@ func (o *managerObject) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Erro
 
 func (o *managerObject) StartTransientUnit(unit, mode string, properties []sdbus.Property, beside []sdbus.PropertyCollection) (dbus.ObjectPath, *dbus.Error) {
 	values := byName(properties)
+	o.f.mu.Lock()
 	for _, b := range beside {
 		o.f.beside(b.Name, byName(b.Properties))
 	}
-	o.f.mu.Lock()
 	if o.f.cuts("start", "before") {
 		o.f.mu.Unlock()
 		return "", noSuchUnit(unit)

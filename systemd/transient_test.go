@@ -120,6 +120,9 @@ func TestRunTransientIsBound(t *testing.T) {
 	if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
+	if f.left() != "" {
+		t.Errorf("left behind: %q", f.left())
+	}
 	defer func() { _ = stdin.Close() }()
 	if want := []string{owner}; !strings.HasPrefix(owner, "koboshi-web-hook-owner-") || !reflect.DeepEqual(bound["BindsTo"], want) || !reflect.DeepEqual(bound["After"], want) {
 		t.Errorf("bound to %v after %v, the owner is %s", bound["BindsTo"], bound["After"], owner)
