@@ -62,6 +62,22 @@
 // that is gone when they have ended. It is stopped by an agent that is stopped
 // itself, or by the next one after an agent that was killed (TestHook...).
 //
+// While systemd executes itself anew, fifty times in a boot and once just at a
+// start, its private socket refuses connections or drops them after they were
+// accepted, and calls go unanswered; the jobs survive. Restarting dbus is not
+// noticed at all over the private socket (TestSystemdReexecuted,
+// TestBusRestarted).
+//
+// Another program on the app's port, and a worker that KillMode=process has
+// left, answer as well as the app would; the control group of the socket tells
+// them apart. A socket of systemd's is init.scope's (TestSomethingElseAnswers,
+// TestSurvivorAnswers, TestSocketsListenerIsNotSeen).
+//
+// systemd does not see a drop-in in a directory that is new, and says that it
+// needs no reload (TestUnitChanged...). A volume with nofail comes after
+// local-fs.target, and what was installed before it is hidden by it
+// (Test...VolumeMountedLate).
+//
 // # How it leaves nothing behind
 //
 // A scenario runs in a thread that has left the machine's mount and network
