@@ -53,7 +53,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Files, err = r.Store.Changes(current, t.Manifest, index)
+	p.Files, err = r.Store.Changes(ctx, current, t.Manifest, index)
 	return p, err
 }
 

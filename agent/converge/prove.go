@@ -182,7 +182,7 @@ func (r *Run) repair(ctx context.Context, rel store.Release, found comparison) (
 	if found.err != nil {
 		return r.replace(ctx, rel)
 	}
-	plan, ok, err := r.Store.Repair(rel, found.diff)
+	plan, ok, err := r.Store.Repair(ctx, rel, found.diff)
 	if err != nil || !ok {
 		return r.replace(ctx, rel)
 	}

@@ -35,8 +35,8 @@ func (f archive) Info() Info { return f.info }
 
 func (archive) Space(a artifacts.Artifact) Space { return Space{a.UnpackedBytes, a.Entries} }
 
-func (archive) Entries(t Target) ([]tree.Entry, error) {
-	return tree.ReadIndex(t.Index, tree.MaxEntries)
+func (archive) Entries(ctx context.Context, t Target) ([]tree.Entry, error) {
+	return tree.ReadIndex(ctx, t.Index, tree.MaxEntries)
 }
 
 func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error) {
@@ -57,28 +57,26 @@ func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 	return entries, err
 }
 
-func (f archive) Verify(ctx context.Context, t Target) (tree.Diff, error) {
-	return verifyTree(ctx, f, t)
-}
-
-// verifyTree hashes every file of the tree.
-func verifyTree(ctx context.Context, f Format, t Target) (tree.Diff, error) {
-	entries, err := f.Entries(t)
+func (archive) Verify(ctx context.Context, t Target) (tree.Diff, error) {
+	owner, err := ownerOf(t)
 	if err != nil {
 		return tree.Diff{}, err
 	}
-	owner := tree.AnyOwner
-	if t.Meta != nil { // which only koboshi writes to
-		if owner, err = tree.OwnerOf(t.Meta); err != nil {
-			return tree.Diff{}, err
-		}
-	}
-	return tree.Verify(ctx, t.Tree, owner, entries)
+	return tree.VerifyIndex(ctx, t.Tree, owner, t.Index, tree.MaxEntries)
 }
 
-// options are the limits of an artifact. Its files are hashed only where no
-// index has their hashes.
+// ownerOf is who has to own the tree: the owner of its meta/, which only koboshi
+// writes to.
+func ownerOf(t Target) (int, error) {
+	if t.Meta == nil {
+		return tree.AnyOwner, nil
+	}
+	return tree.OwnerOf(t.Meta)
+}
+
+// options are the limits of an artifact. Its files are hashed, and its entries
+// returned, only where there is no index that has them.
 func options(t Target) tree.Options {
 	a := t.Artifact
-	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil}
+	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil, Bare: a.Index != nil}
 }

@@ -15,7 +15,7 @@ func (file) Info() Info { return Info{Name: artifacts.File, Direct: true} }
 
 func (file) Space(a artifacts.Artifact) Space { return Space{a.UnpackedBytes, a.Entries} }
 
-func (file) Entries(t Target) ([]tree.Entry, error) {
+func (file) Entries(_ context.Context, t Target) ([]tree.Entry, error) {
 	return []tree.Entry{{
 		Path: t.App, Type: tree.TypeFile, Mode: tree.FileMode(0o755), Size: t.Artifact.Size, SHA256: t.Artifact.SHA256.String(),
 	}}, nil
@@ -25,7 +25,17 @@ func (f file) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, err
 	if err := tree.WriteSingle(ctx, t.Tree, t.App, options(t), next); err != nil {
 		return nil, err
 	}
-	return f.Entries(t)
+	return f.Entries(ctx, t)
 }
 
-func (f file) Verify(ctx context.Context, t Target) (tree.Diff, error) { return verifyTree(ctx, f, t) }
+func (f file) Verify(ctx context.Context, t Target) (tree.Diff, error) {
+	entries, err := f.Entries(ctx, t)
+	if err != nil {
+		return tree.Diff{}, err
+	}
+	owner, err := ownerOf(t)
+	if err != nil {
+		return tree.Diff{}, err
+	}
+	return tree.Verify(ctx, t.Tree, owner, entries)
+}

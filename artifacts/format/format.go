@@ -27,7 +27,7 @@ type Format interface {
 	// Space is what the disk must have free for a release of the artifact.
 	Space(a artifacts.Artifact) Space
 	// Entries is what the tree will be. Nothing is read from the disk.
-	Entries(t Target) ([]tree.Entry, error)
+	Entries(ctx context.Context, t Target) ([]tree.Entry, error)
 	// Stage makes the release in its directories, which are empty, within the
 	// limits of the artifact, and returns what its tree is. It succeeds only when
 	// next has yielded io.EOF, and every frame is released when it returns. Where

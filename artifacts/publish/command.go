@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -19,7 +20,7 @@ var ErrCommand = errors.New("no such command")
 const anyoneRuns = 0o001
 
 // checkCommands finds every command of the draft in the tree of every platform.
-func (d Draft) checkCommands() error {
+func (d Draft) checkCommands(ctx context.Context) error {
 	type command struct {
 		name string
 		argv []string
@@ -37,7 +38,7 @@ func (d Draft) checkCommands() error {
 		return nil
 	}
 	for _, p := range d.Packed {
-		paths, err := p.tree(d.App)
+		paths, err := p.tree(ctx, d.App)
 		if err != nil {
 			return err
 		}
@@ -51,12 +52,12 @@ func (d Draft) checkCommands() error {
 }
 
 // tree is what an instance will have, by path.
-func (p *Packed) tree(app string) (map[string]tree.Entry, error) {
+func (p *Packed) tree(ctx context.Context, app string) (map[string]tree.Entry, error) {
 	f, err := format.Of(p.artifact)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := f.Entries(format.Target{App: app, Artifact: p.artifact, Index: p.index})
+	entries, err := f.Entries(ctx, format.Target{App: app, Artifact: p.artifact, Index: p.index})
 	paths := make(map[string]tree.Entry, len(entries))
 	for _, e := range entries {
 		paths[e.Path] = e

@@ -45,7 +45,7 @@ func TestCommands(t *testing.T) {
 	} {
 		d := w.draft("1.0", tree)
 		d.Hooks.PostStart = []string{command, "--now"}
-		err := d.checkCommands()
+		err := d.checkCommands(t.Context())
 		if want == "" && err != nil || want != "" && (!errors.Is(err, ErrCommand) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", command, err, want)
 		}
@@ -57,11 +57,11 @@ func TestCommandOfASingleFile(t *testing.T) {
 	w := newWorld(t)
 	d := w.draft("1.0", w.executable("1.0"))
 	d.Hooks.PreStop = []string{"web", "--drain"}
-	if err := d.checkCommands(); err != nil {
+	if err := d.checkCommands(t.Context()); err != nil {
 		t.Error(err)
 	}
 	d.Hooks.PreStop = []string{"server"}
-	if err := d.checkCommands(); !errors.Is(err, ErrCommand) {
+	if err := d.checkCommands(t.Context()); !errors.Is(err, ErrCommand) {
 		t.Errorf("got %v, want ErrCommand", err)
 	}
 }

@@ -82,7 +82,7 @@ func (w *world) makes(object, index []byte) {
 	w.Helper()
 	d, err := delta.Open(bytes.NewReader(object), int64(len(object)))
 	must(w.T, err)
-	entries, err := tree.ReadIndex(index, 100)
+	entries, err := tree.ReadIndex(w.Context(), index, 100)
 	must(w.T, err)
 	before, _ := versions()
 	base := w.pack("linux/amd64", w.folder(before))

@@ -90,7 +90,7 @@ func TestTreeRoundTrip(t *testing.T) {
 	if a.UnpackedBytes != total || a.Entries != int64(len(entries)) {
 		t.Errorf("says %d bytes in %d entries, unpacked to %d in %d", a.UnpackedBytes, a.Entries, total, len(entries))
 	}
-	index, err := tree.ReadIndex(p.Index(), len(entries))
+	index, err := tree.ReadIndex(t.Context(), p.Index(), len(entries))
 	must(t, err)
 	if !slices.Equal(index, entries) {
 		t.Errorf("index differs from what unpacking found:\n%+v\n%+v", index, entries)

@@ -39,7 +39,7 @@ func TestReadyArchives(t *testing.T) {
 			t.Errorf("%s: hash %s, want that of the file, %s", name, a.SHA256, want)
 		}
 		checkBytes(t, p)
-		if index, err := tree.ReadIndex(p.Index(), int(a.Entries)); err != nil || len(index) != int(a.Entries) {
+		if index, err := tree.ReadIndex(t.Context(), p.Index(), int(a.Entries)); err != nil || len(index) != int(a.Entries) {
 			t.Errorf("%s: index of %d entries and %v", name, len(index), err)
 		}
 	}

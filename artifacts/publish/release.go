@@ -58,7 +58,7 @@ func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 	if len(envelope) > artifacts.MaxManifestBytes {
 		return Released{}, fmt.Errorf("the manifest has %d bytes, at most %d are read", len(envelope), artifacts.MaxManifestBytes)
 	}
-	if err := d.checkCommands(); err != nil {
+	if err := d.checkCommands(ctx); err != nil {
 		return Released{}, err
 	}
 	before, err := d.before(ctx, b, trust, manifest)

@@ -41,11 +41,11 @@ func (s *Store) applyDelta(ctx context.Context, how format.Format, t format.Targ
 		return err
 	})
 	reading.Go(func() (err error) {
-		base, err = s.openBase(in.Delta.Base)
+		base, err = s.openBase(ctx, in.Delta.Base)
 		return err
 	})
 	reading.Go(func() (err error) {
-		entries, err = how.Entries(t)
+		entries, err = how.Entries(ctx, t)
 		return err
 	})
 	if err := reading.Wait(); err != nil {
@@ -61,10 +61,10 @@ func (s *Store) applyDelta(ctx context.Context, how format.Format, t format.Targ
 
 // openBase trusts the index of an installed release no further than its marker
 // does: each file that is used is hashed.
-func (s *Store) openBase(r Release) (base delta.Tree, err error) {
+func (s *Store) openBase(ctx context.Context, r Release) (base delta.Tree, err error) {
 	how, t, err := s.target(r)
 	if err == nil {
-		base.Entries, err = how.Entries(t)
+		base.Entries, err = how.Entries(ctx, t)
 	}
 	if err != nil {
 		return base, &delta.BaseError{Path: indexFile, Err: err}

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -72,7 +74,63 @@ func (s *Store) publish(staged, id string) error {
 	return s.change("publish", func() error { return durable.Rename(s.root, staged, release) })
 }
 
-// discard removes a release that has come to nothing.
-func (s *Store) discard(staged string) error {
-	return onDisk("discard", s.root.RemoveAll(staged))
+// discardTime is how long a run whose context has ended still removes what has come
+// to nothing.
+const discardTime = time.Second
+
+// discard removes a release that has come to nothing. What takes longer than
+// discardTime after the end of the context is left to [Store.Prune].
+func (s *Store) discard(ctx context.Context, staged string) error {
+	if ctx.Err() == nil {
+		return onDisk("discard", s.removeAll(ctx, staged))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
+	defer cancel()
+	if err := s.removeAll(ctx, staged); ctx.Err() == nil {
+		return onDisk("discard", err)
+	}
+	return nil
+}
+
+// removeAll removes a directory and what is in it, until the context ends: a tree
+// may have a million entries.
+func (s *Store) removeAll(ctx context.Context, dir string) error {
+	top, err := s.root.OpenRoot(dir)
+	if err != nil {
+		return s.root.RemoveAll(dir) // it is none, or gone
+	}
+	if err := errors.Join(empty(ctx, top), top.Close()); err != nil {
+		return err
+	}
+	return s.root.RemoveAll(dir) // and what came meanwhile
+}
+
+// empty removes what is in a directory.
+func empty(ctx context.Context, dir *os.Root) error {
+	d, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	found, err := d.ReadDir(-1)
+	if err = errors.Join(err, d.Close()); err != nil {
+		return err
+	}
+	for _, f := range found {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if f.IsDir() {
+			sub, err := dir.OpenRoot(f.Name())
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(empty(ctx, sub), sub.Close()); err != nil {
+				return err
+			}
+		}
+		if err := dir.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }

@@ -103,7 +103,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errors.Join(err, context.Cause(ctx))
 		}
-		err = errors.Join(err, s.change("sweep", func() error { return s.root.RemoveAll(path.Join(stagingDir, name)) }))
+		err = errors.Join(err, s.change("sweep", func() error { return s.removeAll(ctx, path.Join(stagingDir, name)) }))
 	}
 	return errors.Join(err, onDisk("sweep", durable.SyncDir(s.root, stagingDir)))
 }

@@ -39,12 +39,12 @@ const maxRepair = 0.5
 // Repair finds what is to be fetched where a tree differs from its index as
 // [Store.Verify] found. It is false where only the whole artifact will do, or
 // takes no longer. Errors are those of [Store.Verify].
-func (s *Store) Repair(r Release, diff tree.Diff) (*Repair, bool, error) {
+func (s *Store) Repair(ctx context.Context, r Release, diff tree.Diff) (*Repair, bool, error) {
 	how, t, err := s.target(r)
 	if err != nil {
 		return nil, false, err
 	}
-	entries, err := how.Entries(t)
+	entries, err := how.Entries(ctx, t)
 	if err != nil {
 		return nil, false, err
 	}
@@ -76,7 +76,7 @@ func (s *Store) Repair(r Release, diff tree.Diff) (*Repair, bool, error) {
 
 // applyRepair makes the tree that the index describes.
 func (s *Store) applyRepair(ctx context.Context, how format.Format, t format.Target, in Input) (entries []tree.Entry, err error) {
-	if entries, err = how.Entries(t); err != nil {
+	if entries, err = how.Entries(ctx, t); err != nil {
 		return nil, err
 	}
 	base, err := s.root.OpenRoot(path.Join(releasesDir, in.Repair.base.id, treeDir))
@@ -88,7 +88,7 @@ func (s *Store) applyRepair(ctx context.Context, how format.Format, t format.Tar
 	if err := s.root.Mkdir(name, 0o700); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.root.RemoveAll(name)) }()
+	defer func() { err = errors.Join(err, s.discard(ctx, name)) }()
 	fetched, err := s.root.OpenRoot(name)
 	if err != nil {
 		return nil, err

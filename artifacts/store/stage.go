@@ -55,10 +55,10 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
 	staged := stagingName(id)
 	if err := s.build(ctx, id, staged, how, in); err != nil {
-		return Release{}, errors.Join(err, s.discard(staged))
+		return Release{}, errors.Join(err, s.discard(ctx, staged))
 	}
 	if err := s.publish(staged, id); err != nil {
-		return Release{}, errors.Join(err, s.discard(staged))
+		return Release{}, errors.Join(err, s.discard(ctx, staged))
 	}
 	return s.load(id)
 }

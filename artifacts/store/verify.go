@@ -40,14 +40,14 @@ func (s *Store) Verify(ctx context.Context, r Release) (tree.Diff, error) {
 // Changes is what a release would change in the tree of another, by their
 // indexes; no file is read. The zero Release has an empty tree. index is the
 // target's own, as [Input.Index].
-func (s *Store) Changes(from Release, target *artifacts.VerifiedManifest, index []byte) (tree.Diff, error) {
+func (s *Store) Changes(ctx context.Context, from Release, target *artifacts.VerifiedManifest, index []byte) (tree.Diff, error) {
 	var before []tree.Entry
 	if from.id != "" {
 		how, t, err := s.target(from)
 		if err != nil {
 			return tree.Diff{}, err
 		}
-		if before, err = how.Entries(t); err != nil {
+		if before, err = how.Entries(ctx, t); err != nil {
 			return tree.Diff{}, fmt.Errorf("index of %s: %w", from.Version(), err)
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Store) Changes(from Release, target *artifacts.VerifiedManifest, index 
 	if err != nil {
 		return tree.Diff{}, err
 	}
-	after, err := how.Entries(format.Target{App: m.App, Artifact: a, Index: index})
+	after, err := how.Entries(ctx, format.Target{App: m.App, Artifact: a, Index: index})
 	if err != nil {
 		return tree.Diff{}, fmt.Errorf("index of %s: %w", m.Version, err)
 	}

@@ -24,7 +24,7 @@ func Assemble(ctx context.Context, dir *os.Root, entries []Entry, opt Options, w
 			return err
 		}
 	}
-	if err := list.checkLinks(); err != nil {
+	if err := list.checkLinks(ctx); err != nil {
 		return err
 	}
 	err := run(ctx, dir, opt, func(ctx context.Context, out *output) error {
@@ -53,12 +53,13 @@ type assembly struct {
 
 func (a *assembly) run(ctx context.Context, l *listing) error {
 	for _, n := range l.order {
-		var err error
-		switch n.Type {
-		case TypeDir:
-			err = a.at.mkdir(&n.Entry)
-		case TypeFile:
-			err = a.add(ctx, &n.Entry)
+		err := context.Cause(ctx)
+		switch e := n.entry(); {
+		case err != nil:
+		case n.Type == TypeDir:
+			err = a.at.mkdir(&e)
+		case n.Type == TypeFile:
+			err = a.add(ctx, &e)
 		}
 		if err != nil {
 			return err

@@ -17,16 +17,22 @@ const (
 type buffer struct {
 	data  []byte
 	used  int
-	files []*Entry // the small files whose bytes it holds, one after the other
+	files []pending // the small files whose bytes it holds, one after the other
+}
+
+// pending is a file that is being written.
+type pending struct {
+	Entry
+	sum *string // where its SHA-256 goes
 }
 
 // takes reports whether e belongs into the batch as well. A batch is enough for
 // one writer to keep to one directory, and not so much that others wait.
-func (b *buffer) takes(e *Entry) bool {
+func (b *buffer) takes(e pending) bool {
 	return b.used < batchBytes && len(b.files) < batchFiles && int64(b.used)+e.Size <= bufferSize
 }
 
-func (b *buffer) add(e *Entry, r io.Reader) error {
+func (b *buffer) add(e pending, r io.Reader) error {
 	start := b.used
 	b.used += int(e.Size)
 	b.files = append(b.files, e)

@@ -3,6 +3,7 @@ package tree
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,8 +42,16 @@ func WriteIndex(w io.Writer, entries []Entry) error {
 // ReadIndex reads what [WriteIndex] wrote, and checks it as strictly as an
 // archive: unknown or repeated keys, paths and links that an archive may not
 // have, a child before its parent and more than maxEntries of them are a
-// [*RefusedError].
-func ReadIndex(data []byte, maxEntries int) ([]Entry, error) {
+// [*RefusedError]. The cause of a context that has ended is the other error.
+func ReadIndex(ctx context.Context, data []byte, maxEntries int) ([]Entry, error) {
+	l, err := readIndex(ctx, data, maxEntries)
+	if err != nil {
+		return nil, err
+	}
+	return l.entries(), nil
+}
+
+func readIndex(ctx context.Context, data []byte, maxEntries int) (*listing, error) {
 	z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, Refuse("", "index: %v", err)
@@ -52,6 +61,9 @@ func ReadIndex(data []byte, maxEntries int) ([]Entry, error) {
 	lines := bufio.NewScanner(z)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		var e Entry
 		if err := json.Unmarshal(lines.Bytes(), &e, json.RejectUnknownMembers(true)); err != nil {
 			return nil, Refuse("", "index: %v", err)
@@ -63,8 +75,5 @@ func ReadIndex(data []byte, maxEntries int) ([]Entry, error) {
 	if err := lines.Err(); err != nil {
 		return nil, Refuse("", "index: %v", err)
 	}
-	if err := l.checkLinks(); err != nil {
-		return nil, err
-	}
-	return l.entries(), nil
+	return l, l.checkLinks(ctx)
 }

@@ -25,10 +25,10 @@ func TestIndex(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("the same index gives other bytes")
 	}
-	if got, err := ReadIndex(first.Bytes(), len(someIndex)); err != nil || !slices.Equal(got, someIndex) {
+	if got, err := ReadIndex(t.Context(), first.Bytes(), len(someIndex)); err != nil || !slices.Equal(got, someIndex) {
 		t.Errorf("read %+v %v", got, err)
 	}
-	if _, err := ReadIndex(second.Bytes(), len(someIndex)-1); !errors.Is(err, ErrRefused) {
+	if _, err := ReadIndex(t.Context(), second.Bytes(), len(someIndex)-1); !errors.Is(err, ErrRefused) {
 		t.Errorf("one entry too many: %v", err)
 	}
 	if err := WriteIndex(full{}, someIndex); !errors.Is(err, errFetch) {
@@ -99,7 +99,7 @@ func TestIndexRefused(t *testing.T) {
 		"below a file":           file("") + `{"path":"f/g","type":"file","mode":420}`,
 		"a line too long":        file(strings.Repeat(" ", maxLine)),
 	} {
-		if got, err := ReadIndex(zstdFrame(t, []byte(lines)), 10); !errors.Is(err, ErrRefused) {
+		if got, err := ReadIndex(t.Context(), zstdFrame(t, []byte(lines)), 10); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %+v %v", name, got, err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestIndexIsCut(t *testing.T) {
 	var b bytes.Buffer
 	must(t, WriteIndex(&b, someIndex))
 	for cut := range b.Len() {
-		if _, err := ReadIndex(b.Bytes()[:cut], 10); cut > 0 && !errors.Is(err, ErrRefused) {
+		if _, err := ReadIndex(t.Context(), b.Bytes()[:cut], 10); cut > 0 && !errors.Is(err, ErrRefused) {
 			t.Errorf("ends at %d: %v", cut, err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestIndexBombs(t *testing.T) {
 		"entries":  lines.String(),
 	} {
 		bomb := bytes.Repeat(zstdFrame(t, []byte(unit)), 1<<16)
-		if _, err := ReadIndex(bomb, 50); !errors.Is(err, ErrRefused) {
+		if _, err := ReadIndex(t.Context(), bomb, 50); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -140,7 +140,7 @@ func FuzzReadIndex(f *testing.F) {
 	f.Add(inflate(f, good.Bytes()))
 	f.Add([]byte(`{"path":"f","type":"file","mode":420}`))
 	f.Fuzz(func(t *testing.T, lines []byte) {
-		index, err := ReadIndex(zstdFrame(t, lines), 100)
+		index, err := ReadIndex(t.Context(), zstdFrame(t, lines), 100)
 		if err != nil {
 			if !errors.Is(err, ErrRefused) {
 				t.Errorf("neither read nor refused: %v", err)
@@ -149,7 +149,7 @@ func FuzzReadIndex(f *testing.F) {
 		}
 		var written bytes.Buffer
 		must(t, WriteIndex(&written, index))
-		if again, err := ReadIndex(written.Bytes(), 100); err != nil || !slices.Equal(index, again) {
+		if again, err := ReadIndex(t.Context(), written.Bytes(), 100); err != nil || !slices.Equal(index, again) {
 			t.Errorf("read %+v\nagain %+v %v", index, again, err)
 		}
 	})

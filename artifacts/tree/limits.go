@@ -2,11 +2,12 @@ package tree
 
 // What no tree may exceed, whatever its manifest says.
 const (
-	MaxEntries = 1 << 20 // paths in a tree; an entry costs about 400 bytes of memory
-	MaxDepth   = 128     // components of a path, and of a symbolic link's target
-	MaxPath    = 3840    // bytes of a path or target: with a root before it, less than the kernel's PATH_MAX
-	MaxName    = 255     // bytes of one component: the kernel's NAME_MAX
-	MaxHops    = 40      // links that one link may lead through: the kernel's own limit
+	MaxEntries = 1 << 20  // paths in a tree; an entry costs about 300 bytes of memory
+	MaxDepth   = 128      // components of a path, and of a symbolic link's target
+	MaxPath    = 3840     // bytes of a path or target: with a root before it, less than the kernel's PATH_MAX
+	MaxName    = 255      // bytes of one component: the kernel's NAME_MAX
+	MaxText    = 64 << 20 // bytes of all names and link targets of a tree: what it takes in memory beside its entries
+	MaxHops    = 40       // links that one link may lead through: the kernel's own limit
 )
 
 // Limits are the upper limits that the signed manifest promises. The zero
@@ -21,4 +22,5 @@ type Options struct {
 	Limits
 	Writers int  // goroutines that write; 0 means 4
 	Hash    bool // put the SHA-256 of each added file into its entry
+	Bare    bool // return no entries, which may take much more memory than writing the tree
 }

@@ -24,7 +24,7 @@ func TestLinksAsTheKernelSeesThem(t *testing.T) {
 		list := randomLinks(noise)
 		dir := filepath.Join(top, fmt.Sprint(i))
 		astray, dangling := followAll(t, dir, list)
-		err := list.checkLinks()
+		err := list.checkLinks(t.Context())
 		switch {
 		case err == nil && len(astray) > 0:
 			t.Errorf("allowed, but leads astray: %v", astray)
@@ -63,23 +63,23 @@ func followAll(t *testing.T, dir string, list *listing) (astray []string, dangli
 	must(t, os.Mkdir(dir, 0o755))
 	for _, n := range list.order {
 		if n.Type == TypeDir {
-			must(t, os.Mkdir(filepath.Join(dir, n.Path), 0o755))
+			must(t, os.Mkdir(filepath.Join(dir, n.path()), 0o755))
 		} else {
-			must(t, os.Symlink(n.Link, filepath.Join(dir, n.Path)))
+			must(t, os.Symlink(n.Link, filepath.Join(dir, n.path())))
 		}
 	}
 	root, err := os.Open(dir)
 	must(t, err)
 	defer func() { must(t, root.Close()) }()
 	for _, n := range list.order {
-		fd, err := openBeneath(root, n.Path)
+		fd, err := openBeneath(root, n.path())
 		switch {
 		case err == nil:
 			must(t, unix.Close(fd))
 		case errors.Is(err, unix.ENOENT):
 			dangling = true
 		case errors.Is(err, unix.EXDEV), errors.Is(err, unix.ELOOP):
-			astray = append(astray, fmt.Sprintf("%s -> %s: %v", n.Path, n.Link, err))
+			astray = append(astray, fmt.Sprintf("%s -> %s: %v", n.path(), n.Link, err))
 		default:
 			t.Fatal(err)
 		}
@@ -106,11 +106,11 @@ func TestChainIsGivenUp(t *testing.T) {
 		_, err := list.add(&Entry{Path: fmt.Sprint("l", i), Type: TypeSymlink, Link: fmt.Sprint("l", i+1)})
 		must(t, err)
 	}
-	if err := list.checkLinks(); !errors.Is(err, ErrRefused) {
+	if err := list.checkLinks(t.Context()); !errors.Is(err, ErrRefused) {
 		t.Error(err)
 	}
-	if n := list.nodes[fmt.Sprint("l", MaxHops)]; n.hops != 0 {
-		t.Errorf("followed to %s", n.Path)
+	if n := list.find(fmt.Sprint("l", MaxHops)); n.hops != 0 {
+		t.Errorf("followed to %s", n.path())
 	}
 }
 

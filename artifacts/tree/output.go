@@ -51,8 +51,8 @@ func (out *output) write() error {
 	return errors.Join(err, at.Close())
 }
 
-// file takes the bytes of e from r, and e.SHA256 is set once it is written.
-func (out *output) file(ctx context.Context, e *Entry, r io.Reader) error {
+// file takes the bytes of e from r, and e.sum is set once it is written.
+func (out *output) file(ctx context.Context, e pending, r io.Reader) error {
 	if e.Size > bufferSize {
 		return out.stream(ctx, e, r)
 	}
@@ -87,12 +87,12 @@ func (out *output) flush(ctx context.Context) error {
 func (out *output) writeBatch(at *DirHandle, b *buffer) error {
 	data := b.data
 	for _, e := range b.files {
-		if err := at.WriteFile(e, data[:e.Size]); err != nil {
+		if err := at.WriteFile(&e.Entry, data[:e.Size]); err != nil {
 			return err
 		}
 		if out.hash {
 			sum := sha256.Sum256(data[:e.Size])
-			e.SHA256 = hex.EncodeToString(sum[:])
+			*e.sum = hex.EncodeToString(sum[:])
 		}
 		data = data[e.Size:]
 	}
@@ -100,7 +100,7 @@ func (out *output) writeBatch(at *DirHandle, b *buffer) error {
 }
 
 // stream takes the bytes of e from r, buffer by buffer.
-func (out *output) stream(ctx context.Context, e *Entry, r io.Reader) error {
+func (out *output) stream(ctx context.Context, e pending, r io.Reader) error {
 	buffers := make(chan *buffer, 1)
 	defer close(buffers)
 	err := send(ctx, out.jobs, func(at *DirHandle) error { return out.writeStream(at, e, buffers) })
@@ -122,8 +122,8 @@ func (out *output) stream(ctx context.Context, e *Entry, r io.Reader) error {
 
 // writeStream writes one large file as its buffers come, until there are no
 // more. A stream that broke off is its sender's error.
-func (out *output) writeStream(at *DirHandle, e *Entry, buffers <-chan *buffer) error {
-	f, err := at.CreateFile(e)
+func (out *output) writeStream(at *DirHandle, e pending, buffers <-chan *buffer) error {
+	f, err := at.CreateFile(&e.Entry)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (out *output) writeStream(at *DirHandle, e *Entry, buffers <-chan *buffer) 
 		}
 	}
 	if out.hash {
-		e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+		*e.sum = hex.EncodeToString(sum.Sum(nil))
 	}
 	return errors.Join(err, large.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"runtime"
@@ -40,26 +41,40 @@ func ownerOf(info fs.FileInfo) int {
 // the owner's, by user id, is altered, too: its own owner may change it at any
 // time. Errors are those of the disk, or the cause of a context that has ended.
 func Verify(ctx context.Context, dir *os.Root, owner int, entries []Entry) (Diff, error) {
-	c := &comparison{dir: dir, owner: owner, want: make(map[string]Entry, len(entries))}
+	l := newListing(Limits{Bytes: math.MaxInt64, Entries: MaxEntries})
+	for i := range entries {
+		if _, err := l.add(&entries[i]); err != nil {
+			return Diff{}, err
+		}
+	}
+	return verify(ctx, dir, owner, l)
+}
+
+// VerifyIndex is [Verify] with the entries that [ReadIndex] would return of
+// an index. It takes much less memory where paths are long.
+func VerifyIndex(ctx context.Context, dir *os.Root, owner int, index []byte, maxEntries int) (Diff, error) {
+	l, err := readIndex(ctx, index, maxEntries)
+	if err != nil {
+		return Diff{}, err
+	}
+	return verify(ctx, dir, owner, l)
+}
+
+func verify(ctx context.Context, dir *os.Root, owner int, want *listing) (Diff, error) {
+	c := &comparison{dir: dir, owner: owner, want: want}
 	c.hash, c.ctx = errgroup.WithContext(ctx)
 	c.hash.SetLimit(runtime.NumCPU())
-	for _, e := range entries {
-		if e.Type == TypeHardlink { // another name of a file that came before
-			name := e.Path
-			e = c.want[e.Link]
-			e.Path = name
-		}
-		c.want[e.Path] = e
-	}
 	err := c.top()
 	if err == nil {
-		err = c.walk(".")
+		err = c.walk(want.top)
 	}
 	if e := c.hash.Wait(); e != nil {
 		err = e
 	}
-	for name := range c.want {
-		c.diff.Removed = append(c.diff.Removed, name)
+	for _, n := range want.order {
+		if !n.found {
+			c.diff.Removed = append(c.diff.Removed, n.path())
+		}
 	}
 	c.diff.sort()
 	return c.diff, err
@@ -68,8 +83,8 @@ func Verify(ctx context.Context, dir *os.Root, owner int, entries []Entry) (Diff
 // comparison is a walk through a tree that hashes files as it goes.
 type comparison struct {
 	dir   *os.Root
-	owner int              // AnyOwner = not looked at
-	want  map[string]Entry // not found yet
+	owner int // AnyOwner = not looked at
+	want  *listing
 	hash  *errgroup.Group
 	ctx   context.Context //nolint:containedctx // of hash
 
@@ -82,8 +97,8 @@ type comparison struct {
 const hashBatch = 1 << 20
 
 // walk compares what is in a directory, and beneath it.
-func (c *comparison) walk(dir string) error {
-	here, err := c.dir.OpenRoot(dir)
+func (c *comparison) walk(dir *node) error {
+	here, err := c.dir.OpenRoot(dir.path())
 	if err != nil {
 		return err
 	}
@@ -101,11 +116,11 @@ func (c *comparison) walk(dir string) error {
 // level is one directory of a walk.
 type level struct {
 	*comparison
-	dir   string
+	dir   *node
 	here  *os.Root
-	subs  []string // paths
-	batch []Entry  // files to be hashed
-	bytes int64    // of these
+	subs  []*node
+	batch []*node // files to be hashed, or hard links to them
+	bytes int64   // of these
 }
 
 func (l *level) compareAll() error {
@@ -126,13 +141,13 @@ func (l *level) compareAll() error {
 
 // compare compares one name, all but its bytes.
 func (l *level) compare(base string) error {
-	name := path.Join(l.dir, base)
-	want, ok := l.want[name]
-	delete(l.want, name)
-	if !ok {
-		l.note(&l.diff.Added, name)
+	n := l.want.nodes[key{l.dir, base}]
+	if n == nil {
+		l.note(&l.diff.Added, path.Join(l.dir.path(), base))
 		return nil
 	}
+	n.found = true
+	want := l.want.content(n)
 	if l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
 	}
@@ -141,13 +156,13 @@ func (l *level) compare(base string) error {
 		return err
 	}
 	if !l.owned(info) || !l.alike(base, info, want) {
-		l.note(&l.diff.Altered, name)
+		l.note(&l.diff.Altered, n.path())
 	}
 	switch {
 	case want.Type == TypeDir && info.IsDir():
-		l.subs = append(l.subs, name)
+		l.subs = append(l.subs, n)
 	case want.Type == TypeFile && info.Mode().IsRegular() && info.Size() == want.Size:
-		l.batch, l.bytes = append(l.batch, want), l.bytes+want.Size
+		l.batch, l.bytes = append(l.batch, n), l.bytes+want.Size
 		if l.bytes >= hashBatch {
 			l.flush()
 		}
@@ -178,7 +193,7 @@ func (c *comparison) owned(info fs.FileInfo) bool {
 }
 
 // alike compares all but the bytes.
-func (l *level) alike(base string, info fs.FileInfo, want Entry) bool {
+func (l *level) alike(base string, info fs.FileInfo, want *Entry) bool {
 	switch want.Type {
 	case TypeDir:
 		return info.Mode() == fs.ModeDir|want.Mode
@@ -192,28 +207,28 @@ func (l *level) alike(base string, info fs.FileInfo, want Entry) bool {
 }
 
 // rehash hashes files of one directory.
-func (c *comparison) rehash(dir string, files []Entry) error {
-	here, err := c.dir.OpenRoot(dir)
+func (c *comparison) rehash(dir *node, files []*node) error {
+	here, err := c.dir.OpenRoot(dir.path())
 	if err != nil {
 		return err
 	}
 	defer func() { _ = here.Close() }() // only read
-	for _, want := range files {
+	for _, n := range files {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
 		}
-		same, err := hashesTo(here, path.Base(want.Path), want)
+		same, err := hashesTo(here, n.name, c.want.content(n))
 		if err != nil {
 			return err
 		}
 		if !same {
-			c.note(&c.diff.Altered, want.Path)
+			c.note(&c.diff.Altered, n.path())
 		}
 	}
 	return nil
 }
 
-func hashesTo(dir *os.Root, base string, want Entry) (bool, error) {
+func hashesTo(dir *os.Root, base string, want *Entry) (bool, error) {
 	f, err := dir.OpenFile(base, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false, err

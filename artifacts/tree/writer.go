@@ -18,8 +18,8 @@ type Writer struct {
 }
 
 // Write makes dir, which must be empty, the tree of the entries that produce
-// adds, and returns its index: parents come before their children, otherwise
-// in the order in which they were added.
+// adds, and returns its index, unless opt says Bare: parents come before their
+// children, otherwise in the order in which they were added.
 //
 // Memory is bounded by the entries and by (Writers+3) buffers of 1 MiB. What is
 // not allowed is a [*RefusedError]; errors of produce are passed on and those
@@ -40,11 +40,14 @@ func Write(ctx context.Context, dir *os.Root, opt Options, produce func(context.
 	if err != nil {
 		return nil, err
 	}
-	if err := list.checkLinks(); err != nil {
+	if err := list.checkLinks(ctx); err != nil {
 		return nil, err
 	}
 	if err := makeLinks(ctx, dir, list); err != nil {
 		return nil, err
+	}
+	if opt.Bare {
+		return nil, nil
 	}
 	return list.entries(), nil
 }
@@ -72,11 +75,15 @@ func (w *Writer) Add(ctx context.Context, e *Entry, body io.Reader) error {
 		return err
 	}
 	for _, n := range added {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		switch n.Type {
 		case TypeDir:
-			err = w.at.mkdir(&n.Entry)
+			e := n.entry()
+			err = w.at.mkdir(&e)
 		case TypeFile:
-			err = w.out.file(ctx, &n.Entry, body)
+			err = w.out.file(ctx, pending{n.entry(), &n.SHA256}, body)
 		}
 		if err != nil {
 			return err
@@ -99,11 +106,11 @@ func makeLinks(ctx context.Context, dir *os.Root, l *listing) error {
 		if err = context.Cause(ctx); err != nil {
 			break
 		}
-		switch n.Type {
+		switch e := n.entry(); n.Type {
 		case TypeSymlink:
-			err = at.symlink(&n.Entry)
+			err = at.symlink(&e)
 		case TypeHardlink:
-			err = at.hardlink(&n.Entry, target)
+			err = at.hardlink(&e, target)
 		}
 		if err != nil {
 			break

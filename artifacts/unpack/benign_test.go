@@ -131,7 +131,7 @@ func checkIndex(t *testing.T, y *treetest.Yard, index []tree.Entry) {
 	}
 	var written bytes.Buffer
 	must(t, tree.WriteIndex(&written, index))
-	if read, err := tree.ReadIndex(written.Bytes(), len(index)); err != nil || !slices.Equal(read, index) {
+	if read, err := tree.ReadIndex(t.Context(), written.Bytes(), len(index)); err != nil || !slices.Equal(read, index) {
 		t.Errorf("read back %v %v", read, err)
 	}
 }
