@@ -95,9 +95,12 @@ func (s *Store) discard(ctx context.Context, staged string) error {
 // removeAll removes a directory and what is in it, until the context ends: a tree
 // may have a million entries.
 func (s *Store) removeAll(ctx context.Context, dir string) error {
+	if info, err := s.root.Lstat(dir); err != nil || !info.IsDir() { // to open a FIFO would wait
+		return s.root.RemoveAll(dir)
+	}
 	top, err := s.root.OpenRoot(dir)
 	if err != nil {
-		return s.root.RemoveAll(dir) // it is none, or gone
+		return err
 	}
 	if err := errors.Join(empty(ctx, top), top.Close()); err != nil {
 		return err
