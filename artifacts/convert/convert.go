@@ -118,10 +118,15 @@ type reader struct {
 	failed  error // the first error of src or spool
 }
 
+var errOffset = tree.Refuse("", "cannot be read: an offset before its begin")
+
 // ReadAt reads the archive itself.
 func (r *reader) ReadAt(p []byte, offset int64) (int, error) {
 	if r.ctx.Err() != nil {
 		return 0, context.Cause(r.ctx)
+	}
+	if offset < 0 { // archive/zip takes what a directory says
+		return 0, errOffset
 	}
 	n, err := r.src.ReadAt(p, offset)
 	if err != nil && err != io.EOF && r.failed == nil { //nolint:errorlint // an error that wraps EOF is none of a clean end

@@ -5,8 +5,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -214,6 +216,33 @@ type counter int64
 func (c *counter) Write(p []byte) (int, error) {
 	*c += counter(len(p))
 	return len(p), nil
+}
+
+// An xz file says how large a dictionary its decoder makes.
+func TestXzDictionaries(t *testing.T) {
+	grow := func(data []byte, bits byte) []byte {
+		data = bytes.Clone(data)
+		header := data[12 : 12+(int(data[12])+1)*4]
+		at := bytes.Index(header, []byte{lzma2, 1})
+		header[at+2] = bits
+		binary.LittleEndian.PutUint32(header[len(header)-4:], crc32.ChecksumIEEE(header[:len(header)-4]))
+		return data
+	}
+	data := sample(t, TarXz)
+	if _, err := read(t, TarXz, grow(data, 28)); err != nil {
+		t.Errorf("64 MiB, as xz -9: %v", err)
+	}
+	if _, err := read(t, TarXz, grow(data, 31)); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), "dictionary of 201326592 bytes") {
+		t.Errorf("192 MiB: %v", err)
+	}
+	many := bytes.Repeat(grow(data, 30), 300) // streams
+	if _, err := read(t, TarXz, many); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), "too many") {
+		t.Errorf("300 of 128 MiB: %v", err)
+	}
+	padded := slices.Concat(data, make([]byte, 8))
+	if _, err := read(t, TarXz, padded); err != nil {
+		t.Errorf("with padding: %v", err)
+	}
 }
 
 // Errors of the disk are no fault of the archive.

@@ -22,6 +22,11 @@ import (
 const maxWindow = 128 << 20
 
 func (r *reader) tar(kind Kind) error {
+	if kind == TarXz {
+		if err := checkXz(io.NewSectionReader(r, 0, r.size)); err != nil {
+			return err
+		}
+	}
 	decoded, closeDecoder, err := decode(kind, bufio.NewReaderSize(io.NewSectionReader(r, 0, r.size), 1<<20))
 	if err != nil {
 		return refuse("", err)

@@ -70,14 +70,16 @@ func (l *listing) ignored(i int) ([]pattern, error) {
 	return parseIgnore(text[:n])
 }
 
+// keptFile is a path that stays.
+type keptFile struct {
+	lint.File
+	number int    // in the source
+	first  string // the path that the file with these bytes had
+}
+
 // keep rebuilds the list. A directory that is excluded takes all in it along.
 func (l *listing) keep(become []kept, patterns []pattern) error {
-	type one struct {
-		lint.File
-		number int
-		first  string // the path that the file with these bytes had
-	}
-	var all []one
+	var all []keptFile
 	originals := map[string]lint.File{}
 	gone := map[string]bool{} // directories that are excluded, by the paths that they had
 	l.watched = nil
@@ -86,7 +88,6 @@ func (l *listing) keep(become []kept, patterns []pattern) error {
 		if name == "" {
 			name = f.Path
 		}
-		matches := func(p pattern) bool { return p.matches(name, f.Type == tree.TypeDir) }
 		first := f.Path
 		switch f.Type {
 		case tree.TypeFile:
@@ -94,6 +95,7 @@ func (l *listing) keep(become []kept, patterns []pattern) error {
 		case tree.TypeHardlink:
 			first = f.Link
 		}
+		matches := func(p pattern) bool { return p.matches(name, f.Type == tree.TypeDir) }
 		if gone[path.Dir(f.Path)] || slices.ContainsFunc(patterns, matches) || name == IgnoreFile {
 			gone[f.Path] = f.Type == tree.TypeDir
 			continue
@@ -104,10 +106,17 @@ func (l *listing) keep(become []kept, patterns []pattern) error {
 		l.watched = append(l.watched, l.numbers[i])
 		if become[i].path != "" {
 			f.Path = become[i].path
-			all = append(all, one{f, l.numbers[i], first})
+			all = append(all, keptFile{f, l.numbers[i], first})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b one) int { return inOrder(a.Path, b.Path) })
+	slices.SortStableFunc(all, func(a, b keptFile) int { return inOrder(a.Path, b.Path) })
+	l.relink(all, originals)
+	return nil
+}
+
+// relink lists what stays. Of several names of one file the first is now the
+// file, whichever it was before.
+func (l *listing) relink(all []keptFile, originals map[string]lint.File) {
 	l.files, l.numbers = nil, nil
 	now := map[string]string{} // the first path that has the bytes of an original
 	for i, f := range all {
@@ -126,5 +135,4 @@ func (l *listing) keep(become []kept, patterns []pattern) error {
 		}
 		l.files, l.numbers = append(l.files, f.File), append(l.numbers, f.number)
 	}
-	return nil
 }

@@ -98,7 +98,7 @@ func (in *Input) readDir(ctx context.Context) error {
 func (in *Input) readArchive(ctx context.Context, kind convert.Kind) error {
 	list, archive, err := listArchive(ctx, kind, in.file, in.info.Size(), in.opt)
 	if err != nil {
-		return refused(err)
+		return err
 	}
 	in.list = list
 	entries := len(list.files)

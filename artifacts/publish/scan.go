@@ -115,7 +115,7 @@ func (t *directory) note(name string, info fs.FileInfo) error {
 		t.look(&f)
 	}
 	t.names, t.infos = append(t.names, name), append(t.infos, info)
-	t.listing.add(f)
+	t.add(f)
 	return nil
 }
 
