@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
-
-	"koboshi/agent/process"
 )
 
 const (
@@ -25,7 +23,7 @@ const (
 	maxHeader = 64 << 10
 )
 
-// Probe is one question to the app: exactly one of URL, TCP, Command and Ask.
+// Probe is one question to the app: exactly one of URL, TCP and Ask.
 type Probe struct {
 	// URL is green when a GET is answered with a 2xx. Redirects are red, no
 	// proxy is used, https certificates must verify, and every try has a
@@ -34,12 +32,8 @@ type Probe struct {
 	// TCP is green when a connection to host:port is accepted. The kernel
 	// accepts it even for a process that hangs, so a URL proves more.
 	TCP string
-	// Command is green when it exits 0. Dir and Env are for it, see
-	// process.Command.
-	Command []string
-	Dir     string
-	Env     []string
-	// Ask is green when it returns nil.
+	// Ask is green when it returns nil. It is how a health command is run, as the
+	// app's user: package service does.
 	Ask func(context.Context) error
 	// Timeout is for one try; 0 is DefaultProbeTimeout.
 	Timeout time.Duration
@@ -55,7 +49,7 @@ func (p Probe) timeout() time.Duration {
 // compile makes one try of the probe.
 func (p Probe) compile() (func(context.Context) error, error) {
 	kinds := 0
-	for _, given := range []bool{p.URL != "", p.TCP != "", len(p.Command) > 0, p.Ask != nil} {
+	for _, given := range []bool{p.URL != "", p.TCP != "", p.Ask != nil} {
 		if given {
 			kinds++
 		}
@@ -67,13 +61,8 @@ func (p Probe) compile() (func(context.Context) error, error) {
 		return p.Ask, nil
 	case p.URL != "":
 		return probeURL(p.URL)
-	case p.TCP != "":
-		return func(ctx context.Context) error { return probeTCP(ctx, p.TCP) }, nil
 	}
-	return func(ctx context.Context) error {
-		_, err := process.Group{}.Run(ctx, process.Command{Args: p.Command, Dir: p.Dir, Env: p.Env})
-		return err
-	}, nil
+	return func(ctx context.Context) error { return probeTCP(ctx, p.TCP) }, nil
 }
 
 // address is the host:port that the probe asks; "" for a command.

@@ -198,7 +198,7 @@ func TestAnyListener(t *testing.T) {
 	if err := gate.CheckProcess(); err != nil {
 		t.Errorf("CheckProcess of this process = %v", err)
 	}
-	if err := (Gate{Probe: Probe{Command: []string{"true"}}}).CheckProcess(); !errors.Is(err, ErrUnseen) {
+	if err := (Gate{Probe: Probe{Ask: func(context.Context) error { return nil }}}).CheckProcess(); !errors.Is(err, ErrUnseen) {
 		t.Errorf("CheckProcess without an address = %v, want ErrUnseen", err)
 	}
 	if report, err := gate.WaitUnit(t.Context(), Unit{Name: "web.service", Process: judged{}}); err != nil || report.Note == "" {
