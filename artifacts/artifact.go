@@ -26,7 +26,7 @@ const ChunkBytes = 4 << 20
 // Format is how an artifact's bytes are to be read.
 type Format string
 
-// The formats there are.
+// The formats.
 const (
 	TarZst Format = "tar.zst"
 	TarGz  Format = "tar.gz"
@@ -91,7 +91,7 @@ func (a Artifact) CheckChunk(i int, data []byte) error {
 	return CheckSum(fmt.Sprintf("chunk %d of %s", i, a.Key), data, c.Size, c.SHA256)
 }
 
-// Validate holds the manifest against its grammar and bounds.
+// Validate checks the manifest against its grammar and bounds.
 func (m Manifest) Validate() error {
 	if m.Schema != Schema {
 		return fmt.Errorf("schema %d, want %d", m.Schema, Schema)
@@ -206,7 +206,7 @@ func (d Delta) validate(version string) error {
 	return Blob{d.Key, d.Size, d.SHA256}.validate(version, MaxArtifactBytes)
 }
 
-// Validate holds every command inside the tree.
+// Validate checks that every command is inside the tree.
 func (h Hooks) Validate() error {
 	for name, argv := range map[string][]string{"pre_start": h.PreStart, "post_start": h.PostStart, "pre_stop": h.PreStop} {
 		if err := checkCommand(argv); err != nil {
@@ -216,7 +216,7 @@ func (h Hooks) Validate() error {
 	return nil
 }
 
-// Validate wants at most one question, and its command inside the tree.
+// Validate allows at most one kind of check; its command must be inside the tree.
 func (h Health) Validate() error {
 	kinds := 0
 	for _, set := range []bool{h.URL != "", h.TCP != "", len(h.Command) > 0} {
@@ -233,8 +233,8 @@ func (h Health) Validate() error {
 	return nil
 }
 
-// checkCommand holds a release's own command inside its tree: relative, with
-// no step upwards.
+// checkCommand requires a release's own command to be inside its tree: a
+// relative path without "..".
 func checkCommand(argv []string) error {
 	if len(argv) == 0 {
 		return nil

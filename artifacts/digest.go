@@ -15,8 +15,8 @@ func Sum(data []byte) Digest { return sha256.Sum256(data) }
 
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// Short is the first 12 digits: enough to name a directory or an object, never
-// enough to prove one.
+// Short is the first 12 digits: enough to name a directory or an object, too
+// few to verify one.
 func (d Digest) Short() string { return d.String()[:12] }
 
 // MarshalText writes lower-case hexadecimal.

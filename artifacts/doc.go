@@ -10,11 +10,10 @@
 //     number that only grows.
 //
 // Both documents travel as DSSE envelopes signed with Ed25519. The payload type
-// is part of what is signed, so a pointer cannot pose as a manifest. Nothing of
-// a payload is looked at before enough signatures hold, and the only way to a
-// [VerifiedPointer] or a [VerifiedManifest] is [Trust.Pointer] and
-// [Trust.Manifest]: a function that takes one of these types need not check
-// again, and cannot be handed anything else.
+// is part of what is signed, so a pointer cannot pose as a manifest. A payload
+// is not parsed before enough signatures are verified. Only [Trust.Pointer] and
+// [Trust.Manifest] return a [VerifiedPointer] or a [VerifiedManifest]: a function
+// that takes one of these types need not check again.
 //
 // The package does no I/O, reads no clock, and knows neither where documents
 // are stored nor where artifacts are unpacked.

@@ -188,8 +188,8 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// TestSignaturesAreCounted holds documents to MaxSignatures, whether they are
-// read or written, before any signature is tried: the first one is good.
+// TestSignaturesAreCounted checks that documents with more than MaxSignatures are
+// refused, read or written, before any signature is tried: the first one is good.
 func TestSignaturesAreCounted(t *testing.T) {
 	key := newKey(t)
 	one := string(must(pointer().Sign(key)))
@@ -226,7 +226,7 @@ func TestTrustFailsClosed(t *testing.T) {
 	}
 }
 
-// TestStrictPayload signs what must not be verified: only the form is wrong.
+// TestStrictPayload signs payloads that are refused for their form alone.
 func TestStrictPayload(t *testing.T) {
 	key := newKey(t)
 	good := payloadOf(t, must(pointer().Sign(key)))

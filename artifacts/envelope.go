@@ -31,8 +31,8 @@ func payloadType(kind string) string {
 	return fmt.Sprintf("application/vnd.koboshi.%s.v%d+json", kind, Schema)
 }
 
-// checkPayloadType is asked only after the signatures hold: the type is part
-// of what was signed, so a newer one really was published for newer agents.
+// checkPayloadType is called only after the signatures are verified: the type is
+// part of what was signed, so a newer type really was published for newer agents.
 func checkPayloadType(got, kind string) error {
 	if got == payloadType(kind) {
 		return nil
@@ -96,8 +96,8 @@ func unmarshalStrict(data []byte, out any) error {
 	return json.Unmarshal(data, out, json.RejectUnknownMembers(true))
 }
 
-// header is what every payload begins with: read first and leniently, so that
-// a document for newer agents is not taken for a forged one.
+// header is the part of every payload that is read first, and leniently, so that
+// a document for newer agents is not mistaken for a forged one.
 type header struct {
 	Schema   int    `json:"schema"`
 	MinAgent string `json:"min_agent"`

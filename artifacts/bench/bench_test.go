@@ -99,8 +99,8 @@ func (l *lab) once(w *workload, c contender) sample {
 	return s
 }
 
-// soak repeats koboshi alone where requests fail, one run a core at a time, and
-// says how often it did.
+// soak repeats koboshi alone against an origin where requests fail, one run per
+// core at a time, and returns how many runs there were.
 func (l *lab) soak(results []*result, runs int) string {
 	l.Helper()
 	var text strings.Builder

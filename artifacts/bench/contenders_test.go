@@ -34,7 +34,7 @@ var scripts = []script{
 	{"curl, tee, sha256sum, tar", "curl", ""},
 }
 
-// contenders are koboshi and the scripts whose programs there are.
+// contenders are koboshi and the scripts whose programs are installed.
 func (l *lab) contenders(w *workload) []contender {
 	all := []contender{l.koboshi(w, koboshi, l.binary)}
 	if w.origin == shaped {
@@ -69,7 +69,7 @@ func (l *lab) koboshi(w *workload, name, binary string, env ...string) contender
 	}}
 }
 
-// script ends where koboshi does: proven, unpacked, durable, no archive left.
+// script ends where koboshi does: verified, unpacked, durable, no archive left.
 func (l *lab) script(w *workload, s script, disk string) *exec.Cmd {
 	lines := []string{"set -euo pipefail", `mkdir "$DISK/tree"`}
 	if s.download != "" {

@@ -66,7 +66,7 @@ func (l *lab) deltas(s scale) string {
 	return b.String()
 }
 
-// module is where a module of the proxy lies.
+// module is the directory of a module of the proxy.
 func (l *lab) module(name string) string {
 	l.Helper()
 	cmd := command("go", "mod", "download", "-json", name)
@@ -120,7 +120,7 @@ func (l *lab) fromDelta(mkfs []string, way string) sample {
 	return s
 }
 
-// prebake installs what a channel names, without a machine around it.
+// prebake installs what a channel points to, without instance metadata.
 func (l *lab) prebake(disk, channel, delta string) sample {
 	config := filepath.Join(disk, "koboshi.toml")
 	text := fmt.Sprintf("app = \"delta\"\nsource = \"s3://bench/apps\"\nchannel = \"one\"\nchannels = [\"one\", \"two\"]\n[trust]\nkeys = [%q]\n"+
@@ -134,7 +134,7 @@ func (l *lab) prebake(disk, channel, delta string) sample {
 	return run(cmd)
 }
 
-// whole makes sure that a run has ended as it was meant to, and with every bit.
+// whole checks that a run ended as it should and that its tree is complete.
 func (l *lab) whole(disk, when string) error {
 	report, err := os.ReadFile(filepath.Join(disk, "state/reports/prebake.json"))
 	if err != nil {

@@ -4,21 +4,21 @@
 // form of three minutes. A run of koboshi that fails, fails the test.
 //
 // Every contender brings the same artifact from the same origin to the same
-// end: proven by SHA-256, unpacked, and durable on a fresh ext4. A round runs
+// end: verified by SHA-256, unpacked, and durable on a fresh ext4. A round runs
 // all of them once, the next one in another order; medians of the rounds are
 // compared. What a contender costs is read from its whole tree of processes.
 //
-// The limit of a workload is the slowest of what nobody gets around: to hash
-// the artifact's bytes, to write the unpacked ones, to move them from the
-// origin, and for gzip to inflate them. Each is measured alone, in the same
-// rounds. What ties files into directories is not in it.
+// The limit of a workload is the slowest of the steps that no program can
+// avoid: hashing the artifact's bytes, writing the unpacked ones, downloading
+// them from the origin, and for gzip inflating them. Each is measured alone, in
+// the same rounds. Creating files and directories is not part of it.
 //
 // At the end a machine that has an older release of Go is brought to a newer
 // one, by delta update and by the whole artifact, on ext4 and on XFS with reflinks
 // (ONLY=delta for this alone).
 //
 // The origin is a loopback S3 in the process of the test, so it shares the
-// cores with whoever is measured: ratios within one run say more than times.
+// cores with what is measured: compare ratios within one run, not times.
 // For a change, ONLY=regexp chooses workloads by their title, and BASE=FILE puts
 // a koboshi from before the change into the same rounds:
 //
@@ -31,5 +31,5 @@
 //	benchstat before.txt after.txt
 //
 // It needs root for the loop mounts and the tools that it is measured against;
-// what is missing is named and left out.
+// what is missing is listed and left out.
 package bench

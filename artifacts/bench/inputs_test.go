@@ -161,7 +161,7 @@ func count(top string) (files, bytes int64, err error) {
 	return files, bytes, err
 }
 
-// same tells whether a tree holds as many files and bytes as the input.
+// same reports whether a tree has as many files and bytes as the input.
 func (w *workload) same(tree string) error {
 	tree, err := filepath.EvalSymlinks(tree)
 	if err != nil {

@@ -79,7 +79,7 @@ func (l *lab) shape(origin shape) {
 	}
 }
 
-// publish releases what lies at path as version 1 of an app.
+// publish releases the file or directory at path as version 1 of an app.
 func (l *lab) publish(app, path, input, format string) *workload {
 	l.Helper()
 	l.shape(fast)
@@ -122,7 +122,7 @@ func (l *lab) env() []string {
 	}
 }
 
-// command is one whose errors are seen.
+// command is one whose standard error is shown.
 func command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "NO_COLOR=1")
@@ -133,9 +133,9 @@ func command(name string, args ...string) *exec.Cmd {
 // ext4 has an inode for every 8 KiB: trees have many small files.
 var ext4 = []string{"mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "lazy_itable_init=1,nodiscard"}
 
-// mount makes a fresh filesystem of a size and returns where it is. It lies on
-// a loop device that writes past the page cache, where its own disk lets it, as
-// a volume does.
+// mount makes a fresh filesystem of a size and returns its mount point. It is on
+// a loop device that bypasses the page cache, as a volume does, where the disk
+// below allows that.
 func (l *lab) mount(mkfs []string, size int64) string {
 	l.Helper()
 	disk, image := filepath.Join(l.dir, "disk"), filepath.Join(l.images, "image")

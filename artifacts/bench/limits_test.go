@@ -26,7 +26,7 @@ const (
 	connections = 24
 )
 
-// What nobody gets around, each by itself.
+// The steps that no program can avoid, each measured alone.
 const (
 	limitHash    = "limit: SHA-256"
 	limitDisk    = "limit: write"
@@ -98,7 +98,7 @@ func write(name string, w *workload) error {
 func (l *lab) transfer(w *workload) error {
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: connections,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // what comes is thrown away
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the bytes are thrown away
 	}
 	defer transport.CloseIdleConnections()
 	var group errgroup.Group

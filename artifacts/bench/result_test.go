@@ -49,7 +49,7 @@ func (r *result) failed(name string) (n int) {
 
 func isLimit(name string) bool { return strings.HasPrefix(name, "limit: ") }
 
-// limit is the slowest of what nobody gets around, and its name.
+// limit is the slowest of the steps that no program can avoid, and its name.
 func (r *result) limit() (name string, limit time.Duration) {
 	for _, n := range r.names {
 		if m, ok := r.median(n); ok && isLimit(n) && m.wall > limit {

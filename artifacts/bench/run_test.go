@@ -29,8 +29,8 @@ type usage struct {
 }
 
 // runner in the environment makes the test's binary run one command. The
-// kernel counts the memory of whoever starts a process as that process's own
-// peak, so it has to be started by a small one.
+// kernel counts the memory of the parent into a process's own peak, so the
+// parent has to be a small process.
 const runner = "KOBOSHI_BENCH_RUNNER"
 
 func TestMain(m *testing.M) {

@@ -30,8 +30,8 @@ var suffixes = map[string]Kind{
 	".tar.bz2": TarBz2, ".tbz2": TarBz2, ".tbz": TarBz2, ".tar.zst": TarZst, ".tzst": TarZst, ".zip": Zip,
 }
 
-// KindOf is what a file of this name is, empty where it is none of the kinds:
-// then it is one file. An archive of another kind is an error.
+// KindOf is the kind of archive that a file name stands for, empty for a file
+// that is no archive. An archive of an unsupported kind is an error.
 func KindOf(name string) (Kind, error) {
 	name = strings.ToLower(name)
 	for suffix, kind := range suffixes {
@@ -59,16 +59,16 @@ type Item struct {
 	Sparse     bool
 }
 
-// Archive is what an archive says of itself.
+// Archive is the list of what is in an archive.
 type Archive struct {
 	Items   []Item // in its order
 	NoModes bool   // it was made where files have no permissions
 }
 
-// Limits against archives that are small and unpack to very much.
+// Limits against decompression bombs.
 const (
 	maxPlain = 64 << 30 // bytes
-	maxRatio = 1000     // of what it unpacks to and its size, beyond
+	maxRatio = 1000     // unpacked to packed size, checked beyond harmless
 	harmless = 1 << 30  // bytes
 )
 

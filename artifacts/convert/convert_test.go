@@ -179,8 +179,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// What is small and unpacks to very much ends at the limit, whether it is in
-// files or in headers.
+// A decompression bomb ends at the limit, whether it is in files or in headers.
 func TestBombs(t *testing.T) {
 	var plain bytes.Buffer
 	w := tar.NewWriter(&plain)

@@ -122,8 +122,8 @@ func attributes(hdr *tar.Header) (names []string) {
 // fewer. (Two blocks are the standard, and one is written, too.)
 const endMark = 512
 
-// rest reads to the end of the stream, so that its own checks are made. What
-// follows there would be lost: archives that were joined with cat.
+// rest reads to the end of the stream, so that its checksums are checked. Data
+// after the end mark (archives that were joined with cat) would be lost.
 func rest(all *plain) error {
 	for buf := make([]byte, 32<<10); ; {
 		n, err := all.Read(buf)

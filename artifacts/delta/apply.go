@@ -29,12 +29,12 @@ func (e *BaseError) Error() string {
 }
 
 // Apply makes dir, which must be empty, the tree that entries describe, from
-// the files of base and what d makes. Every byte is hashed as it is written.
+// the files of base and of d. Every byte is hashed as it is written.
 //
-// A base that is not what it was is a [*BaseError]; a delta that does not fit is
-// [ErrMalformed] or [ErrBase]; what entries may not say is tree.ErrRefused, and
-// bytes that are not those of entries artifacts.ErrIntegrity. Errors of the disk
-// are wrapped.
+// Errors are [*BaseError] for a base that was changed, [ErrMalformed] or
+// [ErrBase] for a delta that does not fit, tree.ErrRefused for entries that are
+// not allowed, and artifacts.ErrIntegrity for bytes that do not match the
+// entries. Errors of the disk are wrapped.
 func (d *Delta) Apply(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, limits tree.Limits) error {
 	a := &application{delta: d, root: base.Root, files: map[string]tree.Entry{}, free: make(chan *patcher, patchers)}
 	for range patchers {
@@ -91,7 +91,7 @@ func (a *application) file(ctx context.Context, c *copier, e *tree.Entry) error 
 	return errors.Join(err, f.Close())
 }
 
-// writeEmpty needs no base.
+// writeEmpty makes an empty file, for which no base is needed.
 func writeEmpty(at *tree.DirHandle, e *tree.Entry) error {
 	if sum := sha256.Sum256(nil); hex.EncodeToString(sum[:]) != e.SHA256 {
 		return tree.Refuse(e.Path, "no bytes have no sha256 %s", e.SHA256)
@@ -118,7 +118,7 @@ func (a *application) patch(ctx context.Context, base *tree.DirHandle, e *tree.E
 	}
 	defer func() { _ = from.Close() }() // only read
 	err = a.make(ctx, piece, e, f, baseFile{from, old.Path})
-	// A delta that was verified and makes something else had another base.
+	// The delta was verified, so a wrong result means that the base differs.
 	if errors.Is(err, ErrBase) || errors.Is(err, artifacts.ErrIntegrity) {
 		return &BaseError{old.Path, err}
 	}

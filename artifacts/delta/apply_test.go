@@ -51,8 +51,8 @@ func root(t *testing.T, path string) *os.Root {
 	return r
 }
 
-// sizes are about where a file is treated in another way: from 64 KiB on it is
-// cloned, a buffer has 1 MiB, and from 16 MiB on direct I/O is used.
+// sizes are around the limits where a file is treated differently: from 64 KiB
+// on it is cloned, a buffer has 1 MiB, and from 16 MiB on direct I/O is used.
 var sizes = []int{1, cloneMin - 1, cloneMin, 1<<20 - 1, 1 << 20, 1<<20 + 1, 2 << 20, 16<<20 + 3}
 
 func within(bytes int) tree.Limits { return tree.Limits{Bytes: int64(bytes), Entries: 10} }
@@ -74,7 +74,7 @@ func TestUnchangedFiles(t *testing.T) {
 	}
 }
 
-// A file of the base that is another one is named, whatever its size.
+// The error has the path of the base's file that was changed, whatever its size.
 func TestAlteredBase(t *testing.T) {
 	for name, alter := range map[string]func(b *installed) error{
 		"the last byte": func(b *installed) error {
@@ -105,7 +105,7 @@ func TestAlteredBase(t *testing.T) {
 	}
 }
 
-// What an index may not say is refused before anything is made.
+// An index that is not allowed is refused before anything is made.
 func TestApplyRefuses(t *testing.T) {
 	b := install(t, 10)
 	file := func(path string) tree.Entry { e := b.want; e.Path = path; return e }
@@ -166,7 +166,7 @@ func TestApplyEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// What is not in the base is made from the delta; what neither has is an error.
+// Files that the base lacks are made from the delta; those in neither are an error.
 func TestChangedFiles(t *testing.T) {
 	b := install(t, 100_000)
 	target := append([]byte("new"), b.data...)

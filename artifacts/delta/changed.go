@@ -6,8 +6,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// changed is every content that a tree has and its base has not, once, with the
-// file of the base that is most like it; bytes is how many they have together.
+// changed is each distinct content that is in a tree and not in its base, with
+// the most similar file of the base; bytes is their total size.
 func changed(base, to Tree) (files []File, bytes int64) {
 	known := map[string]bool{}
 	byName := map[string][]tree.Entry{} // by the last part of their paths
@@ -40,8 +40,8 @@ func (t Tree) opener(e tree.Entry) func() (Reader, error) {
 // has an index.js in every directory.
 const maxSimilar = 4096
 
-// mostSimilar is the file whose path has most in common with name: itself, or
-// the one in a directory that was renamed, as by a version in its name.
+// mostSimilar is the file whose path has most in common with name: the same
+// path, or one in a directory that was renamed, such as for a new version.
 func mostSimilar(name string, similar []tree.Entry) (best tree.Entry, ok bool) {
 	most := -1
 	for _, e := range similar[:min(len(similar), maxSimilar)] {

@@ -15,14 +15,14 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// cloneMin is from how many bytes on a file shares its blocks with the base. To
-// share them is a transaction of the file system, which for a small file takes
-// longer than to copy it.
+// cloneMin is the size in bytes from which a file shares its blocks with the
+// base. Sharing is a transaction of the file system, which for a small file
+// takes longer than a copy.
 const cloneMin = 64 << 10
 
-// A copier takes files from a base. A hard link would be quicker, but carry what
-// is changed later from one tree into the other. What is hashed is what is
-// written: the bytes, or the clone itself.
+// A copier takes files from a base. A hard link would be quicker, but a later
+// change of one tree would then show in the other. The hash is computed over
+// what is written: the bytes, or the clone itself.
 type copier struct {
 	base, at *tree.DirHandle
 	buf      []byte // to copy through; on a page boundary, for direct I/O
@@ -70,7 +70,7 @@ func (c *copier) hashClone(ctx context.Context, path string, e *tree.Entry, f *o
 	return compare(path, e, n, sum.Sum(nil))
 }
 
-// copy writes as many bytes as there should be, and closes to.
+// copy writes the size that is expected, and closes to.
 func (c *copier) copy(ctx context.Context, from *os.File, path string, e *tree.Entry, to *tree.LargeFile) error {
 	sum := sha256.New()
 	n, err := c.copyBytes(ctx, from, path, e.Size, to, sum)
@@ -102,7 +102,7 @@ func (c *copier) copyBytes(ctx context.Context, from *os.File, path string, size
 	return n, nil
 }
 
-// compare holds what was written against what should have been.
+// compare checks what was written against the entry.
 func compare(path string, e *tree.Entry, n int64, sum []byte) error {
 	if n != e.Size {
 		return &BaseError{path, fmt.Errorf("%d bytes, want %d", n, e.Size)}

@@ -121,7 +121,7 @@ func TestWhatWasEditedIsMadeAgain(t *testing.T) {
 }
 
 // Noise is the worst case for the tables of an encoder: it finds a match late,
-// and what was shifted by more than the window reaches, not at all.
+// and none for data that was shifted by more than the window.
 func TestLargeFiles(t *testing.T) {
 	base := noise(1, 4*SegmentBytes+SegmentBytes/2+7)
 	grown := append(noise(2, 300_000), base...)

@@ -1,14 +1,14 @@
-// Package delta is what changed from one set of files to another, in one
-// object, and how it is made and read.
+// Package delta makes and reads delta updates: what changed from one set of
+// files to another, in one object.
 //
-// The object holds contents, not paths: a [Piece] makes the file with one
-// SHA-256, whole or from a file of the base with another, and an index says
-// which path has which. So a file that was only renamed costs nothing, and there
-// is no path in a delta that could be hostile.
+// The object has contents, not paths: a [Piece] makes the file with one SHA-256,
+// from nothing or from a file of the base, and the release's index lists which
+// path has which SHA-256. So a file that was only renamed costs nothing, and a
+// delta has no path that could be hostile.
 //
 // A file is cut into segments of 2 MiB. Each is one zstd frame (RFC 8878),
-// made with a window of the base's file around the same place as its
-// dictionary where that is smaller. So memory is bounded whatever a file's
+// with a window of the base's file, from around the same place, as its
+// dictionary where that makes it smaller. So memory is bounded whatever a file's
 // size, segments are encoded in parallel, and the same files give the same
 // bytes. The layout:
 //
@@ -23,7 +23,7 @@ package delta
 
 import "errors"
 
-// What a delta may hold.
+// Limits of a delta.
 const (
 	SegmentBytes = 2 << 20 // of a file, plain; the last one of it may have fewer
 	MaxWindow    = 8 << 20 // of the base's file, for one segment
@@ -36,7 +36,7 @@ const (
 )
 
 var (
-	// ErrMalformed is an object that is no delta, or does not fit the index.
+	// ErrMalformed is an object that is no delta, or does not match the index.
 	ErrMalformed = errors.New("malformed delta")
 	// ErrBase is a file of the base that is not what the delta was made from.
 	ErrBase = errors.New("not what the delta was made from")
@@ -59,7 +59,7 @@ type Piece struct {
 type Segment struct {
 	Packed int64 `json:"packed"`          // bytes of the frame
 	Start  int64 `json:"start,omitzero"`  // of the window in the base's file
-	Window int64 `json:"window,omitzero"` // bytes; 0 = the frame stands for itself
+	Window int64 `json:"window,omitzero"` // bytes; 0 = the frame needs no base
 
 	offset int64 // of the frame in the object
 }

@@ -100,8 +100,8 @@ func (e *encoder) collect(ctx context.Context) error {
 	return nil
 }
 
-// add puts a segment into the directory. A file whose segments all stand for
-// themselves needs no base.
+// add puts a segment into the directory. A file of which no segment uses the
+// base gets no From.
 func (e *encoder) add(s *segment) {
 	if s.number == 0 {
 		e.pieces = append(e.pieces, Piece{SHA256: s.file.SHA256, Size: s.file.Size})

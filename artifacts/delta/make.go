@@ -14,8 +14,8 @@ type Tree struct {
 	Entries []tree.Entry // with the SHA-256 of every file
 }
 
-// Make writes the delta from base to another tree. progress gets how many of
-// the changed bytes are encoded; nil = it is not wanted. The same trees give
+// Make writes the delta from base to another tree. progress, which may be nil,
+// is called with how many of the changed bytes are encoded. The same trees give
 // the same bytes.
 func Make(ctx context.Context, w io.Writer, base, to Tree, progress func(done, total int64)) error {
 	files, total := changed(base, to)

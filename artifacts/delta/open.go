@@ -17,7 +17,7 @@ type Delta struct {
 	pieces map[string]Piece // by the hash of what they make
 }
 
-// Open reads the directory of an object of size bytes. What is not exactly a
+// Open reads the directory of an object of size bytes. Anything but a well-formed
 // delta is [ErrMalformed]; errors of r are wrapped.
 func Open(r io.ReaderAt, size int64) (*Delta, error) {
 	start, end, err := directory(r, size)
@@ -53,7 +53,7 @@ func directory(r io.ReaderAt, size int64) (start, end int64, err error) {
 	case length > MaxDirectory || int64(length) > end: //nolint:gosec // it is small where it is converted
 		return 0, 0, malformed("a directory of %d bytes", length)
 	}
-	return end - int64(length), end, nil //nolint:gosec // likewise
+	return end - int64(length), end, nil //nolint:gosec // checked above
 }
 
 // read takes the pieces of a directory whose frames end at end.
@@ -132,8 +132,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))
 }
 
-// readAt fills p. Reaching the end with it is no error; before it is
-// io.ErrUnexpectedEOF.
+// readAt fills p. An end of file before that is io.ErrUnexpectedEOF.
 func readAt(r io.ReaderAt, p []byte, offset int64) error {
 	n, err := r.ReadAt(p, offset)
 	switch {

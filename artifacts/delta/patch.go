@@ -17,8 +17,8 @@ type patcher struct{ frame, window, plain []byte }
 // file writes the file that piece, one of d, makes. base is the file of piece.From,
 // and may be nil where that is empty.
 //
-// A base that cannot be what it was is [ErrBase], though one that is found out
-// only by the hash of what it made is none; a frame that is broken is
+// A base with which a frame does not decode is [ErrBase]; a base that decodes to
+// wrong bytes is not noticed here but by their hash. A broken frame is
 // [ErrMalformed]. Errors of w and base are passed on.
 func (p *patcher) file(ctx context.Context, d *Delta, piece Piece, w io.Writer, base io.ReaderAt) error {
 	for i, s := range piece.Segments {
@@ -52,12 +52,12 @@ func (p *patcher) segment(d *Delta, s Segment, size int64, base io.ReaderAt) (er
 		return err
 	}
 	if p.plain, err = decode(p.plain, p.frame, p.window, size); err != nil {
-		return fmt.Errorf("%w: %w", ErrBase, err) // the delta was proven, so it is the base
+		return fmt.Errorf("%w: %w", ErrBase, err) // the delta was verified, so it is the base
 	}
 	return nil
 }
 
-// sized is buf with n bytes, whatever they are.
+// sized is buf with n bytes of any content.
 func sized(buf []byte, n int64) []byte { return slices.Grow(buf[:0], int(n))[:n] }
 
 // slack lets the decoder copy in whole words up to the end of a buffer.

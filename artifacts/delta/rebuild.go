@@ -14,9 +14,9 @@ import (
 // the files of a tree that has most of them, and from fetched, where the name of
 // a file is its SHA-256. Every byte is hashed as it is written.
 //
-// A base that is not what it was is a [*BaseError], and a fetched file that is
-// not what its name says artifacts.ErrIntegrity; what entries may not say is
-// tree.ErrRefused. Errors of the disk are wrapped.
+// Errors are [*BaseError] for a base that was changed, artifacts.ErrIntegrity
+// for a fetched file with another hash than its name, and tree.ErrRefused for
+// entries that are not allowed. Errors of the disk are wrapped.
 func Rebuild(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, fetched *os.Root, limits tree.Limits) error {
 	paths := map[string]string{} // in the base, by SHA-256
 	for _, e := range base.Entries {

@@ -21,7 +21,7 @@ type segment struct {
 
 func (s *segment) plain() int64 { return plain(s.file.Size, s.number) }
 
-// encode makes the smaller of the two frames: from the base, or for itself.
+// encode makes the smaller of two frames: with the base or without it.
 func (s *segment) encode() error {
 	data, err := load(s.file.Open, int64(s.number)*SegmentBytes, s.plain())
 	if err != nil {
@@ -38,8 +38,8 @@ func (s *segment) encode() error {
 	return nil
 }
 
-// patch makes the frame from the base, where there is one. It is decoded
-// again at once: what no instance could use is not published.
+// patch makes the frame from the base, where there is one, and decodes it again
+// at once: a frame that instances could not decode is not published.
 func (s *segment) patch(data []byte) error {
 	start, length := s.around()
 	if length == 0 {
@@ -60,8 +60,8 @@ func (s *segment) patch(data []byte) error {
 	return nil
 }
 
-// around is the part of the base's file that is about as far into it as the
-// segment is into its own: what was added and removed before is spread evenly.
+// around is the window of the base's file at the same relative position as the
+// segment in its own file, as if additions and removals were distributed evenly.
 func (s *segment) around() (start, length int64) {
 	if s.file.From == "" {
 		return 0, 0
@@ -69,7 +69,7 @@ func (s *segment) around() (start, length int64) {
 	size, length := s.file.FromSize, min(windowBytes, s.file.FromSize)
 	middle := uint64(int64(s.number)*SegmentBytes + s.plain()/2) //nolint:gosec // within the file
 	hi, lo := bits.Mul64(middle, uint64(size))                   //nolint:gosec // a size
-	quotient, _ := bits.Div64(hi, lo, uint64(s.file.Size))       //nolint:gosec // likewise
+	quotient, _ := bits.Div64(hi, lo, uint64(s.file.Size))       //nolint:gosec // a size
 	start = int64(quotient) - length/2                           //nolint:gosec // within the base's file
 	return min(max(start, 0), size-length), length
 }

@@ -24,7 +24,7 @@ func begin(t *testing.T) *durabletest.Disk {
 	return d
 }
 
-// read is what a file or link in a state holds, "-" for none.
+// read is the content of a file or link in a state, "-" for none.
 func read(t *testing.T, s durabletest.State, name string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -88,7 +88,7 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// missed leaves each call out, and expects that to be seen.
+// missed leaves each call out, and expects the checks to notice.
 func missed(t *testing.T, calls int, do func(durable.Dir) error, file, want string) {
 	t.Helper()
 	for i := range calls {
@@ -172,7 +172,7 @@ type readOnly struct{ durable.Dir }
 func (readOnly) OpenFile(string, int, fs.FileMode) (*os.File, error) { return nil, unix.EROFS }
 func (readOnly) Remove(string) error                                 { return unix.EROFS }
 
-// What could not be made need not be removed: the error says once what is wrong.
+// A file that could not be made is not removed: the error has one cause, not two.
 func TestWriteFileReadOnly(t *testing.T) {
 	err := durable.WriteFile(readOnly{durabletest.New(t)}, "new", nil, 0o644)
 	if want := "write: " + unix.EROFS.Error(); err == nil || err.Error() != want {

@@ -41,7 +41,7 @@ func TestMakeDirRepairs(t *testing.T) {
 			t.Errorf("%v becomes %v (%v), want %v", was, info.Mode(), err, want)
 		}
 	}
-	// What led there before is someone else's.
+	// The directories above it were not made by koboshi.
 	dir := t.TempDir()
 	if err := errors.Join(os.Mkdir(filepath.Join(dir, "a"), 0o755), os.Chmod(filepath.Join(dir, "a"), 0o700), durable.MakeDir(filepath.Join(dir, "a/b"))); err != nil {
 		t.Fatal(err)

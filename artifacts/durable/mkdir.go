@@ -21,7 +21,7 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	}
 	err = os.Mkdir(dir, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return os.MkdirAll(dir, mode) // made by another process meanwhile, or an error that says what is there
+		return os.MkdirAll(dir, mode) // made by another process meanwhile, or an error that explains what is there
 	}
 	if err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// ErrUnusable says that a file exists but is not one that [WriteFile] wrote:
-// not a regular file, or larger than the limit.
+// ErrUnusable is returned for a file that exists but that [WriteFile] cannot have
+// written: not a regular file, or larger than the limit.
 var ErrUnusable = errors.New("unusable file")
 
 // ReadFile returns the content of a regular file beneath dir, at most limit

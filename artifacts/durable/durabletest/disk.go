@@ -14,12 +14,12 @@ import (
 )
 
 // Disk is an [os.Root] of a temporary directory. It is a [durable.Dir] and
-// [durable.Calls]; what is done past it is not in the model until a syncfs.
+// [durable.Calls]; changes made without it are not in the model until a syncfs.
 type Disk struct {
 	*os.Root
 
-	// Lose is asked before each fsync, syncfs, rename and exchange, counted from
-	// 0: true leaves it out, and reports success. nil loses none.
+	// Lose is called before each fsync, syncfs, rename and exchange, counted from
+	// 0: true leaves the call out and reports success. nil loses none.
 	Lose func(n int, call string) bool
 	// After is called after each change, with its name. nil is not called.
 	After func(change string)
@@ -90,7 +90,7 @@ func (d *Disk) change(name string, err error, apply func()) error {
 	return nil
 }
 
-// lost counts a call that may be left out.
+// lost counts a call and reports whether to leave it out.
 func (d *Disk) lost(call string) bool {
 	n := d.n
 	d.n++
@@ -116,7 +116,7 @@ func (d *Disk) unlink(name string) {
 // Open opens a file or directory to read or fsync it.
 func (d *Disk) Open(name string) (*os.File, error) { return d.OpenFile(name, os.O_RDONLY, 0) }
 
-// OpenFile creates what is missing, if it is told to.
+// OpenFile creates a missing file where flag has O_CREATE.
 func (d *Disk) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	f, err := d.Root.OpenFile(name, flag, perm)
 	if err != nil {

@@ -41,7 +41,7 @@ func with(view, other func(*node) map[string]*node, p pending) func(*node) map[s
 	}
 }
 
-// States are those that a power cut may leave now. They hold until the next
+// States are those that a power cut may leave now. They are valid until the next
 // change.
 func (d *Disk) States() iter.Seq[State] {
 	return func(yield func(State) bool) {
