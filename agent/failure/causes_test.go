@@ -1,12 +1,14 @@
 package failure
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +95,26 @@ func TestHintFitsTheCause(t *testing.T) {
 	} {
 		if got := Explain(tt.err).Hint; !strings.Contains(got, tt.want) {
 			t.Errorf("%s: the hint is %q, want %q in it", name, got, tt.want)
+		}
+	}
+}
+
+// What an app wrote before it failed to come up is explained with the error.
+func TestExplainHasTheOutput(t *testing.T) {
+	start := &service.StartError{Err: &health.UnhealthyError{Last: errors.New("gone")}, Last: []string{"connecting", "DATABASE_URL is not set"}}
+	if e := Explain(fmt.Errorf("gate: %w", start)); e.Code != int(Unhealthy) || !slices.Equal(e.Output, start.Last) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A person who pressed Ctrl-C reads that the command was interrupted, once.
+func TestInterruptedInWords(t *testing.T) {
+	for _, err := range []error{
+		Mark(fmt.Errorf("put web: %w", context.Canceled), ErrInterrupted),
+		fmt.Errorf("%w: put web: %w", ErrInterrupted, context.Canceled),
+	} {
+		if got := Explain(err).Message; got != "interrupted: put web" {
+			t.Errorf("%q is explained as %q", err, got)
 		}
 	}
 }
