@@ -29,6 +29,7 @@ type ListedRelease struct {
 // nothing is verified, but every document is well-formed and about what its key
 // says: names, versions, platforms and times are safe to print. A document that
 // is not is listed with its error. Where the bucket cannot be read List fails.
+// Manifests are listed without their chunks.
 func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) (Listing, error) {
 	if err := artifacts.CheckName(app); err != nil {
 		return Listing{}, err
@@ -66,7 +67,7 @@ func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifa
 	if err != nil {
 		return nil, err
 	}
-	return readEach(ctx, names, func(ctx context.Context, name string) (Listed[artifacts.Pointer], error) {
+	return readEach(ctx, names, pointersAtATime, func(ctx context.Context, name string) (Listed[artifacts.Pointer], error) {
 		l := look[artifacts.Pointer]{limit: artifacts.MaxPointerBytes}
 		l.verified = func(data []byte) (artifacts.Pointer, error) {
 			verified, err := trust.Pointer(data, app, name)
@@ -85,7 +86,7 @@ func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artif
 	if err != nil {
 		return nil, err
 	}
-	return readEach(ctx, versions, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
+	return readEach(ctx, versions, manifestsAtATime, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
 		l := look[artifacts.Manifest]{limit: artifacts.MaxManifestBytes}
 		l.verified = func(data []byte) (artifacts.Manifest, error) {
 			verified, err := trust.Manifest(data, artifacts.Reference{App: app, Version: version})
@@ -95,7 +96,11 @@ func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artif
 			return verified.Manifest(), nil
 		}
 		l.about = func(m artifacts.Manifest) bool { return m.App == app && m.Version == version }
-		return l.at(ctx, b, version, artifacts.ManifestKey(version))
+		found, err := l.at(ctx, b, version, artifacts.ManifestKey(version))
+		for i := range found.Document.Artifacts {
+			found.Document.Artifacts[i].Chunks = nil // nearly all of a large manifest
+		}
+		return found, err
 	})
 }
 
@@ -119,13 +124,17 @@ func nameBetween(key, prefix, suffix string, check func(string) error) (string, 
 	return name, isKey && isDocument && check(name) == nil
 }
 
-// documentsAtATime is how many are read in parallel.
-const documentsAtATime = 8
+// How many documents are read in parallel. One manifest can be 4 MiB, and takes
+// several times that while it is verified: these come one after the other.
+const (
+	pointersAtATime  = 8
+	manifestsAtATime = 1
+)
 
-func readEach[D any](ctx context.Context, names []string, read func(context.Context, string) (Listed[D], error)) ([]Listed[D], error) {
+func readEach[D any](ctx context.Context, names []string, atATime int, read func(context.Context, string) (Listed[D], error)) ([]Listed[D], error) {
 	all := make([]Listed[D], len(names))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(documentsAtATime)
+	group.SetLimit(atATime)
 	for i, name := range names {
 		group.Go(func() (err error) {
 			all[i], err = read(ctx, name)

@@ -1,8 +1,13 @@
 package publish
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,4 +136,69 @@ func TestVersionsAreNamesOfManifestsLatestFirst(t *testing.T) {
 	if got, err := Versions(t.Context(), w.bucket); !errors.Is(err, bucket.ErrDenied) {
 		t.Errorf("got %q, %v, want the refusal", got, err)
 	}
+}
+
+// TestListKeepsLittle: of large manifests, read one after the other, hardly
+// anything stays in memory.
+func TestListKeepsLittle(t *testing.T) {
+	const manifests, most = 12, 1 << 20
+	w := newWorld(t)
+	packed := w.executable("text")
+	for i := range manifests {
+		large := w.draft(fmt.Sprint(i), packed).manifest()
+		a := &large.Artifacts[0]
+		a.Size, a.UnpackedBytes, a.Chunks = 20_000, 20_000, slices.Repeat([]artifacts.Chunk{{Size: 1, SHA256: artifacts.Sum(nil)}}, 20_000)
+		envelope, err := large.Sign(w.key)
+		must(t, err)
+		w.bucket.Replace(artifacts.ManifestKey(large.Version), envelope)
+	}
+	reading := &counting{Bucket: w.bucket}
+	before := heapInUse()
+	listing, err := List(t.Context(), reading, "web", w.trust())
+	must(t, err)
+	if took := heapInUse() - before; took > most || len(listing.Releases) != manifests || !listing.Releases[0].Verified {
+		t.Errorf("%d releases take %d bytes, want at most %d: %v", len(listing.Releases), took, most, listing.Releases[0].Err)
+	}
+	if reading.most.Load() != 1 {
+		t.Errorf("%d manifests were read at a time", reading.most.Load())
+	}
+}
+
+// counting counts the objects that are being read.
+type counting struct {
+	bucket.Bucket
+	open, most atomic.Int64
+}
+
+func (c *counting) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
+	if n := c.open.Add(1); n > c.most.Load() {
+		c.most.Store(n)
+	}
+	body, object, err := c.Bucket.Get(ctx, key, r)
+	if err != nil {
+		return nil, object, err
+	}
+	return counted{body, c}, object, nil
+}
+
+type counted struct {
+	io.ReadCloser
+	by *counting
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	runtime.Gosched() // others begin meanwhile
+	return c.ReadCloser.Read(p)
+}
+
+func (c counted) Close() error {
+	c.by.open.Add(-1)
+	return c.ReadCloser.Close()
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc) //nolint:gosec // a heap fits
 }
