@@ -41,6 +41,7 @@ type verification struct {
 }
 
 func (c *cli) runVerify(ctx context.Context, asJSON bool) (err error) {
+	limitMemory()
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return err
