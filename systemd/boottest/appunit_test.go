@@ -36,6 +36,20 @@ func TestAppNeverNotifies(t *testing.T) {
 	}.run(t)
 }
 
+// The reason outlives the instance: what the app wrote last is in the report, and
+// in the log, which goes to the console.
+func TestDeadSaysWhy(t *testing.T) {
+	t.Parallel()
+	l, _ := scenario{
+		image:   files{webUnit: strings.Replace(webService, "Type=exec", "Type=notify", 1)},
+		channel: "2.0.0-dead",
+		want:    abandoned("19", "", "the release could not be started: job for web.service: failed (exit-code, status 1); its last line: "),
+	}.run(t)
+	if said := l.said(); !strings.Contains(said, "koboshi: app: ") || !strings.Contains(said, "2.0.0-dead is dead") {
+		t.Errorf("the log says\n%s", said)
+	}
+}
+
 // broughtAlong lets the release bring the app's unit.
 func broughtAlong() files {
 	return files{webUnit: "", dropIn: "[service]\nunit_file = \"" + ownUnit + "\"\n"}
