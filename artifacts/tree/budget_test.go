@@ -19,6 +19,21 @@ var deep = strings.Repeat(strings.Repeat("d", 250)+"/", 14)
 // with 70 MB of paths.
 func TestLongPathsAreStoredOnce(t *testing.T) {
 	const entries, most = 20_000, 16 << 20
+	index := deepIndex(t, entries)
+	before := inUse()
+	l, err := readIndex(t.Context(), index, entries)
+	must(t, err)
+	if took := inUse() - before; took > most {
+		t.Errorf("%d entries take %d bytes of memory, want at most %d", len(l.order), took, most)
+	}
+	if last := l.order[entries-1].path(); last != fmt.Sprintf("%s%06d", deep, entries-15) {
+		t.Errorf("the last is %s", last)
+	}
+}
+
+// deepIndex is the index of so many entries, most of them files in deep.
+func deepIndex(t *testing.T, entries int) []byte {
+	t.Helper()
 	var index bytes.Buffer
 	all := make([]Entry, 0, entries)
 	for dir := ""; len(dir) < len(deep)-1; {
@@ -29,16 +44,7 @@ func TestLongPathsAreStoredOnce(t *testing.T) {
 		all = append(all, Entry{Path: fmt.Sprintf("%s%06d", deep, i), Type: TypeFile, Mode: 0o644})
 	}
 	must(t, WriteIndex(&index, all))
-	all = nil
-	before := inUse()
-	l, err := readIndex(t.Context(), index.Bytes(), entries)
-	must(t, err)
-	if took := inUse() - before; took > most {
-		t.Errorf("%d entries take %d bytes of memory, want at most %d", len(l.order), took, most)
-	}
-	if last := l.order[entries-1].path(); last != fmt.Sprintf("%s%06d", deep, entries-15) {
-		t.Errorf("the last is %s", last)
-	}
+	return index.Bytes()
 }
 
 func inUse() int64 {
