@@ -40,15 +40,15 @@ type Health struct {
 // ErrNoPlatform is returned where a release was not published for this machine.
 var ErrNoPlatform = errors.New("no artifact for this platform")
 
-// Reference is what a manifest must be: of this app and version, and where a
-// pointer named it, with exactly these bytes.
+// Reference is which manifest is expected: of this app and version, and where a
+// pointer points to it, with exactly these bytes.
 type Reference struct {
 	App, Version   string
 	ManifestSHA256 Digest // zero = any bytes that enough trusted keys have signed
 }
 
 // VerifiedManifest is a manifest that enough trusted keys have signed and that
-// is the one its reference asked for.
+// matches its reference.
 type VerifiedManifest struct {
 	manifest Manifest
 	envelope []byte

@@ -60,7 +60,8 @@ func ArtifactKey(app, version, os, arch string, sum Digest, format Format) strin
 	return releasePrefix(version) + name
 }
 
-// IndexKey is where the index of an artifact's tree is, likewise.
+// IndexKey is where the index of an artifact's tree is stored, relative to an
+// app's prefix.
 func IndexKey(app, version, os, arch string, sum Digest) string {
 	return ArtifactKey(app, version, os, arch, sum, File) + ".index.zst"
 }
@@ -72,8 +73,8 @@ func DeltaKey(app, version, os, arch, base string, sum Digest) string {
 
 func releasePrefix(version string) string { return "releases/" + version + "/" }
 
-// checkKey holds a key of a manifest inside its own release: a signed document
-// still may not send an agent to another object of the bucket.
+// checkKey requires a key of a manifest to be inside its own release: even a
+// signed document may not send an agent to another object of the bucket.
 func checkKey(key, version string) error {
 	object, ok := strings.CutPrefix(key, releasePrefix(version))
 	if !ok || !spelled(object, maxObject, letters, "._+-") {
@@ -82,7 +83,7 @@ func checkKey(key, version string) error {
 	return nil
 }
 
-// clip keeps hostile input in an error message short.
+// clip shortens hostile input for an error message.
 func clip(s string) string {
 	if len(s) > 80 {
 		return s[:80] + "…"

@@ -2,9 +2,9 @@ package artifacts
 
 import "strings"
 
-// Nearest is the one of names that was probably meant by a name that is none of
-// them: at most three edits away and half of it right, or where one of the two
-// is how the other begins. Of several that are as near it is the first.
+// Nearest is the one of names that an unknown name probably means: at most three
+// edits away with half of it right, or one a prefix of the other. Of several
+// that are as near it is the first.
 func Nearest(name string, names []string) (string, bool) {
 	best, least := "", maxEdits+1
 	for _, n := range names {

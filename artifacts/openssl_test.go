@@ -14,7 +14,7 @@ import (
 	"koboshi/artifacts"
 )
 
-// openssl runs Debian's openssl in dir, which knows nothing of koboshi.
+// openssl runs Debian's openssl in dir.
 func openssl(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "openssl", args...)
@@ -27,7 +27,7 @@ func openssl(t *testing.T, dir string, args ...string) string {
 }
 
 // TestOpenSSL signs with a key that openssl made, and lets openssl verify what
-// koboshi signed: the envelope is DSSE, not something of our own.
+// koboshi signed: the envelope is standard DSSE.
 func TestOpenSSL(t *testing.T) {
 	dir := t.TempDir()
 	openssl(t, dir, "genpkey", "-algorithm", "ed25519", "-out", "release.key")

@@ -32,8 +32,8 @@ type Next struct {
 }
 
 // VerifiedPointer is a pointer that enough trusted keys have signed for the
-// app and channel that were asked for. Whether it is recent enough is the
-// question of [Sequence.Admit] and [VerifiedPointer.CheckExpiry].
+// app and channel that were asked for. [Sequence.Admit] and
+// [VerifiedPointer.CheckExpiry] check whether it is recent enough.
 type VerifiedPointer struct {
 	pointer  Pointer
 	envelope []byte
@@ -91,7 +91,7 @@ func (v *VerifiedPointer) Reference() Reference {
 	return Reference{App: v.pointer.App, Version: v.pointer.Version, ManifestSHA256: v.pointer.ManifestSHA256}
 }
 
-// CheckExpiry is [ErrExpired] once the pointer's time is over.
+// CheckExpiry is [ErrExpired] once the pointer has expired.
 func (v *VerifiedPointer) CheckExpiry(now time.Time) error {
 	if e := v.pointer.Expires; !e.IsZero() && !now.Before(e) {
 		return fmt.Errorf("channel %s %w on %s", v.pointer.Channel, ErrExpired, e.Format(time.RFC3339))
@@ -99,7 +99,7 @@ func (v *VerifiedPointer) CheckExpiry(now time.Time) error {
 	return nil
 }
 
-// Validate holds the pointer against its grammar and bounds.
+// Validate checks the pointer against its grammar and bounds.
 func (p Pointer) Validate() error {
 	for _, err := range []error{CheckName(p.App), CheckName(p.Channel), CheckVersion(p.Version), p.Next.validate(),
 		checkTime("issued", p.Issued, true), checkTime("expires", p.Expires, false)} {

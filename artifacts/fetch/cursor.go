@@ -11,8 +11,8 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// How long a broken read is taken up again. A body that brings progressBytes
-// before it breaks starts the count of fruitless requests anew.
+// How often a broken read is continued. A body that delivers progressBytes
+// before it breaks resets the count of fruitless requests.
 const (
 	maxFruitless  = 8
 	minSpare      = 32 // requests beyond the first of each part, at least
@@ -30,12 +30,12 @@ type cursor struct {
 	end       int64 // 0 = the object's end
 	body      *watched
 	from      *copied // the body, and the one before it
-	brought   int64   // bytes of the body at hand
-	fruitless int     // requests in a row that brought next to nothing
+	brought   int64   // bytes of the current body
+	fruitless int     // requests in a row that delivered next to nothing
 }
 
-// open asks for what is missing, unless a body is at hand. A source that gives up
-// is followed by the next one.
+// open requests what is missing, unless a body is open. Where a source fails,
+// the next one is tried.
 func (c *cursor) open(ctx context.Context) error {
 	for c.body == nil {
 		from, etag := c.o.inUse()
@@ -84,8 +84,8 @@ func (c *cursor) read(ctx context.Context, buf []byte) error {
 	return nil
 }
 
-// again pauses before the next request, or tries to another source, or ends the
-// read with why the last body broke off.
+// again pauses before the next request, or turns to another source, or ends the
+// read with the reason why the last body broke off.
 func (c *cursor) again(ctx context.Context, cause error) error {
 	c.close()
 	if ctx.Err() != nil {
@@ -108,8 +108,8 @@ func (c *cursor) again(ctx context.Context, cause error) error {
 	return c.o.leave(c.from, err)
 }
 
-// finish ends a range that was read. More bytes than it has are an answer to
-// another question; reading to the end also lets a connection be used again.
+// finish ends a range that was read. A body with more bytes is an answer to
+// another request; reading to the end also lets the connection be used again.
 func (c *cursor) finish() error {
 	if c.body == nil {
 		return nil

@@ -13,8 +13,8 @@ import (
 // it was replaced while it was being read, as a promotion does to a pointer.
 const maxRestarts = 3
 
-// Pointer reads and verifies the pointer of a channel. Whether it is recent
-// enough is the caller's question.
+// Pointer reads and verifies the pointer of a channel. The caller has to check
+// whether it is recent enough.
 //
 // Errors are those of a bucket's Get, [ErrTransport], artifacts.ErrUntrusted,
 // artifacts.ErrTooOld.
@@ -105,7 +105,7 @@ func atMost(key string, limit int64) func(int64) error {
 	}
 }
 
-// exactly is the check for an object whose size was signed.
+// exactly is the check for an object of signed size.
 func exactly(key string, size int64, sum artifacts.Digest) func(int64) error {
 	return func(got int64) error {
 		if got != size {

@@ -146,8 +146,8 @@ func TestDocumentNames(t *testing.T) {
 	}
 }
 
-// A context that ends is no verdict about the document or the network: the
-// error is its cause and nothing else.
+// Where the context ends, the error is its cause and nothing else: that says
+// nothing about the document or the network.
 func TestDocumentCancelled(t *testing.T) {
 	cause := errors.New("deadline of the boot")
 	for name, spoil := range map[string]func(*memory, context.CancelCauseFunc){

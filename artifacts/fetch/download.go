@@ -28,7 +28,7 @@ type Download struct {
 	stop    context.CancelCauseFunc
 	workers sync.WaitGroup
 	slots   *slots
-	release func() error // drops the download's own hold on the slots, once
+	release func() error // drops the download's own reference to the slots, once
 
 	mu    sync.Mutex
 	plan  *plan
@@ -38,11 +38,10 @@ type Download struct {
 	current *part     // that Next is handing out
 }
 
-// Open begins to read an artifact. A source that gives up in the middle is
-// followed by the next one, which is asked for what is missing: where bytes came
-// from makes no difference, since all of them are compared with the same hashes.
-// An error, of the first request too, is returned by Next; Close must be called
-// in any case.
+// Open begins to read an artifact. Where a source fails in the middle, the next
+// one is asked for the rest: all bytes are compared with the same hashes,
+// whatever source they come from. Errors, also those of the first request, are
+// returned by Next; Close must be called in any case.
 func (o *Origin) Open(ctx context.Context, a artifacts.Artifact, options Options) *Download {
 	options = options.fit(a)
 	slot := int64(options.SlotBytes)
@@ -70,15 +69,15 @@ func (d *Download) start() (err error) {
 }
 
 // Next returns the next piece of the artifact. It belongs to the caller until
-// Release, which must be called once; a caller that holds all slots' pieces
-// and asks for more waits for itself. One goroutine at a time may call Next.
+// Release, which must be called once; a caller that keeps the pieces of all
+// slots and asks for more waits forever. One goroutine at a time may call Next.
 //
-// With chunks, a piece is one chunk, and its hash holds: it may be used.
+// With chunks, a piece is one chunk, and its hash is verified: it may be used.
 //
-// Without chunks, NOTHING IS PROVEN UNTIL io.EOF: pieces come as they were
-// read, and only when size and hash of the whole hold does Next end in io.EOF
-// and not in an artifacts.ErrIntegrity. What was made of the pieces must stay
-// out of everyone's reach until then.
+// Without chunks, NOTHING IS VERIFIED UNTIL io.EOF: pieces come as they were
+// read, and Next ends in io.EOF only where size and hash of the whole are right,
+// else in artifacts.ErrIntegrity. Until then no one may be able to use what was
+// made of the pieces.
 //
 // Errors are those of a bucket's Get, [ErrTransport],
 // artifacts.ErrIntegrity, or the cause of a context that has ended; they stay.
@@ -129,7 +128,7 @@ func (d *Download) advance(ctx context.Context) error {
 	}
 }
 
-// lend keeps the slots mapped for as long as the caller has the frame.
+// lend keeps the slots mapped until the caller releases the frame.
 func (d *Download) lend(f tree.Frame) (tree.Frame, error) {
 	if !d.slots.retain() {
 		return tree.Frame{}, errClosed

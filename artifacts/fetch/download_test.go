@@ -124,8 +124,8 @@ func TestMemoryIsFixed(t *testing.T) {
 	})
 }
 
-// As many parts are under way at once as there are slots, once the first
-// answer has begun.
+// Once the first answer has begun, as many parts are read at once as there are
+// slots.
 func TestParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := noise(13, 1<<20)
@@ -258,7 +258,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// Of some chunks nothing else is asked for, and neighbours come in one request.
+// A download of some chunks requests nothing else, and neighbours in one request.
 func TestOnlySomeChunks(t *testing.T) {
 	const size = 9000
 	data := noise(4, 100*size)

@@ -8,14 +8,14 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// ErrTransport is returned where an object could not be read, be it a document
-// or an artifact: the source gave up, or bodies kept breaking off until the
-// budget was spent. Where a source has answered, the error is not this one but
-// bucket.ErrNotFound, bucket.ErrDenied or bucket.ErrCredentials.
+// ErrTransport is returned where a document or an artifact could not be read:
+// the source failed, or bodies kept breaking off until the budget was spent.
+// Where a source has answered, the error is bucket.ErrNotFound,
+// bucket.ErrDenied or bucket.ErrCredentials instead.
 var ErrTransport = errors.New("could not be fetched")
 
-// sorted returns an answer of the source as it is, since it names the object, and
-// anything else as ErrTransport.
+// sorted returns an answer of the source unchanged, since it has the key of the
+// object, and anything else as ErrTransport.
 func sorted(ctx context.Context, key string, err error) error {
 	switch {
 	case ctx.Err() != nil:

@@ -16,8 +16,8 @@ import (
 	"koboshi/artifacts/fetch"
 )
 
-// Everything that S3 and a network do to an artifact. kind says which of the
-// exit codes 15 and 16 it is; requests is how many there were in the end.
+// Everything that S3 and a network do to an artifact. kind is which of the
+// exit codes 15 and 16 follows; requests is how many were made in all.
 func TestDownloadFaults(t *testing.T) {
 	const size, part = 256 << 10, 64 << 10
 	data := noise(6, size)
@@ -104,7 +104,7 @@ func TestDownloadFaults(t *testing.T) {
 	}
 }
 
-// checkKind holds an error to be of one class: what the source answered, the
+// checkKind checks that an error has one class: the source's answer, the
 // transport, or the bytes.
 func checkKind(t *testing.T, err, want error) {
 	t.Helper()
@@ -183,7 +183,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// Bodies that get on a little each time are asked for again only so often.
+// Bodies that deliver a little each time are requested again only so often.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 4 << 20
@@ -200,7 +200,7 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// A chunk that does not hold is asked for alone, at most three times in all.
+// A chunk whose hash is wrong is requested alone, at most three times in all.
 func TestBadChunkIsRefetchedAlone(t *testing.T) {
 	const chunk = 8 << 10
 	data := noise(9, 8*chunk)
@@ -225,7 +225,7 @@ func TestBadChunkIsRefetchedAlone(t *testing.T) {
 	}
 }
 
-// Without chunks pieces come unproven, and a wrong one keeps EOF away.
+// Without chunks pieces come unverified, and a wrong one ends in an error, not EOF.
 func TestWholeHashWithholdsEOF(t *testing.T) {
 	data := noise(10, 300<<10)
 	src := newMemory()
@@ -243,7 +243,7 @@ func TestWholeHashWithholdsEOF(t *testing.T) {
 	}
 }
 
-// No chunk, or no memory for it: Open says so through Next.
+// No chunk, or no memory for it: Next returns the error of Open.
 func TestOpenFails(t *testing.T) {
 	a := artifactOf(nil, 0)
 	d := originOf(artifacts.Trust{}, newMemory()).Open(t.Context(), a, small)
@@ -255,7 +255,7 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// A body that brings enough is never cut, however long it takes.
+// A body that delivers enough is never cut, however long it takes.
 func TestSlowIsNotStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := noise(11, 256<<10)
@@ -271,7 +271,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 	})
 }
 
-// slow brings 4 KiB a second.
+// slow delivers 4 KiB a second.
 type slow struct {
 	io.Reader
 	ctx context.Context

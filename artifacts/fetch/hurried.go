@@ -11,20 +11,18 @@ import (
 )
 
 // hurry is how long a source that is not the last one has to begin an answer,
-// all of its repetitions included. It is as long as connecting may take: a
-// region that is down is left after one attempt, one that asks to slow down
-// after several.
+// including all retries. It is as long as connecting may take: a region that is
+// down is left after one attempt, one that answers SlowDown after several.
 const hurry = 5 * time.Second
 
-// hurriedFruitless is what maxFruitless is for such a source.
+// hurriedFruitless is maxFruitless for such a source.
 const hurriedFruitless = 2
 
-// errHurried is returned where a source was not given all the time that it
-// might need.
+// errHurried is returned where a source was left before it had all its time.
 var errHurried = errors.New("it was not waited for any longer")
 
-// hurried is a source while there is another one to turn to: it is left when an
-// answer has not begun after five seconds. A body that moves may take its time.
+// hurried is a source while there is another one to try: it is left when an
+// answer has not begun after five seconds. A body that moves is not limited.
 type hurried struct{ src bucket.Reader }
 
 // Get implements [bucket.Reader].

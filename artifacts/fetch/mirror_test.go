@@ -19,8 +19,8 @@ func mirrored(data []byte) *memory {
 	return m
 }
 
-// A source that gives up in the middle is followed by the next: only what is
-// missing is asked of it, pinned to its own object.
+// Where a source fails in the middle, the next one is asked only for what is
+// missing, pinned to its own object.
 func TestMirrorGoesOn(t *testing.T) {
 	const size, part = 256 << 10, 64 << 10
 	data := noise(31, size)

@@ -11,9 +11,9 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// object is one object of a source, or of several that have the same bytes, as
-// all requests of one read must find it: of each source the first answer pins
-// ETag and size.
+// object is one object that is being read, from one source or from several that
+// have the same bytes. The first answer of each source pins ETag and size for
+// all later requests to it.
 type object struct {
 	key      string
 	check    func(size int64) error // judges a first answer, before a byte is read
@@ -27,8 +27,8 @@ type object struct {
 	errs   map[int]error
 }
 
-// copied is the object as one source has it. What changes of it belongs to the
-// object's lock.
+// copied is the object as one source has it. Its variable fields are guarded by
+// the object's lock.
 type copied struct {
 	try
 	patience int // fruitless requests in a row after which it is left
@@ -37,7 +37,7 @@ type copied struct {
 	spare    int64 // requests that may still be made again
 }
 
-// newObject may repeat budget requests at each try.
+// newObject allows budget requests to be repeated at each try.
 func newObject(tries []try, key string, budget int64, check func(size int64) error, jitter *pace.Jitter) *object {
 	o := &object{key: key, check: check, attempts: func() {}, jitter: jitter}
 	for _, t := range tries {
@@ -64,9 +64,9 @@ func (o *object) size(c *copied) int64 {
 	return c.pin.Size
 }
 
-// leave tries from a copy, whose error is given, to the next one. Where there
-// is none it returns the error of the source that was asked first. Patience is
-// for a source that was hurried, and would not change another answer.
+// leave turns from a copy that failed with err to the next one. Where there is
+// none it returns the error of the source that was asked first. Only a source
+// that was hurried is tried again with patience: other answers would not change.
 func (o *object) leave(c *copied, err error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,7 +87,7 @@ func (o *object) leave(c *copied, err error) error {
 	return nil
 }
 
-// spend takes one of the requests that may be made again to a copy.
+// spend takes one request from the retry budget of a copy.
 func (o *object) spend(c *copied) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,9 +95,9 @@ func (o *object) spend(c *copied) bool {
 	return c.spare >= 0
 }
 
-// admit holds an answer against the first one of the same source. A source that
-// honours the ETag of a range has done so before; one that cannot is caught
-// here, unless it names none: then the signed hash decides.
+// admit compares an answer with the first one of the same source. A source that
+// honours If-Match has refused a changed object already; one that does not is
+// caught here, unless it sends no ETag: then the signed hash decides.
 func (o *object) admit(c *copied, got bucket.Object) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

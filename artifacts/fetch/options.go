@@ -7,7 +7,7 @@ import (
 	"koboshi/artifacts"
 )
 
-// Options say what a [Download] may use. Zero is up to 24 connections, 12 a
+// Options limit what a [Download] may use. Zero is up to 24 connections, 12 a
 // core, each with a buffer of 4 MiB.
 //
 // Workers x SlotBytes is all the memory that a download takes, outside the Go
@@ -17,9 +17,8 @@ type Options struct {
 	Workers   int
 	SlotBytes int
 
-	// Rate is how many bytes a second all connections together may bring; 0 is
-	// without a limit. Where one is set there are no more connections than it
-	// needs.
+	// Rate is how many bytes a second all connections together may transfer; 0 is
+	// without a limit. With a limit there are no more connections than it needs.
 	Rate int64
 
 	// Chunks are the only chunks of the artifact that are fetched, by their index
@@ -56,7 +55,7 @@ func (o Options) withDefaults() Options {
 }
 
 // fit sets slots and workers for one artifact: every chunk fits a slot, all
-// slots together keep the bound, and a small artifact still uses many
+// slots together stay within the bound, and a small artifact still uses many
 // connections.
 func (o Options) fit(a artifacts.Artifact) Options {
 	o = o.withDefaults()

@@ -11,16 +11,16 @@ import (
 )
 
 // Origin is where one app's documents and artifacts come from: one source, or
-// several that have the same. Signatures make them equal, so the first one that
-// answers with a document that is verified is the one that is asked first from
-// then on. What an index or an artifact lacks comes from the others, without
-// making one of them, which may lag, the one to ask what is current.
+// several with the same content. Signatures make sources equal, so the first one
+// that answers with a verified document is asked first from then on. An index or
+// artifact that it lacks is fetched from another source; that one, which may lag,
+// is not asked first for documents because of it.
 //
 // All sources but the last are hurried: after five seconds without an answer,
-// or two bodies in a row that broke off or stalled, the next one is asked. One
-// that was left for that is asked again, with patience, when all the others
-// have failed, too. So a second source never makes a run fail that would have
-// succeeded with one.
+// or two bodies in a row that broke off or stalled, the next one is asked. When
+// all others have failed, too, a source that was left for this reason is asked
+// again, with patience. So a second source never makes a run fail that would
+// have succeeded with one.
 type Origin struct {
 	app     string
 	trust   artifacts.Trust
@@ -37,10 +37,10 @@ func New(app string, trust artifacts.Trust, seed string, sources ...bucket.Reade
 	return &Origin{app: app, trust: trust, sources: sources, jitter: &pace.Jitter{Seed: seed}}
 }
 
-// Sources are those that the origin was made of.
+// Sources are the sources of the origin, in their configured order.
 func (o *Origin) Sources() []bucket.Reader { return o.sources }
 
-// try is a source when it is asked.
+// try is a source and whether it is hurried.
 type try struct {
 	source  int
 	reader  bucket.Reader
@@ -69,9 +69,9 @@ func (o *Origin) tries() (tries []try) {
 	return tries
 }
 
-// ask reads an object of one source after the other, until accept has no
-// objection to its bytes, and returns of which. check judges the object's size
-// before a byte is read. The error is that of the source that was asked first.
+// ask reads an object from one source after the other, until accept returns nil
+// for its bytes, and returns that source. check judges the object's size before
+// a byte is read. The error is that of the source that was asked first.
 func (o *Origin) ask(ctx context.Context, key string, check func(size int64) error, accept func(data []byte) error) (source int, err error) {
 	tries := o.tries()
 	errs := make([]error, len(o.sources))
@@ -94,7 +94,7 @@ func (o *Origin) ask(ctx context.Context, key string, check func(size int64) err
 	return 0, errs[tries[0].source]
 }
 
-// prefer makes a source that had a document the one that is asked first.
+// prefer makes a source that had a verified document the one to ask first.
 func (o *Origin) prefer(source int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

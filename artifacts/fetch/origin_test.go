@@ -52,8 +52,8 @@ func TestSilentSourceIsLeftSoon(t *testing.T) {
 	})
 }
 
-// A second source never makes a run fail that would have succeeded with one: who
-// was left in a hurry is asked again, with patience.
+// A second source never makes a run fail that would have succeeded with one: a
+// source that was hurried is asked again, with patience.
 func TestLateSourceIsWaitedForInTheEnd(t *testing.T) {
 	data := noise(51, 100<<10)
 	synctest.Test(t, func(t *testing.T) {
@@ -70,8 +70,8 @@ func TestLateSourceIsWaitedForInTheEnd(t *testing.T) {
 	})
 }
 
-// Hurrying is about the beginning of an answer: a body that moves may take its
-// time.
+// Hurrying limits the time until an answer begins: a body that moves may take
+// longer.
 func TestSlowBodyIsNotLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := []byte("ten bytes.")
@@ -88,8 +88,8 @@ func TestSlowBodyIsNotLeft(t *testing.T) {
 	})
 }
 
-// A source that begins its answers and never ends them is left as soon, be it
-// asked for a document or for an artifact.
+// A source that begins its answers and never ends them is left as soon, for a
+// document as for an artifact.
 func TestSourceWhoseBodiesStall(t *testing.T) {
 	const most = 2*10*time.Second + time.Second // two stalls and the pause between
 	data := noise(34, 100<<10)
@@ -112,8 +112,8 @@ func TestSourceWhoseBodiesStall(t *testing.T) {
 	})
 }
 
-// Where the others do not have it, one whose bodies stalled is asked again, with
-// the patience that a single source gets.
+// Where the others lack an object, a source whose bodies stalled is asked again,
+// with the patience that a single source gets.
 func TestSourceWhoseBodiesStallIsAskedAgainInTheEnd(t *testing.T) {
 	data := noise(35, 100<<10)
 	recovering := func() *memory {
@@ -136,7 +136,7 @@ func TestSourceWhoseBodiesStallIsAskedAgainInTheEnd(t *testing.T) {
 	})
 }
 
-// The caller's own end is no verdict about a source, whatever another one has
+// Where the caller's context ends, its cause is the error, whatever a source has
 // answered before.
 func TestCallerLeaves(t *testing.T) {
 	data := noise(53, 1000)
@@ -204,9 +204,9 @@ func TestErrorIsThatOfTheFirstSource(t *testing.T) {
 	}
 }
 
-// A document that is not verified is asked of the next source, which is asked
-// first from then on. What that one lacks comes from the other, and changes
-// nothing about it.
+// Where a document is not verified, the next source is asked, and it is asked
+// first from then on. An artifact that it lacks comes from the other source; that
+// does not change the order.
 func TestSourceWithAVerifiedDocumentIsAskedFirst(t *testing.T) {
 	good, trust, pointer := published(t)
 	forged := copyOf(good)

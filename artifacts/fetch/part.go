@@ -19,7 +19,7 @@ type part struct {
 	hashed chan struct{}   // closed when those of the part are, too
 }
 
-// piece is what one frame holds: a chunk, or a slice where there are none.
+// piece is the content of one frame: a chunk, or a slice where there are none.
 type piece struct {
 	size, plain int64
 	chunk       int // index in the manifest; -1 = there is no hash for it

@@ -30,7 +30,7 @@ type memory struct {
 
 	fail func(request) error             // the answer, in place of the object
 	body func(request, []byte) io.Reader // what becomes of a body; nil = it comes whole
-	lie  func(*bucket.Object)            // what the head says
+	lie  func(*bucket.Object)            // alters the head of an answer
 	deaf bool                            // ETags of ranges are ignored
 }
 
@@ -105,7 +105,7 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-// trickle brings one byte a second for as long as its context lasts.
+// trickle delivers one byte a second for as long as its context lasts.
 type trickle struct {
 	ctx  context.Context
 	data []byte
@@ -161,7 +161,7 @@ func drain(ctx context.Context, d *fetch.Download) ([]byte, error) {
 // small has few slots of one page less than two chunks.
 var small = fetch.Options{Workers: 4, SlotBytes: 64 << 10}
 
-// download reads a whole artifact and checks what must hold in any case: only
+// download reads a whole artifact and checks what is required in any case: only
 // a prefix of the true bytes ever comes out of a chunked artifact. In a
 // synctest bubble a goroutine that stays behind fails the test.
 func download(t *testing.T, src bucket.Reader, a artifacts.Artifact, want []byte, o fetch.Options, mirrors ...bucket.Reader) ([]byte, error) {

@@ -9,18 +9,18 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// perConnection is what a paced download asks of one connection, in bytes per
-// second: fewer connections that move are better than many that crawl, which a
-// server may take for dead.
+// perConnection is the share of one connection in a limited download, in bytes
+// per second: few fast connections are better than many slow ones, which a
+// server may close as dead.
 const perConnection = 8 << 20
 
-// How much may come at once, in bytes, before the pace is looked at again.
+// How much may be read at once, in bytes, before the rate is checked again.
 const (
 	minBurst = 16 << 10
 	maxBurst = 256 << 10
 )
 
-// throttle holds all the connections of a download together to a number of bytes
+// throttle limits all connections of a download together to a number of bytes
 // per second. The nil throttle has no limit.
 type throttle struct{ limiter *rate.Limiter }
 

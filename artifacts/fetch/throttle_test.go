@@ -12,8 +12,8 @@ import (
 	"koboshi/artifacts/fetch"
 )
 
-// All the connections together keep the pace, however many there are and
-// however fast the source is, and none is taken for dead because it waits.
+// All connections together keep to the rate, however many there are and however
+// fast the source is, and none is taken for dead because it waits.
 func TestPace(t *testing.T) {
 	for name, c := range map[string]struct {
 		size, chunk int
@@ -94,7 +94,7 @@ func TestPaceTakesFewConnections(t *testing.T) {
 	}
 }
 
-// A link that is dead is dead, whatever the cap.
+// A dead connection is noticed with a rate limit, too.
 func TestPaceDoesNotHideAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := noise(44, 64<<10)

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// A body that needs longer than stallTime for stallBytes is cut. It is far
-// below what any useful link gives a connection, so that a slow link is not
-// taken for a dead one. Only time in which a Read waits for bytes counts: a
-// reader that takes its time, such as one with a pace, is not the link.
+// A body that needs longer than stallTime for stallBytes is cut. That rate is
+// far below that of any useful link, so that a slow link is not taken for a dead
+// one. Only time in which a Read waits for bytes counts, not that of a slow
+// reader, such as one with a rate limit.
 const (
 	stallBytes = 16 << 10
 	stallTime  = 10 * time.Second

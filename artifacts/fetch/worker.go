@@ -11,12 +11,12 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// maxRefetch is how often a chunk whose hash does not hold is read again,
-// alone: a bit that flipped on the way does not cost the download.
+// maxRefetch is how often a chunk with a wrong hash is read again, alone: a bit
+// that flipped in transit does not make the download fail.
 const maxRefetch = 2
 
-// lead opens the first part by itself: its answer says whether the object is
-// there, has the signed size, and which ETag pins all later requests.
+// lead opens the first part by itself: its answer shows whether the object
+// exists and has the signed size, and its ETag pins all later requests.
 func (d *Download) lead() {
 	p := d.take()
 	if p == nil {
@@ -76,7 +76,7 @@ func (d *Download) cursor(p *part) *cursor {
 	return &cursor{o: d.object, at: p.offset, end: p.offset + lane}
 }
 
-// bring reads a part into its slot and puts out its pieces as they are proven.
+// bring reads a part into its slot and hands out its pieces as they are verified.
 func (d *Download) bring(p *part, c *cursor) {
 	defer c.close()
 	rest := p.slot
@@ -126,7 +126,7 @@ func (d *Download) read(c *cursor, data []byte) error {
 	return cmp.Or(err, lanes.Wait())
 }
 
-// readAt asks for some bytes alone.
+// readAt reads one range by a request of its own.
 func (d *Download) readAt(offset int64, data []byte) error {
 	c := &cursor{o: d.object, at: offset, end: offset + int64(len(data))}
 	defer c.close()

@@ -49,7 +49,7 @@ func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 		return nil, err
 	}
 	entries, err := unpack.Tar(ctx, plain, t.Tree, options(t))
-	cancel() // what still reads ahead must not hold up Close
+	cancel() // a goroutine that still reads ahead must not delay Close
 	err = errors.Join(err, plain.Close())
 	if err == nil && !r.ended.Load() {
 		err = tree.Refuse("", "the archive ends before the artifact does")

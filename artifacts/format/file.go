@@ -7,8 +7,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// file is a single executable, which is written as the app's name. The manifest
-// itself says what the tree will be.
+// file is a single executable, which is written under the app's name. The
+// manifest alone determines the tree.
 type file struct{}
 
 func (file) Info() Info { return Info{Name: artifacts.File, Direct: true} }

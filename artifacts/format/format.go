@@ -1,8 +1,8 @@
-// Package format is what the store and publish need to know of how an
-// artifact's bytes become a release's tree.
+// Package format describes, for the store and publish, how an artifact's bytes
+// become a release's tree.
 //
-// A further format is one package that has a [Format], and one line in the list
-// here. The packages above never ask which format it is.
+// A new format is one package with a [Format], and one line in the list here.
+// The packages above never ask which format it is.
 package format
 
 import (
@@ -22,20 +22,20 @@ type Next = func(context.Context) (tree.Frame, error)
 
 // Format is one way to read an artifact.
 type Format interface {
-	// Info is what holds for every artifact of this format.
+	// Info is true of every artifact of this format.
 	Info() Info
-	// Space is what the disk must have free for a release of the artifact.
+	// Space is what a release of the artifact needs on the disk.
 	Space(a artifacts.Artifact) Space
 	// Entries is what the tree will be. Nothing is read from the disk.
 	Entries(ctx context.Context, t Target) ([]tree.Entry, error)
 	// Stage makes the release in its directories, which are empty, within the
-	// limits of the artifact, and returns what its tree is. It succeeds only when
-	// next has yielded io.EOF, and every frame is released when it returns. Where
-	// there is no index every file is hashed. What is not allowed is
-	// tree.ErrRefused; errors of next are passed on, and those of the disk wrapped.
+	// limits of the artifact, and returns the entries of its tree. It succeeds only
+	// when next has yielded io.EOF, and every frame is released when it returns.
+	// Where there is no index every file is hashed. An artifact that is not allowed
+	// is tree.ErrRefused; errors of next are passed on, and those of the disk wrapped.
 	Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error)
-	// Verify reads the release again and reports what of its tree is not what
-	// was staged.
+	// Verify reads the release again and reports what differs from what was
+	// staged.
 	Verify(ctx context.Context, t Target) (tree.Diff, error)
 }
 
@@ -46,14 +46,14 @@ type Target struct {
 	Index    []byte   // verified; nil where there is none, or none is needed
 	Window   int64    // bytes of memory that decoding may look back over; 0 = what every decoder has
 	Tree     *os.Root // what the app sees
-	Meta     *os.Root // for what else a format keeps, such as the image of a mounted tree
+	Meta     *os.Root // for other files of a format, such as the image of a mounted tree
 }
 
 // Info describes a format.
 type Info struct {
 	Name     artifacts.Format
 	Suffixes []string // of the names of ready artifacts; nil = every name that no other format has
-	Indexed  bool     // only an index says what the tree will be; else the manifest does
+	Indexed  bool     // the tree is known from an index only; else from the manifest
 	Direct   bool     // bytes are written as they come: nothing is decoded
 }
 
@@ -63,7 +63,7 @@ type Space struct {
 	Entries int64 // files and directories
 }
 
-// all are the formats there are.
+// all are the known formats.
 func all() []Format {
 	return []Format{
 		archive{Info{Name: artifacts.TarZst, Suffixes: []string{".tar.zst"}, Indexed: true}, openZstd},

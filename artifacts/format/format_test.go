@@ -88,8 +88,8 @@ func TestStageRefuses(t *testing.T) {
 	}
 }
 
-// Only io.EOF of the content says that its hash was verified: a decoder that
-// ends before it has not seen that.
+// Only io.EOF of the content means that its hash was verified: a decoder must
+// not end before it.
 func TestStageWantsTheEnd(t *testing.T) {
 	early := archive{open: func(context.Context, Target, *Reader) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(make([]byte, 1024))), nil

@@ -14,9 +14,9 @@ import (
 	"koboshi/artifacts/unpack"
 )
 
-// Parts is which chunks of an artifact hold the bytes of some files of its
-// index, ascending. It is false where chunks cannot be read by themselves, or the
-// files are not within them: then only the whole artifact will do.
+// Parts is which chunks of an artifact contain the bytes of some files of its
+// index, ascending. It is false where chunks cannot be read alone, or the files
+// are not within them: then the whole artifact is needed.
 func Parts(a artifacts.Artifact, files []tree.Entry) ([]int, bool) {
 	if !a.Framed() || a.Index == nil {
 		return nil, false
@@ -55,10 +55,10 @@ func chunkAt(starts []int64, offset int64) int {
 	return sort.Search(len(starts), func(i int) bool { return starts[i] > offset }) - 1
 }
 
-// Extract reads files out of those chunks of the artifact that [Parts] names for
-// them, which next yields. take is called for each file that is not empty, and
-// its reader yields as many bytes as the index says. They are proven as far as
-// their chunks are: whether the index fits them is for the caller to check.
+// Extract reads files out of the chunks that [Parts] returned for them, which
+// next yields. take is called for each file that is not empty, with a reader of
+// as many bytes as the index has for it. The chunks are verified; that the bytes
+// match the index is for the caller to check.
 func Extract(ctx context.Context, a artifacts.Artifact, files []tree.Entry, next Next, take func(tree.Entry, io.Reader) error) error {
 	chunks, ok := Parts(a, files)
 	if !ok {
@@ -69,7 +69,7 @@ func Extract(ctx context.Context, a artifacts.Artifact, files []tree.Entry, next
 	plain := unpack.Frames(ctx, runtime.NumCPU(), r.Next)
 	p := &parts{plain: plain, starts: chunkStarts(a), chunks: chunks}
 	err := p.extract(files, take)
-	cancel() // what still reads ahead must not hold up Close
+	cancel() // a goroutine that still reads ahead must not delay Close
 	return errors.Join(err, plain.Close())
 }
 

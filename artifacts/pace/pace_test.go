@@ -29,8 +29,8 @@ func TestSleep(t *testing.T) {
 	})
 }
 
-// A fleet is spread by these numbers over a window that others compute, too, so
-// they never change.
+// These numbers distribute a fleet over a time window, and other programs compute
+// them, too: they never change.
 func TestShareIsFixed(t *testing.T) {
 	for n, want := range []string{"0.0602", "0.1028", "0.8139"} {
 		if got := fmt.Sprintf("%.4f", Share("i-0123456789abcdef0", n)); got != want {
