@@ -26,9 +26,9 @@ type Trust struct {
 	agent    string
 }
 
-// NewTrust accepts what threshold of the distinct keys have signed. agent is
-// this agent's own version, for min_agent. No key, a threshold below 1 or above
-// the number of keys is an error: trust fails closed.
+// NewTrust accepts documents that at least threshold of the distinct keys have
+// signed. agent is this agent's own version, for min_agent. No key, and a
+// threshold below 1 or above the number of keys, is an error: trust fails closed.
 func NewTrust(agent string, threshold int, keys ...PublicKey) (Trust, error) {
 	var verifiers []dsse.Verifier
 	seen := map[string]bool{}

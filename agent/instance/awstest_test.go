@@ -14,7 +14,7 @@ import (
 	"koboshi/agent/instance"
 )
 
-// launch returns an instance and the metadata as that sees it.
+// launch returns an instance and a Metadata on it.
 func launch(t *testing.T, options autoscaling.LaunchOptions, patience time.Duration) (*awstest.Server, *ec2.Instance, *instance.Metadata) {
 	t.Helper()
 	server := awstest.New(t)

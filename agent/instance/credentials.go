@@ -13,12 +13,12 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// Credentials returns the credentials of the instance's role, cached and
-// renewed before they expire. Just after a launch they may not be there yet, so
-// that is waited for within the patience; after it the error is
-// [ErrNoCredentials]. While the service is away, old credentials are used on.
+// Credentials returns the credentials of the instance's role, cached and renewed
+// before they expire. Just after a launch they may be missing: they are waited
+// for within the patience, then the error is [ErrNoCredentials]. While the
+// service does not answer, the old credentials stay in use.
 //
-// It takes the place of the SDK's own provider for the role, and of that only:
+// It replaces the SDK's own provider for the role, and only that:
 //
 //	if aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
 //		cfg.Credentials = metadata.Credentials()
@@ -33,16 +33,16 @@ func (m *Metadata) Credentials() aws.CredentialsProvider {
 	})
 }
 
-// roleProvider is the SDK's provider for the role, made patient. What the cache
-// asks of the embedded one besides Retrieve stays as it is.
+// roleProvider is the SDK's provider for the role, but it waits for credentials.
+// The other methods that the cache uses are those of the embedded provider.
 type roleProvider struct {
 	*ec2rolecreds.Provider
 	patience time.Duration
 	attempts int // 0 = as many as the patience allows
 }
 
-// Retrieve implements [aws.CredentialsProvider]. The cache keeps the caller's
-// end from it, so patience and attempts are its only limits.
+// Retrieve implements [aws.CredentialsProvider]. The cache does not pass on the
+// end of the caller's context, so patience and attempts are its only limits.
 func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
@@ -61,7 +61,7 @@ func (p *roleProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 }
 
-// ask asks once. Errors are told anew, as the SDK's quote the document.
+// ask asks once. Its errors are new ones: the SDK's quote the document.
 func (p *roleProvider) ask(ctx context.Context) (aws.Credentials, error) {
 	asked, trail := follow(ctx)
 	creds, err := p.Provider.Retrieve(asked)

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 )
 
-// pass lets d of a bubble's own time go by.
+// pass lets d of the bubble's time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
 func TestCredentialsAreCachedAndRenewed(t *testing.T) {
@@ -36,7 +36,7 @@ func TestCredentialsAreCachedAndRenewed(t *testing.T) {
 	})
 }
 
-// Just after a launch the role's credentials may not be there.
+// Just after a launch the role's credentials may be missing.
 func TestCredentialsThatComeLate(t *testing.T) {
 	notYet := map[string]func(r *http.Request) (int, string){
 		"no role":        func(*http.Request) (int, string) { return 404, "" },
@@ -145,7 +145,7 @@ func TestCredentialsFollowTheCallersContext(t *testing.T) {
 	})
 }
 
-// The doc comment tells cmd to recognise the SDK's provider for the role.
+// The doc comment shows how a caller recognises the SDK's provider for the role.
 func TestTheSDKsProviderIsRecognised(t *testing.T) {
 	sdk := aws.NewCredentialsCache(ec2rolecreds.New())
 	if !aws.IsCredentialsProvider(sdk, (*ec2rolecreds.Provider)(nil)) {

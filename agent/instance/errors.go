@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What may be wrong with instance metadata, for a caller that gives advice.
+// The kinds of failures of instance metadata, for callers that print a hint.
 // Every error of a [Metadata] wraps one of these.
 var (
 	// ErrUnreachable is metadata that gave no usable answer in time: refused,
@@ -30,8 +30,8 @@ var (
 // errNotFound is a 404: an answer to some questions, unexpected for the others.
 var errNotFound = fmt.Errorf("%w: not found", ErrMalformed)
 
-// failure is one request that brought nothing. It wraps a sentinel only, never
-// what the transport said, lest a try's timeout pass for the caller's.
+// failure is one request without a usable answer. It wraps a sentinel only, never
+// the transport's error: the timeout of one try must not look like the caller's.
 type failure struct {
 	request string // method and path
 	kind    error
@@ -45,5 +45,5 @@ func (f *failure) Error() string { return fmt.Sprintf("%s: %v: %s", f.request, f
 // Unwrap returns the failure's sentinel.
 func (f *failure) Unwrap() error { return f.kind }
 
-// RetryableError tells the SDK's retryer whether another try may help.
+// RetryableError reports to the SDK's retryer whether another try may help.
 func (f *failure) RetryableError() bool { return f.again }

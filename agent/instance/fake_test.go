@@ -41,8 +41,8 @@ type service struct {
 	answer   func(t time.Duration, r *http.Request) (status int, body string)
 	lifetime string
 	down     func(t time.Duration) error // the connection cannot be made
-	stuck    func(t time.Duration) bool  // nor is it refused
-	mute     func(r *http.Request) bool  // the connection stands, but nothing comes
+	stuck    func(t time.Duration) bool  // the connection is neither made nor refused
+	mute     func(r *http.Request) bool  // the connection is made, but there is no answer
 	v1       bool                        // answers without a token
 	tokens   int                         // tokens given
 	spent    int                         // tokens up to this one have expired
@@ -163,7 +163,7 @@ func refused() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// noSecret fails the test if an error tells what nobody should read.
+// noSecret fails the test if an error contains a secret.
 func noSecret(t *testing.T, err error) {
 	t.Helper()
 	for _, secret := range []string{secretToken, secretKey, "AKID", "must-not-leak"} {

@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Identity is what the instance identity document says. ID, Region and AZ are
-// always there; a field that AWS leaves out is "".
+// Identity is the content of the instance identity document. ID, Region and AZ
+// are always set; a field that AWS leaves out is "".
 //
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-identity-documents.html
 type Identity struct {
@@ -24,8 +24,8 @@ type Identity struct {
 	PrivateIP string `json:"privateIp"`        // primary address
 }
 
-// Identity returns who this instance is. The document cannot change while the
-// instance runs, so it is asked for until it is had, and then kept.
+// Identity returns the identity of this instance. The document cannot change
+// while the instance runs, so once it was read it is kept.
 func (m *Metadata) Identity(ctx context.Context) (Identity, error) {
 	if id := m.identity.Load(); id != nil {
 		return *id, nil
@@ -51,8 +51,8 @@ var (
 	accountPattern  = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
-// parseIdentity reads an identity document. Names are unique and exact; those
-// it does not know may stand there, as AWS adds some.
+// parseIdentity reads an identity document. Names must be unique and exact;
+// unknown ones are allowed, as AWS adds some.
 func parseIdentity(document []byte) (Identity, error) {
 	var id Identity
 	if err := json.Unmarshal(document, &id); err != nil {
@@ -64,7 +64,7 @@ func parseIdentity(document []byte) (Identity, error) {
 	return id, nil
 }
 
-// check holds every field against its grammar.
+// check checks every field against its grammar.
 func (id Identity) check() error {
 	zone, inRegion := strings.CutPrefix(id.AZ, id.Region)
 	_, noIP := netip.ParseAddr(id.PrivateIP)

@@ -114,7 +114,7 @@ func FuzzParseIdentity(f *testing.F) {
 			}
 			return
 		}
-		// What was let through can stand in a file name, a URL and a log.
+		// A value that passed the check is safe in a file name, a URL and a log.
 		for _, field := range []string{id.ID, id.Region, id.AZ, id.Type, id.Image, id.Account} {
 			if len(field) > 64 || strings.ContainsFunc(field, func(r rune) bool {
 				return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'

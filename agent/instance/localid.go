@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// AssetTag is where the firmware of Nitro instances tells the instance id.
+// AssetTag is the file in which the firmware of Nitro instances shows the instance id.
 const AssetTag = "/sys/devices/virtual/dmi/id/board_asset_tag"
 
-// LocalID returns the instance id that the file at path ([AssetTag]) holds,
-// without asking the network, and false where it holds none. It names the
-// machine under the process: whoever points the metadata elsewhere must not ask it.
+// LocalID returns the instance id in the file at path ([AssetTag]), without using
+// the network, and false where there is none. It is the id of the real machine:
+// do not use it where the metadata comes from another endpoint.
 func LocalID(path string) (id string, ok bool) {
 	file, err := os.Open(path)
 	if err != nil {

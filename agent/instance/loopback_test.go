@@ -70,7 +70,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 	}
 }
 
-// A listener that accepts and keeps still is what a hop limit of 1 looks like.
+// A listener that accepts and never answers looks like a hop limit of 1.
 func TestHopLimitOverLoopback(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -145,7 +145,7 @@ func TestAnEndlessAnswerIsCutOff(t *testing.T) {
 	}
 }
 
-// On a connection of its own no answer can hold the beginning of the next.
+// With a connection per request no answer can contain the beginning of the next.
 func TestEachRequestHasItsOwnConnection(t *testing.T) {
 	s := newService()
 	var connections atomic.Int32

@@ -18,8 +18,8 @@ import (
 // counts, in a cgroup hierarchy of version 1 or 2, as far as this mount namespace
 // shows them. root is "/", or a directory with proc and sys in it.
 //
-// A limit that cannot be read is none: the answer decides how much is taken at
-// once, never whether something is done.
+// A limit that cannot be read counts as none: the result decides how much memory
+// is used at once, never whether something is done.
 //
 // Source: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 func MemoryLimit(root string) int64 {
@@ -55,9 +55,9 @@ func cgroups(proc string) ([]procfs.Cgroup, []*procfs.MountInfo, error) {
 	return groups, mounts, err
 }
 
-// limitFiles names the files with limits in a directory of the mount, if the
-// mount is the group's hierarchy and that has any. Above memory.high a process
-// is not killed, but slowed down until it hardly moves.
+// limitFiles is the names of the files with limits in a directory of the mount,
+// none if the mount is not the group's hierarchy or has no limits. Above
+// memory.high a process is not killed, but slowed down until it hardly moves.
 func limitFiles(mount *procfs.MountInfo, group procfs.Cgroup) []string {
 	_, memory := mount.SuperOptions["memory"]
 	switch {

@@ -25,8 +25,8 @@ type Options struct {
 	// AWS_EC2_METADATA_SERVICE_ENDPOINT counts, then
 	// AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4 or IPv6), then IPv4.
 	Endpoint string
-	// Patience is how long one question is asked again while the service gives
-	// no answer, or the role has no credentials yet; 0 means 30 s.
+	// Patience is how long one read is repeated while the service gives no
+	// answer, or the role has no credentials yet; 0 means 30 s.
 	Patience time.Duration
 }
 
@@ -34,7 +34,7 @@ type Options struct {
 type Metadata struct {
 	client   *imds.Client
 	patience time.Duration
-	attempts int // at one question; 0 = as many as the patience allows
+	attempts int // at one read; 0 = as many as the patience allows
 	identity atomic.Pointer[Identity]
 }
 
@@ -60,9 +60,8 @@ func newMetadata(opts Options, via *transport) *Metadata {
 	return &Metadata{client: imds.New(options), patience: patience, attempts: attempts()}
 }
 
-// attempts is what AWS_METADATA_SERVICE_NUM_ATTEMPTS limits a question to; 0
-// leaves only the patience. Anything but a positive number is as if it were not
-// set.
+// attempts is the limit of AWS_METADATA_SERVICE_NUM_ATTEMPTS for one read; 0
+// leaves only the patience. A value that is no positive number is ignored.
 func attempts() int {
 	n, err := strconv.Atoi(os.Getenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS"))
 	if err != nil {
@@ -71,9 +70,9 @@ func attempts() int {
 	return max(0, n)
 }
 
-// persistent is the one retry layer of this package: until the context ends or
-// attempts are used up (0 = never), whatever [transport] or a refused token calls
-// worth another try.
+// persistent is the one retry layer of this package. Until the context ends or
+// attempts are used up (0 = never), it repeats requests that failed in a way that
+// [transport] or the refusal of a token marks as worth another try.
 func persistent(attempts int) aws.Retryer {
 	return retry.AddWithMaxAttempts(retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
@@ -82,9 +81,9 @@ func persistent(attempts int) aws.Retryer {
 	}), attempts)
 }
 
-// backoff grows from a quarter of a second to two. It is scattered by process:
-// the apps of one machine share the service's limit, and who the machine is may
-// not be known yet.
+// backoff grows from a quarter of a second to two seconds. Its jitter differs by
+// process: the apps of one machine share the service's limit, and the instance id
+// may not be known yet.
 func backoff(attempt int, _ error) (time.Duration, error) {
 	share := pace.Share(strconv.Itoa(os.Getpid()), attempt)
 	return pace.Backoff{First: 250 * time.Millisecond, Most: 2 * time.Second}.Pause(attempt, share), nil
@@ -112,7 +111,7 @@ func (m *Metadata) dynamic(ctx context.Context, path string) ([]byte, error) {
 	})
 }
 
-// read asks one question within the patience.
+// read reads one value within the patience.
 func (m *Metadata) read(ctx context.Context, what string, ask func(context.Context) (io.Reader, error)) ([]byte, error) {
 	patient, cancel := context.WithTimeout(ctx, m.patience)
 	defer cancel()

@@ -25,7 +25,7 @@ const (
 	get = http.MethodGet
 )
 
-// A failure that lasts is told by its kind; only what may pass is tried again.
+// A lasting failure has its kind; only one that may pass is tried again.
 func TestFailuresThatLast(t *testing.T) {
 	huge := document + strings.Repeat(" ", maxAnswer) // good but for its size
 	tests := []struct {
@@ -160,7 +160,7 @@ func TestGivenUpDuringTheFirstTry(t *testing.T) {
 	})
 }
 
-// The try that the context cut short says nothing about the service.
+// A try that the context cut short is no failure of the service.
 func TestTheLastWholeTryIsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService()
@@ -236,7 +236,7 @@ func TestSwitchedOffByTheEnvironment(t *testing.T) {
 	}
 }
 
-// The variable of the AWS CLI limits every question.
+// The variable of the AWS CLI limits every read.
 func TestAttemptsFromTheEnvironment(t *testing.T) {
 	t.Setenv("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3")
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ var statePattern = regexp.MustCompile(`^[A-Z][A-Za-z]{0,31}(:[A-Z][A-Za-z]{0,31}
 
 // TargetState returns the lifecycle state that the Auto Scaling group wants the
 // instance in, such as InService, Terminated or Warmed:Stopped, and "" where the
-// instance is in no group. It is the target: all through a launch it says InService.
+// instance is in no group. During a whole launch it is InService, the target.
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
 func (m *Metadata) TargetState(ctx context.Context) (string, error) {

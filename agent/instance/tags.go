@@ -16,10 +16,10 @@ const maxTagValue = 256 // characters, AWS's own limit
 // tagPattern is the grammar of tag keys in instance metadata.
 var tagPattern = regexp.MustCompile(`^[A-Za-z0-9+\-=.,_:@]{1,128}$`)
 
-// Tags returns those of the named tags that the instance has now. It asks for
-// no other. [ErrTagsOff] means that tags are not in the metadata at all; an
-// error with [ErrHostileTag] comes beside the tags that are good. A tag may
-// appear some seconds after launch.
+// Tags returns those of the named tags that the instance has now. It reads no
+// others. [ErrTagsOff] means that tags are not in the metadata at all; with an
+// error that is [ErrHostileTag] it also returns the valid tags. A tag may appear
+// some seconds after launch.
 //
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
 func (m *Metadata) Tags(ctx context.Context, names ...string) (map[string]string, error) {
@@ -50,7 +50,7 @@ func (m *Metadata) Tags(ctx context.Context, names ...string) (map[string]string
 	return tags, hostile
 }
 
-// tag reads and judges one tag's value.
+// tag reads and checks one tag's value.
 func (m *Metadata) tag(ctx context.Context, name string) (string, error) {
 	if !tagPattern.MatchString(name) || strings.Trim(name, ".") == "" {
 		return "", fmt.Errorf("%w: %.64q is no name for a tag in metadata", ErrHostileTag, name)
@@ -65,7 +65,7 @@ func (m *Metadata) tag(ctx context.Context, name string) (string, error) {
 	return string(value), nil
 }
 
-// checkTagValue refuses what could not stand in one line of a log. It does not
+// checkTagValue refuses values that do not fit one line of a log. It does not
 // quote the value.
 func checkTagValue(value string) error {
 	switch {

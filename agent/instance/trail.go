@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// trail follows the requests made for one question. It travels in the context,
-// because the SDK does not keep the cause when a token cannot be had.
+// trail records the requests that are made for one read. It is in the context,
+// because the SDK loses the cause when there is no token.
 type trail struct {
 	asked   bool // at least one request was sent
 	renewed bool
@@ -15,7 +15,7 @@ type trail struct {
 
 type trailKey struct{}
 
-// follow returns a context whose requests leave the returned trail.
+// follow returns a context, and the trail that records its requests.
 func follow(ctx context.Context) (context.Context, *trail) {
 	t := new(trail)
 	return context.WithValue(ctx, trailKey{}, t), t
@@ -28,24 +28,24 @@ func trailOf(ctx context.Context) *trail {
 	return new(trail)
 }
 
-// note keeps the last failure that was not the end of ctx itself: that tells
-// nothing about the service.
+// note keeps the last failure, but not the end of ctx itself: that is no failure
+// of the service.
 func (t *trail) note(ctx context.Context, f *failure) {
 	if t.last == nil || ctx.Err() == nil {
 		t.last = f
 	}
 }
 
-// renewToken reports whether a refused token may be replaced: once a question.
+// renewToken reports whether a refused token may be replaced: once per read.
 func (t *trail) renewToken() bool {
 	first := !t.renewed
 	t.renewed = true
 	return first
 }
 
-// cause is why a question had no answer: the end of the caller's ctx, if that
-// was it, and what the service did. The SDK's words are left out, as they may
-// quote an answer.
+// cause is why a read failed: the end of the caller's ctx, if that was the
+// reason, and the service's failure. The SDK's text is left out, as it may quote
+// an answer.
 func (t *trail) cause(ctx context.Context) error {
 	err := ctx.Err()
 	switch {

@@ -18,9 +18,9 @@ const (
 	maxToken   = 1 << 10         // bytes of a token; today it has 56
 )
 
-// transport sends requests to the metadata service and judges the answers:
-// what is no answer comes back as a [failure], which also says whether the
-// SDK's retryer may try again.
+// transport sends requests to the metadata service and checks the answers. An
+// invalid answer is returned as a [failure], which also has whether the SDK's
+// retryer may try again.
 type transport struct {
 	base http.RoundTripper
 }
@@ -73,8 +73,8 @@ func (t *transport) try(req *http.Request) (*http.Response, *failure) {
 
 const timedOut = "timed out"
 
-// broken explains a request that got no answer, or half of one. Only what the
-// network said is told: an error of HTTP quotes what the other side sent.
+// broken explains a request that got no answer, or half of one. Only an error of
+// the network is included: an error of HTTP quotes what the other side sent.
 func broken(req *http.Request, err error) *failure {
 	f := &failure{request: describe(req), kind: ErrUnreachable, again: true}
 	network, isNetwork := errors.AsType[*net.OpError](err)
@@ -94,7 +94,7 @@ func broken(req *http.Request, err error) *failure {
 	return f
 }
 
-// judge reads a response's body within the limit and returns nil for an
+// judge reads a response's body within the limit and returns nil for a valid
 // answer. The body is never part of a failure.
 func judge(req *http.Request, resp *http.Response) *failure {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))

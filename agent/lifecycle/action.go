@@ -21,8 +21,8 @@ var (
 	ErrNoAction = errors.New("no active lifecycle action")
 )
 
-// Action is an instance that waits in a lifecycle hook of its group. The zero
-// Action is none.
+// Action is a lifecycle action: an instance that waits in a lifecycle hook of its
+// group. The zero Action is none.
 type Action struct {
 	Group    string
 	Hook     string // name of the lifecycle hook
@@ -53,7 +53,7 @@ func (a Action) check() error {
 // String returns group/hook, for messages.
 func (a Action) String() string { return a.Group + "/" + a.Hook }
 
-// explain gives the service's refusals a class. AWS has no error code of its own
+// explain gives the service's refusals a class. AWS has no separate error code
 // for an action that is not active.
 func explain(err error) error {
 	refusal, ok := errors.AsType[smithy.APIError](err)

@@ -30,7 +30,7 @@ func New(cfg aws.Config) *Client {
 
 // Group returns the Auto Scaling group of an instance and its current lifecycle
 // state (Pending:Wait, InService, Warmed:Stopped…). Both are "" where it is in
-// none. What is throttled or fails is asked again, as by [Client.Complete].
+// none. A call that is throttled or fails is repeated, as by [Client.Complete].
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html
 func (c *Client) Group(ctx context.Context, instance string) (group, state string, err error) {

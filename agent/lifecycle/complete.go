@@ -13,7 +13,7 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// End is how a lifecycle action was found to be settled.
+// End is how a lifecycle action ended.
 type End string
 
 // The ends of a lifecycle action.
@@ -23,26 +23,27 @@ const (
 	NoHook      End = "no hook"      // the group has no such lifecycle hook
 )
 
-// Outcome tells how Complete ended. State is the instance's lifecycle state
+// Outcome is how Complete ended. State is the instance's lifecycle state
 // where it was looked up; "" is an instance in no group.
 type Outcome struct {
 	End   End
 	State string
 }
 
-// Complete completes the action with the result. While it has not begun (the
-// instance is still entering the lifecycle hook) it tries again, after 2 s to 4 s
-// and then ever less often, until ctx ends; so it does, within the retryer's budget,
-// while the service throttles or fails: after 5 s, 20 s, 80 s and then every two
-// minutes at most, or after a fraction of a second first where it only failed.
-// An action that is over, and a lifecycle hook that does not exist, are no errors.
+// Complete completes the action with the result. While the action has not begun
+// (the instance is still entering the lifecycle hook) it tries again until ctx
+// ends, after 2 s to 4 s and then ever less often. While the service throttles or
+// fails it also tries again, within the retryer's budget: after up to 5 s, 20 s,
+// 80 s and then two minutes; a call that failed without being throttled is first
+// repeated after a fraction of a second. An action that is over, and a lifecycle
+// hook that does not exist, are no errors.
 //
 // ready, if not nil, is called just before each request, so that minutes of
 // throttling cannot make the result outdated. Its error ends the attempt and is
 // returned.
 //
-// It is the last call of a sequence and must outlive what stopped that: give it
-// context.WithTimeout(context.WithoutCancel(ctx), …).
+// It is the last call of a sequence and must also work after that was cancelled:
+// give it context.WithTimeout(context.WithoutCancel(ctx), …).
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CompleteLifecycleAction.html
 func (c *Client) Complete(ctx context.Context, action Action, result Result, ready func(context.Context) error) (Outcome, error) {
@@ -93,8 +94,8 @@ type look struct {
 	transition string // the lifecycle hook's, once that has been looked up
 }
 
-// again looks at the instance, and once at the lifecycle hook if the instance may be
-// entering it. An outcome without End is an action that has yet to begin.
+// again looks up the instance, and once the lifecycle hook if the instance may be
+// entering it. An outcome without End is an action that has not begun yet.
 func (l *look) again(ctx context.Context) (Outcome, error) {
 	_, state, err := l.client.Group(ctx, l.action.Instance)
 	if err != nil {
@@ -126,13 +127,13 @@ const (
 )
 
 // Launching reports whether an instance in that state, as [Client.Group] returns
-// it, is not through its launch.
+// it, is still being launched.
 func Launching(state string) bool {
 	return strings.HasPrefix(strings.TrimPrefix(state, "Warmed:"), "Pending")
 }
 
 // Leaving reports whether a target lifecycle state, as instance metadata has it,
-// says that the instance is to be terminated.
+// means that the instance is to be terminated.
 func Leaving(target string) bool { return strings.TrimPrefix(target, "Warmed:") == "Terminated" }
 
 // entering reports whether an action of the transition may still begin, or have

@@ -26,8 +26,8 @@ type service struct {
 	broken    map[string]func(t time.Duration) error // by operation; nil = works
 	result    string                                 // what the hook was completed with
 	calls     []call
-	chatty    bool // answers with more than it was asked for
-	replyLost bool // Complete works, but its caller is told there was no action
+	chatty    bool // answers with more than was requested
+	replyLost bool // Complete works, but answers that there was no action
 }
 
 type call struct {

@@ -13,7 +13,7 @@ import (
 const (
 	minTimeout = 30 * time.Second // AWS's least heartbeat timeout
 	maxWait    = 48 * time.Hour   // AWS's most for one wait, heartbeats or not
-	maxBeats   = 100              // and in heartbeat timeouts
+	maxBeats   = 100              // the same limit in heartbeat timeouts
 	maxMissed  = 2                // refusals in a row before the wait counts as over
 )
 

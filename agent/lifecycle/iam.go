@@ -7,8 +7,8 @@ import (
 )
 
 // Statements allow the calls of this package, in one of [iam.Partitions]. Without
-// a group, the actions of every group are allowed. AWS scopes Describe to nothing
-// smaller than everything.
+// a group, the actions of every group are allowed. AWS cannot restrict Describe
+// to a resource.
 //
 // Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
 func Statements(partition, group string) []iam.Statement {

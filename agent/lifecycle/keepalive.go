@@ -8,17 +8,17 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// KeepAlive keeps the action waiting until ctx ends. After the time given (a
-// boot that is over by then costs no call) it looks up the lifecycle hook's timeout. The
-// first heartbeat comes when a third of that has passed since KeepAlive began,
-// the others at a little less than half of it. One that failed is sent again
-// well before the action times out, one that was throttled less and less soon.
-// report gets the number of heartbeats so far, and what went wrong, after
-// each round.
+// KeepAlive keeps the action waiting until ctx ends. It begins after the time
+// given, so that a boot that ends sooner costs no call, with looking up the
+// lifecycle hook's timeout. The first heartbeat is sent when a third of the
+// timeout has passed since KeepAlive was called, the others at intervals of a
+// little less than half of it. One that failed is sent again well before the
+// action times out, one that was throttled after growing pauses. report is called
+// after each round, with the number of heartbeats so far and the error.
 //
-// It returns early where there is nothing to keep: no such lifecycle hook, a foreign one,
-// two refusals in a row, or AWS's limit for a wait, the lesser of 48 h and 100
-// timeouts. Stop it, and wait for it, before completing the action.
+// It returns early where there is nothing to keep: no such lifecycle hook, one of
+// CodeDeploy, two refusals in a row, or AWS's limit for a wait, the lesser of 48 h
+// and 100 timeouts. Stop it, and wait for it, before completing the action.
 func (c *Client) KeepAlive(ctx context.Context, action Action, after time.Duration, report func(n int, err error)) {
 	if err := action.check(); err != nil {
 		report(0, err)
@@ -40,20 +40,20 @@ func (c *Client) KeepAlive(ctx context.Context, action Action, after time.Durati
 // pulse is the state of one KeepAlive. It is the retry layer of its calls: when
 // one is worth repeating depends on the action's timeout.
 type pulse struct {
-	client  *Client
-	action  Action
-	begun   time.Time
-	timeout time.Duration // 0 until it is known
-	sent    int           // heartbeats that were taken
-	tries   int
-	missed  int   // refusals in a row
-	held    int   // throttled rounds in a row
-	failed  error // the last round, other than by a refusal
+	client    *Client
+	action    Action
+	begun     time.Time
+	timeout   time.Duration // 0 until it is known
+	sent      int           // heartbeats that were taken
+	tries     int
+	missed    int   // refusals in a row
+	throttles int   // rounds in a row that were throttled
+	failed    error // the last round, other than by a refusal
 }
 
-// beat is one round. It asks for the timeout first where that is not known, and
-// does without where it cannot be had; but what is throttled ends the round: the
-// heartbeat would be as well.
+// beat is one round. Where the timeout is not known yet it is looked up first. If
+// that fails the heartbeat is sent all the same, except if it was throttled: the
+// heartbeat would be throttled as well.
 func (p *pulse) beat(ctx context.Context) error {
 	unknown := p.learn(ctx)
 	if errors.Is(unknown, ErrNoHook) || throttled(unknown) {
@@ -87,8 +87,8 @@ func (p *pulse) judge(err error) error {
 		p.missed++
 		p.failed = nil
 	}
-	if p.held++; !throttled(err) {
-		p.held = 0
+	if p.throttles++; !throttled(err) {
+		p.throttles = 0
 	}
 	return err
 }
@@ -105,7 +105,7 @@ func (p *pulse) over(err error) bool {
 // window is the action's timeout, or AWS's least while that is not known.
 func (p *pulse) window() time.Duration { return max(p.timeout, minTimeout) }
 
-// first is when the first heartbeat is due, since the beginning: the wait began
+// first is the time from the start to the first heartbeat. The wait itself began
 // earlier, with the instance.
 func (p *pulse) first() time.Duration {
 	return p.window()*3/10 + time.Duration(pace.Share(p.action.Instance, 0)*float64(p.window()/10))
@@ -116,10 +116,10 @@ func (p *pulse) first() time.Duration {
 func (p *pulse) next() time.Duration {
 	share := p.window() / 2
 	switch {
-	case p.held > 0 && p.timeout == 0:
-		return pauseAfter(p.action.Instance, p.held, p.failed)
-	case p.held > 0:
-		return min(pauseAfter(p.action.Instance, p.held, p.failed), p.timeout/10)
+	case p.throttles > 0 && p.timeout == 0:
+		return pauseAfter(p.action.Instance, p.throttles, p.failed)
+	case p.throttles > 0:
+		return min(pauseAfter(p.action.Instance, p.throttles, p.failed), p.timeout/10)
 	case p.failed != nil:
 		share = p.window() / 10
 	case p.sent+p.missed == 0:

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// reported is what KeepAlive said.
+// reported is one call of report by KeepAlive.
 type reported struct {
 	n    int
 	errs []error

@@ -12,9 +12,9 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// How long a call that is to be repeated waits. Auto Scaling's rate is shared
-// by the account: a fleet that comes back every few seconds keeps it spent, and
-// only gets slower by that. Each further pause is four times as long.
+// The pauses before a call is repeated. Auto Scaling's rate is shared by the
+// account: a fleet that calls again every few seconds uses it up, and only gets
+// slower. Each further pause is four times as long.
 const (
 	firstPause     = 200 * time.Millisecond
 	throttledPause = 5 * time.Second
@@ -34,9 +34,9 @@ func throttled(err error) bool {
 	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err).Bool()
 }
 
-// pacer is a retryer with its budget and its judgement of errors, but with the
-// pauses of one instance among many. It keeps the last error that was worth
-// another attempt.
+// pacer is a retryer that keeps the budget and the classification of errors of
+// another one, but has pauses for one instance among many. It remembers the last
+// error that was worth another attempt.
 type pacer struct {
 	aws.Retryer
 	instance string
@@ -57,7 +57,7 @@ func (p pacer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return pauseAfter(p.instance, attempt, err), nil
 }
 
-// paced returns a client whose calls come at the instance's pace, for one
+// paced returns a client that repeats calls with the instance's pauses, for one
 // goroutine.
 func (c *Client) paced(instance string) *Client {
 	last := new(error)
@@ -66,8 +66,8 @@ func (c *Client) paced(instance string) *Client {
 	return paced
 }
 
-// because adds to an error that only says that the time was over what it was
-// spent with.
+// because adds, to an error that is only the end of the time, the last error
+// before it.
 func (c *Client) because(ctx context.Context, err error) error {
 	if ctx.Err() == nil || c.last == nil || *c.last == nil {
 		return err
@@ -75,8 +75,8 @@ func (c *Client) because(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", err, explain(*c.last))
 }
 
-// checked is a retryer that looks before each attempt, the first one included,
-// whether the request is still to be made.
+// checked is a retryer that checks before each attempt, the first one included,
+// whether the request is still wanted.
 type checked struct {
 	aws.Retryer
 	ready func(context.Context) error
@@ -91,7 +91,7 @@ func (c checked) GetAttemptToken(ctx context.Context) (func(error) error, error)
 	return c.GetInitialToken(), nil
 }
 
-// notReady is the error of ready in what the SDK makes of it.
+// notReady marks the error of ready, which the SDK wraps.
 type notReady struct{ error }
 
 // onlyIf returns a client that makes each attempt only if ready returns nil.
@@ -102,8 +102,8 @@ func (c *Client) onlyIf(ready func(context.Context) error) *Client {
 	return c.with(func(o *autoscaling.Options) { o.Retryer = checked{o.Retryer, ready} })
 }
 
-// attempts returns a client that makes a call so often and no more; 0 has no
-// limit other than the retryer's budget and the context's end.
+// attempts returns a client that makes at most n attempts at a call; with 0 only
+// the retryer's budget and the context limit them.
 func (c *Client) attempts(n int) *Client {
 	return c.with(func(o *autoscaling.Options) { o.Retryer = retry.AddWithMaxAttempts(o.Retryer, n) })
 }

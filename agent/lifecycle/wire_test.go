@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// answers serves the given handlers, one a call of the action, the last for all the rest.
+// answers uses one of the handlers per call of the action, the last for all further ones.
 type answers map[string][]http.HandlerFunc
 
 func (a answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func (a answers) Do(r *http.Request) (response *http.Response, err error) {
 	return w.Result(), nil
 }
 
-// times answers n times in one way before others.
+// times answers n times with one handler before the others.
 func times(n int, answer http.HandlerFunc, then ...http.HandlerFunc) []http.HandlerFunc {
 	return append(slices.Repeat([]http.HandlerFunc{answer}, n), then...)
 }
@@ -116,8 +116,8 @@ func TestCompleteOverTheWire(t *testing.T) {
 	}
 }
 
-// What is throttled comes back after 5 s, and then ever more rarely, each
-// instance at a time of its own; what only failed is tried at once.
+// A throttled call is repeated after up to 5 s, and then ever more rarely, by each
+// instance at a time of its own; a failed one is repeated at once.
 func TestThePace(t *testing.T) {
 	tests := map[string]struct {
 		answer http.HandlerFunc
@@ -201,7 +201,7 @@ func TestOtherCallsKeepTheRetryersLimit(t *testing.T) {
 }
 
 // An app that dies while the call is throttled is not let into service: ready is
-// asked before each request, after the pause.
+// called before each request, after the pause.
 func TestCompleteLooksBeforeEachRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const complete = "CompleteLifecycleAction"
@@ -224,8 +224,8 @@ func TestCompleteLooksBeforeEachRequest(t *testing.T) {
 	})
 }
 
-// A call that is repeated until its context ends fails with what it was refused
-// for, not only with the end of the time.
+// A call that is repeated until its context ends fails with the reason of the
+// refusals, not only with the end of the time.
 func TestTheLastRefusalIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttled := refuse(http.StatusBadRequest, "Throttling", "Rate exceeded")

@@ -100,7 +100,7 @@ func (l *lab) once(w *workload, c contender) sample {
 }
 
 // soak repeats koboshi alone against an origin where requests fail, one run per
-// core at a time, and returns how many runs there were.
+// core at a time, and returns a sentence with how many of them failed.
 func (l *lab) soak(results []*result, runs int) string {
 	l.Helper()
 	var text strings.Builder

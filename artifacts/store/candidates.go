@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Candidates is every release that could run on an instance, best first:
-// those that passed the gate on it, the latest first; then the current one;
-// then those that passed it elsewhere, and at last what was merely installed,
-// each the latest first. All but the first kind have yet to pass. A counter
-// decides what is later, never the clock.
+// Candidates is every release that could run on an instance, best first: those
+// that passed the gate on it; then the current one; then those that passed it
+// elsewhere; and last those that were only installed. Within each kind the
+// latest comes first, by a counter and never by the clock. All but the first
+// kind still have to pass the gate here.
 func (s *Store) Candidates(instance string) ([]Release, error) {
 	all, err := s.Releases()
-	current, _, _ := s.Current() // a broken link prefers nothing
+	current, _, _ := s.Current() // where the link is broken there is none
 	slices.SortStableFunc(all, func(a, b Release) int {
 		return cmp.Or(
 			cmp.Compare(b.orderOn(instance), a.orderOn(instance)),
@@ -39,7 +39,7 @@ func (r Release) orderOn(instance string) int64 {
 	return 0
 }
 
-// LastKnownGood is the release that passed the gate on the instance last.
+// LastKnownGood is the release that was the last to pass the gate on the instance.
 func (s *Store) LastKnownGood(instance string) (Release, bool, error) {
 	all, err := s.Candidates(instance)
 	if err != nil || len(all) == 0 || !all[0].HealthyOn(instance) {

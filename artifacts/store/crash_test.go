@@ -16,7 +16,7 @@ import (
 	"koboshi/artifacts"
 )
 
-// A run of this test binary with these is one that is to die.
+// A run of this test binary with these in its environment kills itself.
 const (
 	crashDir  = "STORE_TEST_CRASH_DIR"
 	crashStep = "STORE_TEST_CRASH_STEP" // the step that it dies before, from 1; 0 = none
@@ -75,7 +75,8 @@ func update(s *Store) error {
 	return err
 }
 
-// deployed is a store that serves version 1 and has a version 0 to spare.
+// deployed is a store whose current release is version 1, with a version 0 that
+// is not needed.
 func deployed(t *testing.T) *Store {
 	t.Helper()
 	s := open(t)
@@ -150,7 +151,7 @@ func checkUpdated(t *testing.T, s *Store, step int) {
 }
 
 // The order that makes a crash harmless: everything is on the disk before the
-// marker, the marker before the release, the way back before the swap.
+// marker, the marker before the release, the previous link before the swap.
 func TestOrderOfSteps(t *testing.T) {
 	s := deployed(t)
 	var steps []string

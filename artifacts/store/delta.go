@@ -15,10 +15,10 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// DeltaUpdate makes a tree from a release that is here and what changed since.
+// DeltaUpdate makes a tree from an installed release and what changed since.
 type DeltaUpdate struct {
 	Base  Release
-	Delta artifacts.Delta // what [Input.Content] brings
+	Delta artifacts.Delta // the object that [Input.Content] yields
 }
 
 // applyDelta makes the tree that the index describes. It reads both indexes
@@ -59,8 +59,8 @@ func (s *Store) applyDelta(ctx context.Context, how format.Format, t format.Targ
 	return entries, changes.Apply(ctx, t.Tree, entries, base, limits)
 }
 
-// openBase trusts the index of an installed release no further than its marker
-// does: each file that is used is hashed.
+// openBase verifies the index of an installed release by its marker only: each
+// file that is used is hashed.
 func (s *Store) openBase(ctx context.Context, r Release) (base delta.Tree, err error) {
 	how, t, err := s.target(r)
 	if err == nil {
@@ -75,7 +75,7 @@ func (s *Store) openBase(ctx context.Context, r Release) (base delta.Tree, err e
 	return base, nil
 }
 
-// spool keeps a delta in a file without a name until it is verified whole.
+// spool keeps a delta in a file without a name until all of it is verified.
 func (s *Store) spool(ctx context.Context, next format.Next) (f *os.File, size int64, err error) {
 	name := stagingName("delta")
 	f, err = s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)

@@ -25,8 +25,8 @@ import (
 	"koboshi/artifacts/unpack"
 )
 
-// shelf is a tree with everything that one can hold: path to what is there.
-// "-> x" is a symbolic link, "=> x" a hard link, "x " an executable.
+// shelf is a tree with every kind of entry: path to content. "-> x" is a
+// symbolic link, "=> x" a hard link, "x " an executable.
 type shelf map[string]string
 
 func (s shelf) tar() []byte {
@@ -147,7 +147,7 @@ var (
 	}
 )
 
-// What a delta update makes is what the whole artifact makes, to the last bit.
+// A delta update makes the same tree as the whole artifact, to the last bit.
 func TestDelta(t *testing.T) {
 	for name, tc := range map[string]struct{ before, after shelf }{
 		"everything at once": {before, after},
@@ -224,7 +224,7 @@ func TestDeltaOfASingleFile(t *testing.T) {
 	}
 }
 
-// A base that was altered is named, and nothing has come of the release.
+// Where the base was altered, the error has its path, and no release is made.
 func TestDeltaFromAnAlteredBase(t *testing.T) {
 	for name, tc := range map[string]struct {
 		path  string

@@ -15,8 +15,8 @@
 // The disk is the truth. A [Release] is a snapshot of it, and only this
 // package makes one: from a directory whose marker, manifest and name agree,
 // and whose manifest verifies under the trust that the store was opened with.
-// Any other directory is pruned and otherwise ignored; where a link names it,
-// the link's error says what is wrong with it.
+// Any other directory is pruned and otherwise ignored; where a link points to it,
+// the link's error has the reason.
 //
 // One rename makes, replaces or removes a release, after everything in it has
 // reached the disk; another makes it current. So a crash, a power cut or a full
@@ -31,5 +31,5 @@
 // delta ([DeltaUpdate]). The outcome is the same.
 //
 // The store never fetches, never decides what should run, and does not lock
-// other processes out by itself: its caller holds the lock of the app.
+// other processes out by itself: its caller has the lock of the app.
 package store

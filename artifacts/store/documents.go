@@ -29,10 +29,10 @@ func (s *Store) writeDocuments(staged string, in Input, pointers []Sighting, ind
 	return errors.Join(err, s.root.Chmod(path.Join(staged, treeDir), 0o755), s.root.Chmod(staged, 0o755))
 }
 
-// pointers is what the release was asked for by, and what other channels said of
-// the release that it replaces.
+// pointers is the pointer by which the release was asked for, and those of other
+// channels to the release that it replaces.
 func (s *Store) pointers(id string, in Input) (all []Sighting) {
-	old, _ := s.load(id) // what is not a release has none
+	old, _ := s.load(id) // where there is no release there are none
 	if in.Pointer == nil {
 		return old.pointers
 	}
@@ -78,7 +78,7 @@ func (s *Store) publish(staged, id string) error {
 // to nothing.
 const discardTime = time.Second
 
-// discard removes a release that has come to nothing. What takes longer than
+// discard removes a release whose staging failed. What takes longer than
 // discardTime after the end of the context is left to [Store.Prune].
 func (s *Store) discard(ctx context.Context, staged string) error {
 	if ctx.Err() == nil {

@@ -10,11 +10,11 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// ErrDisk is the sentinel of everything that the disk would not do: no space,
-// no inodes, read-only, I/O errors.
+// ErrDisk is the sentinel of every failed disk operation: no space, no inodes,
+// read-only, I/O errors.
 var ErrDisk = errors.New("disk")
 
-// ErrNoPrevious is that no other healthy release is on the disk to go back to.
+// ErrNoPrevious is returned where no other healthy release is on the disk.
 var ErrNoPrevious = errors.New("no release ran here before this one")
 
 // DiskError is a disk operation that failed.
@@ -35,9 +35,9 @@ func (e *DiskError) Is(target error) bool { return target == ErrDisk }
 type SpaceError struct {
 	What     string // "bytes" or "inodes"
 	Need     int64  // for the tree
-	Margin   int64  // that are left free beside it
+	Margin   int64  // that stay free
 	Have     int64
-	Reserved int64 // that are free, but that the file system keeps for root
+	Reserved int64 // free, but reserved for root by the file system
 }
 
 func (e *SpaceError) Error() string {
@@ -51,8 +51,8 @@ func (e *SpaceError) Error() string {
 // Is makes every such error an [ErrDisk].
 func (e *SpaceError) Is(target error) bool { return target == ErrDisk }
 
-// LinkError is the reason why what current or previous names cannot run. It is
-// a warning: the store goes on as if the link were not there.
+// LinkError is the reason why the target of current or previous cannot run. It
+// is a warning: the store goes on as if the link were missing.
 type LinkError struct {
 	Link   string // "current" or "previous"
 	Target string // as it stands in the link; "" = it is no link
@@ -68,7 +68,7 @@ func (e *LinkError) Error() string {
 // verify; else the link is broken, or its release incomplete.
 func (e *LinkError) Unwrap() error { return e.Err }
 
-// onDisk makes err the disk's, unless it is one of this package's already.
+// onDisk makes err an ErrDisk, unless it is an error of this package already.
 func onDisk(op string, err error) error {
 	if err == nil || errors.Is(err, ErrDisk) {
 		return err
@@ -76,15 +76,15 @@ func onDisk(op string, err error) error {
 	return &DiskError{Op: op, Err: err}
 }
 
-// contentError marks what came out of Input.Content on its way through parsers.
+// contentError marks an error of Input.Content while it passes through parsers.
 type contentError struct{ err error }
 
 func (e *contentError) Error() string { return e.err.Error() }
 func (e *contentError) Unwrap() error { return e.err }
 
-// blame decides what the error of making a tree is: the content's, the archive's
-// or delta's, the base's, the cause of a context that has ended, or else the
-// disk's.
+// blame decides the class of an error of making a tree: of the content, the
+// archive or delta, or the base, the cause of a context that has ended, or else
+// of the disk.
 func blame(ctx context.Context, err error) error {
 	if content, ok := errors.AsType[*contentError](err); ok {
 		return content.err

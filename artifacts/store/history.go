@@ -69,7 +69,7 @@ func (s *Store) readPointers(r *Release) (all []Sighting, err error) {
 }
 
 // newestOrder is the largest counter in the store, of verified releases and of
-// others; 0 in an empty one. What cannot be read takes no part.
+// others; 0 in an empty one. Files that cannot be read are left out.
 func (s *Store) newestOrder() (newest int64, err error) {
 	names, err := s.names(releasesDir)
 	for _, id := range names {
@@ -83,9 +83,9 @@ func (s *Store) newestOrder() (newest int64, err error) {
 	return newest, err
 }
 
-// MarkHealthy records that a release has passed the gate. Where nothing else has
-// happened since it last did, and it was the same place, nothing is written.
-// Errors are [ErrDisk].
+// MarkHealthy records that a release has passed the gate. Where it passed in the
+// same place before, and nothing has happened since, nothing is written. Errors
+// are [ErrDisk].
 func (s *Store) MarkHealthy(r Release, at Place, when time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

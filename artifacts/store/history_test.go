@@ -45,7 +45,7 @@ func TestCandidates(t *testing.T) {
 }
 
 // A release that passes again with nothing in between is not written again; its
-// counter is above all others, whoever signed them.
+// counter is above all others, also those of releases that do not verify.
 func TestMarkHealthy(t *testing.T) {
 	s := open(t)
 	one, two := stage(t, s, "1"), stage(t, s, "2")
@@ -152,7 +152,7 @@ func TestPointersAreVerified(t *testing.T) {
 	}
 }
 
-// What is staged again keeps what other channels have said of it.
+// A release that is staged again keeps the pointers of other channels.
 func TestStageKeepsOtherChannels(t *testing.T) {
 	s := open(t)
 	r := stage(t, s, "1")
@@ -174,7 +174,8 @@ func TestStageKeepsOtherChannels(t *testing.T) {
 	}
 }
 
-// A release of other keys, or of a later agent, is none; its link says why.
+// A release of other keys, or for a later agent, is none; its link's error has
+// the reason.
 func TestUntrustedReleases(t *testing.T) {
 	stranger := must(artifacts.NewTrust("1.0.0", 1, must(artifacts.GenerateKey()).Public()))
 	for name, tc := range map[string]struct {
@@ -224,8 +225,8 @@ func TestUntrustedReleases(t *testing.T) {
 	}
 }
 
-// A release is asked for many times and verified once, but never by what other
-// bytes have shown.
+// A release that is loaded many times is verified once, but other bytes are
+// always verified anew.
 func TestVerifiedOnce(t *testing.T) {
 	s := open(t)
 	r := stage(t, s, "1")

@@ -8,10 +8,10 @@ import (
 	"koboshi/artifacts/durable"
 )
 
-// Activate makes r the current release: at every moment the link names the old
-// one or the new one. previous then names the newest other release that was
-// healthy, whatever failed in between; it is set first, so that no crash loses
-// the way back. A link that is right already is not written again.
+// Activate makes r the current release: at every moment the link points to the
+// old one or the new one. previous then points to the newest other release that
+// was healthy, whatever failed in between; it is set first, so that a crash
+// cannot lose it. A link that is right already is not written again.
 //
 // Errors are [ErrDisk], and artifacts.ErrUntrusted or artifacts.ErrTooOld for a
 // release whose manifest no longer verifies.
@@ -38,13 +38,13 @@ func (s *Store) Activate(r Release) error {
 	return s.link(currentLink, r.id)
 }
 
-// linked reports whether a link names a release.
+// linked reports whether a link points to a release.
 func (s *Store) linked(name, id string) bool {
 	target, err := s.root.Readlink(name)
 	return err == nil && target == linkTo(id)
 }
 
-// newestHealthy is the release other than one that passed the gate last, on any
+// newestHealthy is, of all releases but one, the last to pass the gate, on any
 // instance.
 func (s *Store) newestHealthy(other string) (newest Release, found bool, err error) {
 	all, err := s.Releases()
@@ -67,7 +67,8 @@ func (s *Store) link(name, id string) error {
 	})
 }
 
-// unlinkPrevious removes a link to the current release: there is no way back.
+// unlinkPrevious removes previous where it points to the current release: there
+// is no release to go back to.
 func (s *Store) unlinkPrevious(current string) error {
 	if !s.linked(previousLink, current) {
 		return nil
@@ -75,10 +76,10 @@ func (s *Store) unlinkPrevious(current string) error {
 	return s.change("unlink previous", func() error { return durable.Remove(s.root, previousLink) })
 }
 
-// linkTo is what a link to a release holds.
+// linkTo is the target of a link to a release.
 func linkTo(id string) string { return path.Join(releasesDir, id, treeDir) }
 
-// linkedID is the release that a link names, whether or not there is one;
+// linkedID is the ID of the release that a link points to, which may not exist;
 // "" where it leads elsewhere.
 func linkedID(target string) string {
 	id := path.Base(path.Dir(target))
@@ -88,8 +89,9 @@ func linkedID(target string) string {
 	return id
 }
 
-// Current is the release that runs. Where the link is broken, or what it names
-// is no release, there is none, and the error is a [*LinkError] with the reason.
+// Current is the release that current points to. Where the link is broken, or
+// its target is no release, there is none, and the error is a [*LinkError] with
+// the reason.
 func (s *Store) Current() (Release, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +104,7 @@ func (s *Store) Current() (Release, bool, error) {
 func (s *Store) Previous() (Release, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current, _, _ := s.follow(currentLink) // with a broken link any other will do
+	current, _, _ := s.follow(currentLink) // where it is broken no release is excluded
 	r, ok, broken := s.follow(previousLink)
 	if ok && r.id != current.id || !ok && broken == nil {
 		return r, ok, nil

@@ -71,7 +71,7 @@ func TestActivateAgain(t *testing.T) {
 	}
 }
 
-// However the link is broken, the way back is what was healthy before.
+// However the link is broken, the previous release is the one that was healthy before.
 func TestPreviousIsFound(t *testing.T) {
 	for name, damage := range map[string]func(link, current string) error{
 		"at the current release": func(link, current string) error { return os.Symlink(must(os.Readlink(current)), link) },
@@ -92,8 +92,8 @@ func TestPreviousIsFound(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere, elsewhere, or to half a release is never
-// believed, never followed, and no obstacle.
+// A link that leads nowhere, elsewhere, or to half a release is not trusted, not
+// followed, and does not prevent an activation.
 func TestBrokenLinks(t *testing.T) {
 	outside := t.TempDir()
 	for name, target := range map[string]string{

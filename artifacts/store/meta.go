@@ -27,8 +27,8 @@ const (
 
 const maxMetaBytes = 1 << 20 // of complete, healthy and a pointer
 
-// complete is the completion marker. It ties the directory to what it was made
-// from.
+// complete is the completion marker. It binds the directory to the manifest and
+// artifact from which it was made.
 type complete struct {
 	App            string           `json:"app"`
 	Version        string           `json:"version"`
@@ -48,8 +48,8 @@ func incomplete(format string, args ...any) error {
 }
 
 // readMeta reads one file of a release's meta/, and never more than limit
-// bytes. What is not there, or not a file, is errIncomplete; a disk that
-// cannot be read is [ErrDisk].
+// bytes. A file that is missing, or no regular file, is errIncomplete; a disk
+// that cannot be read is [ErrDisk].
 func (s *Store) readMeta(id, name string, limit int64) ([]byte, error) {
 	f, err := s.root.OpenFile(path.Join(releasesDir, id, metaDir, name), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"koboshi/artifacts"
 )
 
-// Whatever the documents beside a tree hold, the store answers, and only a
-// marker that agrees with the manifest makes a release.
+// Whatever is in the documents of a release, the store does not panic, and only
+// a marker that agrees with the manifest makes a release.
 func FuzzDocuments(f *testing.F) {
 	f.Add([]byte(`{"version":"1","manifest_sha256":""}`), []byte(`{"seen":"2026-11-21T12:00:00Z"}`), []byte(`{"instance":"i-1","at":"2026-11-21T12:00:00Z"}`))
 	f.Add([]byte(`{}`), []byte(`[]`), []byte("\x00"))

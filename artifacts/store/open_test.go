@@ -18,7 +18,7 @@ func TestOpen(t *testing.T) {
 	defer unix.Umask(old)
 	dir := filepath.Join(t.TempDir(), "opt", "web")
 	for range 2 {
-		s, err := Open(dir, trust) // the second time what is there is put right
+		s, err := Open(dir, trust) // the second time it repairs what is there
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,8 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// What is needed, kept as a margin, free and reserved are told apart.
+// The error lists separately what is needed, the margin, what is free and what is
+// reserved.
 func TestSpaceError(t *testing.T) {
 	err := fits(unix.Statfs_t{Bsize: 4096, Bavail: 1, Bfree: 3001}, format.Space{Bytes: 1 << 20, Entries: 2})
 	want := "disk: no space: 1052672 bytes needed, with a margin of 33554432, and 4096 are free (12288000 more are the file system's reserve for root, which is left alone)"
@@ -92,8 +93,8 @@ func TestSpaceError(t *testing.T) {
 	}
 }
 
-// Only where there is no room is anything deleted before an install, and then no
-// more than is needed.
+// Releases are deleted before an install only where there is no room, and then
+// no more than needed.
 func TestMakeRoom(t *testing.T) {
 	s := open(t)
 	var all []Release
@@ -114,7 +115,7 @@ func TestMakeRoom(t *testing.T) {
 	in.Delta = &DeltaUpdate{Base: all[2], Delta: artifacts.Delta{Size: 1 << 20}}
 	things := func() int { return len(must(s.names(releasesDir))) + len(must(s.names(stagingDir))) }
 	for _, tc := range []struct {
-		things int // that fit on the disk with the new one
+		things int // how many trees and deltas fit on the disk, the new ones included
 		left   []string
 		full   bool
 	}{
@@ -124,7 +125,7 @@ func TestMakeRoom(t *testing.T) {
 		{3, []string{"1", "3", "4", "5"}, true},
 	} {
 		s.free = func() (unix.Statfs_t, error) {
-			megabytes := 2 + int64(tc.things-things()) // a thing is one; the tree and the delta are two
+			megabytes := 2 + int64(tc.things-things()) // each thing is one; the new tree and delta are two
 			return unix.Statfs_t{Bsize: 4096, Bavail: uint64(spareBytes/4096 + 256*megabytes + 1)}, nil
 		}
 		err := s.MakeRoom(t.Context(), in)

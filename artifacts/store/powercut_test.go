@@ -14,17 +14,17 @@ import (
 	"koboshi/artifacts/durable/durabletest"
 )
 
-// act is one operation of a store, and what holds in every state that a power
+// act is one operation of a store, and what is true of every state that a power
 // cut may leave.
 type act struct {
 	name    string
 	do      func(s *Store) error
 	during  []string             // versions that may be current in the middle of it
-	back    string               // where 2 is, the version that previous names; "" = any
-	promise func(s *Store) error // once it has reported success; nil = it never does
+	back    string               // where 2 is current, the version of previous; "" = any
+	promise func(s *Store) error // checked once it has reported success; nil = it never does
 }
 
-// life is what happens to a store over the years.
+// life is a sequence of operations of one store.
 func life() []act {
 	return []act{
 		install("1", "", ""),
@@ -59,7 +59,7 @@ func install(v, again, current string) act {
 	return act{"install " + v + again, do, []string{current}, "", healthyIs(v, false)}
 }
 
-// withRelease does something with a release.
+// withRelease calls do with a release.
 func withRelease(v string, do func(s *Store, r Release) error) func(s *Store) error {
 	return func(s *Store) error {
 		r, err := find(s, v)
@@ -82,7 +82,7 @@ func seeing(v string, sequence int64) func(s *Store) error {
 	})
 }
 
-// killedWhileActivating has made the links, and not yet fsynced them.
+// killedWhileActivating is killed after the links were made, before the fsync.
 func killedWhileActivating(v string) func(s *Store) error {
 	return withRelease(v, func(s *Store, r Release) error {
 		previous, err := find(s, "1")
@@ -139,9 +139,9 @@ type powerCut struct {
 	*testing.T
 	disk   *durabletest.Disk
 	known  map[string]error // by state and act; of all lives
-	states int              // that were not known
-	from   int              // how many calls are made before anything is looked at
-	fault  string           // the first; nothing more is looked at
+	states int              // how many were new
+	from   int              // how many calls are made before the first check
+	fault  string           // the first one; it ends the checks
 }
 
 // live goes through a life on an empty disk, up to the first fault.
@@ -167,8 +167,8 @@ func (p *powerCut) live() {
 	}
 }
 
-// middle holds of every state during an act: the releases are whole, and current
-// is the old or the new one. Where it is the new one, the way back is known.
+// middle checks every state during an act: the releases are whole, and current
+// is the old or the new one. Where it is the new one, previous is right, too.
 func (a act) middle(_ durabletest.State, s *Store) error {
 	for _, r := range must(s.Releases()) {
 		diff, err := s.Verify(context.Background(), r)
@@ -192,7 +192,7 @@ func (a act) middle(_ durabletest.State, s *Store) error {
 	return nil
 }
 
-// kept holds of every state after an act. A rename of which half is not durable
+// kept checks every state after an act. A rename of which only half is durable
 // would leave a release under two names.
 func (a act) kept(state durabletest.State, s *Store) error {
 	if name := state.Twice(); name != "" {
@@ -201,10 +201,10 @@ func (a act) kept(state durabletest.State, s *Store) error {
 	return a.promise(s)
 }
 
-// random is the part of a name that is another in each life.
+// random is the part of a name that differs in each life.
 var random = regexp.MustCompile(`[a-z2-7]{26}`)
 
-// look holds every state that a power cut may leave now against what an act
+// look checks every state that a power cut may leave now against what an act
 // promises.
 func (p *powerCut) look(when, act string, holds func(durabletest.State, *Store) error) {
 	if p.disk.Calls() <= p.from {

@@ -15,15 +15,15 @@ import (
 	"koboshi/artifacts/durable"
 )
 
-// Prune deletes releases that are no longer needed, what is incomplete or does
-// not verify, and what was left in .staging. It returns the IDs of what it
-// removed from releases/. It never touches what current and previous name, and
-// keeps in all at least keep releases, as far as there are healthy ones: those
-// that passed the gate last. It also keeps the releases of the manifests that are
-// needed.
+// Prune deletes releases that are no longer needed, directories that are
+// incomplete or do not verify, and what was left in .staging. It returns the IDs
+// of what it removed from releases/. It never touches the targets of current and
+// previous. It keeps at least keep releases, if there are as many healthy ones:
+// those that were the last to pass the gate. It also keeps the releases of the
+// manifests that are needed.
 //
 // A release is moved to .staging before it is deleted, so that half of one is
-// never taken for a whole. One that cannot be removed does not keep the others.
+// never taken for a whole. Where one cannot be removed the others still are.
 func (s *Store) Prune(ctx context.Context, keep int, needed ...*artifacts.VerifiedManifest) ([]string, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
@@ -35,8 +35,8 @@ func (s *Store) Prune(ctx context.Context, keep int, needed ...*artifacts.Verifi
 	return removed, errors.Join(err, s.sweep(ctx), s.sweepTemporary())
 }
 
-// retire puts releases out of reach, in the order of their names: all but keep of
-// them, and those that are needed.
+// retire moves releases to .staging, in the order of their names: all but keep
+// of them, and those that are needed.
 func (s *Store) retire(ctx context.Context, keep int, needed ...string) (removed []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,8 +77,8 @@ func (s *Store) removeInPlace(id string) error {
 	return s.root.RemoveAll(dir)
 }
 
-// kept is what links name, even if it is broken, and then the newest healthy
-// releases.
+// kept is the targets of the links, even broken ones, and then the newest
+// healthy releases.
 func (s *Store) kept(keep int) (kept []string, err error) {
 	for _, link := range []string{currentLink, previousLink} {
 		target, err := s.root.Readlink(link)
@@ -127,8 +127,8 @@ func (s *Store) sweepTemporary() error {
 	return err
 }
 
-// names is what is in a directory, sorted. What is something else by now, such as
-// a FIFO, is not waited for.
+// names is the sorted names in a directory. It does not block where a FIFO has
+// taken the place of the directory.
 func (s *Store) names(dir string) ([]string, error) {
 	d, err := s.root.OpenFile(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -66,7 +66,7 @@ func litter(t *testing.T, s *Store) {
 	}
 }
 
-// What a link names is never removed, not even if it is broken.
+// The target of a link is never removed, even if it is broken.
 func TestPruneKeepsWhatLinksName(t *testing.T) {
 	s := open(t)
 	r := stage(t, s, "1")
@@ -83,7 +83,7 @@ func TestPruneKeepsWhatLinksName(t *testing.T) {
 }
 
 // On overlayfs a directory of a lower layer cannot be renamed: it is removed where
-// it is. What cannot be removed at all does not keep the others.
+// it is. Where one cannot be removed at all the others still are.
 func TestPruneInPlace(t *testing.T) {
 	s := open(t)
 	for _, version := range []string{"1", "2", "3"} {
@@ -120,7 +120,7 @@ func TestPruneCancelled(t *testing.T) {
 	}
 }
 
-// Pruning beside staging and activation never takes away what is in use.
+// Pruning at the same time as staging and activation never removes what is in use.
 func TestConcurrency(t *testing.T) {
 	s := open(t)
 	base := stage(t, s, "0")
@@ -160,7 +160,7 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// A FIFO where a directory of a release was is no release, and is not waited for.
+// A FIFO in place of a release's directory is no release, and does not block.
 func TestAFIFOIsNotWaitedFor(t *testing.T) {
 	for _, name := range []string{"", metaDir, metaDir + "/" + pointersDir, metaDir + "/" + completeFile, treeDir} {
 		s := open(t)

@@ -11,7 +11,7 @@ import (
 )
 
 // Release is a complete tree on disk and its verified manifest, as they were
-// when the store looked.
+// when the store read them.
 type Release struct {
 	id       string
 	dir      string
@@ -40,7 +40,7 @@ func (r Release) App() string { return r.made.App }
 // Version is the release's version.
 func (r Release) Version() string { return r.made.Version }
 
-// Manifest is the release's own. It was verified under the store's trust.
+// Manifest is the release's manifest. It was verified under the store's trust.
 func (r Release) Manifest() *artifacts.VerifiedManifest { return r.manifest }
 
 // ManifestSHA256 is the digest of the manifest's envelope: the identity of a
@@ -115,8 +115,9 @@ func (s *Store) load(id string) (Release, error) {
 	return r, s.loadHistory(&r)
 }
 
-// loadHistory reads what may be missing, torn or signed by keys that no longer
-// count: then the release was never seen on that channel, or never healthy.
+// loadHistory reads the files that may be missing, torn or signed by keys that
+// are no longer trusted: then the release counts as never seen on that channel,
+// or never healthy.
 func (s *Store) loadHistory(r *Release) (err error) {
 	if r.healthy, err = s.readHealthy(r.id); err != nil {
 		return err
@@ -132,7 +133,7 @@ func (s *Store) Find(m *artifacts.VerifiedManifest) (Release, bool, error) {
 		return Release{}, false, err
 	}
 	if err != nil || r.ManifestSHA256() != m.SHA256() {
-		return Release{}, false, nil //nolint:nilerr // what is not a release is not found
+		return Release{}, false, nil //nolint:nilerr // an incomplete or unverified directory is no release
 	}
 	return r, true, nil
 }

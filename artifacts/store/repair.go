@@ -18,13 +18,13 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// Repair makes a release again from its own tree: what is still as it was
-// published is copied, and hashed once more, and the rest comes from chunks of
+// Repair makes a release again from its own tree: files that are still as
+// published are copied, and hashed once more, and the others come from chunks of
 // the artifact.
 type Repair struct {
 	Artifact artifacts.Artifact
 	Index    []byte // the signed one, verified
-	Chunks   []int  // of the artifact, ascending: what [Input.Content] brings; empty = nothing need be fetched
+	Chunks   []int  // of the artifact, ascending: what [Input.Content] yields; empty = nothing need be fetched
 	Bytes    int64  // of these chunks
 
 	base  Release
@@ -32,13 +32,13 @@ type Repair struct {
 	lacks []tree.Entry // files whose bytes the tree does not have
 }
 
-// maxRepair is up to which part of an artifact a repair is worth it: beyond, to
-// fetch all of it takes hardly longer, and reads nothing from the disk.
+// maxRepair is the largest share of an artifact that a repair fetches: beyond
+// it, fetching all takes hardly longer, and reads nothing from the disk.
 const maxRepair = 0.5
 
-// Repair finds what is to be fetched where a tree differs from its index as
-// [Store.Verify] found. It is false where only the whole artifact will do, or
-// takes no longer. Errors are those of [Store.Verify].
+// Repair plans what to fetch where [Store.Verify] found that a tree differs from
+// its index. It is false where the whole artifact is needed, or takes no longer.
+// Errors are those of [Store.Verify].
 func (s *Store) Repair(ctx context.Context, r Release, diff tree.Diff) (*Repair, bool, error) {
 	how, t, err := s.target(r)
 	if err != nil {

@@ -32,7 +32,7 @@ func (s shelf) framed(t *testing.T, version string) Input {
 	return out
 }
 
-// brings is what a source would bring of the chunks.
+// brings is the content that a source would deliver for the chunks.
 func (p *Repair) brings(in Input) *content {
 	all := in.Content.(*content).pieces
 	c := &content{}
@@ -47,8 +47,8 @@ var intact = shelf{
 	"lib/same.so": noise[:300_000], "lib/copy.so": noise[:300_000], "lib/so": "-> same.so", "empty": "",
 }
 
-// A repaired tree is what was published, to the last bit, and takes no more of
-// the artifact than the chunks that hold what it lacked.
+// A repaired tree is what was published, to the last bit, and the repair fetches
+// only the chunks that contain what it lacked.
 func TestRepair(t *testing.T) {
 	whole := intact.framed(t, "1")
 	pieces := whole.Content.(*content).pieces
@@ -110,7 +110,7 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// What cannot be repaired is for the whole artifact.
+// Where a tree cannot be repaired the whole artifact is needed.
 func TestRepairIsNotPossible(t *testing.T) {
 	for name, in := range map[string]Input{
 		"in no frames":     intact.input(t, "1"),
@@ -139,7 +139,7 @@ func TestRepairIsNotPossible(t *testing.T) {
 	}
 }
 
-// A repair that does not work out leaves the release as it was.
+// A repair that fails leaves the release as it was.
 func TestRepairThatFails(t *testing.T) {
 	whole := intact.framed(t, "1")
 	pieces := whole.Content.(*content).pieces

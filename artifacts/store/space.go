@@ -20,10 +20,10 @@ const (
 	spareInodes = 1024
 )
 
-// MakeRoom checks whether what [Store.Stage] makes of the input would fit, at its
-// signed upper limits; Content and Index may still be missing. Only where it does
-// not, it deletes: first what a crash has left, then releases, all but the
-// current, the previous, the input's own and the base of its delta.
+// MakeRoom checks whether the release that [Store.Stage] makes of the input would
+// fit, at its signed upper limits; Content and Index may still be missing. Only
+// where it does not fit, it deletes: first what a crash has left, then releases,
+// all but the current, the previous, the input's own and the base of its delta.
 //
 // Errors are [*SpaceError] where even that is not enough, the cause of a context
 // that has ended, and [ErrDisk].
@@ -84,8 +84,8 @@ func fits(fsys unix.Statfs_t, space format.Space) error {
 	if have < need+spareBytes {
 		return &SpaceError{What: "bytes", Need: need, Margin: spareBytes, Have: have, Reserved: reserved}
 	}
-	// A file system that makes inodes as it goes says that it has none.
-	if have := int64(fsys.Ffree); fsys.Files > 0 && have < space.Entries+spareInodes { //nolint:gosec // likewise
+	// A file system that makes inodes on demand reports that it has none.
+	if have := int64(fsys.Ffree); fsys.Files > 0 && have < space.Entries+spareInodes { //nolint:gosec // no more inodes than that
 		return &SpaceError{What: "inodes", Need: space.Entries, Margin: spareInodes, Have: have}
 	}
 	return nil
@@ -103,7 +103,8 @@ func (s *Store) statfs() (fsys unix.Statfs_t, err error) {
 	return fsys, nil
 }
 
-// checkSameDisk refuses what no rename could finish.
+// checkSameDisk refuses a .staging on another file system: no rename could
+// finish a release.
 func (s *Store) checkSameDisk() error {
 	var devices []uint64
 	for _, name := range []string{stagingDir, releasesDir} {

@@ -14,8 +14,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// Content is the bytes of an artifact, in order. Only its io.EOF says that
-// they are proven.
+// Content is the bytes of an artifact, in order. Only its io.EOF means that
+// they are verified.
 type Content interface {
 	Next(ctx context.Context) (tree.Frame, error)
 }
@@ -156,7 +156,7 @@ func (in Input) next(ctx context.Context) (tree.Frame, error) {
 	return f, err
 }
 
-// index is the signed one, or else what has been unpacked.
+// index is the signed index, or else one of what was unpacked.
 func (in Input) index(entries []tree.Entry) ([]byte, error) {
 	if in.Artifact.Index != nil {
 		return in.Index, nil

@@ -83,8 +83,8 @@ func checkTree(t *testing.T, dir string, want files) {
 	}
 }
 
-// Whatever goes wrong while staging, its error is passed on as what it is and
-// nothing on the disk has changed.
+// Whatever goes wrong while staging, its error keeps its class, and nothing on
+// the disk has changed.
 func TestStageFails(t *testing.T) {
 	broken := errors.New("the network is gone")
 	cause := errors.New("interrupted")
@@ -197,8 +197,8 @@ func TestDiskErrorIsSaidOnce(t *testing.T) {
 	}
 }
 
-// Staging again replaces what is there: that is how an altered tree, or half
-// of one, is put right.
+// Staging again replaces what is there: that is how an altered or incomplete
+// tree is repaired.
 func TestStageReplaces(t *testing.T) {
 	for name, damage := range map[string]func(dir string) error{
 		"altered":    func(dir string) error { return os.WriteFile(filepath.Join(dir, "bin/web"), []byte("evil"), 0o644) },

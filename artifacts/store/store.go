@@ -157,8 +157,8 @@ func (s *Store) change(step string, do func() error) error {
 	return onDisk(step, do())
 }
 
-// exchange swaps two directories in one step, and falls back to two where the
-// file system cannot: then there is a moment without a release.
+// exchange swaps two directories in one step. Where the file system cannot, it
+// takes two steps, and for a moment there is no release.
 func (s *Store) exchange(staged, release string) error {
 	return s.change("exchange", func() error {
 		err := durable.Exchange(s.root, staged, release)

@@ -36,7 +36,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// noise is a mebibyte that does not shrink.
+// noise is a mebibyte that does not compress.
 var noise = func() string {
 	data := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(data)
@@ -169,7 +169,7 @@ func open(t *testing.T) *Store {
 	return s
 }
 
-// stage makes a release of one file that holds its own version.
+// stage makes a release of one file with its own version as content.
 func stage(t *testing.T, s *Store, version string) Release {
 	t.Helper()
 	r, err := s.Stage(t.Context(), files{"bin/web": version}.release(version, artifacts.TarZst, true))
@@ -196,7 +196,7 @@ func healthyNow(t *testing.T, s *Store, r Release, instance string, at time.Time
 	}
 }
 
-// picture is everything beneath dir: type, permissions and content by path.
+// picture is all entries beneath dir: type, permissions and content by path.
 func picture(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -254,5 +254,5 @@ func ids(releases []Release) (ids []string) {
 	return ids
 }
 
-// gzipTo does not try to make noise smaller.
+// gzipTo stores without compressing, since noise does not get smaller.
 func gzipTo(w io.Writer) io.WriteCloser { return must(gzip.NewWriterLevel(w, gzip.NoCompression)) }

@@ -12,9 +12,9 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// Verify reads a release's whole tree again and compares it with its index:
-// the signed one where the manifest has one, else the one that was written
-// while unpacking and that the completion marker holds the hash of.
+// Verify reads a release's whole tree again and compares it with its index: the
+// signed one where the manifest has one, else the one that was written while
+// unpacking, whose hash is in the completion marker.
 //
 // Errors are artifacts.ErrIntegrity for an index that was altered, and
 // [ErrDisk].

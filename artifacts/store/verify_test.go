@@ -78,13 +78,13 @@ func TestVerifyFindsChanges(t *testing.T) {
 			return errors.Join(os.Remove(d+"/empty"), os.Symlink("/etc", d+"/empty"))
 		}, tree.Diff{Altered: []string{"empty"}}},
 	}
-	if os.Geteuid() == 0 { // no one else may give a file away
+	if os.Geteuid() == 0 { // only root may change an owner
 		changes["owner"] = change{func(d string) error { return os.Lchown(d+"/run", 1, -1) }, tree.Diff{Altered: []string{"run"}}}
 		changes["owner of all"] = change{func(d string) error { return os.Chown(d, 1, -1) }, tree.Diff{Altered: []string{"."}}}
 	}
 	for name, tc := range changes {
 		t.Run(name, func(t *testing.T) {
-			r, err := s.Stage(t.Context(), linked()) // puts right what the case before did
+			r, err := s.Stage(t.Context(), linked()) // repairs what the case before changed
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestVerifySignedIndex(t *testing.T) {
 	}
 }
 
-// Without a signed index the marker holds the hash of the one on disk.
+// Without a signed index the marker has the hash of the one on disk.
 func TestVerifyOwnIndex(t *testing.T) {
 	s := open(t)
 	r := stage(t, s, "1")

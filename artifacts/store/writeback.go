@@ -14,9 +14,9 @@ import (
 // to the disk.
 const writeBackStep = 64 << 20
 
-// writeBack brings a tree to the disk while it is still being made. The kernel
-// would keep small files in memory until the end, when there is nothing left to
-// do during the sync.
+// writeBack sends a tree to the disk while it is still being made. The kernel
+// alone would keep small files in memory until the end, and the final sync would
+// have nothing to run in parallel with.
 type writeBack struct {
 	root  durable.Dir
 	dir   *os.File // opened before the first write, for syncfs to report all that is lost
@@ -54,7 +54,7 @@ func (w *writeBack) grow(n int64) {
 	}
 }
 
-// counted reports content to a writeBack as it comes.
+// counted passes content on and counts its bytes for a writeBack.
 type counted struct {
 	Content
 	disk *writeBack
@@ -66,8 +66,8 @@ func (c counted) Next(ctx context.Context) (tree.Frame, error) {
 	return f, err
 }
 
-// sync brings the rest to the disk in one call: an fsync a file is seven times
-// slower. Nothing comes after it but close.
+// sync writes the rest to the disk in one call: an fsync per file is seven times
+// slower. Only close may follow.
 func (w *writeBack) sync() error {
 	w.stop()
 	return errors.Join(w.err, w.syncfs())

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What an early sync has lost, the last one is not told again.
+// The kernel reports a lost write to an early sync only, not again to the last one.
 func TestAnEarlyWriteBackThatFailsCounts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		grown []int64

@@ -6,15 +6,15 @@ import (
 	"os"
 )
 
-// A FilesWriter writes files through at. They are neighbours, and buf is 1 MiB
-// to work in, on a page boundary.
+// A FilesWriter writes files through at. They are neighbours; buf is 1 MiB of
+// working memory, on a page boundary.
 type FilesWriter func(ctx context.Context, at *DirHandle, files []*Entry, buf []byte) error
 
 // Assemble makes dir, which must be empty, the tree that entries describe. The
-// rules are those of [ReadIndex], and the limits those of opt; what they do not
-// allow is a [*RefusedError] before anything is made.
+// rules are those of [ReadIndex], and the limits those of opt; entries that they
+// do not allow are a [*RefusedError] before anything is made.
 //
-// write is called by several goroutines, and must hold the bytes against the
+// write is called by several goroutines, and must compare the bytes with the
 // entries. Its errors are passed on and those of the disk wrapped. Nothing is
 // written any more once Assemble has returned.
 func Assemble(ctx context.Context, dir *os.Root, entries []Entry, opt Options, write FilesWriter) error {

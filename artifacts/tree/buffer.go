@@ -17,7 +17,7 @@ const (
 type buffer struct {
 	data  []byte
 	used  int
-	files []pending // the small files whose bytes it holds, one after the other
+	files []pending // the small files whose bytes are in it, one after the other
 }
 
 // pending is a file that is being written.
@@ -26,8 +26,8 @@ type pending struct {
 	sum *string // where its SHA-256 goes
 }
 
-// takes reports whether e belongs into the batch as well. A batch is enough for
-// one writer to keep to one directory, and not so much that others wait.
+// takes reports whether e fits into the batch, too. A batch is large enough that
+// a writer stays in one directory, and small enough that other writers have work.
 func (b *buffer) takes(e pending) bool {
 	return b.used < batchBytes && len(b.files) < batchFiles && int64(b.used)+e.Size <= bufferSize
 }

@@ -38,12 +38,12 @@ func (h *DirHandle) create(e *Entry) (int, error) {
 	return fd, nil
 }
 
-// lacks reports whether the umask took something: it must not decide what the
-// app may read. Looking costs a fraction of setting the mode again.
+// lacks reports whether the umask removed bits: it must not decide what the app
+// may read. Reading the mode costs a fraction of setting it again.
 func lacks(st *unix.Stat_t, e *Entry) bool { return fs.FileMode(st.Mode&0o7777) != e.Mode }
 
-// WriteFile creates the file of an entry with its bytes. It makes do without an
-// os.File, which costs a small file a twentieth.
+// WriteFile creates the file of an entry with its bytes. It uses no os.File,
+// which would make a small file 5 % slower.
 func (h *DirHandle) WriteFile(e *Entry, data []byte) error {
 	fd, err := h.create(e)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tree in memory lets no path lead through a link. Should it ever fail to,
-// the kernel still does not follow one.
+// The tree in memory lets no path lead through a link. If that check failed, the
+// kernel still would not follow one.
 func TestHandleFollowsNothing(t *testing.T) {
 	for _, walk := range []bool{false, true} {
 		y := treetest.NewYard(t)

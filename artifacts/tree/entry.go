@@ -30,9 +30,9 @@ type Entry struct {
 // DirMode is the mode of every directory.
 const DirMode fs.FileMode = 0o755
 
-// FileMode is the mode that a file gets whose archive says mode. It belongs to
-// root, and its readers are other users: so everyone may read it, and execute
-// what its owner may.
+// FileMode is the mode with which a file is written that has mode in its archive.
+// Files belong to root and their readers are other users: so everyone may read
+// them, and execute what the owner may.
 func FileMode(mode fs.FileMode) fs.FileMode {
 	mode = mode&0o755 | 0o444
 	if mode&0o100 != 0 {

@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// Faults are all the reasons for which entries, parents first, are refused as a
-// tree: every one of them, where [ReadIndex] ends at the first. A path that is
-// refused counts as missing for the links that lead to it.
+// Faults is all the reasons for which entries, parents first, are refused as a
+// tree; [ReadIndex] returns only the first. A path that is refused counts as
+// missing for the links that lead to it.
 func Faults(entries []Entry) (faults []*RefusedError) {
 	seen := map[RefusedError]bool{}
 	note := func(err error) {

@@ -1,6 +1,6 @@
 package tree
 
-// A Frame is one independent zstd frame, or a piece of something else.
+// A Frame is one independent zstd frame, or a piece of another format's bytes.
 type Frame struct {
 	Data    []byte
 	Plain   int64  // bytes that a zstd frame decodes to; 0 = it is none

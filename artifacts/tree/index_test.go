@@ -155,7 +155,7 @@ func FuzzReadIndex(f *testing.F) {
 	})
 }
 
-// What its owner may change at any time is not as it was published.
+// A file that its owner may change at any time counts as altered.
 func TestVerifyLooksAtOwners(t *testing.T) {
 	dir, err := os.OpenRoot(t.TempDir())
 	must(t, err)

@@ -16,8 +16,8 @@ const (
 // for large files takes half the time and leaves the memory to the app. Both
 // are only for speed: where the filesystem can do neither, it is a plain file.
 //
-// Its end moves forward first, by one goroutine; then what lies before it may
-// be written by several, in any order.
+// One goroutine moves its end forward; then several may write before the end, in
+// any order.
 type LargeFile struct {
 	*os.File
 	size     int64 // at most
@@ -44,16 +44,16 @@ func (l *LargeFile) extend(n int) (at int64, err error) {
 	for l.size >= directMin && l.reserved < l.end {
 		step := min(reserveStep, l.size-l.reserved)
 		if unix.Fallocate(int(l.Fd()), 0, l.reserved, step) != nil {
-			break // if there is no room, the write will say so
+			break // if there is no room, the write will fail
 		}
 		l.reserved += step
 	}
-	return at, nil //nolint:nilerr // likewise
+	return at, nil //nolint:nilerr // reserving is only for speed
 }
 
-// writeAt writes p. Direct I/O does not take the odd length at the end of a
-// file, and some filesystems do not take it at all: then the page cache does,
-// for what is still to come as well.
+// writeAt writes p. Direct I/O refuses the odd length at the end of a file, and
+// some filesystems refuse it altogether: then this write and all later ones go
+// through the page cache.
 func (l *LargeFile) writeAt(p []byte, at int64) error {
 	_, err := l.WriteAt(p, at)
 	if !errors.Is(err, unix.EINVAL) {
@@ -93,14 +93,14 @@ func (l *LargeFile) setFlags(flags int) error {
 	return os.NewSyscallError("fcntl", err)
 }
 
-// writeBackMin is from how many bytes on a write is sent to the disk at once.
-// Most bytes of a tree are in few files; all the others wait for the sync of
-// the whole tree, which is quicker for many small ones.
+// writeBackMin is the size in bytes from which a write is sent to the disk at
+// once. Most bytes of a tree are in few files; the others wait for the sync of
+// the whole tree, which is quicker for many small files.
 const writeBackMin = 64 << 10
 
-// StartWriteBack begins to bring n bytes of a file to the disk while there is
-// more to write: a volume is slower than the network. What goes wrong here, the
-// sync of the tree finds as well.
+// StartWriteBack begins to write n bytes of a file to the disk while there is
+// more to write: a volume is slower than the network. Errors are ignored: the
+// sync of the tree reports them.
 func StartWriteBack(f *os.File, at, n int64) {
 	startWriteBack(int(f.Fd()), at, int(n)) //nolint:gosec // a descriptor fits, and so does a file
 }

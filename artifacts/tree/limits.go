@@ -1,6 +1,6 @@
 package tree
 
-// What no tree may exceed, whatever its manifest says.
+// The limits of every tree, whatever its manifest allows.
 const (
 	MaxEntries = 1 << 20  // paths in a tree; an entry costs about 300 bytes of memory
 	MaxDepth   = 128      // components of a path, and of a symbolic link's target

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// following marks a link that is being followed: to meet it again is a loop.
+// following marks a link that is being followed: meeting it again means a loop.
 const following = -1
 
 // position is where following a link has come to: a node, and from there on names
@@ -62,7 +62,7 @@ func (l *listing) follow(n *node, depth int) error {
 		err = Refuse(n.path(), "leads through more than %d links", MaxHops)
 	}
 	if err != nil {
-		n.hops = 0 // another link that leads here has its own reason
+		n.hops = 0 // another link that leads here gets an error of its own
 		return err
 	}
 	n.end, n.hops = end, hops

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel is the judge of the check: in random trees, links that are
-// allowed lead nowhere outside, and among those that are refused is one that
-// the kernel cannot follow inside either.
+// The check is compared with the kernel: in random trees, no allowed link leads
+// outside, and where links are refused, the kernel cannot follow at least one of
+// them inside.
 func TestLinksAsTheKernelSeesThem(t *testing.T) {
 	noise := rand.New(rand.NewPCG(3, 4))
 	top := t.TempDir()
@@ -98,8 +98,8 @@ func openBeneath(root *os.File, path string) (int, error) {
 	}
 }
 
-// A chain is given up where the kernel would: however long it is, following it
-// takes no deeper stack.
+// A chain of links is refused where the kernel would: however long it is,
+// following it needs no deeper stack.
 func TestChainIsGivenUp(t *testing.T) {
 	list := newListing(roomy)
 	for i := range 2 * MaxHops {

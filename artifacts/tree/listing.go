@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A listing is what each path is, as far as the archive or index has said. A
+// A listing is what each path is, as far as the archive or index was read. A
 // directory's path is stored once, not with all that is in it: an archive of
 // some megabytes can have 150 MB of paths.
 type listing struct {
@@ -31,7 +31,7 @@ type node struct {
 	name    string
 	target  *node    // of a hard link
 	found   bool     // by [Verify]
-	implied bool     // a directory that only a longer path has named
+	implied bool     // a directory that so far is only part of a longer path
 	hops    int      // links followed to resolve this one; 0 until it is checked
 	end     position // where following it ends
 }
@@ -122,8 +122,8 @@ func (l *listing) addIndexed(e *Entry) error {
 	return err
 }
 
-// repeat checks a second entry of one path: right only for a directory that so
-// far was implied.
+// repeat checks a second entry of one path: allowed only for a directory that was
+// implied so far.
 func (n *node) repeat(e *Entry) error {
 	if !n.implied || e.Type != TypeDir {
 		return Refuse(e.Path, "a %s where there is a %s already", e.Type, n.Type)

@@ -40,7 +40,7 @@ func CheckTarget(name, target string) error {
 	return nil
 }
 
-// textFault says what keeps a path or target from being one.
+// textFault is why a string cannot be a path or target, "" if it can.
 func textFault(text string) string {
 	switch {
 	case text == "":

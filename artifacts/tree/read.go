@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readFlags open a file of a tree. Whatever is in its place now is no reason to
-// wait, and nothing outside of the tree.
+// readFlags open a file of a tree. Whatever has replaced it, opening does not
+// block and does not lead outside of the tree.
 const readFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
 var errIrregular = errors.New("no regular file")
@@ -33,7 +33,7 @@ func (h *DirHandle) OpenFile(path string) (*os.File, error) {
 }
 
 // ReadFile reads the first bytes of a file into buf, as many as it has or buf
-// takes. It makes do without an os.File, as [DirHandle.WriteFile] does.
+// takes. It uses no os.File, as [DirHandle.WriteFile] does.
 func (h *DirHandle) ReadFile(path string, buf []byte) (int, error) {
 	fd, err := h.openRead(path)
 	if err != nil {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// ErrRefused is what errors.Is finds in the error of every archive, compressed
-// stream or index that is not allowed, or broken.
+// ErrRefused is the sentinel of every archive, compressed stream or index that is
+// not allowed, or broken.
 var ErrRefused = errors.New("archive refused")
 
-// RefusedError says what is not allowed, and where.
+// RefusedError is what is not allowed, and where.
 type RefusedError struct {
 	Entry  string // path as the archive gives it; empty when it is not about one entry
 	Reason string
@@ -26,7 +26,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%v: %q: %s", ErrRefused, e.Entry, e.Reason)
 }
 
-// Unwrap makes errors.Is(err, ErrRefused) hold.
+// Unwrap makes errors.Is(err, ErrRefused) true.
 func (e *RefusedError) Unwrap() error { return ErrRefused }
 
 // Refuse is a [*RefusedError]. The entry is clipped.

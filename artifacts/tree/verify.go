@@ -37,9 +37,10 @@ func ownerOf(info fs.FileInfo) int {
 	return int(stat.Uid)
 }
 
-// Verify reads the whole tree in dir and compares it with its entries. What is not
-// the owner's, by user id, is altered, too: its own owner may change it at any
-// time. Errors are those of the disk, or the cause of a context that has ended.
+// Verify reads the whole tree in dir and compares it with its entries. An entry of
+// another owner (by user id) counts as altered, too, since that user may change
+// it at any time. Errors are those of the disk, or the cause of a context that
+// has ended.
 func Verify(ctx context.Context, dir *os.Root, owner int, entries []Entry) (Diff, error) {
 	l := newListing(Limits{Bytes: math.MaxInt64, Entries: MaxEntries})
 	for i := range entries {
@@ -92,8 +93,8 @@ type comparison struct {
 	diff Diff
 }
 
-// hashBatch is about how many bytes of one directory's files one job hashes: to
-// open a path costs more than to hash a small file.
+// hashBatch is about how many bytes of one directory's files one job hashes:
+// opening a path costs more than hashing a small file.
 const hashBatch = 1 << 20
 
 // walk compares what is in a directory, and beneath it.

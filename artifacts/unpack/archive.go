@@ -11,13 +11,13 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// An archive reads a tar stream (POSIX.1-1988 ustar, POSIX.1-2001 PAX, GNU).
-// It frames the headers itself, so that none stays unseen or unbounded, and
-// leaves what they say to archive/tar. It is also the reader of the body of
-// the entry that next returned last, which must be read to its end.
+// An archive reads a tar stream (POSIX.1-1988 ustar, POSIX.1-2001 PAX, GNU). It
+// splits the stream into headers itself, so that all are checked and bounded, and
+// archive/tar parses them. It is also the reader of the body of the entry that
+// next returned last, which must be read to its end.
 type archive struct {
 	src     *source
-	headers []byte // of the entry under way: long names and PAX records, then its own
+	headers []byte // of the current entry: long names and PAX records, then its own
 	left    int64  // bytes of the body still to be read
 	padding int64  // bytes between the body and the next header
 	buf     [blockSize]byte
@@ -30,7 +30,7 @@ const (
 	sizeStart  = 124
 	sizeEnd    = 136
 	flagOffset = 156
-	maxOctal   = 1<<33 - 1 // the largest size that eleven octal digits hold
+	maxOctal   = 1<<33 - 1 // the largest size in eleven octal digits
 )
 
 func newArchive(r io.Reader, limits tree.Limits) *archive {
@@ -86,8 +86,8 @@ func (a *archive) block() ([]byte, error) {
 	return a.headers[len(a.headers)-blockSize:], nil
 }
 
-// end reads what follows the first zero block: zeros to the end, so that
-// nothing hides there and the stream's own checks at its end are done.
+// end requires zeros from the first zero block to the end of the stream, so that
+// nothing hides there and the checksum at the end of the stream is checked.
 func (a *archive) end() error {
 	for buf := make([]byte, 32<<10); ; {
 		n, err := readFull(a.src, buf)
@@ -102,7 +102,7 @@ func (a *archive) end() error {
 	}
 }
 
-// metadata reads the body of a header that says something about the next one.
+// metadata reads the body of a header that describes the next one.
 func (a *archive) metadata(block []byte) error {
 	name := rawName(block)
 	size, err := strconv.ParseUint(strings.Trim(string(block[sizeStart:sizeEnd]), " \x00"), 8, 64)
@@ -115,8 +115,8 @@ func (a *archive) metadata(block []byte) error {
 	return err
 }
 
-// global reads a global PAX header, such as the comment of git archive. It may
-// say nothing about what entries are.
+// global reads a global PAX header, such as the comment of git archive. It must
+// not have records that describe entries.
 func (a *archive) global(block []byte) error {
 	if len(a.headers) > blockSize {
 		return tree.Refuse(rawName(block), "global header between the headers of an entry")
@@ -156,7 +156,7 @@ func (a *archive) entry(block []byte) (*tar.Header, error) {
 }
 
 // checkSize refuses two sizes for one body: a reader that knows no PAX would
-// see other entries. Zero stands for a size that a plain header cannot hold.
+// see other entries. Zero stands for a size that does not fit a plain header.
 func (a *archive) checkSize(hdr *tar.Header) error {
 	if hdr.PAXRecords["size"] == "" {
 		return nil

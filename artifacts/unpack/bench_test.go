@@ -36,7 +36,7 @@ func benchTree() []byte {
 	return archive.Bytes()
 }
 
-// prose is words, some of them often.
+// prose is words of different frequency.
 func prose(noise *rand.Rand, size int) string {
 	words := make([]string, 5000)
 	for i := range words {
@@ -74,7 +74,7 @@ func benchUnpack(b *testing.B, dir string, r io.Reader, opt tree.Options) {
 	must(b, root.Close())
 }
 
-// BenchmarkPlain is what it costs to get the plain stream out of each format.
+// BenchmarkPlain measures the decoding of each format to its plain stream.
 func BenchmarkPlain(b *testing.B) {
 	stream := benchTree()
 	one := zstdFrame(b, stream, zstd.WithWindowSize(SmallWindow))

@@ -103,8 +103,8 @@ func wanted(fixture string) map[string]string {
 	return want
 }
 
-// checkIndex compares what the index says with what is on the disk, and
-// survives being written and read.
+// checkIndex compares the index with what is on the disk, and checks that it is
+// the same after it was written and read.
 func checkIndex(t *testing.T, y *treetest.Yard, index []tree.Entry) {
 	t.Helper()
 	said := map[string]string{}
@@ -214,8 +214,8 @@ func TestOffset(t *testing.T) {
 	}
 }
 
-// Sizes that only PAX or base-256 can say are believed: these archives are
-// refused for what is missing, not for the size.
+// Sizes that only PAX or base-256 can express are accepted: these archives are
+// refused for the bytes that are missing, not for the size.
 func TestTenGigabytes(t *testing.T) {
 	for name, build := range map[string]func(*tape){
 		"PAX": func(t *tape) {
@@ -239,7 +239,7 @@ func TestTenGigabytes(t *testing.T) {
 	}
 }
 
-// Exactly what the limits allow is allowed.
+// A tree exactly at the limits is allowed.
 func TestAtTheLimit(t *testing.T) {
 	var archive tape
 	archive.file("a/b", strings.Repeat("x", 1000))

@@ -11,17 +11,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The windows of zstd streams, in bytes: how far a stream may refer back, which is
-// what it takes of memory.
+// The windows of zstd streams, in bytes: how far a stream may refer back, and so
+// how much memory decoding takes.
 const (
-	// SmallWindow is what RFC 8878 asks of every decoder, and what zstd needs up to
-	// -19 without --long.
+	// SmallWindow is what RFC 8878 requires every decoder to support, and the most
+	// that zstd uses up to -19 without --long.
 	SmallWindow = 8 << 20
 	// MaxWindow is zstd's own limit, that of --long.
 	MaxWindow = 128 << 20
 )
 
-// The plain bytes of a stream are decoded this far ahead of their reader.
+// How far ahead of its reader a stream is decoded.
 const (
 	aheadSize    = 256 << 10
 	aheadBuffers = 4
@@ -31,7 +31,7 @@ const (
 // goroutine of its own, at most 1 MiB ahead of its reader.
 //
 // A broken or truncated stream and bytes after its end are a [*tree.RefusedError];
-// errors of r are wrapped. Close waits for the Read of r that is under way.
+// errors of r are wrapped. Close waits for a running Read of r.
 func Gzip(r io.Reader) (io.ReadCloser, error) {
 	src := &source{r: r, max: math.MaxInt64}
 	z, err := gzip.NewReader(bufio.NewReaderSize(src, aheadSize))
@@ -57,14 +57,14 @@ func Zstd(r io.Reader, window int64) (io.ReadCloser, error) {
 }
 
 // largeWindow reports whether a stream needs so much memory that the decoder must
-// not take it twice, as it does by default. What is no stream is refused later.
+// not allocate it twice, as it does by default. Invalid streams are refused later.
 func largeWindow(in *bufio.Reader) bool {
 	head, _ := in.Peek(zstd.HeaderMaxSize)
 	var h zstd.Header
 	return h.Decode(head) != nil || h.WindowSize > SmallWindow || h.Skippable
 }
 
-// ahead reads plain, which is decoded from src, before it is asked for.
+// ahead reads plain, which is decoded from src, ahead of its reader.
 func ahead(src *source, plain io.Reader, closePlain func()) io.ReadCloser {
 	out := newOrderedReader(context.Background(), aheadBuffers)
 	out.work.Go(func() {

@@ -136,7 +136,7 @@ func TestZstdWindow(t *testing.T) {
 	}
 }
 
-// Bombs end at the limits of the tar in them, whatever they would come to.
+// Bombs end at the limits of the tar in them, whatever their full size.
 func TestBombs(t *testing.T) {
 	var archive tape
 	archive.file("a", "x")

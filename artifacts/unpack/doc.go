@@ -1,19 +1,18 @@
 // Package unpack turns the bytes of an archive into a directory. The bytes are
-// taken to be hostile even though their hash was signed.
+// treated as hostile even though their hash was signed.
 //
 // An archive is refused whole, at the first thing in it that is not allowed:
 // the error is then a [*tree.RefusedError] and the caller discards the
-// directory. Package tree says what an entry may be and writes it. Here:
+// directory. Package tree has the rules for entries and writes them. Here:
 //
 //   - Devices, FIFOs, sparse files, setuid, setgid and sticky files, file
 //     capabilities and unknown types are refused.
 //   - Headers, windows and the stream as a whole are bounded, by the
 //     [tree.Limits] of the manifest and by the constants here.
 //
-// What is harmless is normalised: owners, times and extended attributes are
-// dropped, and modes are those of package tree: never writable by others than
-// root, and always readable by everyone, who may also execute what its owner
-// may and search every directory.
+// Harmless attributes are normalised: owners, times and extended attributes are
+// dropped, and modes are those of package tree: only root may write, everyone may
+// read, execute what the owner may, and search every directory.
 //
 // The package never follows an archive within an archive, and never retries.
 package unpack

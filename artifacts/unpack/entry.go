@@ -10,7 +10,7 @@ import (
 
 const specials = 0o7000 // setuid, setgid, sticky
 
-// entryOf checks what one header says by itself, and normalises it.
+// entryOf checks one header by itself, and normalises it.
 func entryOf(hdr *tar.Header) (*tree.Entry, error) {
 	name, err := tree.CleanPath(hdr.Name)
 	if err != nil {

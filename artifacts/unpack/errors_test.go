@@ -50,8 +50,8 @@ func sample() []byte {
 	return archive.Bytes()
 }
 
-// An error of the stream is that error, wherever it comes, even where the
-// archive could end and even if it looks like an end.
+// An error of the stream is passed on, wherever it comes, even where the archive
+// could end and even if it looks like an end.
 func TestStreamFails(t *testing.T) {
 	stream := sample()
 	for _, cause := range []error{errFetch, io.ErrUnexpectedEOF, fmt.Errorf("body: %w", io.EOF)} {
@@ -95,7 +95,7 @@ func TestCancelledBetweenDirectories(t *testing.T) {
 	}
 }
 
-// However an unpacking ends, it leaves no descriptor open.
+// However unpacking ends, it leaves no descriptor open.
 func TestDescriptors(t *testing.T) {
 	stream := sample()
 	for _, end := range []int{len(stream), len(stream) / 2, 2000} {
@@ -119,7 +119,7 @@ func descriptors(t *testing.T) int {
 	return len(open)
 }
 
-// What the disk says is never the archive's fault, and keeps its errno.
+// An error of the disk is never reported as one of the archive, and keeps its errno.
 func TestDiskFails(t *testing.T) {
 	stream := sample()
 	for _, taken := range []string{"d", "large", "l", "h"} {
@@ -170,7 +170,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// numbered is a stream of empty files, or what flag says, without end.
+// numbered is an endless stream of empty files, or of entries with another flag.
 type numbered struct {
 	next int
 	flag byte

@@ -26,7 +26,7 @@ func zstdFrame(t testing.TB, plain []byte, opts ...zstd.EOption) []byte {
 	return z.EncodeAll(plain, nil)
 }
 
-// A reel yields frames and counts which of them are still held.
+// A reel yields frames and counts those that are not released.
 type reel struct {
 	frames []tree.Frame
 	end    error
@@ -43,7 +43,7 @@ func (r *reel) next(ctx context.Context) (tree.Frame, error) {
 	r.most = max(r.most, r.held.Add(1))
 	data := slices.Clone(f.Data)
 	return tree.Frame{Data: data, Plain: f.Plain, Release: func() {
-		clear(data) // who looks at it now sees it
+		clear(data) // a reader that uses it after its release fails the test
 		r.held.Add(-1)
 	}}, nil
 }
@@ -106,7 +106,7 @@ func TestFramesRefused(t *testing.T) {
 	}
 }
 
-// zeros is a small frame of many zeros that does not say how many.
+// zeros is a small frame of many zeros without their number in its header.
 func zeros(t testing.TB, size int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -118,7 +118,7 @@ func zeros(t testing.TB, size int) []byte {
 	return b.Bytes()
 }
 
-// A frame takes the memory that was promised, not what it decodes to.
+// A frame takes the memory of its signed size, not of what it decodes to.
 func TestFramesMemory(t *testing.T) {
 	r := &reel{end: io.EOF, frames: []tree.Frame{
 		{Data: zeros(t, MaxFrame), Plain: MaxFrame},
@@ -138,7 +138,7 @@ func TestFramesMemory(t *testing.T) {
 	}
 }
 
-// The errors of next come after the bytes before them, and are not refusals.
+// An error of next comes after the bytes before it, and is no refusal.
 func TestFramesFail(t *testing.T) {
 	plain := []byte("koboshi")
 	synctest.Test(t, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"koboshi/artifacts/tree/treetest"
 )
 
-// Whatever the bytes are, they are unpacked or refused: the disk has no say in
-// it, nothing outside is touched, and no link leads there.
+// Whatever the bytes are, they are unpacked or refused, without an error of the
+// disk; nothing outside is touched, and no link leads there.
 func FuzzTar(f *testing.F) {
 	for _, test := range hostile {
 		var archive tape
@@ -80,7 +80,7 @@ func checkLinks(t *testing.T, y *treetest.Yard, index []tree.Entry) {
 	}
 }
 
-// A frame decodes to exactly what was promised, or is refused.
+// A frame decodes to exactly its signed size, or is refused.
 func FuzzFrames(f *testing.F) {
 	for _, plain := range []string{"", "x", "koboshi koboshi koboshi koboshi"} {
 		f.Add(zstdFrame(f, []byte(plain)), int64(len(plain)))

@@ -38,8 +38,8 @@ const (
 	capability   = ".security.capability"
 )
 
-// checkRecords refuses what PAX records can say and archive/tar does not tell.
-// libarchive writes the names of attributes URL-encoded.
+// checkRecords refuses PAX records that archive/tar does not check. libarchive
+// writes the names of attributes URL-encoded.
 func checkRecords(hdr *tar.Header) error {
 	for key := range hdr.PAXRecords {
 		if strings.HasPrefix(key, sparsePrefix) || key == starSparse {

@@ -280,15 +280,15 @@ func TestTruncated(t *testing.T) {
 		}
 		y := treetest.NewYard(t)
 		_, err := Tar(t.Context(), bytes.NewReader(whole[:cut]), y.Dest, roomy)
-		zeros := cut > 3584+512 // how many of them follow is all the same
+		zeros := cut > 3584+512 // any number of them may follow
 		if ok := ends[cut] || zeros; ok != (err == nil) || !ok && !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("cut at %d: %v", cut, err)
 		}
 	}
 }
 
-// Refusing costs no more than what was promised: nothing is read after a size
-// that is over the limit.
+// Refusing costs no more than the limit: nothing is read after a size that is
+// over it.
 func TestRefusedBeforeTheBody(t *testing.T) {
 	var archive tape
 	archive.block(head{name: "a", size: roomyBytes + 1})

@@ -5,13 +5,12 @@ import (
 	"sync"
 )
 
-// An orderedReader is the reading end of buffers that other goroutines fill. They
-// come in order, and there is a fixed number of them: one that has been read
-// goes back to be filled again.
+// An orderedReader reads buffers that other goroutines fill, in order. There is a
+// fixed number of them: one that has been read is filled again.
 type orderedReader struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	queue  chan chan filled // in order; each holds one buffer once it is filled
+	queue  chan chan filled // in order; each receives one buffer once it is filled
 	free   chan []byte
 	work   sync.WaitGroup
 
@@ -72,8 +71,8 @@ func (r *orderedReader) advance() {
 	r.buf, r.unread, r.err = next.buf, next.buf, next.err
 }
 
-// Close stops the goroutines and waits for them, and so for a read that one of
-// them has under way.
+// Close stops the goroutines and waits for them, also for a running read of one
+// of them.
 func (r *orderedReader) Close() error {
 	r.cancel()
 	r.work.Wait()

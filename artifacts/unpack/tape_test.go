@@ -11,11 +11,11 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// A tape is a tar stream written block by block, so that it can say what no
-// tar writer would.
+// A tape is a tar stream written block by block, so that it can be malformed in
+// ways that no tar writer allows.
 type tape struct{ bytes.Buffer }
 
-// A head is one header block. Zero fields are what is usual.
+// A head is one header block. Zero fields mean the usual value.
 type head struct {
 	name, link string
 	flag       byte   // '0'
