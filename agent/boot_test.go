@@ -49,8 +49,8 @@ func TestBootRepairsARelease(t *testing.T) {
 	}
 }
 
-// A launch whose artifact is fetched while its group is still being looked for:
-// done one after the other, neither would end.
+// A launch looks up its group while the artifact is fetched: here neither ends
+// before the other has begun.
 func TestTheActionIsLookedForWhileTheReleaseIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -368,8 +368,8 @@ func (w *world) remove(name string) {
 	}
 }
 
-// Only while a lifecycle action may wait is it worth to ask again and again with
-// credentials that are refused.
+// Refused credentials are asked for again and again only while a lifecycle action
+// may be waiting.
 func TestOnlyALaunchPersists(t *testing.T) {
 	w := newWorld(t)
 	live(w)
@@ -384,8 +384,8 @@ func TestOnlyALaunchPersists(t *testing.T) {
 	}
 }
 
-// A channel that falls silent after the gate holds CONTINUE up no longer than a
-// source is waited for where a fallback stands ready.
+// A channel that does not answer after the gate delays CONTINUE no longer than
+// fallback.after.
 func TestARecheckIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -22,7 +22,7 @@ import (
 	"koboshi/artifacts/delta"
 )
 
-// bulky is an app of some size that is the same in all versions but for a line.
+// bulky is a larger app that differs between versions in one line only.
 func bulky(version string) []byte {
 	data := make([]byte, 50_000)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(data) // never fails
@@ -69,7 +69,7 @@ func (w *world) deltaFrom(base, data []byte) []byte {
 	return w.must(object.Bytes(), err)
 }
 
-// onVersionOne is a machine that serves the bulky version 1.
+// onVersionOne is a machine that runs the bulky version 1.
 func onVersionOne(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -114,7 +114,7 @@ func TestSyncUsesDelta(t *testing.T) {
 	}
 }
 
-// The delta from what serves is taken, even where another is smaller.
+// The delta from the running release is used, even where another is smaller.
 func TestDeltaPrefersWhatServes(t *testing.T) {
 	w := onVersionOne(t)
 	w.releaseFrom("2")
@@ -128,7 +128,7 @@ func TestDeltaPrefersWhatServes(t *testing.T) {
 	}
 }
 
-// Without a delta from what serves, one from what else is here will do.
+// Without a delta from the running release, one from another installed one is used.
 func TestDeltaFromAnotherRelease(t *testing.T) {
 	w := onVersionOne(t)
 	w.releaseFrom("2")
@@ -142,8 +142,8 @@ func TestDeltaFromAnotherRelease(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with a delta update, the same run fetches the artifact, and says
-// why.
+// Whatever is wrong with a delta update, the same run fetches the artifact, and
+// reports why.
 func TestDeltaThatFailsIsNone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		spoil func(w *world, key string)
@@ -183,8 +183,8 @@ func TestDeltaThatFailsIsNone(t *testing.T) {
 	}
 }
 
-// A disk that would not take the delta update takes no artifact either, and a run that
-// was stopped stops.
+// Where the disk fails during a delta update the artifact is not fetched either,
+// and a run that was interrupted ends.
 func TestDeltaThatEndsTheRun(t *testing.T) {
 	for name, cause := range map[string]error{"disk": full, "deadline": failure.ErrDeadline} {
 		t.Run(name, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestWhenDeltasAreUsed(t *testing.T) {
 	}
 }
 
-// Without an index nobody knows what the tree of an archive should be.
+// Without an index the tree of an archive is unknown, so no delta update is made.
 func TestNoDeltaWithoutAnIndex(t *testing.T) {
 	w := onVersionOne(t)
 	a := artifacts.Artifact{
@@ -256,7 +256,7 @@ func TestNoDeltaWithoutAnIndex(t *testing.T) {
 	}
 }
 
-// A delta that costs as much as the artifact is none.
+// A delta that is as large as the artifact is not used.
 func TestDeltaAsLargeAsTheArtifact(t *testing.T) {
 	w := onVersionOne(t)
 	data := []byte("tiny")

@@ -20,7 +20,7 @@ var errDenied = errors.New("AccessDenied: not authorized")
 // tagsOff is an instance whose group is not in its metadata.
 func tagsOff(w *world) { w.tags, w.tagsErr = nil, instance.ErrTagsOff }
 
-// deny lets looking up the group fail so many times.
+// deny makes looking up the group fail n times.
 func (w *world) deny(times int) {
 	w.groupErr = func() error {
 		if times == 0 {
@@ -31,7 +31,7 @@ func (w *world) deny(times int) {
 	}
 }
 
-// hideTarget lets the metadata not know the target state so many times.
+// hideTarget makes the metadata lack the target state n times.
 func (w *world) hideTarget(times int) {
 	w.target = ""
 	w.onTarget = func() {
@@ -42,8 +42,8 @@ func (w *world) hideTarget(times int) {
 	}
 }
 
-// TestDoubt is whether an action waits for a launch, where that is hard to find
-// out. Not knowing is never taken for no, nor remembered as done.
+// TestDoubt is a launch for which it is hard to find out whether a lifecycle
+// action waits. Not knowing is never taken for no, nor recorded as done.
 func TestDoubt(t *testing.T) {
 	const always = 1 << 30
 	unknown := lifecycle.ErrNotCompleted
@@ -51,7 +51,7 @@ func TestDoubt(t *testing.T) {
 		name  string
 		given func(*world)
 		want  result
-		done  bool // and remembered
+		done  bool // and recorded in the state
 	}{
 		{"the group is denied", func(w *world) { tagsOff(w); w.deny(always) }, result{report.Fresh, unknown, "1", "1", nil}, false},
 		{"the group is denied at first", func(w *world) { tagsOff(w); w.deny(1) }, result{report.Fresh, nil, "1", "1", goOn}, true},
@@ -85,8 +85,8 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// Looking the group up may hang for ever. What waits for the boot to be done does
-// not wait for that, and the end is a lifecycle failure, not an interruption.
+// Looking the group up may hang for ever. Units that are ordered after the boot
+// do not wait for it, and the run ends in a lifecycle failure, not an interruption.
 func TestAGroupThatIsNeverFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -110,8 +110,8 @@ func TestAGroupThatIsNeverFound(t *testing.T) {
 	})
 }
 
-// The same of completing the action: whatever ends our own context is no
-// interruption, and the error says what it was.
+// The same for completing the action: the end of our own context is no
+// interruption, and the error has its reason.
 func TestAnActionThatIsNeverCompleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -210,7 +210,7 @@ func TestCurrentMeansNow(t *testing.T) {
 	}
 }
 
-// An app that dies while the release is looked for is started again: the look at
+// An app that dies while the target is looked up is started again: the check at
 // the beginning is too old by then.
 func TestAnAppThatDiesDuringASync(t *testing.T) {
 	for _, tt := range []struct {

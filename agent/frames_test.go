@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFewFrames follows one pointer from Boot to the source: a reader who goes
-// that way should meet no layer that only passes on. The source has four of its own.
+// TestFewFrames follows one pointer from Boot to the source: there must be no
+// function that only passes on. Four of the frames are the source's own.
 func TestFewFrames(t *testing.T) {
 	w := newWorld(t)
 	var way []string

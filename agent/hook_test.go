@@ -58,7 +58,7 @@ func TestHooksOfEveryStart(t *testing.T) {
 	if _, err := w.sync(); err != nil {
 		t.Error(err)
 	}
-	w.happened(t) // it serves already
+	w.happened(t) // it is running already
 
 	if _, err := w.boot(); err != nil {
 		t.Error(err)
@@ -110,7 +110,7 @@ func TestHooksThatFail(t *testing.T) {
 	}
 }
 
-// At launch a hook that fails is as bad as a release that does not start.
+// At launch a hook that fails counts like a release that does not start.
 func TestHooksThatFailAtLaunch(t *testing.T) {
 	for _, hook := range []string{"pre_start 2", "post_start 2"} {
 		t.Run(hook, func(t *testing.T) {
@@ -184,8 +184,8 @@ func TestWhatAHookIsTold(t *testing.T) {
 	}
 }
 
-// An interruption during pre_start has changed nothing; one during post_start
-// puts back what served, which has its own time.
+// An interruption during pre_start has changed nothing; after one during
+// post_start the previous release is put back, with a time limit of its own.
 func TestHooksThatAreInterrupted(t *testing.T) {
 	for hook, last := range map[string]string{"pre_start": "pre_start 2", "post_start": "post_start 1"} {
 		w := hooked(t)
@@ -215,7 +215,7 @@ func TestHooksOfAnUntrustedManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.key = key // the old one is trusted no longer
+	w.key = key // the old one is no longer trusted
 	w.publish("3")
 	w.sequence += 10
 	w.promote("3", time.Time{})

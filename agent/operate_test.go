@@ -40,7 +40,7 @@ func (w *world) hold(hold *state.Hold) error {
 	return a.Hold(w.t.Context(), hold)
 }
 
-// twice is a live machine on which 1 and then 2 have served.
+// twice is a live machine on which 1 and then 2 were healthy.
 func twice(w *world) {
 	live(w)
 	_, _ = w.sync()
@@ -75,8 +75,8 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// A second rollback does not go forward to what was fled, but back one more; a
-// hold that is set in between changes nothing about that.
+// A second rollback does not return to the release that was left, but goes back
+// one more; a hold that is set in between does not change that.
 func TestRollbackTwice(t *testing.T) {
 	w := newWorld(t)
 	twice(w)
@@ -97,7 +97,8 @@ func TestRollbackTwice(t *testing.T) {
 	}
 	w.check(t, rep, err, result{report.Failed, store.ErrNoPrevious, "1", "1", nil})
 
-	// Forward again is said, and what follows its channel has left nothing.
+	// A step forward is reported as one, and a machine that follows its channel again
+	// has no release that it left.
 	rep, err = w.rollbackTo("3")
 	w.check(t, rep, err, result{report.Held, nil, "3", "3", nil})
 	if err := w.hold(nil); err != nil {

@@ -39,7 +39,7 @@ func prebaked(t *testing.T) *world {
 	return w
 }
 
-// Whatever the builder is, it is not asked, and nothing on it is started.
+// The builder's metadata is not read, and nothing on it is started.
 func TestPrebakeNeedsNoInstance(t *testing.T) {
 	w := newWorld(t)
 	w.identityErr, w.tagsErr = instance.ErrUnreachable, instance.ErrUnreachable
@@ -76,7 +76,7 @@ func TestPrebakeLeavesACandidate(t *testing.T) {
 	}
 }
 
-// An image that was made from a machine that has served is nobody's again.
+// An image that was made from a machine in service has no instance's state.
 func TestPrebakeForgetsTheBuilder(t *testing.T) {
 	w := newWorld(t)
 	live(w)
@@ -137,7 +137,7 @@ func TestPrebakeAgain(t *testing.T) {
 	rep, err := w.prebake(agent.PrebakeOptions{})
 	w.check(t, rep, err, result{report.Current, nil, "1", "", nil})
 	w.pointerErr, w.now = noChannel, w.now.Add(w.age)
-	rep, err = w.boot() // its age counts from the last baking
+	rep, err = w.boot() // its age counts from the last prebake
 	w.check(t, rep, err, result{report.Stale, nil, "1", "1", goOn})
 
 	w = prebaked(t)
@@ -164,7 +164,7 @@ func TestPrebakeChannel(t *testing.T) {
 	}
 }
 
-// What cannot be had fails the baking: an image is not made of less.
+// Where something is unavailable the prebake fails: there is no incomplete image.
 func TestPrebakeFails(t *testing.T) {
 	for _, tt := range []struct {
 		name string

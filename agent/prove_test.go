@@ -12,8 +12,8 @@ import (
 	"koboshi/artifacts/fetch"
 )
 
-// bakedTarget is a launch whose target is in the image, where someone has altered
-// it; what tells that it is complete is untouched.
+// bakedTarget is a launch whose target is in the image and was altered there; its
+// completion marker is untouched.
 func bakedTarget(w *world) {
 	baked(w)
 	w.promote("1", time.Time{})
@@ -32,8 +32,8 @@ func twoBaked(w *world) {
 	w.alter("2")
 }
 
-// A tree that was altered since it was installed does not run, whichever way it
-// was chosen: it is installed again, or another one runs, or none.
+// A tree that was altered since it was installed is not run, however it was
+// chosen: it is installed again, or another release runs, or none.
 func TestAnAlteredTreeDoesNotRun(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -94,7 +94,7 @@ func (w *world) artifact(version string) string {
 }
 
 // checkStarted fails where the app runs from a tree with other bytes than were
-// published, unless the configuration does not want to know.
+// published, unless the configuration has no check for that.
 func (w *world) checkStarted(t *testing.T, version string) {
 	t.Helper()
 	if w.running != version || w.verify == config.VerifyInstall || w.verify == config.VerifyLaunch {

@@ -8,8 +8,8 @@ import (
 	"koboshi/agent/config"
 )
 
-// The cap is for machines that serve: a launch, and a boot that finds nothing
-// that served, take what they get.
+// The limit is for machines in service: a launch, and a boot without a release
+// that was healthy, download without it.
 func TestRateIsForLiveMachines(t *testing.T) {
 	w := newWorld(t)
 	w.maxRate = 50 << 20

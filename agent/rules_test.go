@@ -16,9 +16,9 @@ import (
 	"koboshi/artifacts"
 )
 
-// TestTheFloorHoldsAtEveryDoor is trust.floor above a release that is installed:
-// whichever way it is reached, it is never started.
-func TestTheFloorHoldsAtEveryDoor(t *testing.T) {
+// TestFloorAppliesToEveryStart has a trust.floor above an installed release: it is
+// never started, however it was chosen.
+func TestFloorAppliesToEveryStart(t *testing.T) {
 	low := artifacts.ErrUntrusted
 	for _, tt := range []struct {
 		name  string
@@ -87,7 +87,7 @@ func TestAFallbackStaysInItsChannel(t *testing.T) {
 }
 
 // TestMaxAgeIsOfTheChannel bounds a fallback by when its channel was last seen to
-// point to it. The future is none.
+// point to it. A time in the future does not count.
 func TestMaxAgeIsOfTheChannel(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -111,8 +111,8 @@ func TestMaxAgeIsOfTheChannel(t *testing.T) {
 	}
 }
 
-// The clock was an hour ahead while 2 came up. That makes it no better than what
-// ran later.
+// The clock was an hour ahead while 2 came up. It is still older than the release
+// that ran later.
 func TestAClockThatWasAhead(t *testing.T) {
 	w := newWorld(t)
 	live(w)
@@ -143,8 +143,8 @@ func TestAClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// TestTheWayBack is 1 and 2 healthy, and a sync to 3 that is not.
-func TestTheWayBack(t *testing.T) {
+// TestPutBack has 1 and 2 healthy, and a sync to 3, which is not.
+func TestPutBack(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		sync func(*world)
@@ -197,8 +197,8 @@ func TestAfterADeathInTheGate(t *testing.T) {
 	w.check(t, rep, err, result{report.Failed, health.ErrUnhealthy, "2", "2", nil})
 }
 
-// Releases that fail do not fill the disk, and what cannot be reached is not
-// fetched anew each time.
+// Releases that fail do not fill the disk, and a target that could not be reached
+// is not fetched anew each time.
 func TestFailedSyncsPrune(t *testing.T) {
 	w := newWorld(t)
 	twice(w)

@@ -23,7 +23,7 @@ import (
 	"koboshi/artifacts/store"
 )
 
-// spoil puts something else in the place of what koboshi keeps there.
+// spoil replaces a file or directory of koboshi's by something else.
 func (w *world) spoil(name string, put func(path string) error) {
 	w.t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -36,8 +36,8 @@ func aFile(path string) error      { return os.WriteFile(path, nil, 0o600) }
 func aDirectory(path string) error { return os.MkdirAll(filepath.Join(path, "full"), 0o755) }
 func dangling(path string) error   { return os.Symlink("/nowhere/at/all", path) }
 
-// TestTroubleAtLaunch is what fails before a launch has begun: it ends with
-// ABANDON and its own code, and what can be recorded is.
+// TestTroubleAtLaunch is failures before a launch has begun: it ends with ABANDON
+// and the exit code of the failure, and all that can be recorded is recorded.
 func TestTroubleAtLaunch(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -90,8 +90,8 @@ func TestALockHeldUntilTheDeadline(t *testing.T) {
 	})
 }
 
-// A launch that died before its signal starts what was healthy first. Another run
-// that has the lock does not keep the action from being completed.
+// A boot after a launch that died before its signal first starts the release that
+// was healthy. The action is completed even if another run has the lock.
 func TestALockHeldAfterACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -108,8 +108,8 @@ func TestALockHeldAfterACrash(t *testing.T) {
 	})
 }
 
-// TestTroubleAfterAReboot is the same on a machine that ran a release: that is
-// started all the same.
+// TestTroubleAfterAReboot is the same failures on a machine that ran a release,
+// which is started all the same.
 func TestTroubleAfterAReboot(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -137,8 +137,8 @@ func TestTroubleAfterAReboot(t *testing.T) {
 	}
 }
 
-// TestNeedlessWrites is a machine whose disk takes no more writes, at the places
-// where a run would only record what is known.
+// TestNeedlessWrites is a machine with a read-only disk: a run does not write
+// again what is recorded already.
 func TestNeedlessWrites(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -177,8 +177,8 @@ func (w *world) spoilMeta(name string, put func(string) error) {
 	w.spoil(filepath.Join("opt", filepath.Dir(tree), "meta", name), put)
 }
 
-// A reboot of a machine whose current release is lost, and that waits for its
-// turn, has nothing to start. It goes on all the same.
+// After a reboot, a machine whose current release is lost and that waits for its
+// turn has nothing to start. The run goes on all the same.
 func TestARebootWithNothingToStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -223,7 +223,7 @@ func TestTagsThatFail(t *testing.T) {
 	}
 }
 
-// TestASilentSource is one that accepts requests and says nothing.
+// TestASilentSource has a source that accepts requests and never answers.
 func TestASilentSource(t *testing.T) {
 	const after, deadline = 45 * time.Second, 15 * time.Minute
 	for _, tt := range []struct {
@@ -260,7 +260,7 @@ func TestASilentSource(t *testing.T) {
 	}
 }
 
-// What the app and its people read has the same permissions under any umask.
+// Files that the app and its operators read have the same permissions under any umask.
 func TestModesUnderAnyUmask(t *testing.T) {
 	w := newWorld(t)
 	defer unix.Umask(unix.Umask(0o077))
@@ -279,8 +279,8 @@ func TestModesUnderAnyUmask(t *testing.T) {
 	}
 }
 
-// TestTheEnvironmentAfterAReboot is what the app is told before the network, and
-// after it.
+// TestTheEnvironmentAfterAReboot is the app's environment before the network is
+// up, and after it.
 func TestTheEnvironmentAfterAReboot(t *testing.T) {
 	canary := func(w *world) {
 		w.promoteCanary("1")
@@ -322,7 +322,7 @@ func TestTheEnvironmentAfterAReboot(t *testing.T) {
 	}
 }
 
-// told is the channel and the place in an environment.
+// told is the channel, region and zone in an environment.
 func told(env []string) string {
 	value := func(key string) string {
 		for _, v := range env {
@@ -335,7 +335,7 @@ func told(env []string) string {
 	return fmt.Sprintf("%s KOBOSHI_REGION=%s KOBOSHI_AZ=%s", value("KOBOSHI_CHANNEL"), value("KOBOSHI_REGION"), value("KOBOSHI_AZ"))
 }
 
-// A launch that ends before it has its places keeps what the state knows.
+// A launch that fails before it has opened its directories keeps the state's sequences.
 func TestTroubleLosesNoSequences(t *testing.T) {
 	w := newWorld(t)
 	baked(w)

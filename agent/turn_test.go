@@ -19,9 +19,9 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// A fleet that fails together is not to be launched again in step, and one that
-// comes up together does not tell its group so in the same minute. Who nobody
-// waits for does not wait.
+// A fleet that fails together must not be replaced all at once, and one that comes
+// up together must not send CONTINUE in the same minute. An instance without a
+// waiting action has no jitter.
 func TestWaitsBeforeTheSignal(t *testing.T) {
 	spread := time.Duration(pace.Share(self, 0) * float64(9*time.Minute)).Round(time.Millisecond)
 	hold := time.Duration(pace.Share(self, 0) * float64(time.Minute)).Round(time.Millisecond)
@@ -29,7 +29,7 @@ func TestWaitsBeforeTheSignal(t *testing.T) {
 		name  string
 		given func(*world)
 		err   error
-		waits string // and how long, as Waits is told; "" = nothing
+		waits string // and how long, as passed to Waits; "" = nothing
 		takes time.Duration
 	}{
 		{"comes up", func(*world) {}, nil, "continue jitter " + spread.String(), spread},
@@ -59,8 +59,8 @@ func TestWaitsBeforeTheSignal(t *testing.T) {
 	}
 }
 
-// What was promoted while an instance waited for its turn is what it comes into
-// service with.
+// A release that is promoted while an instance waits for its turn is the one with
+// which it comes into service.
 func TestAChannelThatMovesDuringTheSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -74,8 +74,8 @@ func TestAChannelThatMovesDuringTheSpread(t *testing.T) {
 	})
 }
 
-// A launch that is interrupted while it waits says nothing, and the next boot
-// goes on with it.
+// A launch that is interrupted while it waits completes nothing, and the next boot
+// continues it.
 func TestAnInterruptionEndsTheWait(t *testing.T) {
 	for _, ill := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -92,9 +92,9 @@ func TestAnInterruptionEndsTheWait(t *testing.T) {
 	}
 }
 
-// A live machine follows its channel at its turn, which is over the time that the
-// channel's signer says; what the channel names by then is what counts. Nobody
-// waits for what serves already, and no launch waits at all.
+// A live machine follows its channel at its turn within the signed spread, to the
+// release that the channel points to by then. A release that runs already is not
+// waited for, and a launch never waits.
 func TestTurns(t *testing.T) {
 	turn := time.Duration(pace.Share(self, 0) * float64(time.Hour)).Round(time.Millisecond)
 	spread := func(w *world) { w.spreadSeconds = 3600; w.promote("2", time.Time{}) }
@@ -143,7 +143,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// onWaiting does something more when a run begins to wait.
+// onWaiting adds a call for the moment when a run begins to wait.
 func (w *world) onWaiting(do func()) {
 	before := w.onWait
 	w.onWait = func() {
@@ -184,8 +184,8 @@ func TestTheDeadlineDoesNotCountTheTurn(t *testing.T) {
 	})
 }
 
-// A hook that is throttled is told for as long as the deadline, 15 minutes, and
-// two minutes more; where a shutdown comes between, for two minutes.
+// Completing a throttled action is repeated for as long as the deadline, 15
+// minutes, and two minutes more; after a shutdown for two minutes.
 func TestAThrottledHookIsTold(t *testing.T) {
 	tests := []struct {
 		name        string

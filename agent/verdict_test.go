@@ -18,7 +18,7 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// result is everything that somebody outside can tell of a run.
+// result is everything that can be seen of a run from outside.
 type result struct {
 	verdict report.Verdict
 	err     error // the sentinel, nil where the exit code is 0
@@ -67,7 +67,7 @@ func baked(w *world) {
 	w.release("2")
 }
 
-// live is a machine that serves version 1 while the channel has moved to 2.
+// live is a machine that runs version 1 while the channel has moved to 2.
 func live(w *world) {
 	_, _ = w.boot()
 	w.signals = nil
@@ -189,7 +189,7 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// forge replaces the pointer by one that a stranger has signed.
+// forge replaces the pointer by one that an untrusted key has signed.
 func (w *world) forge() {
 	w.t.Helper()
 	own := w.key
@@ -202,7 +202,7 @@ func (w *world) forge() {
 	w.key = own
 }
 
-// breakAfter lets the channel be read n times.
+// breakAfter makes reading the channel fail after n times.
 func (w *world) breakAfter(n int) {
 	w.onPointer = func(reads int) {
 		if reads > n {

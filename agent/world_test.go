@@ -32,8 +32,8 @@ import (
 )
 
 // world is everything around one agent, in memory but for the disk: a machine
-// with tags, a channel with signed releases, a group with a hook, and an app
-// that can be told to be ill.
+// with tags, a channel with signed releases, a group with a hook, and an app that
+// can be made unhealthy.
 type world struct {
 	t   *testing.T
 	dir string
@@ -42,7 +42,7 @@ type world struct {
 
 	// the machine
 	id          string
-	firmwareID  string // what LocalID tells; "" = nothing
+	firmwareID  string // the result of LocalID; "" = none
 	tags        map[string]string
 	identityErr error
 	tagsErr     error
@@ -299,7 +299,7 @@ func quoted(list []string) string {
 	return b.String()
 }
 
-// current is the version that the disk names, "" for none.
+// current is the version that the link current points to, "" for none.
 func (w *world) current() string { return w.linked("current") }
 
 func (w *world) linked(link string) string {
@@ -364,7 +364,7 @@ func (c channel) Pointer(ctx context.Context, name string) (*artifacts.VerifiedP
 	return c.trust.Pointer(c.pointer, "web", name)
 }
 
-// answers waits for the end where that is all that comes.
+// answers waits for the end of ctx where a source is silent.
 func (w *world) answers(ctx context.Context, to string) error {
 	if w.silent != to {
 		return nil
@@ -400,7 +400,7 @@ func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, 
 	return c.Open(ctx, a, rate, s)
 }
 
-// content brings an artifact in two pieces, or one and an error.
+// content yields an artifact in two pieces, or one piece and an error.
 type content struct {
 	world *world
 	data  []byte

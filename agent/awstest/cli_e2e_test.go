@@ -53,7 +53,7 @@ func (c cli) run(args ...string) string {
 	return stdout
 }
 
-// fails wants an error that tells the text.
+// fails checks for an error that contains the text.
 func (c cli) fails(text string, args ...string) {
 	c.t.Helper()
 	_, stderr, err := c.try(args...)

@@ -15,20 +15,19 @@
 //	}})
 //	i, err := aws.Launch(autoscaling.LaunchOptions{Group: "web"}) // now Pending:Wait
 //
-// This package only assembles: faults has the script of what goes wrong and the
-// log of calls; s3, autoscaling, sts and imds are one service each; ec2 runs
-// instances; control is how another process drives it all.
+// This package only assembles: faults has the script of faults and the log of
+// calls; s3, autoscaling, sts and imds are one service each; ec2 runs instances;
+// control lets another process drive the server.
 //
-// Instances follow the lifecycle of Auto Scaling as one table has it, driven
-// by the clock: hooks wait, heartbeats extend, timeouts end. Whatever is due
-// has happened before anything is read, so under testing/synctest a run is
-// the same every time. IDs and addresses are the same in every run, too.
+// Instances follow the lifecycle of Auto Scaling as in one table, driven by the
+// clock: hooks wait, heartbeats extend, timeouts end. All events that are due
+// happen before any read, so under testing/synctest a run is the same every
+// time. IDs and addresses are the same in every run, too.
 //
-// A faults.Fault scripts what goes wrong, in any service; imds.Switches and
-// autoscaling.LaunchOptions have what needs to know AWS: late credentials, tags
-// switched off, a hook that is not waiting yet.
+// A faults.Fault scripts a fault of any service; imds.Switches and
+// autoscaling.LaunchOptions have faults that are specific to one service: late
+// credentials, tags switched off, a hook that is not waiting yet.
 //
-// What it never does: check a signature or a policy, talk to the network
-// beyond its listeners, or keep anything on disk. Nothing of the product
-// imports it but cmd/koboshi-mock and tests.
+// It never checks a signature or a policy, uses the network beyond its
+// listeners, or keeps anything on disk. Only cmd/koboshi-mock and tests import it.
 package awstest

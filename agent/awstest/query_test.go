@@ -11,7 +11,7 @@ import (
 	"koboshi/agent/awstest/autoscaling"
 )
 
-// FuzzQuery sends forms that no SDK makes: every answer is XML, none kills the server.
+// FuzzQuery sends forms that no SDK makes: every answer is XML, and the server keeps running.
 func FuzzQuery(f *testing.F) {
 	f.Add("Action=DescribeAutoScalingInstances&InstanceIds.member.1=i-1")
 	f.Add("Action=PutLifecycleHook&AutoScalingGroupName=web&LifecycleHookName=up&HeartbeatTimeout=x")

@@ -50,8 +50,8 @@ func WithAddr(addr string) Option { return func(o *options) { o.addr = addr } }
 // network namespace that has it. Only one instance at a time can.
 func WithIMDSAddr(addr string) Option { return func(o *options) { o.imdsAddr = addr } }
 
-// WithTLS makes it listen for HTTPS as well, on a free port of 127.0.0.1, and
-// prove itself with a certificate that names that address. See [Server.TLSURL].
+// WithTLS makes it listen for HTTPS as well, on a free port of 127.0.0.1, with a
+// certificate for that address. See [Server.TLSURL].
 func WithTLS(certificate tls.Certificate) Option {
 	return func(o *options) {
 		o.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
@@ -122,9 +122,9 @@ func (s *Server) Faults() *faults.Script { return s.faults }
 // Calls is the log of all requests but those to the control endpoint.
 func (s *Server) Calls() *faults.Calls { return &s.calls }
 
-// Close stops everything. Requests under way are cut off.
+// Close stops everything. Running requests are cut off.
 func (s *Server) Close() {
-	s.faults.Clear() // a request held up before its body was read would not notice the rest
+	s.faults.Clear() // a request that is delayed before its body was read would not notice the rest
 	s.plain.Close()
 	if s.secure != nil {
 		s.secure.Close()

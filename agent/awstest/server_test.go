@@ -207,7 +207,7 @@ func TestAddressThatCannotBeBound(t *testing.T) {
 	}
 }
 
-// TestCloseCutsOff would hang if a request held up by a fault or a switch outlived Close.
+// TestCloseCutsOff would hang if a request that a fault or a switch delays outlived Close.
 func TestCloseCutsOff(t *testing.T) {
 	s, i := web(t, autoscaling.LaunchOptions{IMDS: imds.Switches{HopLimit: true}})
 	failed := make(chan error, 1)
@@ -226,7 +226,7 @@ func TestCloseCutsOff(t *testing.T) {
 	}
 }
 
-// TestSDK reads through the SDK's own client, which never falls back to v1 here.
+// TestSDK reads by the SDK's own client, which must not fall back to v1 here.
 func TestSDK(t *testing.T) {
 	s, i := web(t, autoscaling.LaunchOptions{AZ: "eu-west-1a"})
 	cfg := on(t, i)

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// agenda is what shall happen, in the order of its time. Whoever reads the
-// model settles the agenda first, so what is due has happened whether or not
-// the timer came first: the same run always gives the same history.
-// It has no lock of its own.
+// agenda is the list of future events, sorted by time. Every read of the model
+// settles the agenda first, so all events that are due have happened even if the
+// timer has not fired yet: the same run always gives the same history. It has no
+// lock of its own.
 type agenda struct {
 	now   func() time.Time
 	wake  func() // called by the timer; must settle under the owner's lock
@@ -30,7 +30,8 @@ func (a *agenda) add(at time.Time, run func(at time.Time)) {
 	a.due = slices.Insert(a.due, after, appointment{at, run})
 }
 
-// settle runs all that is due, each at its own time, and winds the timer up for the rest.
+// settle runs all events that are due, each with its own time, and sets the timer
+// for the next one.
 func (a *agenda) settle() {
 	for len(a.due) > 0 && !a.due[0].at.After(a.now()) {
 		next := a.due[0]
@@ -49,7 +50,7 @@ func (a *agenda) stop() {
 	}
 }
 
-// cancel forgets everything.
+// cancel drops all events.
 func (a *agenda) cancel() {
 	a.stop()
 	a.due = nil

@@ -24,7 +24,7 @@ func beatInput(i *Instance, hook string) *sdk.RecordLifecycleActionHeartbeatInpu
 	}
 }
 
-// refused wants a ValidationError with the text.
+// refused checks for a ValidationError with the text.
 func refused(t *testing.T, err error, text string) {
 	t.Helper()
 	equal(t, code(err), "ValidationError")
@@ -118,7 +118,7 @@ func TestSameDeadline(t *testing.T) {
 	})
 }
 
-// TestLateReader: what was due happened at its own time, however late anybody looks.
+// TestLateReader: an event happens at its own time, however late the model is read.
 func TestLateReader(t *testing.T) {
 	start := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	now := start

@@ -65,7 +65,8 @@ type (
 	}
 )
 
-// chosen reports whether a describe with these names, if any, is about this one.
+// chosen reports whether a describe with these names includes this one. No names
+// include all.
 func chosen(names []string, name string) bool {
 	return len(names) == 0 || slices.Contains(names, name)
 }
@@ -102,7 +103,7 @@ func (s api) groupShape(g *Group) groupShape {
 	return shape
 }
 
-// describeInstances leaves out what is outside any group and what is gone.
+// describeInstances leaves out instances that are in no group or terminated.
 func (s api) describeInstances(p query.Params, _ time.Time) (any, error) {
 	var result describeInstancesResult
 	for _, i := range s.instances {

@@ -51,7 +51,7 @@ const (
 	maxWait                 = 48 * time.Hour // or 100 timeouts, whichever is sooner
 )
 
-// withDefaults fills in what AWS fills in, or says what AWS would refuse.
+// withDefaults sets the defaults of AWS, or returns the error of AWS.
 func (h Hook) withDefaults() (Hook, error) {
 	if h.HeartbeatTimeout == 0 {
 		h.HeartbeatTimeout = defaultHeartbeatTimeout
@@ -87,7 +87,7 @@ const (
 	Dropped   Ending = "dropped" // another hook abandoned, or the instance was terminated: no result
 )
 
-// Action is one lifecycle action: what one hook asked of one instance, and what came of it.
+// Action is one lifecycle action: the wait of one instance for one hook, and how it ended.
 type Action struct {
 	Hook       string     `json:"hook"`
 	Transition Transition `json:"transition"`
@@ -100,7 +100,7 @@ type Action struct {
 	Ended      time.Time  `json:"ended,omitzero"`
 }
 
-// action is an Action under way with the hook as it was when it began.
+// action is an open Action, with the hook as it was when the action began.
 type action struct {
 	Action
 	hook Hook

@@ -145,7 +145,7 @@ func (i *Instance) waits() bool {
 	return slices.ContainsFunc(i.actions, (*action).open)
 }
 
-// drop ends what is open without a result.
+// drop ends open actions without a result.
 func (i *Instance) drop(at time.Time) {
 	for _, a := range i.actions {
 		if a.open() {

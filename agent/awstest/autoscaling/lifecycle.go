@@ -7,7 +7,7 @@ import (
 	"koboshi/agent/awstest/query"
 )
 
-// move applies an event, and starts what the new state brings with it.
+// move applies an event, and starts the actions and timers of the new state.
 func (m *Model) move(i *Instance, ev event, at time.Time) {
 	next, ok := lifecycle[i.state][ev]
 	if !ok {
@@ -149,7 +149,8 @@ func (m *Model) find(c completion) (*Instance, *action, error) {
 	return nil, nil, c.inactive()
 }
 
-// inactive is the answer before the wait has begun, after it has ended, and in between by chance.
+// inactive is the answer before the wait has begun, after it has ended, and where
+// RaceCompletes asks for it.
 func (c completion) inactive() error {
 	if c.token != "" {
 		return query.Invalid("No active Lifecycle Action found with token " + c.token)

@@ -18,7 +18,7 @@ func (m *Model) PutHook(group string, h Hook) (err error) {
 }
 
 // Launch starts an instance. In a group it passes through Pending and, with
-// launch hooks, Pending:Wait; the group's desired capacity grows if it must.
+// launch hooks, Pending:Wait; the group's desired capacity grows if needed.
 func (m *Model) Launch(o LaunchOptions) (i *Instance, err error) {
 	m.do(func(now time.Time) { i, err = m.launch(o, now) })
 	return i, err

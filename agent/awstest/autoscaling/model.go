@@ -26,7 +26,7 @@ type Group struct {
 	Template LaunchOptions `json:"template,omitzero"` // for instances that the group launches on its own
 }
 
-// maxDesired keeps a slip of the pen from binding every port of the machine.
+// maxDesired keeps a typing error from binding every port of the machine.
 const maxDesired = 500
 
 // on lists the hooks of one transition, by name so that runs repeat.
@@ -49,7 +49,7 @@ func (g *Group) fits(n int) error {
 	return nil
 }
 
-// put adds the hook or replaces the one of the same name. Actions under way keep the old one.
+// put adds the hook or replaces the one of the same name. Open actions keep the old one.
 func (g *Group) put(h Hook) {
 	g.drop(h.Name)
 	g.Hooks = append(g.Hooks, h)
@@ -72,16 +72,16 @@ type Model struct {
 	serial    int
 }
 
-// New returns a model without groups, which the caller must Close. It calls boot
-// for each new instance with what it is launched with. That is under the lock of
-// the model; an error there fails the launch.
+// New returns a model without groups, which the caller must Close. For each new
+// instance it calls boot with the launch options, under the lock of the model; an
+// error of boot fails the launch.
 func New(now func() time.Time, boot func(*Instance, LaunchOptions) error) *Model {
 	m := &Model{now: now, boot: boot, groups: map[string]*Group{}}
 	m.agenda = agenda{now: now, wake: func() { m.do(func(time.Time) {}) }}
 	return m
 }
 
-// do runs f on a model where all that is due has happened, and lets happen what f made due.
+// do settles the agenda, runs f on the model, and settles the agenda again.
 func (m *Model) do(f func(now time.Time)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,7 +90,7 @@ func (m *Model) do(f func(now time.Time)) {
 	m.agenda.settle()
 }
 
-// Close stops the clock: nothing happens by itself any more.
+// Close stops the timer: nothing happens by itself any more.
 func (m *Model) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -198,7 +198,8 @@ func (m *Model) setDesired(group string, n int) error {
 	return m.reconcile(group)
 }
 
-// reconcile launches or terminates (the oldest first) until the group has what it desires.
+// reconcile launches or terminates (the oldest first) until the group has its
+// desired capacity.
 func (m *Model) reconcile(group string) error {
 	g, ok := m.groups[group]
 	if !ok {

@@ -9,8 +9,8 @@ import (
 	"koboshi/agent/awstest/imds"
 )
 
-// LaunchOptions is what a launch template says, and how this launch behaves.
-// The zero value is an instance outside any group, with everything in order.
+// LaunchOptions is a launch template, and how this launch behaves. The zero value
+// is an instance outside any group, without faults.
 type LaunchOptions struct {
 	Group    string            `json:"group,omitempty"`     // its Auto Scaling group
 	Tags     map[string]string `json:"tags,omitempty"`      // in a group aws:autoscaling:groupName comes by itself
@@ -25,7 +25,7 @@ type LaunchOptions struct {
 	PendingFor     time.Duration `json:"pending_for,omitempty"`     // Pending lasts this long before the hooks are asked
 	TerminatingFor time.Duration `json:"terminating_for,omitempty"` // the same for Terminating: load balancer deregistration
 	ProceedFor     time.Duration `json:"proceed_for,omitempty"`     // Pending:Proceed and Terminating:Proceed last this long
-	RaceCompletes  int           `json:"race_completes,omitempty"`  // the first so many CompleteLifecycleActions fail although it waits
+	RaceCompletes  int           `json:"race_completes,omitempty"`  // so many CompleteLifecycleActions fail at first although it waits
 	IMDS           imds.Switches `json:"imds,omitzero"`
 }
 

@@ -1,5 +1,5 @@
-// Package control drives a mock from another process: what its Go methods do, as
-// JSON over HTTP.
+// Package control drives a mock from another process: its Go methods as JSON over
+// HTTP.
 package control
 
 import (

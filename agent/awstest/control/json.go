@@ -29,8 +29,8 @@ func await(r *http.Request, i *ec2.Instance, want autoscaling.State) error {
 	return i.Await(ctx, want)
 }
 
-// jsonOptions write durations as text, and read nothing that is unknown,
-// doubled or in another case.
+// jsonOptions write durations as text, and refuse names that are unknown, occur
+// twice or differ in case.
 func jsonOptions() json.Options {
 	return json.JoinOptions(
 		json.RejectUnknownMembers(true),
@@ -63,5 +63,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
+	_, _ = w.Write(append(body, '\n')) // the client may have gone
 }

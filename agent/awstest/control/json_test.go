@@ -30,7 +30,7 @@ func FuzzControl(f *testing.F) {
 	})
 }
 
-// roundTrip reads, writes and reads again: what was read once is read the same again.
+// roundTrip reads, writes and reads again, with the same result.
 func roundTrip[T any](t *testing.T, r *http.Request) {
 	v, err := readJSON[T](r)
 	if err != nil {

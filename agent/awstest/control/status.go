@@ -5,7 +5,7 @@ import (
 	"koboshi/agent/awstest/ec2"
 )
 
-// Status is all that is known of an instance.
+// Status is all data of an instance.
 type Status struct {
 	ID      string               `json:"id"`
 	Group   string               `json:"group"`

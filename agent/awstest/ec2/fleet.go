@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Now      func() time.Time
 	Endpoint string         // URL of the other services
-	IMDSAddr string         // where metadata services listen, unless the launch says otherwise
+	IMDSAddr string         // where metadata services listen, unless a launch has another address
 	Faults   *faults.Script // acts on the metadata services
 }
 
@@ -76,13 +76,13 @@ func (f *Fleet) Instance(id string) (*Instance, error) {
 
 // Instances lists all instances in the order of their launch, the Terminated too.
 func (f *Fleet) Instances() []*Instance {
-	launched := len(f.model.Instances()) // those that are due now included
+	launched := len(f.model.Instances()) // including those that are due now
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.instances[:launched])
 }
 
-// Close stops all metadata services. Requests under way are cut off.
+// Close stops all metadata services. Running requests are cut off.
 func (f *Fleet) Close() {
 	f.model.Close()
 	f.mu.Lock()

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// action is one fault upon one request.
+// action is one fault that acts on one request.
 type action struct {
 	Fault
 	gone <-chan struct{} // closed once the fault is removed
 }
 
-// around returns a handler that serves like next, but with the fault.
+// around returns a handler that answers like next, but with the fault.
 func (a *action) around(next http.Handler, fail ErrorWriter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.wait(r.Context(), time.Duration(a.Delay)) {
@@ -31,7 +31,7 @@ func (a *action) around(next http.Handler, fail ErrorWriter) http.Handler {
 	})
 }
 
-// request returns what the service gets to see.
+// request returns the request as the service gets it.
 func (a *action) request(r *http.Request) *http.Request {
 	if !a.IgnoreRange {
 		return r
@@ -41,8 +41,8 @@ func (a *action) request(r *http.Request) *http.Request {
 	return r
 }
 
-// replace answers in the service's place. It takes in the whole request first:
-// a client that is still sending would see a broken pipe in place of the answer.
+// replace answers instead of the service. It reads the whole request first: a
+// client that is still sending would see a broken pipe instead of the answer.
 func (a *action) replace(w *writer, r *http.Request, next http.Handler, fail ErrorWriter) {
 	if a.Applied {
 		next.ServeHTTP(&discardWriter{header: http.Header{}}, a.request(r))

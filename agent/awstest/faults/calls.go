@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Call is one request that a service got, faults and all.
+// Call is one request to a service, as changed by faults.
 type Call struct {
 	Time      time.Time `json:"time"`
 	Service   string    `json:"service"`
@@ -93,7 +93,7 @@ func (c *Calls) count(service, operation string) (n int, changed <-chan struct{}
 	return n, c.changed
 }
 
-// record logs a call and returns a writer that fills in how it is answered.
+// record logs a call and returns a writer that adds the answer to it.
 func (c *Calls) record(w http.ResponseWriter, call *Call) http.ResponseWriter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,7 +119,7 @@ type callWriter struct {
 	call  *Call
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap is for http.ResponseController.
 func (w *callWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *callWriter) WriteHeader(status int) {

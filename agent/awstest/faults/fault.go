@@ -1,5 +1,5 @@
-// Package faults scripts what goes wrong between clients and a service, and logs
-// what they asked.
+// Package faults scripts faults between clients and a service, and logs the
+// requests.
 package faults
 
 import (
@@ -11,10 +11,10 @@ import (
 // Fault is one scripted misbehaviour. Selectors left empty match everything,
 // effects left zero do nothing.
 //
-// Status, Body, Code, Hang and a Reset without ResetAfter take the place of the
-// real answer, and the request has no effect unless Applied says so. All other
-// effects change the real answer on its way out. Offsets and counts are bytes
-// of the response body, so those of a ranged request start at its range.
+// Status, Body, Code, Hang and a Reset without ResetAfter replace the real
+// answer, and the request has no effect unless Applied is set. All other effects
+// change the real answer. Offsets and counts are bytes of the response body, so
+// those of a ranged request start at its range.
 type Fault struct {
 	Service   string `json:"service,omitempty"`   // "s3", "imds", "autoscaling", "sts"
 	Operation string `json:"operation,omitempty"` // "GetObject", "PUT /latest/api/token"
@@ -25,7 +25,7 @@ type Fault struct {
 	Times   int `json:"times,omitempty"`   // then act this often; 0 is without end
 	Percent int `json:"percent,omitempty"` // act on this share of matches, the same ones in every run; 0 is all
 	// A token bucket lets Burst matches through, and PerSecond more each second;
-	// the fault acts on the rest. AWS throttles so.
+	// the fault acts on the rest. This is how AWS throttles.
 	Burst     int     `json:"burst,omitempty"`
 	PerSecond float64 `json:"per_second,omitempty"`
 
@@ -41,7 +41,7 @@ type Fault struct {
 	Delay          Duration `json:"delay,omitempty"`            // before the request is looked at
 	Jitter         Duration `json:"jitter,omitempty"`           // up to this much more Delay, the same in every run
 	BytesPerSecond int64    `json:"bytes_per_second,omitempty"` // of the body, for each response by itself
-	Cut            int64    `json:"cut,omitempty"`              // close in an orderly way after this many bytes
+	Cut            int64    `json:"cut,omitempty"`              // close without an RST after this many bytes
 	Reset          bool     `json:"reset,omitempty"`            // TCP RST
 	ResetAfter     int64    `json:"reset_after,omitempty"`      // let at most this many bytes out before the RST; implies Reset
 	Corrupt        *int64   `json:"corrupt,omitempty"`          // flip the lowest bit of the byte at this offset
@@ -57,7 +57,7 @@ func (f *Fault) matches(c *Call) bool {
 		strings.Contains(c.Path, f.Path)
 }
 
-// replaces reports whether the fault answers in the service's place.
+// replaces reports whether the fault answers instead of the service.
 func (f *Fault) replaces() bool {
 	return f.Status != 0 || f.Code != "" || f.Body != "" || f.Hang || f.Reset && f.ResetAfter <= 0
 }
@@ -71,7 +71,7 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText writes d in the form that UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads the syntax of time.ParseDuration and refuses what is negative.
+// UnmarshalText reads the syntax of time.ParseDuration and refuses negative durations.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {

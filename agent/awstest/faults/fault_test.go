@@ -21,7 +21,7 @@ import (
 	"koboshi/agent/awstest/s3"
 )
 
-// start serves an S3 with "hello world" at b/k behind a script.
+// start runs an S3 with "hello world" at b/k behind a script.
 func start(t *testing.T) (*s3.Store, *Script, *Calls, *httptest.Server) {
 	t.Helper()
 	fake, calls := s3.New(time.Now), new(Calls)
@@ -330,7 +330,7 @@ func TestHangEndsWithTheFaultOrTheClient(t *testing.T) {
 	}
 }
 
-// aborts reports whether do ends a connection in net/http's way.
+// aborts reports whether do panics with http.ErrAbortHandler.
 func aborts(do func()) (aborted bool) {
 	defer func() {
 		err, _ := recover().(error)

@@ -11,11 +11,11 @@ import (
 // ErrorWriter answers one request with an error in a service's own format.
 type ErrorWriter func(w http.ResponseWriter, r *http.Request, status int, code, message string)
 
-// Script is the ordered list of what goes wrong. Every request is held
-// against each fault in the order they were added; those that act combine, up
-// to and including the first that replaces the answer. So two faults with
-// Times 1 and a Status each fail two requests in a row, and a lasting Delay
-// added before them slows both.
+// Script is the ordered list of faults. Every request is compared with each
+// fault in the order in which they were added; those that act combine, up to and
+// including the first that replaces the answer. So two faults with Times 1 and a
+// Status make two requests in a row fail, and a lasting Delay added before them
+// slows both.
 type Script struct {
 	now   func() time.Time
 	calls *Calls
@@ -25,7 +25,7 @@ type Script struct {
 	script []*scripted
 }
 
-// State is a fault in the script and what has become of it.
+// State is a fault in the script and how often it acted.
 type State struct {
 	ID int `json:"id"`
 	Fault
@@ -61,13 +61,13 @@ func (f *Script) Add(fault Fault) (id int) {
 	return f.lastID
 }
 
-// Remove takes a fault out of the script and frees the requests that it holds
-// up. It reports whether there was such a fault.
+// Remove takes a fault out of the script and releases the requests that it
+// delays. It reports whether there was such a fault.
 func (f *Script) Remove(id int) bool {
 	return f.remove(func(s *scripted) bool { return s.ID == id }) > 0
 }
 
-// Clear empties the script and frees the requests that it holds up.
+// Clear empties the script and releases the requests that it delays.
 func (f *Script) Clear() {
 	f.remove(func(*scripted) bool { return true })
 }
@@ -98,7 +98,7 @@ func (f *Script) List() []State {
 }
 
 // Wrap puts the script and the call log between clients and one service.
-// Describe names a request's operation and the instance it comes from, empty
+// Describe returns a request's operation and the instance it comes from, empty
 // where unknown; fail writes that service's errors.
 func (f *Script) Wrap(service string, describe func(*http.Request) (operation, instance string), fail ErrorWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,7 +150,7 @@ func (s *scripted) due(c *Call) bool {
 	return false
 }
 
-// act fixes what the fault does to one request.
+// act determines what the fault does to one request.
 func (s *scripted) act() *action {
 	a := &action{Fault: s.Fault, gone: s.gone}
 	if s.Jitter > 0 {

@@ -12,7 +12,7 @@ import (
 	"koboshi/agent/awstest/s3"
 )
 
-// timed serves one request for size bytes with script and returns how long it
+// timed answers one request for size bytes with script and returns how long it
 // took, the answer, and whether it was broken off.
 func timed(ctx context.Context, size int, faults ...Fault) (time.Duration, *httptest.ResponseRecorder, bool) {
 	script := New(time.Now, new(Calls))
@@ -56,7 +56,7 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-// A token bucket lets through what AWS would, and throttles the rest.
+// A token bucket lets through as many requests as AWS would, and throttles the rest.
 func TestBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		script := New(time.Now, new(Calls))

@@ -11,14 +11,14 @@ import (
 const (
 	// paceChunk is the most that a paced response writes at a time: 3 ms at 90 MB/s.
 	paceChunk = 256 << 10
-	// paceCredit is how late a chunk may be and the next ones still make up for it.
+	// paceCredit is how late a chunk may be so that the next ones make up for it.
 	paceCredit = 50 * time.Millisecond
 )
 
 // errCut stops a handler whose answer has been cut.
 var errCut = errors.New("awstest: the answer was cut")
 
-// writer changes one answer on its way out.
+// writer changes one answer while it is written.
 type writer struct {
 	http.ResponseWriter
 	act     *action
@@ -26,7 +26,7 @@ type writer struct {
 	started bool
 	limit   int64 // bytes that get out; below 0 is no limit
 	offset  int64 // bytes that got out
-	cut     bool  // the handler had more to say than limit
+	cut     bool  // the handler wrote more than limit
 }
 
 func newWriter(w http.ResponseWriter, r *http.Request, a *action) *writer {
@@ -40,7 +40,7 @@ func newWriter(w http.ResponseWriter, r *http.Request, a *action) *writer {
 	return &writer{ResponseWriter: w, act: a, request: r, limit: limit}
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader sends the header as the fault has it.

@@ -9,7 +9,7 @@ import (
 
 const defaultCredentialsFor = 6 * time.Hour
 
-// credentials is the iam/ tree: absent without a role, the role's keys late if a switch says so.
+// credentials is the iam/ tree: absent without a role; a switch can delay the role's keys.
 func (i Instance) credentials(switches Switches, now time.Time) map[string]string {
 	if switches.NoRole {
 		return nil
@@ -45,7 +45,8 @@ func roleKeys(instance string, switches Switches, now time.Time) string {
 	})
 }
 
-// identity is the instance identity document. Its signatures are stubs: nothing verifies.
+// identity is the instance identity document. Its signatures are stubs, which do
+// not verify.
 func (i Instance) identity() map[string]string {
 	doc := document(map[string]any{
 		"accountId":               account.ID,

@@ -39,7 +39,7 @@ type Service struct {
 	tokens   map[string]time.Time // to when they expire
 }
 
-// New returns the service of an instance, which is asked for its current values
+// New returns the service of an instance. It reads the instance's current values
 // at each request.
 func New(now func() time.Time, switches Switches, instance func() Instance) *Service {
 	return &Service{now: now, instance: instance, switches: switches, tokens: map[string]time.Time{}}
@@ -96,7 +96,7 @@ func (s *Service) currentSwitches() Switches {
 
 // grant answers a token request.
 func (s *Service) grant(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("X-Forwarded-For") != "" { // a proxy in the way
+	if r.Header.Get("X-Forwarded-For") != "" { // sent through a proxy
 		refuse(w, http.StatusForbidden)
 		return
 	}
@@ -161,7 +161,7 @@ func answer(w http.ResponseWriter, status int, body string) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
+	_, _ = w.Write([]byte(body)) // the client may have gone
 }
 
 // WriteError answers with an error. IMDS has no error codes.

@@ -109,7 +109,7 @@ func (i Instance) network() map[string]string {
 	}
 }
 
-// notices are what comes and goes: the target state, spot, rebalance.
+// notices are the values that come and go: the target state, spot, rebalance.
 func (i Instance) notices(switches Switches) map[string]string {
 	leaves := map[string]string{}
 	if target := cmp.Or(switches.TargetState, i.TargetState); target != "" {
@@ -125,7 +125,7 @@ func (i Instance) notices(switches Switches) map[string]string {
 	return leaves
 }
 
-// visibleTags leaves out what EC2 would not let into IMDS: keys that no path can have.
+// visibleTags leaves out tags that EC2 does not show in IMDS: keys that cannot be in a path.
 func (i Instance) visibleTags() map[string]string {
 	tags := map[string]string{}
 	for key, value := range i.Tags {

@@ -1,4 +1,4 @@
-// Package loopback serves handlers at local addresses.
+// Package loopback runs HTTP handlers at local addresses.
 package loopback
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Listener is an address that is bound, and serves a handler from Serve to Close.
+// Listener is a bound address, which runs a handler from Serve to Close.
 type Listener struct {
 	URL string // without a slash at its end
 
@@ -18,8 +18,8 @@ type Listener struct {
 	server   http.Server
 }
 
-// Bind takes an address (IP:port, port 0 = a free one). With a TLS configuration
-// it speaks HTTPS, and as S3 only HTTP/1.1.
+// Bind binds an address (IP:port, port 0 = a free one). With a TLS configuration
+// it uses HTTPS, and like S3 only HTTP/1.1.
 func Bind(addr string, secure *tls.Config) (*Listener, error) {
 	bound, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {

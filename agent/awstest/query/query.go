@@ -1,4 +1,4 @@
-// Package query speaks AWS's query protocol (a form in, XML out), which Auto
+// Package query implements AWS's query protocol (a form in, XML out), which Auto
 // Scaling and STS use.
 // https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 package query
@@ -40,7 +40,7 @@ func Invalid(message string) error {
 	return &Error{http.StatusBadRequest, "ValidationError", message}
 }
 
-// Is reports whether a request speaks the query protocol.
+// Is reports whether a request uses the query protocol.
 func Is(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Path == "/" &&
 		strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
@@ -83,7 +83,7 @@ func (q *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	q.Fail(w, r, http.StatusInternalServerError, "InternalFailure", err.Error())
 }
 
-// Describe names a request's operation, and the instance whose role signed it.
+// Describe returns a request's operation, and the instance whose role signed it.
 func (q *API) Describe(r *http.Request) (operation, instance string) {
 	return r.PostForm.Get("Action"), account.Signer(r)
 }
@@ -137,5 +137,5 @@ func writeQuery(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "text/xml")
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone needs no answer
+	_, _ = w.Write(body) // the client may have gone
 }

@@ -16,7 +16,7 @@ import (
 	"koboshi/agent/awstest/faults"
 )
 
-// TestChecksumAlgorithms holds the algorithms against their published check
+// TestChecksumAlgorithms compares the algorithms with their published check
 // values, those of the digits 1 to 9 (CRC catalogue, FIPS 180).
 func TestChecksumAlgorithms(t *testing.T) {
 	for algorithm, want := range map[string]string{
@@ -61,7 +61,7 @@ func TestChecksumsBySDK(t *testing.T) {
 	}
 }
 
-// TestSDKSeesCorruption shows that the checksum told is one the SDK checks.
+// TestSDKSeesCorruption shows that the SDK checks the checksum of an answer.
 func TestSDKSeesCorruption(t *testing.T) {
 	fake := New(time.Now)
 	fake.CreateBucket("b")

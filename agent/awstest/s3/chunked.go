@@ -18,7 +18,7 @@ const chunkedLine = 4 << 10
 //	<hex size>[;chunk-signature=<hex>]\r\n <size bytes> \r\n … 0[;…]\r\n
 //	<trailer name>:<value>\r\n … \r\n
 //
-// Signatures are read over. What breaks the framing is an *failure.
+// Signatures are ignored. Broken framing is a *failure.
 // (AWS: "Signature Calculations for the Authorization Header: Transferring
 // Payload in Multiple Chunks")
 type chunkedReader struct {

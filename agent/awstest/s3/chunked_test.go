@@ -71,8 +71,8 @@ func TestChunkedEncodingIsNotKept(t *testing.T) {
 	}
 }
 
-// FuzzChunked reads anything without hanging or panicking, says the same
-// however the bytes come in, and reads back what was framed by the rules.
+// FuzzChunked reads anything without hanging or panicking, with the same result
+// however the bytes are split, and reads back what was framed by the rules.
 func FuzzChunked(f *testing.F) {
 	f.Add([]byte("5\r\nhello\r\n0\r\n\r\n"), uint8(3))
 	f.Add([]byte("5;chunk-signature=0\r\nhello\r\n0\r\nx-a:b\r\n\r\n"), uint8(1))

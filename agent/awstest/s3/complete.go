@@ -54,8 +54,8 @@ func readCompletion(r *request) (named []namedPart, declared checksum, err error
 	return request.Part, declared, err
 }
 
-// commitUpload puts the object in its place and ends its upload, or does
-// neither where the condition does not hold.
+// commitUpload stores the object and ends its upload, or does neither where the
+// condition is not met.
 func (s *Store) commitUpload(r *request, condition writeCondition, o *object) error {
 	return s.within(r.bucket, func(b *keyspace) error {
 		u, err := b.upload(r)
@@ -71,8 +71,8 @@ func (s *Store) commitUpload(r *request, condition writeCondition, o *object) er
 	})
 }
 
-// chosenParts finds the parts that a request names, which must be in order,
-// as they were uploaded, and large enough.
+// chosenParts finds the parts that a request lists. They must be in order, match
+// the uploaded ones, and be large enough.
 func (s *Store) chosenParts(r *request, named []namedPart) (u *upload, parts []*storedPart, err error) {
 	if len(named) == 0 || len(named) > maxParts {
 		return nil, nil, errMalformedXML
@@ -134,7 +134,7 @@ func (u *upload) assemble(parts []*storedPart, now time.Time) *object {
 	return o
 }
 
-// checkWhole compares what a request says of the whole object.
+// checkWhole compares the size and checksum that a request has for the whole object.
 func checkWhole(h http.Header, declared checksum, o *object) error {
 	if size := h.Get("X-Amz-Mp-Object-Size"); size != "" && size != strconv.FormatInt(o.data.size, 10) {
 		return badRequest("InvalidRequest", "The provided 'x-amz-mp-object-size' header does not match what was computed.")

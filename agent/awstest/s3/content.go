@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// pieceSize bounds what is allocated for bytes that a request only promises.
+// pieceSize bounds what is allocated for bytes that a request only declares.
 const pieceSize = 8 << 20
 
 // content is immutable content in pieces, so that parts become objects and
-// ranges are served without copying.
+// ranges are sent without copying.
 type content struct {
 	pieces [][]byte
 	size   int64
@@ -29,7 +29,7 @@ func contentOf(pieces ...[]byte) (d content) {
 	return d
 }
 
-// readContent reads the size bytes that body must hold, and a copy to tee.
+// readContent reads the size bytes that body must have, and writes a copy to tee.
 func readContent(body io.Reader, size int64, tee io.Writer) (d content, err error) {
 	for d.size < size {
 		piece := make([]byte, min(size-d.size, pieceSize))
@@ -85,7 +85,7 @@ type object struct {
 	data     content
 	etag     string // in quotes
 	modified time.Time
-	header   http.Header // what the upload said that a download repeats
+	header   http.Header // headers of the upload that a download repeats
 	checksum checksum
 }
 
@@ -114,7 +114,7 @@ func (o *object) describe(h http.Header) {
 	h.Set("Last-Modified", o.modified.UTC().Format(http.TimeFormat))
 }
 
-// systemHeaders are the headers of an upload, beside x-amz-meta-*, that a
+// systemHeaders are the headers of an upload, other than x-amz-meta-*, that a
 // download repeats.
 func systemHeaders() []string {
 	return []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires"}

@@ -58,7 +58,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, status int, code, messag
 	}{Code: code, Message: message, Resource: r.URL.Path, RequestID: id, HostID: w.Header().Get("X-Amz-Id-2")})
 }
 
-// fail answers with err, which is an *failure unless something is wrong here.
+// fail answers with err, which is a *failure unless this package has a bug.
 func (s *Store) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {

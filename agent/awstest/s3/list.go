@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxKeys is the most that one page of a listing holds.
+// maxKeys is the most keys in one page of a listing.
 const maxKeys = 1000
 
 // page is one page of a listing.
@@ -19,8 +19,7 @@ type page struct {
 	truncated bool
 }
 
-// page lists the keys and prefixes that come after a key or prefix, most of
-// them at the most.
+// page lists at most most keys and prefixes that come after a key or prefix.
 func (b *keyspace) page(prefix, delimiter, after string, most int) (p page) {
 	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
 		rest, ok := strings.CutPrefix(key, prefix)

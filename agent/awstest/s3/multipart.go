@@ -12,7 +12,7 @@ const (
 	maxParts    = 10000
 )
 
-// upload is a multipart upload on its way, guarded by Store.mu.
+// upload is an open multipart upload, guarded by Store.mu.
 type upload struct {
 	id        string
 	key       string
@@ -112,7 +112,7 @@ func (r *request) partNumber() (int, error) {
 	return r.intParam("partNumber", 0, 1, maxParts)
 }
 
-// addPart puts a part in the place of any other with its number.
+// addPart stores a part, and replaces one with the same number.
 func (s *Store) addPart(r *request, part *storedPart) error {
 	return s.within(r.bucket, func(b *keyspace) error {
 		u, err := b.upload(r)

@@ -36,7 +36,7 @@ func (s *Store) putObject(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// commit puts an object in its place if the condition holds there and then.
+// commit stores an object if the condition is met, in one step.
 func (s *Store) commit(r *request, condition writeCondition, o *object) error {
 	return s.within(r.bucket, func(b *keyspace) error {
 		if err := condition.check(b, r.key); err != nil {
@@ -47,7 +47,7 @@ func (s *Store) commit(r *request, condition writeCondition, o *object) error {
 	})
 }
 
-// getObject serves GET and HEAD.
+// getObject answers GET and HEAD.
 func (s *Store) getObject(w http.ResponseWriter, r *request) error {
 	o, err := s.object(r.bucket, r.key)
 	if err != nil {

@@ -13,7 +13,7 @@ const (
 	maxDocument = 4 << 20
 )
 
-// payload is a request's body, checked against everything it was declared to be.
+// payload is a request's body, checked against all sizes and hashes of its headers.
 type payload struct {
 	data     content
 	md5      []byte

@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// proof hashes a body as it is read, for everything it was declared to be.
+// proof hashes a body as it is read, for all checksums that were declared.
 type proof struct {
 	md5      hash.Hash
 	wantMD5  string // base64, empty for none
@@ -35,8 +35,8 @@ func newProof(h http.Header) (*proof, error) {
 	}, nil
 }
 
-// Write hashes p, with what there is something to compare with. The MD5 is
-// wanted anyway: it becomes the ETag.
+// Write hashes p with each algorithm that there is a declared value for, and with
+// MD5 in any case: it becomes the ETag.
 func (p *proof) Write(b []byte) (int, error) {
 	_, _ = p.md5.Write(b)
 	if p.wantSHA != nil {
@@ -48,7 +48,7 @@ func (p *proof) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// trailed takes in a checksum that came behind the body.
+// trailed adds a checksum from the trailer.
 func (p *proof) trailed(trailer http.Header) {
 	if p.declared.algorithm != "" && p.declared.value == "" {
 		p.declared.value = trailer.Get(p.declared.headerName())

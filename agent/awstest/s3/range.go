@@ -15,10 +15,10 @@ func (s span) contentRange(total int64) string {
 	return "bytes " + strconv.FormatInt(s.offset, 10) + "-" + strconv.FormatInt(s.offset+s.size-1, 10) + "/" + strconv.FormatInt(total, 10)
 }
 
-// parseRange reads a Range header upon an object of total bytes. It is not
-// partial where the header says nothing that S3 understands: S3 ignores a
-// malformed range and several ranges at once, and so sends the whole object.
-// The error is errUnsatisfiable where no byte of the object is asked for.
+// parseRange reads a Range header for an object of total bytes. It is not partial
+// where S3 ignores the header and sends the whole object: a malformed range, and
+// several ranges at once. The error is errUnsatisfiable where no byte of the
+// object is in the range.
 func parseRange(header string, total int64) (s span, partial bool, err error) {
 	whole := span{0, total}
 	text, isBytes := strings.CutPrefix(header, "bytes=")
@@ -51,7 +51,7 @@ func parseOffset(text string) (int64, bool) {
 	return int64(v), err == nil
 }
 
-// checkRead holds an object against the conditions of a read. The errors are
+// checkRead checks the conditions of a read for an object. The errors are
 // errPrecondition and errNotModified. (RFC 9110, section 13.2.2)
 func checkRead(h http.Header, o *object) error {
 	// Last-Modified has no fractions of a second.
@@ -85,7 +85,7 @@ func etagListed(list, etag string) bool {
 	return false
 }
 
-// writeCondition is what must hold of the object that a write replaces.
+// writeCondition is a condition on the object that a write replaces.
 type writeCondition struct{ match, noneMatch string }
 
 // parseWriteCondition reads If-Match and If-None-Match, the latter only as "*".
@@ -97,7 +97,7 @@ func parseWriteCondition(h http.Header) (writeCondition, error) {
 	return c, nil
 }
 
-// check holds the condition against what b has under key.
+// check checks the condition for what b has under key.
 func (c writeCondition) check(b *keyspace, key string) error {
 	o, exists := b.objects[key]
 	switch {

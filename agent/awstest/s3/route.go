@@ -35,7 +35,7 @@ const (
 	oneObject
 )
 
-// routes is in order: the first that fits a request has it.
+// routes is in order: the first that fits a request is used.
 func routes() []route {
 	return []route{
 		{"CreateBucket", "PUT", oneBucket, "", nil, (*Store).createBucket},
@@ -76,8 +76,8 @@ func (r *request) scope() scope {
 	}
 }
 
-// route returns the operation that a request asks for, or nil where it says
-// something that no operation here understands.
+// route returns the operation that a request asks for, or nil where no operation
+// here understands all of it.
 func (r *request) route() *route {
 	for _, route := range routes() {
 		if route.method == r.Method && route.scope == r.scope() &&
@@ -91,7 +91,7 @@ func (r *request) route() *route {
 	return nil
 }
 
-// understands reports whether a query has nothing that would be passed over.
+// understands reports whether a query has no parameter that would be ignored.
 func (route *route) understands(query url.Values) bool {
 	for param := range query {
 		known := param == route.selector || param == "x-id" || slices.Contains(route.params, param)
@@ -109,7 +109,7 @@ func isSignature(param string) bool {
 		param == "AWSAccessKeyId" || param == "Signature" || param == "Expires"
 }
 
-// Describe names a request's operation, and the instance whose role signed it.
+// Describe returns a request's operation, and the instance whose role signed it.
 func Describe(r *http.Request) (operation, instance string) {
 	return operationOf(r), account.Signer(r)
 }

@@ -25,7 +25,7 @@ type Store struct {
 	buckets map[string]*keyspace
 }
 
-// keyspace is what one bucket holds, guarded by Store.mu. The objects in it never change.
+// keyspace is the content of one bucket, guarded by Store.mu. The objects in it never change.
 type keyspace struct {
 	objects map[string]*object
 	uploads map[string]*upload
@@ -94,7 +94,7 @@ func (s *Store) Delete(bucket, key string) {
 	}
 }
 
-// Mutate replaces an object's bytes by what change makes of a copy of them.
+// Mutate replaces an object's bytes by the result of change, which gets a copy.
 // Metadata stays, ETag and checksum become those of the new bytes. It reports
 // whether there was such an object. Change must not call back into s.
 func (s *Store) Mutate(bucket, key string, change func([]byte) []byte) bool {
@@ -108,7 +108,7 @@ func (s *Store) Mutate(bucket, key string, change func([]byte) []byte) bool {
 	}) == nil
 }
 
-// within runs do upon a bucket, with nothing else going on in s.
+// within runs do on a bucket, under the lock of s.
 func (s *Store) within(bucket string, do func(*keyspace) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

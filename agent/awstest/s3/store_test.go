@@ -32,7 +32,7 @@ func sdkClient(server *httptest.Server, options ...func(*sdk.Options)) *sdk.Clie
 	}, options...)
 }
 
-// start serves an S3 with a bucket "b".
+// start runs an S3 with a bucket "b".
 func start(t *testing.T) (*Store, *httptest.Server, *sdk.Client) {
 	t.Helper()
 	fake := New(time.Now)
@@ -42,7 +42,7 @@ func start(t *testing.T) (*Store, *httptest.Server, *sdk.Client) {
 	return fake, server, sdkClient(server)
 }
 
-// wantCode checks the error code that S3 told, "" for none.
+// wantCode checks the error code of S3, "" for none.
 func wantCode(t *testing.T, err error, code string) {
 	t.Helper()
 	if got := errorCode(err); got != code {
@@ -230,7 +230,7 @@ func TestForItsOwner(t *testing.T) {
 	}
 }
 
-// aliasWriter checks that what is written is the stored bytes themselves.
+// aliasWriter checks that the stored bytes themselves are written, not a copy.
 type aliasWriter struct {
 	http.ResponseWriter
 	want []byte // what has yet to be written
