@@ -178,7 +178,7 @@ func TestDeadlineAbandons(t *testing.T) {
 	w.check(t, rep, err, result{report.Failed, failure.ErrDeadline, "1", "1", giveUp})
 }
 
-func TestInterruptionSaysNothingToTheHook(t *testing.T) {
+func TestInterruptionCompletesNothing(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.onGate = cancel

@@ -115,7 +115,7 @@ func TestSyncUsesDelta(t *testing.T) {
 }
 
 // The delta from the running release is used, even where another is smaller.
-func TestDeltaPrefersWhatServes(t *testing.T) {
+func TestDeltaPrefersTheRunningRelease(t *testing.T) {
 	w := onVersionOne(t)
 	w.releaseFrom("2")
 	if _, err := w.sync(); err != nil {

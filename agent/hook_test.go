@@ -159,7 +159,7 @@ func TestPreStartOfARollback(t *testing.T) {
 }
 
 // A hook runs in its own release's tree, with its own release's environment.
-func TestWhatAHookIsTold(t *testing.T) {
+func TestEnvironmentOfHooks(t *testing.T) {
 	w := hooked(t)
 	live(w)
 	told := map[string]service.Hook{}

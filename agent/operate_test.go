@@ -122,7 +122,7 @@ func TestRollbackToAVersion(t *testing.T) {
 	}
 }
 
-func TestRollbackRepairsBeforeItServes(t *testing.T) {
+func TestRollbackRepairsFirst(t *testing.T) {
 	w := newWorld(t)
 	twice(w)
 	w.alter("1")

@@ -94,7 +94,7 @@ func (w *world) artifact(version string) string {
 }
 
 // checkStarted fails where the app runs from a tree with other bytes than were
-// published, unless the configuration has no check for that.
+// published, unless install.verify does not ask for a check at each start.
 func (w *world) checkStarted(t *testing.T, version string) {
 	t.Helper()
 	if w.running != version || w.verify == config.VerifyInstall || w.verify == config.VerifyLaunch {

@@ -186,7 +186,7 @@ func TestTheDeadlineDoesNotCountTheTurn(t *testing.T) {
 
 // Completing a throttled action is repeated for as long as the deadline, 15
 // minutes, and two minutes more; after a shutdown for two minutes.
-func TestAThrottledHookIsTold(t *testing.T) {
+func TestThrottledActionIsCompleted(t *testing.T) {
 	tests := []struct {
 		name        string
 		throttled   time.Duration

@@ -317,7 +317,7 @@ func TestWayToASource(t *testing.T) {
 }
 
 // The second source counts where the first one has nothing to believe.
-func TestFirstSourceThatIsBelieved(t *testing.T) {
+func TestFirstVerifiedSource(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	m := w.machine()
 	m.Connect = func(ctx context.Context, who instance.Identity) (Cloud, error) {

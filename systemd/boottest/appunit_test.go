@@ -36,8 +36,8 @@ func TestAppNeverNotifies(t *testing.T) {
 	}.run(t)
 }
 
-// The reason outlives the instance: what the app wrote last is in the report, and
-// in the log, which goes to the console.
+// The reason can still be read when the instance is gone: the app's last lines are
+// in the report, and in the log, which goes to the console.
 func TestDeadSaysWhy(t *testing.T) {
 	t.Parallel()
 	l, _ := scenario{
@@ -50,7 +50,7 @@ func TestDeadSaysWhy(t *testing.T) {
 	}
 }
 
-// broughtAlong lets the release bring the app's unit.
+// broughtAlong makes the release bring the app's unit.
 func broughtAlong() files {
 	return files{webUnit: "", dropIn: "[service]\nunit_file = \"" + ownUnit + "\"\n"}
 }
@@ -61,7 +61,7 @@ func TestUnitOfTheRelease(t *testing.T) {
 	same(t, "description", got.Units["web.service"]["Description"], "The app 1.0.0")
 }
 
-// What is put back brings its own unit with it.
+// A release that is put back brings its own unit.
 func TestUnitOfTheReleaseIsPutBack(t *testing.T) {
 	t.Parallel()
 	_, got := scenario{
@@ -71,8 +71,8 @@ func TestUnitOfTheReleaseIsPutBack(t *testing.T) {
 	same(t, "description", got.Units["web.service"]["Description"], "The app 1.0.0")
 }
 
-// orderedAfter is the app's unit with a mistake that closes a ring: koboshi
-// waits for the app, and the app for koboshi or for what waits for it.
+// orderedAfter is the app's unit with a mistake that makes a cycle: koboshi
+// waits for the app, and the app for koboshi or for a unit that waits for koboshi.
 func orderedAfter(unit string) string {
 	return strings.Replace(webService, "[Service]", "After="+unit+"\n[Service]", 1)
 }

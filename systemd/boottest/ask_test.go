@@ -66,12 +66,12 @@ func (c *container) awaitDownload() {
 	c.until(settleLimit, "the download has begun", func() bool { return c.downloads() > 0 })
 }
 
-// cut ends all that runs in the machine, PID 1 included.
+// cut kills all processes of the machine, PID 1 included.
 func (c *container) cut() error {
 	return os.WriteFile(filepath.Join(c.cgroup, "cgroup.kill"), []byte("1"), 0)
 }
 
-// kill sends a signal to all that runs of a unit.
+// kill sends a signal to all processes of a unit.
 func (c *container) kill(unit string, signal unix.Signal) {
 	c.Helper()
 	killed := 0

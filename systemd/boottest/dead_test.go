@@ -10,8 +10,8 @@ import (
 	"koboshi/agent/awstest/faults"
 )
 
-// An app that dies between the gate and CONTINUE, here while Auto Scaling asks
-// for patience, is not sent into service.
+// An app that dies between the gate and CONTINUE, here while Auto Scaling
+// throttles, is not sent into service.
 func TestDiesAfterTheGate(t *testing.T) {
 	t.Parallel()
 	throttled := faults.Fault{Service: "autoscaling", Operation: "CompleteLifecycleAction", Status: 400, Code: "Throttling"}

@@ -25,8 +25,8 @@ func onVolume(options string) files {
 	}
 }
 
-// A launch whose volume cannot be written ends with an answer, and leaves a
-// report.
+// A launch whose volume cannot be written completes the lifecycle action, and
+// leaves a report.
 func TestReadOnlyVolume(t *testing.T) {
 	t.Parallel()
 	scenario{
@@ -36,7 +36,7 @@ func TestReadOnlyVolume(t *testing.T) {
 	}.run(t)
 }
 
-// After a reboot nothing has to be written for the release to run that is there.
+// After a reboot the installed release can be started without any write.
 func TestRebootReadOnlyVolume(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(onVolume("bind")))
@@ -47,8 +47,8 @@ func TestRebootReadOnlyVolume(t *testing.T) {
 	again(report.Current).check(l, l.start("exit").wait(0))
 }
 
-// The image is a lower layer of the machine's disk. A release that is there
-// cannot be renamed, and is removed all the same when its time has come.
+// The image is a lower layer of the machine's disk. A release in it cannot be
+// renamed, and is removed all the same once it is no longer kept.
 func TestOverlayRoot(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(notObserved).with(files{dropIn: "[install]\nkeep = 2\n"}))
@@ -75,8 +75,7 @@ func TestOverlayRoot(t *testing.T) {
 	same(t, "answer", c.end("exit").Answer, "3.0.0 on "+l.instance.ID())
 }
 
-// seal makes what is on the machine's disk a layer that is only read, below a
-// new one.
+// seal makes the machine's disk a read-only layer below a new one.
 func (l *lab) seal() {
 	l.Helper()
 	layer := filepath.Join(l.dir, "sealed")

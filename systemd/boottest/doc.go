@@ -1,11 +1,11 @@
 // Package boottest boots real machines: systemd as PID 1, cloud-init, and
 // koboshi as its unit starts it, in containers on this one. Each scenario has a
 // network and a disk of its own, and a loopback AWS (agent/awstest) at
-// 169.254.169.254, so that the agent runs as it does on EC2: nothing in it
-// knows of the test.
+// 169.254.169.254, so that the agent runs as it does on EC2: it has no code for
+// the test.
 //
 //	make boottest               all of it, in three to six minutes
-//	make boottest RUN=Reboot    only what is called so
+//	make boottest RUN=Reboot    only tests of that name
 //	make boottest VM=1          and an emulated Nitro machine that loses power,
 //	                            in one to four minutes more
 //
@@ -22,18 +22,18 @@
 //
 // # What it has shown
 //
-// A directory that is not there cannot be made writable in the unit's sandbox:
-// the unit makes it before (TestFirstBoot, TestInstalled).
+// A directory that does not exist cannot be made writable in the unit's sandbox:
+// the unit makes it first (TestFirstBoot, TestInstalled).
 //
 // A Go program ends with 2 at the watchdog's SIGABRT, and koboshi with 130 at
 // the SIGTERM of a timeout: neither may keep systemd from starting it again
 // (TestAgentBarked, TestAgentTerminated).
 //
 // User data may configure koboshi by write_files where its unit is enabled, and
-// may start the unit from runcmd with or without --no-block. From bootcmd it
-// has to be --no-block, since the unit waits for what comes after. Without
-// --no-block, and with an app ordered after cloud-final.service, all wait for
-// each other until lifecycle.deadline (TestUserData...).
+// may start the unit from runcmd with or without --no-block. From bootcmd
+// --no-block is needed, since the unit waits for later stages. Without --no-block,
+// and with an app ordered after cloud-final.service, all wait for each other until
+// lifecycle.deadline (TestUserData...).
 //
 // An app's unit that is ordered after koboshi's, or after multi-user.target, is
 // refused at once (TestAppOrdered...). One that is enabled fails at the first
@@ -41,16 +41,16 @@
 // same (TestAppEnabled).
 //
 // An app behind a socket of systemd's is re-synced and put back without a failed
-// request (TestSyncUnderLoad), if it is the app's unit that paces a crashing
-// release: started by each waiting connection it reaches the start limit in no
-// time, and systemd closes the socket. Go's Server.Shutdown drops a connection
+// request (TestSyncUnderLoad), if the app's unit limits how often a crashing
+// release is started: each waiting connection starts it, so it soon reaches the
+// start limit, and systemd closes the socket. Go's Server.Shutdown drops a connection
 // that was accepted and whose request was not read. A probe of a crashed app
-// waits in the socket, too: the gate looks at the process meanwhile.
+// waits in the socket, too: the gate checks the process at the same time.
 //
 // Operators and the document for SSM act on a machine that stays up: the app
-// goes on with the same process unless another release has to run, and a hold
-// survives a reboot (TestOperated, TestRunCommand). TestExamined runs doctor on
-// machines on which something is wrong.
+// keeps its process unless another release has to run, and a hold survives a
+// reboot (TestOperated, TestRunCommand). TestExamined runs doctor on machines with
+// faults.
 //
 // A volume that comes up read-only ends a launch with 18 and ABANDON, and does not
 // keep the app down after a reboot (TestReadOnlyVolume, TestRebootReadOnlyVolume).
@@ -69,23 +69,21 @@
 // TestBusRestarted).
 //
 // Another program on the app's port, and a worker that KillMode=process has
-// left, answer as well as the app would; the control group of the socket tells
-// them apart. A socket of systemd's is init.scope's (TestSomethingElseAnswers,
+// left, answer like the app; the control group of the socket distinguishes them.
+// A socket of systemd's belongs to init.scope (TestSomethingElseAnswers,
 // TestSurvivorAnswers, TestSocketsListenerIsNotSeen).
 //
-// systemd does not see a drop-in in a directory that is new, and says that it
-// needs no reload (TestUnitChanged...). A volume with nofail comes after
-// local-fs.target, and what was installed before it is hidden by it
-// (Test...VolumeMountedLate).
+// systemd does not notice a drop-in in a new directory, and reports that no reload
+// is needed (TestUnitChanged...). A volume with nofail is mounted after
+// local-fs.target, and hides what was installed before (Test...VolumeMountedLate).
 //
 // # How it leaves nothing behind
 //
-// A scenario runs in a thread that has left the machine's mount and network
-// namespaces and that ends with it: whatever it mounted and every address is
-// gone then, however it ended. Its processes are in a cgroup that is killed and
-// removed at its end. Where the test itself was killed, its containers come to
-// rest and end by themselves, or with the next test, which removes their
-// cgroups.
+// A scenario runs in a thread with mount and network namespaces of its own. The
+// thread ends with the scenario, and with it all its mounts and addresses. Its
+// processes are in a cgroup that is killed and removed at its end. Where the test
+// itself was killed, its containers end by themselves, or with the next test,
+// which removes their cgroups.
 //
 // The package is tests only. It never boots anything but its own machines.
 package boottest

@@ -16,7 +16,7 @@ import (
 	"koboshi/agent/doctor"
 )
 
-// ailment is something wrong with a machine, and what the doctor reports.
+// ailment is a fault of a machine, and what doctor reports.
 type ailment struct {
 	name     string
 	get, end func(*container)
@@ -137,8 +137,8 @@ func fault(faults ...faults.Fault) func(*container) {
 
 func noFault(c *container) { c.aws.Faults().Clear() }
 
-// What the doctor reports on a machine with systemd: nothing while all is well,
-// and each ailment for what it is.
+// What doctor reports on a machine with systemd: no failure while all is well,
+// and each ailment by its check.
 func TestExamined(t *testing.T) {
 	t.Parallel()
 	c := live(t, nil)

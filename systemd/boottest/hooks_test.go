@@ -54,8 +54,8 @@ func (l *lab) says(lines ...string) {
 	}
 }
 
-// A hook runs as the app's user, in a unit of its own, where it can do no more
-// than the app; then nothing of the unit is left.
+// A hook runs as the app's user, in a unit of its own with no more rights than the
+// app; then nothing of the unit is left.
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	l, _ := scenario{
@@ -110,8 +110,8 @@ func TestHookFailsAtLaunch(t *testing.T) {
 	l.says("pre_start: uid=2(bin) gid=2(bin) groups=2(bin)")
 }
 
-// The health command of a release runs as the app's user, too, over and over,
-// which fills no journal.
+// The health command of a release runs as the app's user, too. It runs often, and
+// writes nothing to the journal.
 func TestHealthCommandOfARelease(t *testing.T) {
 	t.Parallel()
 	l, got := scenario{
@@ -153,7 +153,7 @@ func TestHookInterrupted(t *testing.T) {
 	}
 }
 
-// An agent that is killed cannot; the next one does.
+// An agent that is killed cannot stop it; the next agent does.
 func TestHookOfAKilledAgent(t *testing.T) {
 	t.Parallel()
 	hookOutlived(t, unix.SIGKILL)
@@ -179,8 +179,8 @@ func hookOutlived(t *testing.T, signal unix.Signal) *lab {
 	return l
 }
 
-// A sync that is killed at a shell has no unit, and no next start: systemd ends
-// its hook all the same, and at once.
+// A sync that is killed at a shell has no unit and is not started again: systemd
+// ends its hook all the same, and at once.
 func TestHookOfAKilledSync(t *testing.T) {
 	t.Parallel()
 	c := live(t, nil)

@@ -12,8 +12,8 @@ import (
 	"koboshi/systemd"
 )
 
-// files are what a scenario's image has, by absolute path. A text that begins
-// with "-> " is a symbolic link; "" removes what the base image has there.
+// files are the files of a scenario's image, by absolute path. A text that begins
+// with "-> " is a symbolic link; "" removes the file of the base image.
 type files map[string]string
 
 const (
@@ -28,7 +28,7 @@ const (
 
 const endpoint = "169.254.169.254:9000" // of the APIs; a virtual machine reaches it, too
 
-// webService is the app's unit as the topic ami asks for it.
+// webService is the app's unit as in the topic ami.
 const webService = `[Unit]
 Description=The app
 [Service]
@@ -56,7 +56,7 @@ abandon_delay = "0s"
 `
 
 // inContainer makes cloud-init look for EC2 although it runs in a container, where
-// it does not go by the firmware.
+// it does not read the firmware.
 const inContainer = `[Service]
 TemporaryFileSystem=/sys
 BindReadOnlyPaths=/sys/class /sys/devices /sys/fs /etc/lab-hypervisor:/sys/hypervisor
@@ -98,8 +98,8 @@ func standard() files {
 	return f
 }
 
-// renamed is what turns the base image's cloud-init.service into
-// cloud-init-network.service, wherever it is named.
+// renamed is the files in which the base image's cloud-init.service is renamed to
+// cloud-init-network.service, references included.
 func renamed(t *testing.T) files {
 	t.Helper()
 	const older, newer = "cloud-init.service", "cloud-init-network.service"

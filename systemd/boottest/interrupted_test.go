@@ -25,7 +25,7 @@ func TestAgentKilled(t *testing.T) {
 	agentSignalled(t, unix.SIGKILL)
 }
 
-// What systemd sends when a start lasts too long. The agent ends in order, but
+// The signal of systemd when a start lasts too long. The agent ends in order, but
 // the launch is not over.
 func TestAgentTerminated(t *testing.T) {
 	t.Parallel()
@@ -48,8 +48,8 @@ func agentSignalled(t *testing.T, signal unix.Signal) {
 	same(t, "restarts", got.Units["koboshi-boot.service"]["NRestarts"], "1")
 }
 
-// The watchdog watches once the unit is ready: after a reboot, while the agent
-// asks the channel. It sends SIGABRT, at which a Go program ends with 2.
+// The watchdog is active once the unit is ready: after a reboot, while the agent
+// reads the channel. It sends SIGABRT, at which a Go program ends with 2.
 func TestAgentBarked(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(files{bootUnit + ".d/watchdog.conf": "[Service]\nWatchdogSec=2s\n"}))
@@ -74,13 +74,13 @@ func TestShutDown(t *testing.T) {
 	}
 }
 
-// All of a machine's processes gone at once.
+// All processes of a machine are killed at once.
 func TestCut(t *testing.T) {
 	t.Parallel()
 	interrupted(t, (*container).cut)
 }
 
-// interrupted ends a machine while it downloads; its next boot goes on.
+// interrupted ends a machine while it downloads; its next boot continues.
 func interrupted(t *testing.T, end func(*container) error) (l *lab) {
 	t.Helper()
 	l = newLab(t, standard())

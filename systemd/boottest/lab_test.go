@@ -87,7 +87,7 @@ func (l *lab) promoteTo(channel, version string, more ...string) {
 	must(l.T, built.koboshi(builder(), append(args, more...)...))
 }
 
-// publish makes one more release, which is in order.
+// publish makes one more release, without a flaw.
 func (l *lab) publish(version string) {
 	l.Helper()
 	tree := filepath.Join(l.dir, "tree-"+version)
@@ -145,7 +145,7 @@ func (l *lab) endBy(verb string) {
 	files{"/etc/lab/observer": fmt.Sprintf("VERB=%s\nLIMIT=%s\n", verb, settleLimit)}.write(l.T, l.root)
 }
 
-// seen is what the observer saw of a boot, and the report that was left.
+// seen is what the observer recorded of a boot, and the report of that boot.
 type seen struct {
 	Settled bool
 	Jobs    string

@@ -44,7 +44,7 @@ func TestPackaged(t *testing.T) {
 	}.run(t)
 }
 
-// The image is made by koboshi install, and nothing is where it is by default.
+// The image is made by koboshi install, with no path at its default.
 func TestInstalled(t *testing.T) {
 	t.Parallel()
 	scenario{
@@ -96,7 +96,7 @@ func TestMetadataLate(t *testing.T) {
 	}.run(t)
 }
 
-// down is S3 when it is.
+// down is an S3 that is unavailable.
 var down = []faults.Fault{{Service: "s3", Status: 503, Code: "SlowDown"}}
 
 func TestSourceDownBaked(t *testing.T) {
@@ -123,7 +123,7 @@ func TestUnhealthyBaked(t *testing.T) {
 var impatient = files{dropIn: "[health]\ntimeout = \"2s\"\n"}
 
 // A role that was attached a moment ago: S3 and Auto Scaling refuse its
-// credentials at first. They are fetched again, and again.
+// credentials at first. They are fetched again until they are accepted.
 func TestRoleIsNew(t *testing.T) {
 	t.Parallel()
 	scenario{

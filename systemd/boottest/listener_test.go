@@ -57,8 +57,8 @@ func TestSurvivorAnswers(t *testing.T) {
 	c.end("exit")
 }
 
-// Behind a socket of systemd's it cannot be seen which process answers: that is
-// said once, and "any" silences it.
+// Behind a socket of systemd's it cannot be seen which process answers: there is
+// one warning, and none with "any".
 func TestSocketsListenerIsNotSeen(t *testing.T) {
 	t.Parallel()
 	c := live(t, socketActivated)

@@ -29,7 +29,7 @@ func live(t *testing.T, image files) *container {
 	return c
 }
 
-// up returns when all that the machine starts has started, or failed to.
+// up returns when all units of the machine have started or failed.
 func (c *container) up() {
 	c.Helper()
 	c.until(settleLimit, "the machine has come up", func() bool {
@@ -38,7 +38,7 @@ func (c *container) up() {
 	})
 }
 
-// end lets the observer look at the machine, and end it by a verb.
+// end makes the observer record the machine, and end it by a verb.
 func (c *container) end(verb string) seen {
 	c.Helper()
 	code := 0

@@ -21,7 +21,7 @@ type load struct {
 	seen map[string]int // the answers that were counted when await last returned
 }
 
-// tally is what came of the requests until now, as testdata/load prints it.
+// tally is the outcome of the requests so far, as testdata/load prints it.
 type tally struct {
 	Asked   int
 	Answers map[string]int
@@ -51,10 +51,10 @@ func (l *load) now() (t tally) {
 	return t
 }
 
-// minAnswers is how many a version has to give before the next one comes.
+// minAnswers is how many answers of a version to wait for before the next version.
 const minAnswers = 200
 
-// await returns when a version has answered so often since the last time.
+// await returns when a version has answered n times since the last call.
 func (l *load) await(version string) {
 	l.Helper()
 	var got tally

@@ -21,7 +21,7 @@ var packages = flag.String("packages", "", "`DIR` that make package made")
 
 var rootFS = flag.String("rootfs", "", "`DIR` that rootfs.sh made")
 
-// shop is what was built once for all scenarios: programs, keys and releases.
+// shop is built once for all scenarios: programs, keys and releases.
 type shop struct {
 	dir string
 }
@@ -69,8 +69,7 @@ func (s shop) build() error {
 	return nil
 }
 
-// flaws are the releases that are not in order: what their trees hold besides the
-// app.
+// flaws are the releases with a flaw: the files in their trees besides the app.
 var flaws = map[string]string{"2.0.0-ill": "ill", "2.0.0-mute": "mute", "2.0.0-dead": "dead", "2.0.0-frail": "frail"}
 
 // publish makes a pair of keys and some releases, as an operator would.

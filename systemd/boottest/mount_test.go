@@ -28,7 +28,7 @@ func TestVolumeMountedLate(t *testing.T) {
 	l.wantOnVolume("web/current")
 }
 
-// koboshi install names the places of the configuration to the unit.
+// koboshi install writes the paths of the configuration into the unit.
 func TestOwnVolumeMountedLate(t *testing.T) {
 	t.Parallel()
 	l, _ := scenario{

@@ -68,7 +68,7 @@ func TestOperated(t *testing.T) {
 	same(t, "answer", c.end("exit").Answer, "1.0.0 on "+c.instance.ID())
 }
 
-// keeps runs what must not touch the app.
+// keeps runs a command that must not touch the app.
 func (c *container) keeps(version string, do func()) {
 	c.Helper()
 	before := c.life()
@@ -77,7 +77,7 @@ func (c *container) keeps(version string, do func()) {
 	same(c.T, "the running version", c.version(), version)
 }
 
-// moves runs what starts the app from another release.
+// moves runs a command that starts the app from another release.
 func (c *container) moves(from, to string, do func()) {
 	c.Helper()
 	same(c.T, "the running version", c.version(), from)
@@ -89,7 +89,7 @@ func (c *container) moves(from, to string, do func()) {
 	same(c.T, "the running version", c.version(), to)
 }
 
-// says runs a command and expects a text of it.
+// says runs a command and expects a text in its output.
 func (c *container) says(want string, args ...string) {
 	c.Helper()
 	if e := c.must(args...); !strings.Contains(e.out, want) {

@@ -25,7 +25,7 @@ func reboot(t *testing.T, image files, faults ...faults.Fault) (l *lab, second s
 	return l, l.start("exit").wait(0)
 }
 
-// again is what a reboot comes to: no lifecycle action waits.
+// again is the outcome of a reboot: no lifecycle action waits.
 func again(verdict report.Verdict) outcome {
 	return inService(verdict, "1.0.0") // the result is that of the launch
 }
@@ -45,8 +45,8 @@ var firmware = files{
 	"/etc/lab-firmware/board_asset_tag": "i-0a5c0de0000000001\n",
 }
 
-// With the instance id from Nitro's firmware the app is up before the agent asks
-// the network anything.
+// With the instance id from Nitro's firmware the app is up before the agent uses
+// the network.
 func TestRebootNitro(t *testing.T) {
 	t.Parallel()
 	l, got := reboot(t, firmware)
@@ -61,8 +61,8 @@ func TestRebootSourceDown(t *testing.T) {
 	again(report.Stale).check(l, got)
 }
 
-// What an instance knows of itself outlives a reboot: the app has the channel,
-// the region and the zone from its first moment on, and is not started twice.
+// The identity of an instance is kept over a reboot: the app has the channel, the
+// region and the zone at its first start, and is not started twice.
 func TestRebootCanary(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(notObserved).with(firmware).with(files{dropIn: "channels = [\"stable\", \"canary\"]\n"}))
@@ -88,7 +88,7 @@ func TestRebootCanary(t *testing.T) {
 	l.wantNoCalls("", got.time(t, "koboshi-boot.service", "ExecMainStartTimestamp"), got.time(t, "web.service", "ActiveEnterTimestamp"))
 }
 
-// environment is what the app's process was given by koboshi.
+// environment is koboshi's variables in the app's process.
 func (c *container) environment() string {
 	c.Helper()
 	return c.must("sh", "-c", `tr '\0' '\n' <"/proc/$(systemctl show --value --property=MainPID web.service)/environ" | grep ^KOBOSHI_ | sort`).out

@@ -12,8 +12,8 @@ import (
 	"koboshi/agent/report"
 )
 
-// atActivation is an image that does something over and over, from the moment on
-// at which koboshi makes the release current. What is done is counted.
+// atActivation is an image that runs a command over and over, from the moment when
+// koboshi makes the release current, and counts the runs.
 func atActivation(times int, command string) files {
 	script := fmt.Sprintf("until [ -e /opt/koboshi/web/current ]; do sleep 0.01; done\n"+
 		"for i in $(seq %d); do %s; echo $i >/var/lab/done; done", times, command)
@@ -32,12 +32,12 @@ func (l *lab) wantDone(times int) {
 	same(l.T, "how often it was done", strings.TrimSpace(string(text)), fmt.Sprint(times))
 }
 
-// often is how often systemd is executed anew in a boot: what fits well into the
-// time of a scenario.
+// often is how often systemd is re-executed in a boot: as often as fits well into
+// the time of a scenario.
 const often = 50
 
-// systemd is executed anew again and again while koboshi starts the app and
-// watches it, as the upgrade of its package does once.
+// systemd is re-executed again and again while koboshi starts the app and watches
+// it, as the upgrade of its package does once.
 func TestSystemdReexecuted(t *testing.T) {
 	t.Parallel()
 	l, _ := scenario{image: atActivation(often, "systemctl daemon-reexec; sleep 0.1"), channel: "1.0.0", want: inService(report.Fresh, "1.0.0")}.run(t)

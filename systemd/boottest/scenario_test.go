@@ -26,7 +26,7 @@ type scenario struct {
 	want      outcome
 }
 
-// outcome is what a launch must come to.
+// outcome is how a launch must end.
 type outcome struct {
 	exit    string // of the unit
 	verdict report.Verdict
@@ -36,8 +36,8 @@ type outcome struct {
 	says    string             // on the console, in a line of koboshi's
 }
 
-// run boots a scenario and checks how it ended. What it returns is for further
-// questions.
+// run boots a scenario and checks how it ended. It returns the lab for further
+// checks.
 func (s scenario) run(t *testing.T) (*lab, seen) {
 	t.Helper()
 	l := newLab(t, standard().with(s.image))
@@ -92,7 +92,7 @@ func (l *lab) chroot(args ...string) {
 	}
 }
 
-// inService is a launch that came to a good end.
+// inService is a launch that succeeded.
 func inService(verdict report.Verdict, version string) outcome {
 	return outcome{
 		exit: "0", verdict: verdict, result: autoscaling.Continue, state: autoscaling.InService, runs: version,
@@ -100,7 +100,7 @@ func inService(verdict report.Verdict, version string) outcome {
 	}
 }
 
-// abandoned is one that did not: what runs is not sent into service.
+// abandoned is a launch that failed: the instance is not sent into service.
 func abandoned(exit, runs, says string) outcome {
 	return outcome{
 		exit: exit, verdict: report.Failed, result: autoscaling.Abandon, state: autoscaling.Terminated, runs: runs,

@@ -73,8 +73,8 @@ func TestSyncUnderLoad(t *testing.T) {
 	c.end("exit")
 }
 
-// A socket that is open before koboshi has asked the channel lets nothing start:
-// the app's environment is not there yet. A request that came early waits for it.
+// A socket that is open before koboshi has read the channel does not start the
+// app: its environment file does not exist yet. An early request waits for it.
 func TestSocketEnabled(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, standard().with(notObserved).with(socketActivated).with(files{
@@ -90,7 +90,7 @@ func TestSocketEnabled(t *testing.T) {
 	inService(report.Current, "1.0.0").check(l, c.end("exit"))
 }
 
-// knocked lets requests come in from the beginning of a boot.
+// knocked sends requests from the beginning of a boot.
 func (c *container) knocked() {
 	c.Helper()
 	early := c.load()

@@ -53,7 +53,7 @@ func (c *container) runCommand(code int, given map[string]string) (r report.Repo
 	return r
 }
 
-// document is the script of the document with every parameter in its place,
+// document is the script of the document with every parameter filled in, with
 // its default unless one is given.
 func document(t *testing.T, given map[string]string) string {
 	t.Helper()

@@ -8,8 +8,8 @@ import (
 	"koboshi/agent/report"
 )
 
-// lateFeature writes a drop-in for the app's unit, which systemd has read by
-// then, as user data does: before koboshi, and without a daemon-reload.
+// lateFeature writes a drop-in for the app's unit as user data does: before
+// koboshi runs, after systemd has read the unit, and without a daemon-reload.
 var lateFeature = files{
 	"/etc/systemd/system/sidecar.service": "[Unit]\nAfter=web.service\n[Service]\nExecStart=/bin/sleep infinity\n",
 	wants + "sidecar.service":             "-> /etc/systemd/system/sidecar.service",

@@ -62,8 +62,8 @@ func TestUserDataStartsEarly(t *testing.T) {
 }
 
 // The user data waits for koboshi, koboshi for the app, and the app for the user
-// data: no unit is ordered after koboshi, so it cannot be seen in advance. The
-// deadline ends it.
+// data. No unit is ordered after koboshi, so the cycle cannot be detected in
+// advance; the deadline ends it.
 func TestUserDataWaitsForItself(t *testing.T) {
 	t.Parallel()
 	scenario{

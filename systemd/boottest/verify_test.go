@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// systemd's own check of the whole machine. It exits with 0 on much that it
-// complains about, so it has to be silent.
+// systemd's own check of the whole machine. It exits with 0 despite many
+// warnings, so it must print nothing.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	if said := verify(t, nil); said != "" {
@@ -17,7 +17,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// The check would find what koboshi's unit takes care not to be.
+// The check finds the faults that koboshi's unit must not have.
 func TestVerifyFindsCycle(t *testing.T) {
 	t.Parallel()
 	tooLate := strings.Replace(unitFile("koboshi-boot.service"), "After=cloud-config.target", "After=cloud-final.service", 1)

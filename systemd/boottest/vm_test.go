@@ -22,11 +22,11 @@ import (
 	"koboshi/agent/report"
 )
 
-// vmLimit is for one boot: under emulation all is ten times as slow.
+// vmLimit is for one boot: under emulation everything is ten times as slow.
 const vmLimit = 5 * time.Minute
 
-// TestVMPowerCut takes the power away while a release is half unpacked: what
-// was not synced is gone, and the next boot converges all the same.
+// TestVMPowerCut cuts the power while a release is half unpacked: data that was
+// not synced is lost, and the next boot converges all the same.
 func TestVMPowerCut(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, vmImage(), kernel())
@@ -56,7 +56,7 @@ func TestVMPowerCut(t *testing.T) {
 	want.check(l, got)
 }
 
-// ballast is what makes a release large enough to be half there, in bytes.
+// ballast makes a release large enough to be cut half-way, in bytes.
 const ballast = 32 << 20
 
 func (l *lab) publishLarge(version string) {
@@ -73,8 +73,8 @@ func (l *lab) publishLarge(version string) {
 // kernel is the layer with the kernel and its modules.
 func kernel() string { return filepath.Join(filepath.Dir(*rootFS), "kernel") }
 
-// vmImage needs none of what makes cloud-init work in a container, but a
-// network.
+// vmImage needs a network, and none of the settings that make cloud-init work in a
+// container.
 func vmImage() files {
 	f := standard().with(files{
 		dropIn:                             "[health]\ntimeout = \"1m\"\n",
@@ -101,7 +101,7 @@ func (l *lab) makeDisk() string {
 	return disk
 }
 
-// mountDisk shows what is on a disk image.
+// mountDisk mounts a disk image and returns its mount point.
 func (l *lab) mountDisk(disk string) string {
 	l.Helper()
 	dir := filepath.Join(l.dir, "disk")

@@ -110,7 +110,7 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-func TestTellsErrorsInTheServicesFormat(t *testing.T) {
+func TestErrorsInTheServicesFormat(t *testing.T) {
 	_, script, _, server := start(t)
 	client := sdkClient(server)
 	get := func() error {

@@ -245,7 +245,7 @@ func (w *aliasWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestServesLargeObjectsWithoutCopying(t *testing.T) {
+func TestLargeObjectsAreNotCopied(t *testing.T) {
 	fake, server, _ := start(t)
 	large := make([]byte, 64<<20)
 	large[len(large)-1] = 7

@@ -1,7 +1,7 @@
-// Command app is what the boots deploy: a web server that is what its tree
-// says. The file VERSION is what it answers, and a file with the name of a flaw
-// gives it that flaw. It listens on the socket that systemd passes to it, else
-// on one of its own.
+// Command app is the app that the boots deploy: a web server that reads its
+// behaviour from its tree. It answers with the file VERSION, and a file with the
+// name of a flaw gives it that flaw. It listens on the socket that systemd passes
+// to it, else on one of its own.
 package main
 
 import (
@@ -69,7 +69,7 @@ func handler(stop context.Context, version string) http.Handler {
 		if stop.Err() != nil {
 			w.Header().Set("Connection", "close") // the next request goes to the next process
 		}
-		<-time.After(5 * time.Millisecond) // so that some are under way whenever it is stopped
+		<-time.After(5 * time.Millisecond) // so that some requests are running whenever it is stopped
 		_, _ = fmt.Fprintf(w, "%s on %s", version, os.Getenv("KOBOSHI_INSTANCE_ID"))
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -80,10 +80,10 @@ func handler(stop context.Context, version string) http.Handler {
 	return mux
 }
 
-// linger is the time for requests to arrive on what was accepted.
+// linger is the time for requests to arrive on accepted connections.
 const linger = 500 * time.Millisecond
 
-// serve ends at a SIGTERM in three steps. Shutdown alone would not do: it drops
+// serve ends at a SIGTERM in three steps. Shutdown alone is not enough: it drops
 // connections that were accepted and whose request has not been read.
 func serve(stop context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler}
@@ -101,7 +101,7 @@ func serve(stop context.Context, listener net.Listener, handler http.Handler) er
 	return server.Shutdown(context.Background())
 }
 
-// ready is what a service of Type=notify owes to systemd.
+// ready is the message that systemd expects of a service of Type=notify.
 func ready() error {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {

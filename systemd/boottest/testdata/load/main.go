@@ -1,5 +1,5 @@
-// Command load asks an app without end. For every line that it reads it prints,
-// in a line of JSON, how that went until then; where its input ends, it ends.
+// Command load sends requests to an app without end. For every line that it reads
+// it prints the outcome so far, in a line of JSON; it ends with its input.
 //
 //	load URL
 package main
@@ -23,7 +23,7 @@ const (
 	limit   = 20 * time.Second // for a request
 )
 
-// tally is what came of the requests.
+// tally is the outcome of the requests.
 type tally struct {
 	mu      sync.Mutex
 	Asked   int
@@ -48,9 +48,9 @@ func main() {
 	}
 }
 
-// client is one of those that keep their connection and GET, which Go asks again
-// where the server closed the connection that it came on, as every client may
-// (RFC 9110, section 9.2.2); or one of those that POST, each time on a new one.
+// client either keeps its connection and sends GET, which Go repeats where the
+// server has closed the connection, as every client may (RFC 9110, section
+// 9.2.2); or it sends POST, each time on a new connection.
 func client(n int) func(ctx context.Context, url string) (*http.Response, error) {
 	method, alone := http.MethodGet, n%2 == 1
 	if alone {

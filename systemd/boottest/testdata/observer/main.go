@@ -1,5 +1,5 @@
-// Command observer looks at a boot from inside. It waits until nothing moves
-// any more, writes down what it sees, and ends the machine.
+// Command observer watches a boot from inside. It waits until no unit changes any
+// more, records the state of the machine, and ends it.
 //
 //	observer FILE VERB LIMIT    VERB is exit or reboot, LIMIT such as 60s
 //	observer answer             print what the app answers
@@ -21,7 +21,7 @@ import (
 
 // seen is what the test reads.
 type seen struct {
-	Settled bool                         // nothing moved any more before the limit
+	Settled bool                         // no unit changed any more before the limit
 	Jobs    string                       // what was still queued
 	Units   map[string]map[string]string // properties by unit
 	Answer  string                       // of the app
@@ -72,8 +72,8 @@ func await(ctx context.Context) seen {
 	}
 }
 
-// look asks for the jobs first: what has no job then, and does not move after,
-// has come to its end.
+// look asks for the jobs first: a unit that has no job then, and does not change
+// after, is settled.
 func look() seen {
 	s := seen{Jobs: systemctl("list-jobs", "--no-legend", "--plain"), Units: properties()}
 	boot := s.Units["koboshi-boot.service"]
@@ -84,7 +84,7 @@ func look() seen {
 	return s
 }
 
-// properties asks for all units at once; what is shown of them stands in blocks.
+// properties asks for all units at once; the answer has one block per unit.
 func properties() map[string]map[string]string {
 	found := map[string]map[string]string{}
 	text := systemctl(append([]string{"show", "--timestamp=us", "-p", "Id,Description,FragmentPath,ActiveState,SubState,Result,ExecMainStatus," +
