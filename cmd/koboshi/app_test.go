@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// testapp is the app that the scripts deploy. It is what its tree says: the
-// file VERSION is what it answers, a file "ill" makes it unhealthy, "broken"
-// makes it fail to start, and "crash" makes it complain and die after its first
+// testapp is the app that the scripts deploy. Its tree determines what it does: it
+// answers with the file VERSION, a file "ill" makes it unhealthy, "broken" makes
+// it fail to start, and "crash" makes it print an error and die after its first
 // answer.
 //
 //	testapp restart ADDRESS PIDFILE
@@ -75,7 +75,7 @@ func waitUntilFree(addr string) error {
 	return fmt.Errorf("%s is not free", addr)
 }
 
-// serveApp can be stopped before it answers: who started it may be gone by then.
+// serveApp can be stopped before it answers: its parent may have ended by then.
 func serveApp(addr, pidFile string) error {
 	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		return err

@@ -8,12 +8,12 @@ import (
 	"koboshi/agent/report"
 )
 
-// quoted is how many characters are shown of an argument that names no file.
+// quoted is how many characters are shown of an argument that is no readable file.
 const quoted = 8
 
-// unreadable is why the file that an argument names could not be read. Such an
-// argument may be a secret in the wrong place, such as the key itself in place of
-// the file that it is in: no more than its beginning is shown.
+// unreadable is why the file of an argument could not be read. Such an argument
+// may be a secret by mistake, such as a key in place of the name of its file: only
+// its beginning is shown.
 func unreadable(arg string, err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err

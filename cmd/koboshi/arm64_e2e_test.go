@@ -13,7 +13,7 @@ import (
 	"koboshi/agent/awstest/autoscaling"
 )
 
-// The binary for arm64 brings an instance into service, emulated, with the tree
+// The binary for arm64, emulated, brings an instance into service with the tree
 // for its own platform.
 func TestE2EARM64(t *testing.T) {
 	l := newLab(t)

@@ -21,8 +21,8 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// The one retry budget of the process. It is the SDK's own retryer that spends
-// it: no request is retried by two layers.
+// The one retry budget of the process. Only the SDK's own retryer uses it: no
+// request is retried by two layers.
 const (
 	maxAttempts  = 8
 	firstBackoff = 200 * time.Millisecond
@@ -30,8 +30,8 @@ const (
 	retryTokens  = 500 // a retry costs 5 or 10 of them, a success gives one back
 )
 
-// loadAWS reads the standard AWS environment. seed spreads the retries of a
-// fleet: an instance's id, or anything else that differs.
+// loadAWS reads the standard AWS environment. seed is for the jitter of retries:
+// an instance's id, or anything else that differs.
 func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
 	if err := checkProxies(); err != nil {
 		return aws.Config{}, err
@@ -47,19 +47,19 @@ func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
 	}
 	retryer := newRetryer(seed, cfg.RetryMaxAttempts, cfg.RetryMode)
 	cfg.Retryer = func() aws.Retryer { return retryer }
-	cfg.RetryMaxAttempts = 0 // or each client would set it again, over what callers limit further
+	cfg.RetryMaxAttempts = 0 // else each client would set it again, over lower limits of callers
 	return cfg, nil
 }
 
-// forLaptop is the release side's way: credentials from wherever the AWS CLI
-// would take them.
+// forLaptop is for the release side: credentials from where the AWS CLI would take
+// them.
 func forLaptop(cfg aws.Config) aws.Config {
 	cfg.Credentials = typed(cfg.Credentials)
 	return cfg
 }
 
-// forInstance uses what the instance says of itself where the environment says
-// nothing: its region, and its role's credentials over IMDSv2 only.
+// forInstance uses the instance's own region, and its role's credentials (over
+// IMDSv2 only), where the environment has none.
 func forInstance(cfg aws.Config, metadata *instance.Metadata, region string) aws.Config {
 	if cfg.Region == "" {
 		cfg.Region = region
@@ -71,7 +71,8 @@ func forInstance(cfg aws.Config, metadata *instance.Metadata, region string) aws
 	return cfg
 }
 
-// typed lets a caller tell missing credentials from what fails because of them.
+// typed marks missing credentials, so that a caller can distinguish them from the
+// failures that follow.
 func typed(p aws.CredentialsProvider) aws.CredentialsProvider { return typedCredentials{p} }
 
 type typedCredentials struct{ from aws.CredentialsProvider }
@@ -88,17 +89,17 @@ func (t typedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error)
 	return c, err
 }
 
-// Invalidate has credentials that are cached fetched anew.
+// Invalidate drops the cached credentials, so that they are fetched anew.
 func (t typedCredentials) Invalidate() {
 	if cache, ok := t.from.(*aws.CredentialsCache); ok {
 		cache.Invalidate()
 	}
 }
 
-// newRetryer is explicit about budget and pace. The environment or the profile
-// may limit the attempts (AWS_MAX_ATTEMPTS, max_attempts; 0 = not set), and choose
-// the mode (AWS_RETRY_MODE, retry_mode): adaptive also slows down requests that
-// were throttled before.
+// newRetryer sets budget and pauses explicitly. The environment or the profile may
+// limit the attempts (AWS_MAX_ATTEMPTS, max_attempts; 0 = not set), and choose the
+// mode (AWS_RETRY_MODE, retry_mode): adaptive also slows down requests that were
+// throttled before.
 func newRetryer(seed string, attempts int, mode aws.RetryMode) aws.Retryer {
 	set := func(o *retry.StandardOptions) {
 		o.MaxAttempts = cmp.Or(attempts, maxAttempts)
@@ -112,8 +113,8 @@ func newRetryer(seed string, attempts int, mode aws.RetryMode) aws.Retryer {
 	return retry.NewStandard(set)
 }
 
-// backoff is the retryer's, scattered so that a fleet that fails together does
-// not come back together.
+// backoff is the retryer's, with jitter so that a fleet that fails together does
+// not retry together.
 type backoff struct{ jitter pace.Jitter }
 
 // BackoffDelay implements [retry.BackoffDelayer].

@@ -51,8 +51,8 @@ func TestRetriesFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// TestNoClientFollowsARedirect: whatever is asked by way of the configuration,
-// credentials included, is asked once and nowhere else.
+// TestNoClientFollowsARedirect: every client of the configuration, also that of
+// the credentials, sends a redirected request once and to no other host.
 func TestNoClientFollowsARedirect(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
 	defer elsewhere.Close()

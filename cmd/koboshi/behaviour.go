@@ -11,7 +11,7 @@ import (
 	"koboshi/artifacts"
 )
 
-// behaviour is what a release says of how it is started: the flags --hook and
+// behaviour is how a release is started and checked: the flags --hook and
 // --health, each key=VALUE with the keys of the manifest.
 type behaviour struct {
 	hooks, health []string

@@ -25,7 +25,7 @@ func (c *cli) boot() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
-				a.By = "" // no person's, but this machine's
+				a.By = "" // started by the machine, not by a person
 				longer, stop := systemd.Notifier{}.KeepAlive(time.Duration(a.Files.Lifecycle.Deadline) + grace)
 				defer stop()
 				tell := a.Waits

@@ -19,10 +19,10 @@ type checkJSON struct {
 	Needs string `json:"needs,omitzero"` // what depends on it
 }
 
-// checkStore tries out what is written and read by releases' neighbours. What
-// nothing depends on is a warning.
+// checkStore tries the features of a store that the commands next to releases
+// depend on. A missing feature that nothing depends on is a warning.
 func (c *cli) checkStore(ctx context.Context, b bucket.Bucket, o releasesOptions) error {
-	outliveReaders()
+	ignoreSIGPIPE()
 	checks, err := bucket.CheckStore(ctx, b, "channels/")
 	if err != nil {
 		return fmt.Errorf("check the store: %w", err)
@@ -66,7 +66,7 @@ func (u *ui) listChecks(rows []checkJSON) {
 	}
 }
 
-// warnOfStore says where a document was replaced by less than compare-and-swap.
+// warnOfStore warns where a document was replaced without compare-and-swap.
 func (u *ui) warnOfStore(found publish.Conditions) {
 	const so = ": of two promotions or signatures at once one may be lost without an error, so let one run at a time (koboshi help network)"
 	switch found {

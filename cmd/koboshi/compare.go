@@ -10,7 +10,7 @@ import (
 	"koboshi/agent/report"
 )
 
-// compareWith holds the last run against another, such as the group's usual.
+// compareWith compares the last run with another one, such as a usual one of the group.
 func (c *cli) compareWith(file string, here report.Report) error {
 	data, err := readArgument(file)
 	if err != nil {
@@ -23,8 +23,8 @@ func (c *cli) compareWith(file string, here report.Report) error {
 	return c.ui.comparison(here, there)
 }
 
-// comparison prints how long each step took here and there. A step that ran
-// several times counts with all of them.
+// comparison prints how long each step took in both runs. Repetitions of a step
+// are added up.
 func (u *ui) comparison(here, there report.Report) error {
 	mine, theirs := durations(here), durations(there)
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)

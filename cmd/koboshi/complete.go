@@ -16,8 +16,8 @@ import (
 	"koboshi/artifacts/store"
 )
 
-// completions gives every flag and argument what a shell may offer for it: what
-// it can be, or nothing, but never the names of files that it cannot be.
+// completions sets what a shell offers for every flag and argument: possible
+// values, or nothing, but never file names where no file is expected.
 func (c *cli) completions(cmd *cobra.Command) {
 	if cmd.ValidArgsFunction == nil && !slices.Contains([]string{"publish", "lint", "sign"}, cmd.Name()) {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -84,8 +84,8 @@ func (c *cli) offerApp(*cobra.Command, []string, string) ([]string, cobra.ShellC
 	return []string{cfg.App}, cobra.ShellCompDirectiveNoFileComp
 }
 
-// offerChannels are those of the bucket that the other flags name, or else of
-// the configuration.
+// offerChannels offers the channels in the bucket of the other flags, or else
+// those of the configuration.
 func (c *cli) offerChannels(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	var names []string
 	if l, err := publishedAt(cmd); err == nil {
@@ -98,8 +98,8 @@ func (c *cli) offerChannels(cmd *cobra.Command, _ []string, typed string) ([]str
 	return startingWith(names, typed), cobra.ShellCompDirectiveNoFileComp
 }
 
-// offerVersions are those of the bucket that the other flags name, or else what
-// is on this machine. One that is yet to be published nobody knows.
+// offerVersions offers the versions in the bucket of the other flags, or else those
+// on this machine. For a version to be published there is nothing to offer.
 func (c *cli) offerVersions(command string) cobra.CompletionFunc {
 	if command == "publish" {
 		return cobra.NoFileCompletions
@@ -117,8 +117,9 @@ func (c *cli) offerVersions(command string) cobra.CompletionFunc {
 	}
 }
 
-// startingWith leaves out what does not fit what was typed, and what a bucket
-// should not make a shell say: every channel's name could be a version.
+// startingWith leaves out names that do not begin with what was typed, and names
+// from a bucket that are not safe in a shell: all must be valid versions, as the
+// names of channels are, too.
 func startingWith(names []string, typed string) (fit []string) {
 	for _, name := range names {
 		if artifacts.CheckVersion(name) == nil && strings.HasPrefix(name, typed) {
@@ -157,10 +158,10 @@ func installedIn(root string, trust artifacts.Trust) (names []string) {
 	return slices.Compact(names)
 }
 
-// offerPatience is how long somebody who pressed tab waits for a bucket.
+// offerPatience is how long a completion waits for a bucket.
 const offerPatience = 3 * time.Second
 
-// publishedAt lists the bucket that --source and --app name.
+// publishedAt lists the bucket of --source and --app.
 func publishedAt(cmd *cobra.Command) (l publish.Listing, err error) {
 	source, app := cmd.Flags().Lookup("source"), cmd.Flags().Lookup("app")
 	if source == nil || app == nil || source.Value.String() == "" || app.Value.String() == "" {

@@ -65,8 +65,8 @@ func TestE2ESyncWaits(t *testing.T) {
 	b.told("CONTINUE")
 }
 
-// TestE2EInterrupted sends SIGTERM in the midst of an install, as a shutdown
-// does. The hook hears nothing of it, and the next boot goes on.
+// TestE2EInterrupted sends SIGTERM during an install, as a shutdown does. The
+// lifecycle action is not completed, and the next boot continues.
 func TestE2EInterrupted(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)

@@ -16,9 +16,9 @@ import (
 	"koboshi/agent/failure"
 )
 
-// TestE2EKilledBoot kills a boot with SIGKILL before each of its mutating
-// system calls in turn. Whatever is left is absent or whole, and the next boot
-// brings the instance into service.
+// TestE2EKilledBoot kills a boot with SIGKILL before each of its mutating system
+// calls in turn. Each release is then whole or absent, and the next boot brings
+// the instance into service.
 func TestE2EKilledBoot(t *testing.T) {
 	l := newLab(t)
 	trees := map[string]string{"1": l.release("1", 64<<10)}
@@ -93,7 +93,7 @@ func (b *box) killAt(n int, command string) {
 	b.endAt(n, command, func() {})
 }
 
-// endAt is killAt that does something else first.
+// endAt is killAt with a call before the kill.
 func (b *box) endAt(n int, command string, first func()) {
 	b.Helper()
 	var last mutation
@@ -111,8 +111,8 @@ func (b *box) endAt(n int, command string, first func()) {
 	b.Logf("killed before %s", last)
 }
 
-// whole asserts that every release which can be seen is as it was published,
-// and that current names one of them or nothing.
+// whole asserts that every visible release is as it was published, and that
+// current points to one of them or does not exist.
 func (b *box) whole(trees map[string]string) {
 	b.Helper()
 	releases, err := filepath.Glob(b.path("opt", "releases", "*"))
@@ -139,7 +139,7 @@ func (b *box) converged(trees map[string]string, version string) {
 	b.tidy()
 }
 
-// snapshot is all there is to a tree, one line a path.
+// snapshot is a complete description of a tree, one line a path.
 func snapshot(t *testing.T, top string) string {
 	t.Helper()
 	var text strings.Builder

@@ -15,8 +15,8 @@ import (
 )
 
 // TestE2EDelta brings a live machine from version 1 to 2 on real filesystems:
-// where blocks can be shared they are, and elsewhere the files are copies. Each
-// release stands for itself.
+// blocks are shared where the filesystem can, elsewhere files are copied. A change
+// of one release does not change the other.
 func TestE2EDelta(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)

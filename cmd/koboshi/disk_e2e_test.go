@@ -20,9 +20,9 @@ import (
 	"koboshi/agent/failure"
 )
 
-// TestE2EDisk lets the disk fail beneath a live machine that is about to go
-// from version 1 to 2. It fails with 18, version 1 is untouched and serves on,
-// and once the disk is well again the next sync goes through.
+// TestE2EDisk makes the disk of a live machine fail during a sync from version 1
+// to 2. The sync fails with 18, version 1 is untouched and keeps running, and once
+// the disk works again the next sync succeeds.
 func TestE2EDisk(t *testing.T) {
 	l := newLab(t)
 	trees := l.twoVersions()
@@ -88,9 +88,8 @@ func TestE2EDiskAtLaunch(t *testing.T) {
 	}
 }
 
-// TestE2EInputOutputError makes the calls fail that bring a release to the
-// disk. A call that has failed is not repeated, and what it was for never
-// becomes current.
+// TestE2EInputOutputError makes the calls fail that write a release to the disk. A
+// call that has failed is not repeated, and its release never becomes current.
 func TestE2EInputOutputError(t *testing.T) {
 	strace := needs(t, "strace", "strace")
 	l := newLab(t)
@@ -138,8 +137,8 @@ func (l *lab) twoVersions() map[string]string {
 	return trees
 }
 
-// liveOn is a machine that serves version 1 from a tmpfs, and whose channel now
-// names version 2.
+// liveOn is a machine that runs version 1 from a tmpfs, and whose channel now
+// points to version 2.
 func (l *lab) liveOn(options string) *box {
 	l.Helper()
 	b := l.launch(autoscaling.LaunchOptions{})
@@ -171,8 +170,8 @@ func remount(flags uintptr, options string) func(*box) {
 	}
 }
 
-// syncAmidst does something to the disk when a part of the artifact has come
-// and is being unpacked.
+// syncAmidst changes the disk when a part of the artifact has arrived and is being
+// unpacked.
 func (b *box) syncAmidst(do func(*box)) result {
 	b.Helper()
 	// With little memory there are two slots, four connections each: the first
@@ -189,7 +188,7 @@ func (b *box) syncAmidst(do func(*box)) result {
 	return sync.wait()
 }
 
-// until waits for what nothing tells of.
+// until polls for a condition that cannot be waited for.
 func (l *lab) until(what string, is func() bool) {
 	l.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.Context()), patience) // cleanups wait, too
@@ -236,7 +235,7 @@ func empty(b *box) {
 	must(b.T, os.RemoveAll(b.path("opt", "ballast")))
 }
 
-// untouched asserts that version 1 serves as if nothing had happened.
+// untouched asserts that version 1 runs as if nothing had happened.
 func (b *box) untouched(trees map[string]string) {
 	b.Helper()
 	if !strings.HasPrefix(b.current(), "1-") {
@@ -252,7 +251,7 @@ func (b *box) untouched(trees map[string]string) {
 }
 
 // noneTwice asserts from a log of strace that no descriptor was synced again
-// once that had failed: the kernel would say that all is well.
+// once that had failed: the kernel would report success.
 func (b *box) noneTwice(log string) {
 	b.Helper()
 	text, err := os.ReadFile(log)

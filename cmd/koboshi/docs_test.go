@@ -49,7 +49,7 @@ func TestTopicsHaveCommandsAndFlags(t *testing.T) {
 	})
 }
 
-// What the topics show as a command line of koboshi can be typed.
+// Every command line of koboshi in the topics is valid.
 func TestTopicsShowWhatExists(t *testing.T) {
 	root := commandTree()
 	known := map[string]bool{}
@@ -70,7 +70,7 @@ func TestTopicsShowWhatExists(t *testing.T) {
 	}
 }
 
-// canBeTyped checks a command line of koboshi; any other is none of its business.
+// canBeTyped checks a command line of koboshi, and accepts any other.
 func canBeTyped(root *cobra.Command, line string) error {
 	line, _, _ = strings.Cut(line, " #")
 	words := strings.Fields(line)

@@ -58,11 +58,11 @@ func (c *cli) runDoctor(ctx context.Context, asJSON bool) error {
 	return nil
 }
 
-// metadataPatience leaves a question to metadata the time to say why it had no
-// answer.
+// metadataPatience is long enough for a read of the metadata to fail with its
+// reason.
 const metadataPatience = doctor.Limit - time.Second
 
-// examined is this machine as the doctor sees it. Nothing is asked yet.
+// examined is this machine for doctor. Nothing is read yet.
 func (c *cli) examined() (m doctor.Machine, err error) {
 	cfg, err := c.loadConfig()
 	if err != nil {

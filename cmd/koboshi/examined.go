@@ -15,7 +15,7 @@ import (
 	"koboshi/agent/lifecycle"
 )
 
-// examineAttempts is how often a request is tried that a person is waiting for.
+// examineAttempts is how often a request is tried while a person waits for it.
 const examineAttempts = 2
 
 // examineCloud makes the clients of AWS as a run would, but for their patience.

@@ -13,7 +13,7 @@ import (
 	"koboshi/artifacts"
 )
 
-// No input ends as an internal error: what is wrong with it is named.
+// No bad input is reported as an internal error: the message has what is wrong.
 func TestInputsThatAreNoBugs(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -41,9 +41,9 @@ func (c *cli) loadConfig() (*config.Config, error) {
 	return config.Parse(files...)
 }
 
-// loadEnvironment sets what the file named environment says in the directory of
-// the configuration: that of the units, also for a command at a shell. What the
-// process has been given stays.
+// loadEnvironment sets the variables of the file environment in the directory of
+// the configuration: the units use it, and so does a command at a shell. Variables
+// that are set already stay.
 func (c *cli) loadEnvironment() error {
 	name := filepath.Join(filepath.Dir(c.configFile), "environment")
 	if info, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
@@ -71,7 +71,7 @@ func (c *cli) loadEnvironment() error {
 	return nil
 }
 
-// dropIns are the files of koboshi.d beside the configuration, in name order.
+// dropIns are the files of koboshi.d next to the configuration, in name order.
 func dropIns(file string) ([]string, error) {
 	names, err := filepath.Glob(filepath.Join(filepath.Dir(file), "koboshi.d", "*.toml"))
 	if err != nil {
@@ -122,11 +122,11 @@ func readKey[K any](name string, read func(string) ([]byte, error), parse func([
 	return key, nil
 }
 
-// maxFile bounds what is read of a file that was named: a configuration, a key, a
-// report. A device may have no end.
+// maxFile bounds what is read of a configuration, a key or a report. A device may
+// have no end.
 const maxFile = 16 << 20
 
-// readArgument reads a file that an argument names.
+// readArgument reads the file of an argument.
 func readArgument(name string) ([]byte, error) {
 	data, err := readFile(name)
 	if err != nil {

@@ -28,7 +28,7 @@ type fleetCloud struct {
 	tallies map[string]*tally              // by operation
 }
 
-// tally is what came of the calls of one operation.
+// tally is the outcome of the calls of one operation.
 type tally struct{ calls, throttled, failed int }
 
 // newFleetCloud has a share of AWS's own limits: all of it is 100 calls of Auto

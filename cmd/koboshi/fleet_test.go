@@ -64,7 +64,7 @@ func TestFleet(t *testing.T) {
 // patient is for a hook that waits for longer than AWS's least, 30 s.
 const patient = "[lifecycle]\nheartbeat_after = \"2m\"\n"
 
-// outcomes is what became of a fleet.
+// outcomes is how the launches of a fleet ended.
 type outcomes struct {
 	fleet
 	boots    int
@@ -73,9 +73,9 @@ type outcomes struct {
 	tallies  map[string]*tally
 	ready    []time.Duration // since the launch of each instance that came into service
 	all      time.Duration   // since the first launch: everything is in service
-	abandon  int             // hooks that were told ABANDON
-	expired  int             // hooks that nobody told in time
-	missing  int             // places in the group that nothing serves in
+	abandon  int             // lifecycle actions completed with ABANDON
+	expired  int             // lifecycle actions that timed out
+	missing  int             // of the group's capacity, not in service
 }
 
 // run simulates the fleet in as many cells as the limit of open files asks for,
@@ -251,7 +251,7 @@ func (w *fleetWorld) bake(t *testing.T) {
 	must(t, err)
 }
 
-// agent is what cmd would build, but for the machine and the way to AWS.
+// agent is built as cmd does, except for the machine and the network.
 func (w *fleetWorld) agent(cloud aws.HTTPClient, id, dir string) *agent.Agent {
 	cfg := *w.base
 	cfg.Install.Root, cfg.State.Dir, cfg.State.Run = filepath.Join(dir, "opt"), filepath.Join(dir, "state"), filepath.Join(dir, "state")
@@ -284,8 +284,8 @@ func (simulated) Tags(context.Context, ...string) (map[string]string, error) {
 
 func (simulated) TargetState(context.Context) (string, error) { return "InService", nil }
 
-// Restart starts an app that is up after one to ten seconds, and bakes it for
-// ten more.
+// Restart starts an app that is up after one to ten seconds; its gate takes ten
+// more.
 func (s simulated) Restart(context.Context, []string) (service.Gate, error) {
 	up := time.Second + time.Duration(pace.Share(string(s), 2)*float64(9*time.Second))
 	return func(ctx context.Context, _ artifacts.Health) (health.Report, error) {
@@ -312,7 +312,7 @@ func (simulated) Await(context.Context, artifacts.Health) (health.Report, error)
 	return health.Report{}, nil
 }
 
-// modest asserts what a fleet may cost, and that nothing is lost for it.
+// modest asserts that every instance came into service, and with few calls.
 func (o *outcomes) modest(t *testing.T) {
 	t.Helper()
 	o.whole(t)
@@ -335,7 +335,7 @@ func (o *outcomes) whole(t *testing.T) {
 	}
 }
 
-// served asserts that in the end everything is in service, however long it took.
+// served asserts that in the end all instances are in service, however long it took.
 func (o *outcomes) served(t *testing.T) {
 	t.Helper()
 	if o.missing+o.expired > 0 || o.codes[failure.Lifecycle] > 0 || len(o.ready) != o.launches {
@@ -343,7 +343,7 @@ func (o *outcomes) served(t *testing.T) {
 	}
 }
 
-// table is what a person reads of it.
+// table is the outcomes for people.
 func (o *outcomes) table(cells int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, in %s\n", o.name, count(cells, "cell", "cells"))

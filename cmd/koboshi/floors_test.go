@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// floors is the architecture: a package imports only what lies on a lower
-// floor, never sideways and never up. Packages that are not listed are for
-// tests only.
+// floors is the architecture: a package imports only packages of lower floors,
+// never of its own or a higher one. Packages that are not listed are for tests
+// only.
 var floors = map[string]int{
 	"artifacts/durable": 0, "artifacts/pace": 0,
 
@@ -127,7 +127,7 @@ func imports(t *testing.T, root fs.FS, name string) []string {
 	return out
 }
 
-// trespass says what is wrong with an import, or nothing.
+// trespass is what is wrong with an import, "" if nothing is.
 func trespass(importer, imported string) string {
 	if above, ofMock := mockFloors[importer]; ofMock {
 		if own, ok := strings.CutPrefix(imported, "koboshi/"); ok {

@@ -89,7 +89,7 @@ func (u *ui) topic(t help.Topic) {
 	u.printf("%s", help.Render(t.Text, u.width(), !noColour()))
 }
 
-// overview is the help of koboshi itself: what an operator needs comes first.
+// overview is the help of koboshi itself: the commands of operators come first.
 func overview(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(root.Long + "\n")

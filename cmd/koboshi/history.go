@@ -62,8 +62,8 @@ func (u *ui) listRuns(runs []report.Run) error {
 	return w.Flush()
 }
 
-// why is what a line of history says beyond its verdict: who, why, and what went
-// wrong.
+// why is the rest of a line of history, after its verdict: who ran it, why, and the
+// error.
 func why(r report.Run) string {
 	var parts []string
 	if r.By != "" {

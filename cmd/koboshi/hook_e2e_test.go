@@ -52,8 +52,8 @@ func TestE2EHookUser(t *testing.T) {
 	}
 }
 
-// Root does not run a hook that nobody gave it, nor as somebody who is not.
-func TestE2EHookOfNobody(t *testing.T) {
+// Root does not run a hook without hooks.user, nor with a user that does not exist.
+func TestE2EHookWithoutUser(t *testing.T) {
 	for name, want := range map[string]error{"": service.ErrNoUser, "no-such-user": user.UnknownUserError("no-such-user")} {
 		told, err := asHookUser(t, name, "echo I am here")
 		if !errors.Is(err, want) || told != "" {

@@ -73,7 +73,7 @@ func TestE2EHostileArchives(t *testing.T) {
 	}
 }
 
-// sealed signs by hand what publish would not, for a bucket of the box's own.
+// sealed signs releases that publish would refuse, for a bucket of the box's own.
 type sealed struct {
 	*box
 	bucket string
@@ -86,7 +86,7 @@ func newSealed(b *box) sealed {
 	return s
 }
 
-// sign makes an archive the release that a channel names.
+// sign makes an archive the release that a channel points to.
 func (s sealed) sign(channel string, data []byte) {
 	s.Helper()
 	text, err := os.ReadFile(filepath.Join(s.lab.dir, "release.key"))

@@ -55,13 +55,13 @@ func (c *cli) runIAMPolicy(partition string, publish bool) error {
 	return c.ui.printJSON(policy)
 }
 
-// instancePolicy is what the agent calls, and nothing more.
+// instancePolicy allows the agent's calls, and nothing more.
 func instancePolicy(partition string, cfg *config.Config) iam.Policy {
 	return iam.New(append(s3.Statements(partition, "Releases", s3.ReadActions, places(cfg)...),
 		lifecycle.Statements(partition, cfg.Lifecycle.Group)...)...)
 }
 
-// publisherPolicy is what publish, promote, sign and releases call.
+// publisherPolicy allows the calls of publish, promote, sign and releases.
 func publisherPolicy(partition string, cfg *config.Config) iam.Policy {
 	return iam.New(s3.Statements(partition, "Publish", s3.WriteActions, places(cfg)...)...)
 }

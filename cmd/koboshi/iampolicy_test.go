@@ -33,7 +33,7 @@ group = ` + fmt.Sprintf("%q", group))})
 	return cfg
 }
 
-// TestPoliciesKeepTheGrammar holds every document against IAM's grammar for
+// TestPoliciesKeepTheGrammar checks every document against IAM's grammar for
 // identity policies, as far as koboshi uses it.
 func TestPoliciesKeepTheGrammar(t *testing.T) {
 	for _, sources := range []string{

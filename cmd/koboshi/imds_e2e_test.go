@@ -21,7 +21,8 @@ const (
 )
 
 // TestE2EIMDS boots on instances whose metadata misbehaves. Without metadata or
-// credentials nobody can be told; in all other cases the hook hears CONTINUE.
+// credentials the lifecycle action cannot be completed; in all other cases it is
+// completed with CONTINUE.
 func TestE2EIMDS(t *testing.T) {
 	l := newLab(t)
 	l.release("1", 0)
@@ -66,8 +67,8 @@ func TestE2EIMDS(t *testing.T) {
 	}
 }
 
-// TestE2EExpiredTokens makes IMDS forget its tokens while an artifact is on its
-// way, and gives credentials that expire at once.
+// TestE2EExpiredTokens makes IMDS forget its tokens while an artifact is being
+// fetched, and gives credentials that expire at once.
 func TestE2EExpiredTokens(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
@@ -87,7 +88,7 @@ func TestE2EExpiredTokens(t *testing.T) {
 // imdsCase is one way in which instance metadata fails.
 type imdsCase struct {
 	name       string
-	slow       bool // it mostly waits: begun beside all others
+	slow       bool // it mostly waits: started in parallel with all others
 	options    autoscaling.LaunchOptions
 	faults     []faults.Fault
 	code       failure.Code

@@ -20,7 +20,7 @@ import (
 // interrupt [-SIGNAL] MOMENT WHAT COMMAND ARG… runs a command and presses Ctrl-C
 // at a moment, or sends another signal; the command must exit with 130, soon, or
 // with 2 at SIGABRT.
-// What it said is in said.txt. Moments are:
+// Its output is in said.txt. Moments are:
 //
 //	asked PART      the loopback AWS has been asked for a path with PART in it, since calls reset
 //	serves VERSION  the app answers that
@@ -80,8 +80,8 @@ func deaf(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(cmd.Wait())
 }
 
-// unheard CODE COMMAND ARG… runs a command whose output goes into a pipe that
-// nobody reads any more, and that must exit with the code; -1 is by SIGPIPE.
+// unheard CODE COMMAND ARG… runs a command whose output goes into a pipe without a
+// reader, and that must exit with the code; -1 is by SIGPIPE.
 func unheard(ts *testscript.TestScript, _ bool, args []string) {
 	r, w, err := os.Pipe()
 	ts.Check(err)
@@ -101,7 +101,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	moment(ctx, ts, args[0], args[1], os.Getpid())
 }
 
-// moment returns once something has come about.
+// moment returns once the moment has come.
 func moment(ctx context.Context, ts *testscript.TestScript, kind, what string, pid int) {
 	come := map[string]func() bool{
 		"asked":  func() bool { return asked(of(ts), what) },

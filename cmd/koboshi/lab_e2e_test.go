@@ -25,12 +25,12 @@ import (
 	"koboshi/agent/failure"
 )
 
-// patience bounds every command and every wait of these tests. It is far more
+// patience bounds every command and every wait of these tests. It is much longer
 // than any of them needs.
 const patience = 2 * time.Minute
 
-// buildKoboshi builds the product as it is shipped. It lies beside testapp, in
-// the directory that testscript.Main removes in the end.
+// buildKoboshi builds the product as it is shipped, next to testapp, in the
+// directory that testscript.Main removes in the end.
 var buildKoboshi = sync.OnceValues(func() (string, error) {
 	app, err := exec.LookPath("testapp")
 	if err != nil {
@@ -142,7 +142,7 @@ func (l *lab) bare(dir string) *box {
 	return l.bareAt(dir, addr)
 }
 
-// bareAt is such a disk, of an instance whose app shall listen at addr.
+// bareAt is such a disk, of an instance whose app listens at addr.
 func (l *lab) bareAt(dir, addr string) *box {
 	l.Helper()
 	b := &box{lab: l, world: world{aws: l.aws, dir: dir, addr: addr}}
@@ -157,8 +157,9 @@ func (l *lab) bareAt(dir, addr string) *box {
 	return b
 }
 
-// quick shortens the gate, and has the app leave its pid where the box looks for
-// it. The race detector, with which testapp is built, else waits 1 s at its exit.
+// quick shortens the gate, and makes the app write its pid where the box reads it.
+// It also keeps the race detector, with which testapp is built, from waiting 1 s at
+// exit.
 func (b *box) quick() {
 	b.Helper()
 	b.override("10-quick", fmt.Sprintf("[service]\nrestart = [\"env\", \"GORACE=atexit_sleep_ms=0\", \"testapp\", \"restart\", %q, %q]\n"+
@@ -205,7 +206,7 @@ func (b *box) start(args ...string) *process {
 	return startCommand(b.T, b.world.dir, b.env(), b.koboshi, b.args(args...)...)
 }
 
-// exits runs a command that must end with the code, and returns what it said.
+// exits runs a command that must end with the code, and returns its result.
 func (b *box) exits(code failure.Code, args ...string) string {
 	b.Helper()
 	r := b.run(args...)
@@ -213,8 +214,8 @@ func (b *box) exits(code failure.Code, args ...string) string {
 	return r.output
 }
 
-// told asserts what the launch hook has heard: CONTINUE, ABANDON or nothing,
-// and that the instance went where that sends it.
+// told asserts the result of the launch action (CONTINUE, ABANDON or none), and the
+// state of the instance that follows from it.
 func (b *box) told(want string) {
 	b.Helper()
 	state := map[string]autoscaling.State{"CONTINUE": autoscaling.InService, "ABANDON": autoscaling.Terminated, "nothing": autoscaling.PendingWait}[want]
@@ -228,7 +229,7 @@ func (b *box) told(want string) {
 	}
 }
 
-// serves asserts what the app answers; "" is an app that does not.
+// serves asserts the version that the app answers; "" is no answer.
 func (b *box) serves(want string) {
 	b.Helper()
 	got, err := ask(b.addr)
@@ -237,7 +238,7 @@ func (b *box) serves(want string) {
 	}
 }
 
-// current is the release that the link names; "" = there is none.
+// current is the release that the link points to; "" = there is none.
 func (b *box) current() string {
 	b.Helper()
 	target, err := os.Readlink(b.path("opt", "current"))
@@ -333,7 +334,7 @@ func (r result) says(t *testing.T, errorLine, hint string) {
 	}
 }
 
-// needs fails the test where a tool is missing, and says how to get it.
+// needs fails the test where a tool is missing, with how to install it.
 func needs(t *testing.T, tool, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(tool)

@@ -83,7 +83,7 @@ func TestE2EMemory(t *testing.T) {
 	}
 }
 
-// large is a box with time for much.
+// large is a box with longer time limits.
 func (l *lab) large() *box {
 	l.Helper()
 	b := l.launch(autoscaling.LaunchOptions{})
@@ -91,7 +91,7 @@ func (l *lab) large() *box {
 	return b
 }
 
-// relieve gives back what the box takes of the disk.
+// relieve frees the disk space of the box.
 func (b *box) relieve() {
 	b.Helper()
 	stopApp(b.pid)
@@ -142,7 +142,7 @@ func highWater(pid int) int64 {
 	return kib << 10
 }
 
-// timed tells how long something took.
+// timed logs how long a call took.
 func timed(t *testing.T, what string, do func()) {
 	t.Helper()
 	began := time.Now()

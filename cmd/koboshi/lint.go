@@ -88,8 +88,8 @@ func (c *cli) read(ctx context.Context, path string, opt publish.Options) (*publ
 	return in, ofCaller(err)
 }
 
-// ofCaller marks what has no class of its own: the caller named what cannot be
-// read, or no such platform.
+// ofCaller marks errors without a class of their own as usage errors: a path that
+// cannot be read, or no such platform.
 func ofCaller(err error) error {
 	if failure.CodeOf(err) == failure.Internal {
 		return usage(err)

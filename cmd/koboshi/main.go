@@ -1,7 +1,8 @@
 //go:build !man
 
-// Command koboshi brings an EC2 instance to the release that its channel names,
-// proven by signature and hash, and tells the Auto Scaling group when it serves.
+// Command koboshi brings an EC2 instance to the release that its channel points to,
+// verified by signature and hash, and completes the lifecycle action of its Auto
+// Scaling group once the app is healthy.
 package main
 
 import (

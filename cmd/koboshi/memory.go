@@ -12,20 +12,20 @@ import (
 	"koboshi/artifacts/unpack"
 )
 
-// A profile is what a run takes of the machine's memory, however large the
-// artifact is: the Go heap, and the slots of a download, which are outside of it.
+// A profile is how much memory a run uses, however large the artifact is: the Go
+// heap, and the slots of a download, which are outside of it.
 type profile struct {
 	heap    int64         // bytes, soft
 	window  int64         // bytes of an archive's window, which are of the heap; 0 = what every decoder has
-	archive fetch.Options // of what is unpacked while it comes
-	file    fetch.Options // of what is only written: the heap has little to do
+	archive fetch.Options // of artifacts that are unpacked while they arrive
+	file    fetch.Options // of artifacts that are only written: these need little heap
 }
 
 const (
 	smallMachine = 1280 << 20 // bytes of memory, which its app needs more than a download does
 
-	// gcPercent is how much garbage is kept on top of what is used, in percent: little, since
-	// nearly all that is used are buffers, which cost the collector nothing.
+	// gcPercent is how much garbage may be added to the live heap, in percent: little,
+	// since nearly all of the heap is buffers, which cost the collector nothing.
 	gcPercent = 25
 )
 
@@ -37,8 +37,8 @@ func chooseProfile(memory int64) profile {
 	return profile{heap: 96 << 20, window: unpack.MaxWindow}
 }
 
-// limitMemory holds the heap to what fits the machine, and returns what
-// downloads may take.
+// limitMemory limits the heap to what fits the machine, and returns the limits of
+// downloads.
 func limitMemory() profile {
 	p := chooseProfile(memory())
 	debug.SetMemoryLimit(p.heap)
@@ -46,7 +46,7 @@ func limitMemory() profile {
 	return p
 }
 
-// makeRoom lets the heap hold the window of an archive that was made elsewhere.
+// makeRoom adds the window of an archive that was made elsewhere to the heap limit.
 func (p profile) makeRoom(a artifacts.Artifact) {
 	if a.Format == artifacts.TarZst && !a.Framed() {
 		debug.SetMemoryLimit(p.heap + p.window)

@@ -12,8 +12,8 @@ import (
 const namespace = "koboshi"
 
 // metricsOf are the fields that make the summary line of a run a metric in
-// CloudWatch's embedded metric format: whoever ships the log to CloudWatch Logs
-// has the metrics without another call.
+// CloudWatch's embedded metric format: where the log is sent to CloudWatch Logs, the
+// metrics need no other call.
 //
 // Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 func metricsOf(r report.Report) []zap.Field {

@@ -15,11 +15,11 @@ import (
 	"koboshi/artifacts/publish"
 )
 
-// nearestPatience bounds the look for a version that may have been meant.
+// nearestPatience bounds the search for a version that was probably meant.
 const nearestPatience = 3 * time.Second
 
-// didYouMean gives the error of a version that is not there the nearest one of
-// those that are, for a hint.
+// didYouMean adds to the error of a version that does not exist a hint with the
+// nearest one that does.
 func didYouMean(ctx context.Context, err error, version string, known func(context.Context) []string) error {
 	if !errors.Is(err, bucket.ErrNotFound) && !errors.Is(err, bucket.ErrDenied) {
 		return err
@@ -33,8 +33,8 @@ func didYouMean(ctx context.Context, err error, version string, known func(conte
 	return failure.WithHint(err, "did you mean "+near+"? koboshi releases lists what is published")
 }
 
-// unknownVersion is didYouMean for the release side. Who may not list gets the
-// usual hint.
+// unknownVersion is didYouMean for the release side. Without permission to list
+// there is the usual hint.
 func unknownVersion(ctx context.Context, err error, version string, b bucket.Bucket) error {
 	return didYouMean(ctx, err, version, func(ctx context.Context) []string {
 		versions, _ := publish.Versions(ctx, b)
@@ -42,8 +42,8 @@ func unknownVersion(ctx context.Context, err error, version string, b bucket.Buc
 	})
 }
 
-// published are the versions that the first source lists that can, and lets
-// this instance; else those that this machine has, or had.
+// published are the versions in the first source that can be listed, and that this
+// instance may list; else those that this machine has, or had.
 func (o origin) published(ctx context.Context) []string {
 	for _, source := range o.Sources() {
 		if b, ok := source.(bucket.Bucket); ok {
@@ -59,7 +59,7 @@ func (o origin) published(ctx context.Context) []string {
 func versionsHere(cfg *config.Config, trust artifacts.Trust) []string {
 	versions := installedIn(cfg.Install.Root, trust)
 	if dir, err := os.OpenRoot(cfg.State.Dir); err == nil {
-		runs, _ := report.LoadHistory(dir) // a courtesy
+		runs, _ := report.LoadHistory(dir) // only for a hint
 		for _, run := range runs {
 			versions = append(versions, run.Version)
 		}

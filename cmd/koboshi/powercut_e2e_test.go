@@ -19,9 +19,9 @@ import (
 // in all.
 const cutsEach = 10
 
-// TestE2EPowerCuts takes the power away from boot, sync and prebake on real
-// filesystems, before mutating system calls that are spread evenly over the run.
-// What was not synced is gone. What is current then is whole, and the next run
+// TestE2EPowerCuts cuts the power of boot, sync and prebake on real filesystems,
+// before mutating system calls that are distributed evenly over the run. Data that
+// was not synced is lost. The current release is then whole, and the next run
 // converges.
 func TestE2EPowerCuts(t *testing.T) {
 	l := newLab(t)
@@ -167,8 +167,8 @@ func (d *disk) box(name string, c cutCommand) *box {
 
 func (d *disk) stop(b *box) { stopApp(b.pid) }
 
-// cut takes the power away: from now on nothing reaches the disk, the journal of
-// the filesystem included.
+// cut cuts the power: from now on nothing reaches the disk, the journal of the
+// filesystem included.
 func (d *disk) cut() {
 	d.Helper()
 	const (

@@ -48,9 +48,9 @@ func (c *cli) prebake() *cobra.Command {
 // none.
 const builderPatience = 10 * time.Second
 
-// builder asks the machine that bakes who it is, where S3 is needed and the
-// environment lacks region or credentials: both then come from its metadata,
-// and a machine that has none is told at once.
+// builder reads the metadata of the machine that prebakes, where S3 is needed and
+// the environment lacks region or credentials. A machine without metadata gets an
+// error at once.
 func builder(ctx context.Context, settings aws.Config, cfg *config.Config, metadata *instance.Metadata) (instance.Identity, error) {
 	role := aws.IsCredentialsProvider(settings.Credentials, (*ec2rolecreds.Provider)(nil))
 	located := settings.Region != "" || !slices.ContainsFunc(cfg.Source, lacksRegion)

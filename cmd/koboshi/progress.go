@@ -51,11 +51,11 @@ func (u *ui) observe(e report.Event) {
 		u.say("%s", stepText(e.Step))
 	}
 	if e.Kind == report.Started {
-		_ = systemd.Notifier{}.Status(e.Step.Name) // systemd's status line is a courtesy
+		_ = systemd.Notifier{}.Status(e.Step.Name) // the run works without systemd's status line
 	}
 }
 
-// waits shows how long a step is that does nothing for a while.
+// waits shows the duration of a step that only waits.
 func (u *ui) waits(step string, d time.Duration) {
 	if u.log != nil {
 		u.log.Info("waiting", zap.String("step", step), zap.Int64("ms", d.Milliseconds()))
@@ -115,9 +115,8 @@ func (u *ui) drawStep(e report.Event) {
 	}
 }
 
-// remaining is how far a step has come: bytes, rate and time left, as much of it
-// as there is room for. The time left is what a narrow terminal is the last to
-// lose.
+// remaining is the progress of a step: bytes, rate and time left, as much of it as
+// there is room for. On a narrow terminal the time left is dropped last.
 func remaining(e report.Event, took time.Duration, room int) string {
 	if e.Step.Bytes == 0 || took <= 0 {
 		return "…"
@@ -135,7 +134,7 @@ func remaining(e report.Event, took time.Duration, room int) string {
 	return strings.TrimSpace(left)
 }
 
-// timeLeft is a guess, and spelled like one: in whole seconds.
+// timeLeft is an estimate, so it is in whole seconds.
 func timeLeft(e report.Event, took time.Duration) string {
 	left := time.Duration(float64(took) * float64(e.Total-e.Step.Bytes) / float64(e.Step.Bytes))
 	if seconds := int(left.Seconds()) + 1; seconds < 60 {
@@ -151,8 +150,8 @@ func moved(s report.Step, took time.Duration) string {
 	return report.Bytes(s.Bytes) + " at " + report.Rate(s.Bytes, took)
 }
 
-// clear takes the line of progress away before something else is written. A
-// terminal that has become narrower has broken it.
+// clear removes the line of progress before something else is written. On a
+// terminal that has become narrower it takes several rows.
 func (u *ui) clear() {
 	if u.drawn == 0 {
 		return

@@ -62,11 +62,11 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	return c.tellPromoted(o, promoted)
 }
 
-// promotedJSON is what promote tells machines.
+// promotedJSON is the output of promote --json.
 type promotedJSON struct {
 	Pointer  artifacts.Pointer  `json:"pointer"`
 	Previous *artifacts.Pointer `json:"previous"`
-	// What the store makes of compare-and-swap: honoured, ignored, no-etag or unknown.
+	// How the store handles compare-and-swap: honoured, ignored, no-etag or unknown.
 	Conditions publish.Conditions `json:"conditional_writes"`
 }
 

@@ -25,8 +25,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// forwarder is a forward proxy behind which all of AWS is the loopback one: for
-// http:// it forwards, for https:// it tunnels (CONNECT) to whoever has a
+// forwarder is a forward proxy that sends all requests for AWS to the loopback AWS:
+// for http:// it forwards, for https:// it tunnels (CONNECT) to a server with a
 // certificate of its authority for any name.
 type forwarder struct {
 	world  *world
@@ -92,8 +92,8 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = here.Close()
 }
 
-// aws answers for every host: one that begins with a bucket's name means that
-// bucket, and web.example is a web server, which wants no signatures.
+// aws answers for every host: one that begins with a bucket's name is that bucket,
+// and web.example is a web server without signatures.
 func (f *forwarder) aws(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.Host, "web.example") {
 		f.web(w, r)
@@ -117,7 +117,7 @@ func (f *forwarder) web(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(data)))
 }
 
-// newAuthority is a certificate, and a way to make others that it vouches for.
+// newAuthority is a certificate authority, and a function that signs certificates.
 func newAuthority(t interface{ Check(err error) }) (*x509.Certificate, func(*tls.ClientHelloInfo) (*tls.Certificate, error)) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	t.Check(err)

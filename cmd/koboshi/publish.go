@@ -165,7 +165,7 @@ type publication struct {
 	left     []publish.Outcome
 }
 
-// releasedJSON is what publish tells machines.
+// releasedJSON is the output of publish --json.
 type releasedJSON struct {
 	App            string              `json:"app"`
 	Version        string              `json:"version"`

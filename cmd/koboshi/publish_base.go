@@ -63,7 +63,7 @@ func (u *ui) deltas(a artifacts.Artifact) {
 	}
 }
 
-// leftOut tells of deltas that are not published.
+// leftOut prints which deltas are not published, and why.
 func (u *ui) leftOut(left []publish.Outcome) {
 	for _, one := range left {
 		u.warn(fmt.Sprintf("no delta from %s for %s: %s", one.Base, one.Platform, one.Left))

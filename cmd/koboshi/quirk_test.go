@@ -9,8 +9,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// quirks are what stores and proxies do that speak S3's API otherwise than S3
-// does: to a request, and to its answer.
+// quirks are deviations of stores and proxies from S3's API: in how they handle a
+// request, and in the answer.
 var quirks = map[string]struct {
 	request func(*http.Request) (status int) // 0 = it goes on
 	answer  func(*http.Response)

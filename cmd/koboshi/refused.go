@@ -14,9 +14,9 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// How refused credentials are asked for again. IAM spreads what is new (a role,
-// a policy, an access key) over seconds to a minute, and the credentials of a
-// role may be withdrawn while they are cached.
+// How requests with refused credentials are repeated. A new role, policy or access
+// key takes IAM seconds to a minute to distribute, and the credentials of a role
+// may be withdrawn while they are cached.
 const (
 	refusedBriefly = time.Second // how long on a live machine, from the first refusal on
 	refusedApart   = time.Minute // refusals that are further apart have nothing to do with each other
@@ -25,9 +25,10 @@ const (
 	forgetEvery    = time.Second // requests that run side by side are refused together
 )
 
-// refused reports whether AWS refuses who asks, or has not learned yet that it
-// may. A signature that does not match is not among that: it is about a wrong
-// secret or a proxy that changes requests, and new credentials do not cure it.
+// refused reports whether AWS refuses the caller's credentials or permissions,
+// which may be so new that AWS does not know them everywhere. A signature that
+// does not match is not included: a wrong secret or a proxy that changes requests
+// is not cured by new credentials.
 //
 // Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 // and https://docs.aws.amazon.com/autoscaling/ec2/APIReference/CommonErrors.html
@@ -46,10 +47,11 @@ func refused(err error) bool {
 	return false
 }
 
-// A persistent retryer also asks again where credentials are refused, with new
-// ones: for a moment, or once it is told to persist for as long as the contexts
-// of the requests last. That takes nothing of the retry budget: the pauses are
-// long. It is the only retry layer, around the judgement of the one within.
+// A persistent retryer also repeats requests whose credentials are refused, with
+// new credentials: for about a second, or after persist was called until the
+// contexts of the requests end. This does not use up the retry budget, since the
+// pauses are long. It is the only retry layer; the retryer within classifies the
+// other errors.
 type persistent struct {
 	aws.RetryerV2
 	forget func() // drops the cached credentials
@@ -73,11 +75,11 @@ func newPersistent(cfg aws.Config, seed string) (aws.Config, *persistent) {
 	return cfg, p
 }
 
-// persist makes the retryer ask again for as long as it may.
+// persist makes the retryer repeat refused requests until their contexts end.
 func (p *persistent) persist() { p.persists.Store(true) }
 
-// MaxAttempts implements [aws.Retryer]. RetryDelay knows the limit where it is
-// not a plain number.
+// MaxAttempts implements [aws.Retryer]. A limit that is not a plain number is
+// enforced by RetryDelay.
 func (p *persistent) MaxAttempts() int {
 	if p.persists.Load() {
 		return 0
@@ -118,8 +120,8 @@ func (p *persistent) pause() time.Duration {
 	return min(max(time.Since(p.first)/2, firstRefusal), mostRefusal)
 }
 
-// errNoTime is a context that ends before the next attempt: the refusal is the
-// answer then, and not the end of the context.
+// errNoTime is returned where the context would end before the next attempt: then
+// the error is the refusal and not the end of the context.
 var errNoTime = errors.New("no time is left to ask again")
 
 // GetRetryToken implements [aws.Retryer].
@@ -138,7 +140,7 @@ func (p *persistent) RetryDelay(attempt int, err error) (time.Duration, error) {
 	if refused(err) {
 		return pace.Scatter(p.pause(), p.jitter.Next()), nil
 	}
-	// Which attempts were refused is known of all requests together only.
+	// Refusals are counted for all requests together, not by request.
 	if limit := p.RetryerV2.MaxAttempts(); limit > 0 && attempt >= limit+int(p.refusals.Load()) {
 		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
 	}

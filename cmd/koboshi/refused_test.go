@@ -20,7 +20,7 @@ import (
 	"koboshi/artifacts/bucket/s3"
 )
 
-// scripted is AWS that answers with what it is scripted to.
+// scripted is an AWS with scripted answers.
 type scripted struct {
 	mu     sync.Mutex
 	asked  int
@@ -47,7 +47,7 @@ func deny(code string) (int, string) {
 	return http.StatusForbidden, fmt.Sprintf("<Error><Code>%[1]s</Code><Message>no</Message></Error>", code)
 }
 
-// roles hands out new credentials each time.
+// roles returns new credentials at each call.
 type roles struct {
 	mu sync.Mutex
 	n  int
@@ -124,7 +124,8 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
-// What fails otherwise after many refusals has its attempts still, and no more.
+// A request that fails in another way after many refusals still has all its
+// attempts, and no more.
 func TestRefusedAndThenBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := 0
@@ -143,8 +144,8 @@ func TestRefusedAndThenBusy(t *testing.T) {
 	})
 }
 
-// A download that is refused in the middle waits as one, and spends nothing of
-// the budget for other retries.
+// All requests of a download that is refused in the middle wait together, and use
+// nothing of the budget for other retries.
 func TestManyAreRefusedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -170,7 +171,7 @@ func TestManyAreRefusedTogether(t *testing.T) {
 	})
 }
 
-// Auto Scaling's own pace stays.
+// The pauses of Auto Scaling's own retryer stay.
 func TestARefusedCompletion(t *testing.T) {
 	for code, name := range map[string]string{"AccessDenied": "not allowed yet", "InvalidClientTokenId": "not known yet", "ExpiredToken": "expired"} {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// releaseFlags are what every command of the release side asks for.
+// releaseFlags are the flags of every command of the release side.
 type releaseFlags struct {
 	source, app string
 	keys        []string
@@ -36,7 +36,7 @@ func (f *releaseFlags) open(ctx context.Context) (bucket.Bucket, []artifacts.Pri
 	if err != nil {
 		return nil, nil, err
 	}
-	outliveReaders()
+	ignoreSIGPIPE()
 	b, err := openBucket(ctx, f.source, f.app)
 	return b, keys, err
 }

@@ -71,7 +71,7 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 	return err
 }
 
-// listingJSON is what releases tells machines. Without --trust nothing was
+// listingJSON is the output of releases --json. Without --trust nothing was
 // verified.
 type listingJSON struct {
 	Releases []releaseJSON `json:"releases"`

@@ -39,7 +39,7 @@ func (o *holdOptions) hold() state.Hold {
 // maxReason bounds a hold's reason, in bytes.
 const maxReason = 200
 
-// whoami is the person behind sudo, or the user.
+// whoami is the user who ran sudo, or else the user.
 func whoami() string {
 	if name := os.Getenv("SUDO_USER"); name != "" {
 		return name
@@ -50,7 +50,7 @@ func whoami() string {
 	return "unknown"
 }
 
-// operator is whoami for what a person has called; "" for what systemd has.
+// operator is whoami for a command of a person; "" for one that systemd started.
 func operator() string {
 	if os.Getenv("INVOCATION_ID") != "" && os.Getenv("SUDO_USER") == "" {
 		return ""

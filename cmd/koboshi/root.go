@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is this agent's own. Manifests may ask for a minimum of it.
+// version is this agent's version. Manifests may require a minimum.
 const version = "0.1.0"
 
 const defaultConfig = "/etc/koboshi/koboshi.toml"

@@ -28,7 +28,7 @@ func readDeciding(name string) ([]byte, error) {
 
 // checkRootOwned checks a file, the directories that lead to it and, where there
 // is a link among them, those that lead to where the file is. A file that does not
-// exist is left to whoever opens it.
+// exist is no error here, but where it is opened.
 func checkRootOwned(name string, stat func(string) (fs.FileInfo, error)) error {
 	path, err := filepath.Abs(name)
 	if err != nil {
@@ -40,7 +40,7 @@ func checkRootOwned(name string, stat func(string) (fs.FileInfo, error)) error {
 			seen[path] = true
 			info, err := stat(path)
 			if err != nil {
-				continue // opening the file says why
+				continue // opening the file fails with the reason
 			}
 			if why := changeable(info); why != "" {
 				return failure.WithHint(
@@ -59,8 +59,8 @@ func resolved(path string) string {
 	return path
 }
 
-// changeable says how a user that is not root could change a file, or a
-// directory's entries; "" if none could.
+// changeable is how a user other than root could change a file, or a directory's
+// entries; "" if none could.
 func changeable(info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	mode := info.Mode()

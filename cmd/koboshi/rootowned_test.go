@@ -14,7 +14,7 @@ import (
 	"koboshi/artifacts"
 )
 
-// owned is what stat says of a file.
+// owned is the result of stat for a file.
 type owned struct {
 	fs.FileInfo
 	mode     fs.FileMode
@@ -67,7 +67,7 @@ func TestCheckRootOwned(t *testing.T) {
 	}
 }
 
-// A link is followed: what counts is also where the file is.
+// A link is followed: the directories of its target are checked, too.
 func TestCheckRootOwnedFollowsLinks(t *testing.T) {
 	dir := t.TempDir()
 	real, link := filepath.Join(dir, "real", "release.pub"), filepath.Join(dir, "release.pub")
@@ -85,7 +85,7 @@ func TestCheckRootOwnedFollowsLinks(t *testing.T) {
 	}
 }
 
-// Only root is kept from such a file, whichever it is: others are what they are.
+// Only root refuses such files, of every kind; other users may read them.
 func TestDecidingFiles(t *testing.T) {
 	for _, name := range []string{"koboshi.toml", "koboshi.d/a.toml", "release.pub", "environment"} {
 		t.Run(name, func(t *testing.T) {

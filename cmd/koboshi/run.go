@@ -8,8 +8,8 @@ import (
 	"koboshi/agent/failure"
 )
 
-// run is the whole program but for the process around it: arguments and streams
-// in, an exit code out.
+// run is the whole program without its process: arguments and streams in, an exit
+// code out.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{ui: newUI(stdout, stderr)}
 	root := c.root()

@@ -20,9 +20,9 @@ const noise = 20 << 20
 // artifactPath is in the path of every artifact, and of nothing else.
 const artifactPath = ".tar.zst"
 
-// TestE2ES3 boots through what S3 and the network between can do, with the
-// real SDK. What is whole in the end comes into service, what is not is
-// abandoned with the code of its cause.
+// TestE2ES3 boots with all the faults of S3 and the network, with the real SDK. An
+// instance that gets the whole artifact comes into service, any other is abandoned
+// with the exit code of the fault.
 func TestE2ES3(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
@@ -81,10 +81,10 @@ func TestE2ES3(t *testing.T) {
 	}
 }
 
-// s3Case is one way in which S3 fails, and what has to come of it.
+// s3Case is one fault of S3, and the outcome that it must have.
 type s3Case struct {
 	name     string
-	slow     bool // it mostly waits: begun beside all others
+	slow     bool // it mostly waits: started in parallel with all others
 	faults   []faults.Fault
 	more     string // configuration
 	code     failure.Code
@@ -93,7 +93,7 @@ type s3Case struct {
 	once     bool // no byte of it is asked for twice
 }
 
-// s3Boot is a boot that suffers from it.
+// s3Boot is a boot with that fault.
 type s3Boot struct {
 	*box
 	boot *process
@@ -130,8 +130,8 @@ func (b *s3Boot) judge(c s3Case, artifact []byte) {
 	b.tidy()
 }
 
-// TestE2EFlakyS3 boots twenty times where five requests in a hundred are
-// refused and five more are reset in the midst of their body.
+// TestE2EFlakyS3 boots twenty times with an S3 that refuses five requests in a
+// hundred and resets five more in the middle of their body.
 func TestE2EFlakyS3(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)
@@ -156,8 +156,8 @@ func TestE2EFlakyS3(t *testing.T) {
 	}
 }
 
-// TestE2EReplacedObject replaces the artifact while it is being read. What came
-// before and what would come after do not make one object.
+// TestE2EReplacedObject replaces the artifact while it is being read. Bytes from
+// before and after must not be combined to one object.
 func TestE2EReplacedObject(t *testing.T) {
 	l := newLab(t)
 	l.release("1", noise)

@@ -123,7 +123,7 @@ func (w *world) laptop(setenv func(name, value string)) {
 	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
 }
 
-// freeAddress is one that nobody listens on now.
+// freeAddress is an address on which no process listens now.
 func freeAddress() (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -141,7 +141,7 @@ func writeKeys(dir string) error {
 	return nil
 }
 
-// configure writes koboshi.toml; a script's own lines come behind it.
+// configure writes koboshi.toml; a script's own lines are appended.
 func (w *world) configure(more string) error {
 	text := fmt.Sprintf(`app      = "web"
 source   = "s3://releases/apps"
@@ -163,7 +163,7 @@ run      = "%[1]s/run"
 	return os.WriteFile(filepath.Join(w.dir, "koboshi.toml"), []byte(text+more), 0o644)
 }
 
-// hurry spares what fails the hold before its ABANDON.
+// hurry removes the delay before ABANDON.
 func (w *world) hurry() error {
 	dir := filepath.Join(w.dir, "koboshi.d")
 	return errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "00-hurry.toml"), []byte("[lifecycle]\nabandon_delay = \"0s\"\n"), 0o644))
@@ -221,8 +221,8 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// hook RESULT STATE waits until the instance is in a state, and asserts what
-// its launch hook was told: CONTINUE, ABANDON, or nothing for a hook that waits.
+// hook RESULT STATE waits until the instance is in a state, and asserts the result
+// of its launch action: CONTINUE, ABANDON, or nothing for an action that waits.
 func hook(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: hook CONTINUE|ABANDON|nothing STATE")
@@ -299,8 +299,8 @@ func replicate(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// inflate VERSION signs a manifest anew, with the largest tree that
-// there may be: 1 TiB, which a machine that tests has not got to spare.
+// inflate VERSION signs a manifest anew, with the largest tree that is allowed: 1
+// TiB, for which no machine with tests has room.
 func inflate(ts *testscript.TestScript, _ bool, args []string) {
 	s, at := of(ts).aws.S3(), "apps/web/"+artifacts.ManifestKey(args[0])
 	key, err := readKey(ts.MkAbs("release.key"), os.ReadFile, artifacts.ParsePrivateKey)
@@ -319,7 +319,8 @@ func inflate(ts *testscript.TestScript, _ bool, args []string) {
 	s.Put("releases", at, envelope)
 }
 
-// serves VERSION asserts what the app answers; serves nothing that it does not.
+// serves VERSION asserts the version that the app answers; serves nothing asserts
+// that it does not answer.
 func serves(ts *testscript.TestScript, _ bool, args []string) {
 	got, err := ask(of(ts).addr)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// secret is in everything that a script of this name calls one.
+// secret is part of every secret in the script of this name.
 const secret = "hunter2"
 
 // discreet COMMAND ARG… runs a command that must fail, or with ! one that must
-// not, twice: for people, and with its log as JSON. Nothing that it says has a
-// secret, and nothing that it leaves in the app's places.
+// not, twice: for people, and with its log as JSON. No secret may be in its output,
+// nor in the files that it leaves in the app's directories.
 func discreet(ts *testscript.TestScript, neg bool, args []string) {
 	for _, format := range []string{"console", "json"} {
 		err := ts.Exec(args[0], append([]string{"--log-format", format}, args[1:]...)...)
@@ -31,7 +31,7 @@ func discreet(ts *testscript.TestScript, neg bool, args []string) {
 			if err == nil && d.Type().IsRegular() && strings.Contains(ts.ReadFile(path), secret) {
 				ts.Fatalf("%s has the secret:\n%s", path, ts.ReadFile(path))
 			}
-			return nil // what is not there has none
+			return nil // a file that is missing has none
 		})
 	}
 }

@@ -60,7 +60,7 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 	return c.tellSigned(o, signed)
 }
 
-// readTrust believes what any of the keys has signed.
+// readTrust accepts a document that any of the keys has signed.
 func readTrust(names []string) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range names {
@@ -73,13 +73,13 @@ func readTrust(names []string) (artifacts.Trust, error) {
 	return artifacts.NewTrust(version, 1, keys...)
 }
 
-// signedJSON is what sign tells machines.
+// signedJSON is the output of sign --json.
 type signedJSON struct {
 	App     string `json:"app"`
 	Channel string `json:"channel,omitzero"`
 	Version string `json:"version,omitzero"`
 	Already bool   `json:"already"`
-	// As promote says it; left out where nothing was written.
+	// As in promote; left out where nothing was written.
 	Conditions publish.Conditions `json:"conditional_writes,omitzero"`
 }
 

@@ -31,8 +31,8 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// swallow takes a signal without doing anything. It is not ignored, which what is
-// started here would inherit.
+// swallow receives a signal and does nothing. Ignoring it would be inherited by the
+// processes that are started here.
 func swallow(s os.Signal) { signal.Notify(make(chan os.Signal, 1), s) }
 
 // ignored reports whether a signal was ignored when this process started, and so

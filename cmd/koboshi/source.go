@@ -18,8 +18,8 @@ import (
 	"koboshi/artifacts/bucket/s3"
 )
 
-// openSource opens one app's part of a source for reading. seed is what the
-// pauses between tries follow from, where cfg does not say.
+// openSource opens one app's part of a source for reading. seed is for the jitter
+// of pauses between tries, where cfg has none.
 func openSource(cfg aws.Config, source, app, seed string) (bucket.Reader, error) {
 	u, err := parseSource(source)
 	if err != nil {
@@ -65,13 +65,14 @@ func openStore(cfg aws.Config, u *url.URL, app string) (bucket.Bucket, error) {
 	return s3.New(cfg, u.Host, path.Join(strings.Trim(u.Path, "/"), app)), nil
 }
 
-// regionOf is the region that a source names for itself, "" where it leaves that
-// to the environment or the instance.
+// regionOf is the region in a source's URL, "" where that of the environment or the
+// instance is used.
 func regionOf(source *url.URL) string { return source.Query().Get("region") }
 
 func inS3(source string) bool { return strings.HasPrefix(source, "s3://") }
 
-// lacksRegion tells whether a source needs the region of somebody else.
+// lacksRegion reports whether a source needs the region of the environment or the
+// instance.
 func lacksRegion(source string) bool {
 	u, err := parseSource(source)
 	return err == nil && u.Scheme == "s3" && regionOf(u) == ""

@@ -21,7 +21,7 @@ func (n *nowhere) Do(r *http.Request) (*http.Response, error) {
 	return nil, errNowhere
 }
 
-// A source's own region goes before that of the environment or the instance.
+// A source's own region takes precedence over that of the environment or the instance.
 func TestRegionOfASource(t *testing.T) {
 	for source, want := range map[string]string{
 		"s3://releases/apps":                       "releases.s3.us-east-1.amazonaws.com",

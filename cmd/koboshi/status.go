@@ -101,8 +101,8 @@ func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	return nil
 }
 
-// machineRows are the machine's own start, where the report is of a boot that
-// belongs to it: what happened before koboshi is part of the picture.
+// machineRows are the steps of the machine's own start, where the report is of a
+// boot during that start: the picture includes what happened before koboshi.
 func machineRows(ctx context.Context, r report.Report) (rows []picture.Row) {
 	manager, err := systemd.Connect(ctx)
 	if err != nil {
@@ -136,8 +136,8 @@ type recorded struct {
 type seen struct {
 	Healthy bool   `json:"healthy"`
 	Error   string `json:"error,omitzero"`
-	// Unseen is set where this user may not ask, and Error says why: then the app
-	// may be healthy or not.
+	// Unseen is set where this user may not ask, with the reason in Error: then the
+	// app may be healthy or not.
 	Unseen bool `json:"unseen,omitzero"`
 }
 
@@ -156,7 +156,7 @@ func (c *cli) look(ctx context.Context, cfg *config.Config, last report.Report) 
 	return &seen{Healthy: true}
 }
 
-// denied reports whether an error is about who asks.
+// denied reports whether an error is a lack of permissions of this user.
 func denied(err error) bool { return errors.Is(err, fs.ErrPermission) || systemd.Denied(err) }
 
 func (s seen) String() string {
@@ -197,7 +197,7 @@ func lastRecorded(cfg *config.Config, command string) (r recorded, err error) {
 	return r, nil
 }
 
-// nothingHere is the error of commands that look at what a run left.
+// nothingHere is the error of commands that read what a run left.
 func nothingHere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return failure.WithHint(failure.Mark(errors.New("koboshi has not run here yet"), bucket.ErrNotFound), "koboshi boot or koboshi sync writes a report; is --config the right one?")
@@ -225,7 +225,7 @@ func writeSVG(name string, r report.Report, rows []picture.Row) error {
 	return errors.Join(picture.SVG(f, title, picture.Notes(r), rows), f.Close())
 }
 
-// screen answers the first questions of an operator who has just logged in.
+// screen is the first overview for an operator who has just logged in.
 func (u *ui) screen(r recorded) {
 	row := func(key, format string, args ...any) {
 		u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))

@@ -14,7 +14,7 @@ import (
 	"koboshi/cmd/koboshi/help"
 )
 
-// archaic are phrases that an operator would not say, and what is said instead.
+// archaic are phrases that an operator would not use, with the phrase to use.
 var archaic = map[string]string{
 	`nothing serves|what served|serves on`: "no release is running, the previous release",
 	`could not be told|nobody to tell`:     "the lifecycle action could not be completed",
@@ -51,7 +51,7 @@ func TestDocumentationIsPlain(t *testing.T) {
 	}
 }
 
-// So is what the programs say: every string of their sources that has a space.
+// So are the messages of the programs: every string of their sources with a space.
 func TestMessagesArePlain(t *testing.T) {
 	root, seen := os.DirFS("../.."), 0
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
@@ -80,7 +80,7 @@ func TestMessagesArePlain(t *testing.T) {
 	}
 }
 
-// reportArchaic reports what is archaic in a text, whose lines may break anywhere.
+// reportArchaic reports archaic phrases in a text, whose lines may break anywhere.
 func reportArchaic(t *testing.T, name, text string) {
 	t.Helper()
 	text = strings.Join(strings.Fields(text), " ")

@@ -63,7 +63,7 @@ func (c *cli) runSync(ctx context.Context, o syncOptions) error {
 	})
 }
 
-// planJSON is what sync --dry-run tells machines.
+// planJSON is the output of sync --dry-run --json.
 type planJSON struct {
 	Release   *report.Release `json:"release"`
 	Target    *report.Release `json:"target"`
@@ -92,7 +92,7 @@ func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
 	return nil
 }
 
-// plan says in a few lines what a sync would do.
+// plan prints in a few lines what a sync would do.
 func (u *ui) plan(app string, p agent.Plan) {
 	if p.Held != "" {
 		u.printf("%s would not change: held (%s)\n", app, p.Held)
@@ -119,7 +119,7 @@ func (u *ui) plan(app string, p agent.Plan) {
 	u.listFiles(p.Files)
 }
 
-// runAgent runs one command of the agent and tells how it ended.
+// runAgent runs one command of the agent and prints how it ended.
 func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, context.Context) (report.Report, error)) error {
 	a, err := c.newAgent(ctx)
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *cli) runAgent(ctx context.Context, asJSON bool, do func(*agent.Agent, c
 	for _, w := range rep.Warnings {
 		c.ui.warn(w)
 	}
-	if err == nil && rep.Verdict == report.Stale && rep.Error != nil { // else it is told as the error
+	if err == nil && rep.Verdict == report.Stale && rep.Error != nil { // else it is printed as the error
 		c.ui.appLines(rep.Error)
 		c.ui.warn(rep.Error.Message)
 	}

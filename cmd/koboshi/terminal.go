@@ -13,8 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal tells whether a person looks at w, on a terminal that can do more
-// than print.
+// isTerminal reports whether w is a terminal that understands escape sequences.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
@@ -46,7 +45,7 @@ const minWrap = 16
 
 // wrap breaks a text that begins at column indent between words, so that no
 // line reaches width. A width too small for that, such as 0, leaves it whole:
-// the terminal breaks it, and what goes to a pipe stays a line.
+// the terminal breaks it, and in a pipe it stays one line.
 func wrap(text string, indent, width int) string {
 	room := width - indent
 	if room < minWrap {

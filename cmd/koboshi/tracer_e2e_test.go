@@ -27,9 +27,9 @@ type mutation struct {
 
 func (m mutation) String() string { return m.call + " " + m.path }
 
-// mutating are those calls, and which argument says upon what: a path, or with
-// fd a descriptor. strace(1) counts calls for each thread by itself, so it
-// could not find the Nth call of a Go program again; this counts them all.
+// mutating are those calls, and which argument is their object: a path, or with fd
+// a descriptor. strace(1) counts the calls of each thread by itself, so it could
+// not find the Nth call of a Go program again; this counts those of all threads.
 var mutating = map[uint64]struct {
 	name string
 	arg  int

@@ -21,7 +21,7 @@ import (
 	"koboshi/agent/service"
 )
 
-// Rules for what koboshi says: one line each, beginning with a lower-case
+// Rules for messages: one line each, beginning with a lower-case
 // letter and without a full stop. Errors are `koboshi: error: …`, and where
 // something can be done, `koboshi: hint: …`. Results go to standard output,
 // everything else to standard error. A person at a terminal gets progress and
@@ -51,10 +51,10 @@ func noColour() bool { return os.Getenv("NO_COLOR") != "" }
 
 // printf writes a result.
 func (u *ui) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(u.out, format, args...) // see outliveReaders
+	_, _ = fmt.Fprintf(u.out, format, args...) // see ignoreSIGPIPE
 }
 
-// printJSON writes a result for machines. That nobody wants it is no error.
+// printJSON writes a result for machines. A closed pipe is no error.
 func (u *ui) printJSON(v any) error {
 	data, err := json.Marshal(v, jsontext.WithIndent("  "))
 	if err == nil {
@@ -66,9 +66,9 @@ func (u *ui) printJSON(v any) error {
 	return err
 }
 
-// harmless is JSON with everything escaped that a terminal might obey or that is
-// not to be seen: JSON itself leaves C1 controls and invisible characters as they
-// are. They can only be inside of strings.
+// harmless is JSON with all characters escaped that a terminal might interpret or
+// that are invisible: JSON itself leaves C1 controls and invisible characters as
+// they are. They can only be inside of strings.
 func harmless(data []byte) string {
 	var out strings.Builder
 	for _, r := range string(data) {
@@ -85,16 +85,17 @@ func harmless(data []byte) string {
 	return out.String()
 }
 
-// outliveReaders is for commands that change something: they go through with it
-// when nobody reads any more what they say. All others end by SIGPIPE then. The
-// signal is taken and not ignored, which what is started here would inherit.
-func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// ignoreSIGPIPE is for commands that change something: they finish even when the
+// reader of their output is gone. All others end by SIGPIPE then. The signal is
+// received by a handler, since a signal that is set to be ignored would be inherited
+// by the processes that are started here.
+func ignoreSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // say writes a line that is no result.
 func (u *ui) say(format string, args ...any) { u.tell("", format, args...) }
 
-// tell writes a line with a priority that the journal understands and takes
-// away again (sd-daemon(3)).
+// tell writes a line with a priority, which the journal reads and removes
+// (sd-daemon(3)).
 func (u *ui) tell(priority, format string, args ...any) {
 	u.clear()
 	if !u.journal {
@@ -130,7 +131,7 @@ func (u *ui) appLines(e *report.Error) {
 	}
 }
 
-// warn writes what went wrong without ending the run.
+// warn writes an error that does not end the run.
 func (u *ui) warn(text string) {
 	if u.log != nil {
 		u.log.Warn(report.Redact(text))
@@ -139,7 +140,7 @@ func (u *ui) warn(text string) {
 	u.tell(asWarning, "%s %s", u.paint(yellow, "warning:"), text)
 }
 
-// summary is the last line of a run: what serves here, and why.
+// summary is the last line of a run: which release is running, and why.
 func (u *ui) summary(r report.Report) {
 	if u.log != nil {
 		u.log.With(metricsOf(r)...).Info("done", zap.String("verdict", string(r.Verdict)),
@@ -150,8 +151,8 @@ func (u *ui) summary(r report.Report) {
 	u.say("%s (%s, %s)%s", whatServes(r), u.paint(verdictColour(r.Verdict), string(r.Verdict)), took, aside(r))
 }
 
-// whatServes says no more than the run has seen: a release that is current but
-// did not pass the gate may be up or not.
+// whatServes is the running release as far as the run has seen it: one that is
+// current but did not pass the gate may be up or not.
 func whatServes(r report.Report) string {
 	switch {
 	case r.Unseen:
@@ -168,8 +169,8 @@ func whatServes(r report.Report) string {
 	return r.App + " " + r.Release.Version + " is running"
 }
 
-// aside tells what the channel wanted where something else serves, and what the
-// hook was told.
+// aside is the target where another release is running, and the result of the
+// lifecycle action.
 func aside(r report.Report) string {
 	var text string
 	if r.Target != nil && r.Release != nil && r.Target.ManifestSHA256 != r.Release.ManifestSHA256 {

@@ -22,8 +22,8 @@ func TestHookLineAsJSON(t *testing.T) {
 	}
 }
 
-// Names of files may hold anything. As JSON they lose nothing, and do nothing to a
-// terminal.
+// File names may contain any byte. In JSON nothing of them is lost, and a terminal
+// does not interpret them.
 func TestJSONIsHarmless(t *testing.T) {
 	for _, name := range []string{"plain", "größe 木", "c1\u009b31m", "del\x7f", "bidi\u202e", "tag\U000e0041", "quote\"\\", "line\n"} {
 		var out strings.Builder
@@ -40,7 +40,8 @@ func TestJSONIsHarmless(t *testing.T) {
 	}
 }
 
-// A user who may not see everything is told what, and never that the app is ill.
+// A user who may not see everything gets a list of what is hidden, and never the
+// message that the app is unhealthy.
 func TestScreenSaysWhatIsHidden(t *testing.T) {
 	for _, tt := range []struct {
 		now    seen

@@ -31,7 +31,7 @@ func (c *cli) verify() *cobra.Command {
 	return cmd
 }
 
-// verification is what verify tells machines.
+// verification is the output of verify --json.
 type verification struct {
 	Version string   `json:"version"`
 	OK      bool     `json:"ok"`
@@ -92,8 +92,8 @@ func (u *ui) listChanges(v verification) {
 	u.listFiles(tree.Diff{Altered: v.Altered, Added: v.Added, Removed: v.Removed})
 }
 
-// listFiles prints a line for every file that differs. Names are quoted: they
-// may hold anything.
+// listFiles prints a line for every file that differs. Names are quoted: they may
+// contain any byte.
 func (u *ui) listFiles(d tree.Diff) {
 	for _, list := range []struct {
 		word  string
@@ -105,8 +105,8 @@ func (u *ui) listFiles(d tree.Diff) {
 	}
 }
 
-// noCurrent is the error where current names nothing, or nothing whole. One that
-// is whole but does not verify has its own exit code and hint.
+// noCurrent is the error where current is missing, or points to no complete
+// release. A complete one that does not verify has its own exit code and hint.
 func noCurrent(err error) error {
 	switch {
 	case err == nil:

@@ -14,15 +14,15 @@ import (
 	"koboshi/artifacts/bucket/s3"
 )
 
-// wayTo tells how a source is asked where that is not the usual way: at another
-// endpoint than AWS has for its region, or by a proxy.
+// wayTo is how a source is reached where that is not the usual way: at another
+// endpoint than AWS has for its region, or through a proxy.
 func wayTo(ctx context.Context, name string, source bucket.Reader) string {
 	var way []string
 	at := name
 	if b, ok := source.(*s3.Bucket); ok {
 		endpoint, usual, err := b.Endpoint(ctx)
 		if err != nil {
-			return "" // the request that follows says so
+			return "" // the request that follows fails with the reason
 		}
 		if at = endpoint; !usual {
 			way = append(way, "at "+endpoint)
@@ -34,8 +34,8 @@ func wayTo(ctx context.Context, name string, source bucket.Reader) string {
 	return strings.Join(way, ", ")
 }
 
-// checkProxies refuses proxies that Go would go without, in silence. The values
-// may hold a password, so they are not quoted.
+// checkProxies refuses proxies that Go would silently ignore. The values may
+// contain a password, so they are not quoted.
 func checkProxies() error {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		value := os.Getenv(name)

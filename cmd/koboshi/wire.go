@@ -22,8 +22,8 @@ import (
 	"koboshi/systemd"
 )
 
-// newAgent builds an agent from the configuration files. Nothing is opened and
-// nothing is asked of the network yet.
+// newAgent builds an agent from the configuration files. It opens nothing and does
+// not use the network.
 func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	cfg, err := c.loadConfig()
 	if err != nil {
@@ -33,7 +33,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	outliveReaders()
+	ignoreSIGPIPE()
 	metadata := instance.New(instance.Options{})
 	return &agent.Agent{
 		Files:   cfg,
@@ -67,12 +67,12 @@ func connect(ctx context.Context, cfg *config.Config, trust artifacts.Trust, met
 	}
 	settings = forInstance(settings, metadata, who.Region)
 	if slices.ContainsFunc(cfg.Source, func(s string) bool { return strings.HasPrefix(s, "s3:") }) {
-		go func() { _, _ = settings.Credentials.Retrieve(ctx) }() // whoever needs them first joins this wait, or asks again
+		go func() { _, _ = settings.Credentials.Retrieve(ctx) }() // the first request joins this wait, or asks again
 	}
 	return newCloud(settings, cfg, trust, who.ID, limitMemory())
 }
 
-// newCloud makes what talks to the sources and to Auto Scaling.
+// newCloud makes the clients of the sources and of Auto Scaling.
 func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, seed string, memory profile) (agent.Cloud, error) {
 	settings, retryer := newPersistent(settings, seed)
 	var sources []bucket.Reader
@@ -87,8 +87,8 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 	return agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Persist: retryer.persist}, nil
 }
 
-// localID is the instance id that the firmware tells. Where the environment
-// points the metadata elsewhere, as a laptop's does, the firmware is not asked.
+// localID is the instance id of the firmware. Where the environment has another
+// endpoint for metadata, as on a laptop, the firmware is not read.
 func localID() (string, bool) {
 	if os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT") != "" {
 		return "", false

@@ -36,8 +36,8 @@ type outcome struct {
 	says    string             // on the console, in a line of koboshi's
 }
 
-// run boots a scenario and checks how it ended. It returns the lab for further
-// checks.
+// run boots a scenario and checks how it ended. It returns the lab, and what the
+// observer recorded, for further checks.
 func (s scenario) run(t *testing.T) (*lab, seen) {
 	t.Helper()
 	l := newLab(t, standard().with(s.image))
