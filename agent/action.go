@@ -13,7 +13,7 @@ import (
 // errTerminating is a launch that is over before it has begun.
 var errTerminating = failure.WithHint(fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted), "nothing is to be done: Auto Scaling replaces the instance")
 
-// checkTarget refuses to bring up an instance that is on its way out.
+// checkTarget refuses to bring up an instance that is to be terminated.
 func (r *run) checkTarget(ctx context.Context) error {
 	target, err := r.agent.Machine.TargetState(ctx)
 	if err != nil {

@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// How a long start is kept from being given up. Each message asks for another
-// window.
+// How a long start is kept from its timeout. Each message asks for another window.
 const (
 	aliveEvery  = 15 * time.Second
 	aliveWindow = time.Minute
 )
 
 // KeepAlive extends the timeout of the unit's start and feeds the watchdog until
-// stop is called, or for the limit: what hangs for longer is systemd's to kill.
-// longer starts the limit anew, after d.
+// stop is called, or for the limit: a process that hangs for longer is killed by
+// systemd. longer starts the limit anew, after d.
 func (n Notifier) KeepAlive(limit time.Duration) (longer func(d time.Duration), stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	end := time.AfterFunc(limit, cancel)

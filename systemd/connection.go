@@ -21,8 +21,8 @@ import (
 // holds. Executing itself anew takes it less than a second.
 const answerLimit = 30 * time.Second
 
-// noAnswer are D-Bus errors that come from the bus in place of an answer of
-// systemd: it is just executing itself anew, or connecting to a new bus.
+// noAnswer are D-Bus errors of the bus, in place of an answer of systemd, which is
+// just re-executing itself or connecting to a new bus.
 var noAnswer = []string{
 	"org.freedesktop.DBus.Error.Disconnected",
 	"org.freedesktop.DBus.Error.NameHasNoOwner",
@@ -33,9 +33,9 @@ var noAnswer = []string{
 }
 
 // Manager talks to PID 1. A connection that is lost, because systemd was
-// executed anew or the bus was restarted, is made again; what may be asked twice
-// is asked again, and how a job ended is learned from its unit. It is safe for
-// concurrent use.
+// re-executed or the bus was restarted, is made again; calls that may be repeated
+// are repeated, and how a job ended is read from its unit. It is safe for concurrent
+// use.
 type Manager struct {
 	dial func(context.Context) (*sdbus.Conn, error)
 
@@ -92,8 +92,8 @@ func (m *Manager) Close() {
 	m.drop()
 }
 
-// ask does what may be done twice. Where the connection is lost before an answer
-// has come, it is done again over a new one.
+// ask makes a call that may be repeated. Where the connection is lost before the
+// answer, the call is made again over a new one.
 func (m *Manager) ask(ctx context.Context, do func(*sdbus.Conn) error) error {
 	backoff := pace.Backoff{First: 10 * time.Millisecond, Most: time.Second}
 	began := time.Now()
@@ -112,8 +112,8 @@ func (m *Manager) ask(ctx context.Context, do func(*sdbus.Conn) error) error {
 	}
 }
 
-// lost reports whether err is the connection's, so that it is not known what
-// became of the call. A nil conn is one that could not be made.
+// lost reports whether err is an error of the connection, so that the outcome of the
+// call is unknown. A nil conn is one that could not be made.
 func lost(conn *sdbus.Conn, err error) bool {
 	if err == nil || errors.Is(err, errClosed) {
 		return false
@@ -154,7 +154,7 @@ func (m *Manager) connection(ctx context.Context) (*sdbus.Conn, error) {
 	return conn, nil
 }
 
-// forget ends a connection that was lost, whether or not it knows that yet.
+// forget closes a connection that was lost.
 func (m *Manager) forget(conn *sdbus.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

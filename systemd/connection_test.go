@@ -16,7 +16,7 @@ func restarted(f *fakeSystemd) {
 	}
 }
 
-// Whatever is lost with a connection, the job is done, and once.
+// Whatever is lost with a connection, the job is done exactly once.
 func TestRestartSurvivesLostConnections(t *testing.T) {
 	for _, tt := range []struct{ name, kind, when, calls string }{
 		{"before the job was queued", "restart", "before", "reset web.service, restart web.service replace"},
@@ -141,8 +141,8 @@ func TestRunTransientSurvivesLostConnections(t *testing.T) {
 	}
 }
 
-// A bound command that has ended well leaves nothing but its owner. That tells
-// that it ran, so it does not run again.
+// A bound command that has succeeded leaves nothing but its owner unit. From that
+// it follows that it ran, so it does not run again.
 func TestBoundCommandRunsOnce(t *testing.T) {
 	f := transient(t, "done", "")
 	f.made = func(map[string]any) *fakeUnit {

@@ -1,6 +1,6 @@
 // Package systemd talks to PID 1: it notifies the service manager of the state
 // of this process (sd_notify(3)), runs unit jobs over D-Bus and waits for their
-// outcome (org.freedesktop.systemd1(5)), and holds the unit files that run the
+// outcome (org.freedesktop.systemd1(5)), and contains the unit files that run the
 // agent.
 //
 // The words are systemd's own. A job is one queued request to start or stop a

@@ -39,7 +39,7 @@ type fakeSystemd struct {
 	cut      map[string]string                            // connections are lost at the next call of a kind, e.g. restart: "before" or "after" it is done
 	owner    string                                       // the last unit that was made with a transient one
 	taken    bool                                         // it was there already
-	gone     bool                                         // nobody answers a new connection
+	gone     bool                                         // a new connection gets no answer
 	calls    []string
 	conns    []*dbus.Conn
 }

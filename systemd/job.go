@@ -55,9 +55,9 @@ type job struct {
 	unit  string
 	queue func(c *sdbus.Conn, done chan<- string) (id int, err error)
 
-	// judge finds out from the unit how the job ended, where systemd's own report
-	// was lost: began is false if it was never done. answered says that systemd
-	// had taken the job.
+	// judge finds out from the unit how the job ended, where systemd's own report was
+	// lost: began is false if it was never done. answered is whether systemd had
+	// accepted the job.
 	judge func(ctx context.Context, answered bool) (began bool, err error)
 }
 
@@ -92,8 +92,8 @@ func (m *Manager) Restart(ctx context.Context, unit string) (Invocation, error) 
 	return m.Current(ctx, unit)
 }
 
-// judgeStart tells a start by its invocation, since any that is not the one from
-// before began after it.
+// judgeStart recognises a start by its invocation: any but the earlier one began
+// after it.
 func (m *Manager) judgeStart(ctx context.Context, unit, before string) (began bool, err error) {
 	s, err := m.State(ctx, unit)
 	if err != nil || s.Invocation == before {
@@ -136,8 +136,7 @@ func (m *Manager) resetFailed(ctx context.Context, unit string) error {
 	return unitError("reset", unit, err)
 }
 
-// run has a job done, and asks for it again where it turns out that a lost
-// connection took it along.
+// run requests a job, and requests it again where it was lost with a connection.
 func (m *Manager) run(ctx context.Context, j job) error {
 	for range jobTries {
 		if began, err := m.runOnce(ctx, j); began || err != nil {
@@ -200,7 +199,7 @@ func (m *Manager) await(ctx context.Context, j job, q queuedJob) (began bool, er
 			missing = 0
 			continue
 		}
-		// The report may be on its way, on the other connection.
+		// The report may still arrive on the other connection.
 		if missing++; deaf || missing > 1 {
 			return j.judge(ctx, q.id != 0)
 		}

@@ -122,7 +122,7 @@ func TestJobThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// What is reported of a job that is no longer waited for must not hold up others.
+// The report of a job that is no longer waited for must not delay others.
 func TestJobEndsAfterItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := one("")

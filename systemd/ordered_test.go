@@ -35,7 +35,7 @@ func TestOrderedAfter(t *testing.T) {
 	}
 }
 
-func TestOrderedAfterTellsWhatCannotBeAsked(t *testing.T) {
+func TestOrderedAfterWithoutAnswer(t *testing.T) {
 	f := one("done", "odd.target")
 	f.units["odd.target"] = newUnit("")
 	f.units["odd.target"].props["After"] = "a text"

@@ -10,9 +10,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// owner stands for this process towards systemd: a unit that reads a pipe, and
-// so ends when this process does, even by SIGKILL. What is bound to it is
-// stopped then. It has a name that was never used, since it ends by itself.
+// owner represents this process in systemd: a unit that reads a pipe, and so ends
+// when this process does, even by SIGKILL. Units that are bound to it are stopped
+// then. Its name is always a new one, since it ends by itself.
 type owner struct {
 	unit     string
 	from, to *os.File

@@ -28,8 +28,8 @@ func (m *Manager) Refresh(ctx context.Context, unit string) error {
 	return m.Reload(ctx)
 }
 
-// upToDate holds what systemd has loaded of a unit, and of those that start with
-// it, against their files.
+// upToDate compares what systemd has loaded of a unit, and of those that start with
+// it, with their files.
 func (m *Manager) upToDate(ctx context.Context, unit string) (bool, error) {
 	text, err := m.property(ctx, "UnitPath")
 	if err != nil {
@@ -55,7 +55,7 @@ func (m *Manager) upToDate(ctx context.Context, unit string) (bool, error) {
 	return true, nil
 }
 
-// startsWith are the services and sockets that a unit names as started with it.
+// startsWith are the services and sockets that a unit lists as started with it.
 func startsWith(props map[string]any) (units []string) {
 	for _, name := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy"} {
 		named, _ := props[name].([]string)
@@ -164,7 +164,7 @@ func resolved(file string) string {
 	return file
 }
 
-// isMask tells what systemd takes for a masked file.
+// isMask reports whether systemd treats a file as masked.
 func isMask(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && (info.Size() == 0 || info.Mode()&fs.ModeDevice != 0)

@@ -316,7 +316,7 @@ func TestWayToASource(t *testing.T) {
 	}
 }
 
-// The second source counts where the first one has nothing to believe.
+// The second source is used where nothing of the first one verifies.
 func TestFirstVerifiedSource(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	m := w.machine()

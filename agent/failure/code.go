@@ -58,7 +58,7 @@ var meanings = map[Code]string{
 // String is what the code means, as help and documentation say it.
 func (c Code) String() string { return meanings[c] }
 
-// Restartable tells whether starting the same run again may end otherwise. A
+// Restartable reports whether starting the same run again may end otherwise. A
 // result that was reported never does. Usage is not among those: a Go program
 // also ends with 2 at the watchdog's SIGABRT.
 func (c Code) Restartable() bool {

@@ -22,12 +22,12 @@
 // There are two ways to know which process answers. For a systemd unit it is
 // the invocation of the job that was just run; the caller passes it in as a
 // [Process]. For a restart command it is the age of the process that listens on
-// the probe's address: all processes that hold the listening socket must have
-// started after the command, so a command that only makes an old process reload
-// stays red. Where that cannot be seen, because the address is not this
-// machine's, the socket is in another network namespace, we have no permission
-// to look at the process, or the probe is a command, the probe alone decides and
-// [Report].Note says so.
+// the probe's address: all processes that have the listening socket open must
+// have started after the command, so a command that only makes an old process
+// reload stays red. Where that cannot be seen, because the address is not this
+// machine's, the socket is in another network namespace, koboshi may not look at
+// the process, or the probe is a command, the probe alone decides, and
+// [Report].Note has the reason.
 //
 // The package never starts or stops the app, never follows a redirect, never
 // uses a proxy, and reads at most 64 KiB of an answer.

@@ -10,8 +10,8 @@ import (
 var (
 	// ErrUnhealthy matches every *UnhealthyError.
 	ErrUnhealthy = errors.New("unhealthy")
-	// ErrUnknown is a process that could not be looked at just now. That says
-	// nothing of the app.
+	// ErrUnknown is a process that could not be looked at just now. The app may be
+	// healthy or not.
 	ErrUnknown = errors.New("no information about the process")
 )
 
@@ -21,7 +21,7 @@ type Gate struct {
 	Timeout time.Duration // until the first green try
 	Bake    time.Duration // how long it must stay green; 0: one green try is enough
 
-	// AnyListener leaves the process that answers unseen.
+	// AnyListener switches off the check of which process answers.
 	AnyListener bool
 }
 
@@ -37,7 +37,7 @@ type Process interface {
 type Report struct {
 	Attempts   int           // tries, green and red
 	FirstGreen time.Duration // from the start of waiting to the window that stayed green
-	Note       string        // what could not be seen; "" if everything could
+	Note       string        // what could not be checked, and why; "" if everything could
 }
 
 // UnhealthyError is a gate that did not open.

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// table is a proc file system with some sockets and the processes that hold them.
+// table is a proc file system with some sockets and the processes that have them open.
 type table struct {
 	fstest.MapFS
 }
@@ -54,7 +54,7 @@ func (tb table) process(pid int, started time.Duration, inodes ...string) table 
 	return tb
 }
 
-// uptime is what the clock of a fixture says.
+// uptime is the time of a fixture's clock.
 const uptime = time.Hour
 
 func (tb table) proc(t *testing.T) proc {

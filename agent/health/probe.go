@@ -23,7 +23,7 @@ const (
 	maxHeader = 64 << 10
 )
 
-// Probe is one question to the app: exactly one of URL, TCP and Ask.
+// Probe is one check of the app: exactly one of URL, TCP and Ask.
 type Probe struct {
 	// URL is green when a GET is answered with a 2xx. Redirects are red, no
 	// proxy is used, https certificates must verify, and every try has a
@@ -109,7 +109,7 @@ func probeURL(address string) (func(context.Context) error, error) {
 	}, nil
 }
 
-// httpClient never repeats a request: that is the business of the gate's loop.
+// httpClient never repeats a request: only the gate's loop does.
 func httpClient() *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient: &http.Client{

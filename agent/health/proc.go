@@ -19,7 +19,7 @@ type proc struct {
 	sinceBoot func() (time.Duration, error)
 }
 
-// holder is a process that holds a listening socket.
+// holder is a process that has a listening socket open.
 type holder struct {
 	pid   int
 	inode uint64 // of the socket; a process that starts anew has another one
@@ -35,11 +35,11 @@ func thisMachine() proc {
 }
 
 // listener returns the process that listens on addr, a host:port, and when it
-// started, to 10 ms. Where several processes hold the listening socket it is
+// started, to 10 ms. Where several processes have the listening socket open it is
 // the oldest one, since the socket is as old as that; PID 1 counts only where
 // there is no other. The error is ErrUnseen for an address that is not this
 // machine's, that no process in this network namespace listens on, or whose
-// holders we may not look at (that takes their user or CAP_SYS_PTRACE).
+// processes koboshi may not look at (that takes their user or CAP_SYS_PTRACE).
 func (p proc) listener(addr string) (holder, error) {
 	files, err := procfs.NewFS(p.root)
 	if err != nil {
@@ -56,7 +56,7 @@ func (p proc) listener(addr string) (holder, error) {
 	if len(holders) == 0 {
 		return holder{}, fmt.Errorf("%w on %s: no permission to look at the process", ErrUnseen, addr)
 	}
-	// A service manager that passes sockets on holds them, but does not answer.
+	// A service manager that passes sockets on has them open, but does not answer.
 	if others := slices.DeleteFunc(slices.Clone(holders), func(h holder) bool { return h.pid == 1 }); len(others) > 0 {
 		holders = others
 	}

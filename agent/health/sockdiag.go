@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel's socket diagnosis, sock_diag(7), as far as it is needed here. It
-// tells everyone about every socket of the network namespace, without privilege.
+// The kernel's socket diagnosis, sock_diag(7), as far as it is needed here. Without
+// privileges it lists every socket of the network namespace.
 // Source: include/uapi/linux/inet_diag.h.
 const (
 	diagRequestSize = 56 // struct inet_diag_req_v2
@@ -36,7 +36,7 @@ func diagnose(port uint16) ([]socket, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	// The kernel answers at once; this is for one that is out of order.
+	// The kernel answers at once; this is for a kernel that does not.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return nil, os.NewSyscallError("setsockopt", err)
 	}

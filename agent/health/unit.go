@@ -15,8 +15,8 @@ var (
 	// ErrListener is an answer that is not the app's: something else listens on
 	// the probe's address.
 	ErrListener = errors.New("the app is not what answers")
-	// ErrSurvivor is a process of the app that was there before this start and is
-	// there still. It may be what answers.
+	// ErrSurvivor is a process of the app from before this start that is still
+	// running. It may be the one that answers.
 	ErrSurvivor = errors.New("an earlier start of the app still runs")
 )
 
@@ -26,12 +26,12 @@ type Unit struct {
 
 	Name    string
 	Cgroup  string        // the unit's control group, as systemd names it; "" = it has none
-	Earlier []*os.Process // what was in it before the start: see ProcessesIn
+	Earlier []*os.Process // the processes in it before the start: see ProcessesIn
 }
 
-// ProcessesIn are the processes of a control group, as systemd names it. One
-// that ends is told from another that gets its number later, where the kernel
-// has pidfd (Linux 5.3). Where they cannot be seen there are none.
+// ProcessesIn are the processes of a control group, as systemd names it. Where the
+// kernel has pidfd (Linux 5.3) a process is not confused with a later one of the
+// same number. Where they cannot be seen there are none.
 func ProcessesIn(cgroup string) []*os.Process {
 	if cgroup == "" || cgroups(cgroupMount).checkVersion() != nil {
 		return nil
@@ -104,7 +104,7 @@ func (u *unitListener) check() error {
 }
 
 // checkSurvivors finds a process that was in the control group before the start
-// and is there still: KillMode=process leaves some.
+// and still is: KillMode=process leaves some.
 func (u *unitListener) checkSurvivors() error {
 	if len(u.Earlier) == 0 {
 		return nil
@@ -137,9 +137,9 @@ func (u *unitListener) answering(asked []netip.AddrPort) ([]socket, error) {
 	return found, nil
 }
 
-// stranger is what is wrong with a socket that was made in a control group which
-// is not the unit's. It is ErrUnseen where that passes requests on, and it cannot
-// be seen to which process.
+// stranger is the error for a socket that was made in a control group other than
+// the unit's. It is ErrUnseen where that group passes requests on to a process that
+// cannot be seen.
 func (u *unitListener) stranger(cgroup uint64) error {
 	if cgroup == 0 {
 		return fmt.Errorf("%w on %s: this kernel does not show the control group of a socket (Linux 5.7 does)", ErrUnseen, u.addr)
@@ -161,8 +161,8 @@ func (u *unitListener) stranger(cgroup uint64) error {
 	return fmt.Errorf("%w: %s listens on %s, not %s", ErrListener, name, u.addr, u.Name)
 }
 
-// runsContainers tells the control groups of container engines and of what they
-// run: engines pass a published port on, and make scopes for their containers.
+// runsContainers recognises the control groups of container engines and of their
+// containers: engines pass a published port on, and make scopes for containers.
 func runsContainers(cgroup string) bool {
 	name := path.Base(cgroup)
 	for _, engine := range []string{"docker", "containerd", "podman", "crio", "libpod", "kubelet"} {

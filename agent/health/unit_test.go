@@ -146,7 +146,7 @@ func TestSurvivor(t *testing.T) {
 	}
 }
 
-// What systemd says of the unit comes first.
+// systemd's state of the unit takes precedence.
 func TestUnitListenerAsksTheProcess(t *testing.T) {
 	u := &unitListener{Unit: Unit{Process: judged{why: "web.service is failed"}}, cgroups: cgroups(t.TempDir())}
 	if why, err := u.Gone(t.Context()); why != "web.service is failed" || err != nil || u.note != "" {
@@ -175,7 +175,7 @@ type judged struct {
 
 func (j judged) Gone(context.Context) (string, error) { return j.why, j.err }
 
-// "any" looks at nothing but the unit, and says nothing.
+// "any" checks only the unit, and has no note.
 func TestAnyListener(t *testing.T) {
 	gate := Gate{Probe: Probe{TCP: listenTCP(t)}, AnyListener: true}
 	for name, wait := range map[string]func() (Report, error){

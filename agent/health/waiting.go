@@ -27,7 +27,7 @@ type waiting struct {
 	began   time.Time
 	green   bool  // inside the window that began report.FirstGreen after began
 	last    error // of the last red try
-	unknown error // of the last try, if that could not be made: it says nothing of the app; nil = it could be
+	unknown error // why the last try could not be made, which does not make the app unhealthy; nil = it was made
 	report  Report
 }
 

@@ -11,7 +11,7 @@ import (
 
 var errRefused = errors.New("connection refused")
 
-// app is a fake of what the gate looks at, by the time since the gate began.
+// app is a fake app for the gate, by the time since the gate began.
 type app struct {
 	began time.Time
 	probe func(at time.Duration) error
@@ -247,7 +247,7 @@ func TestContextEndsTheWait(t *testing.T) {
 	}
 }
 
-// A try that the caller's deadline cut short says nothing about the app.
+// A try that the caller's deadline cut short is no failure of the app.
 func TestContextEndsATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -260,7 +260,7 @@ func TestContextEndsATry(t *testing.T) {
 	})
 }
 
-// Two minutes of asking must be quick to notice and no flood.
+// In two minutes of tries a change must be noticed soon, without too many requests.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries []time.Duration

@@ -36,12 +36,12 @@ func (c commands) restart(ctx context.Context, env []string) (waiter, error) {
 	}, nil
 }
 
-// log is what the restart command writes, and what it leaves running. It is begun
-// anew with each start.
+// log is the output of the restart command and of the processes that it leaves
+// running. It is emptied at each start.
 func (c commands) log() string { return filepath.Join(c.config.State.Run, "restart.log") }
 
-// boundLog keeps the log from growing for as long as the start is watched. The
-// log is in memory as a rule, and the app goes on writing to it.
+// boundLog keeps the log from growing for as long as the start is watched. The log
+// is usually in memory, and the app continues to write to it.
 func (c commands) boundLog() (stop func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.config.Health.Timeout+c.config.Health.Bake))
 	go func() {

@@ -53,7 +53,7 @@ func TestCommandStop(t *testing.T) {
 	}
 }
 
-// What a command has started may run or not: that is no answer.
+// Whether a command's app runs is unknown, so there is no answer.
 func TestCommandRunning(t *testing.T) {
 	if _, err := New(commanded(t, "exit 0", ""), nil).Running(t.Context()); !errors.Is(err, ErrUnknown) {
 		t.Errorf("Running = %v", err)

@@ -8,6 +8,7 @@
 // gate looks at the process that listens on the probe's address, and programs
 // of the release run in process groups.
 //
-// Programs of a release never run as root unless the configuration or the
-// app's unit says so. That includes the configuration's own health command.
+// Programs of a release never run as root unless the configuration or the app's
+// unit sets root as their user. The same is true of the configuration's own health
+// command.
 package service

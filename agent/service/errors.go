@@ -20,5 +20,5 @@ type noUser struct{}
 
 func (noUser) Error() string { return "the user to run it as is not known" }
 
-// Advice is what can be done about it, whatever the program was run for.
+// Advice is the hint, the same for hooks and health commands.
 func (noUser) Advice() string { return "set hooks.user in the configuration" }

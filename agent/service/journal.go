@@ -16,7 +16,7 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// What of an app's output explains a start that failed.
+// Limits of the output that explains a failed start.
 const (
 	lastLines   = 20
 	maxLastLine = 300      // bytes of each, once cleaned
@@ -76,12 +76,12 @@ type invoked struct {
 // none and has ended, those of systemd about it. Where journald cannot be asked
 // there are none.
 //
-// journald looks a process up when it reads what that wrote. Of one that has ended
-// by then it knows the unit, but often not the invocation: such lines are found by
-// unit and time.
+// journald looks a process up when it reads its output. Where the process has ended
+// by then, journald records the unit but often not the invocation: such lines are
+// found by unit and time.
 //
-// journalctl is the one program that koboshi starts for itself: the journal has
-// no other reader without cgo.
+// journalctl is the only program that koboshi starts for its own use: there is no
+// other reader of the journal without cgo.
 func journal(ctx context.Context, start invoked) []string {
 	if start.id == "" {
 		return nil
@@ -100,7 +100,7 @@ func journal(ctx context.Context, start invoked) []string {
 	since := fmt.Sprintf("--since=@%d.%06d", start.since.Unix(), start.since.Nanosecond()/1000)
 	last, _ := readJournal(ctx, since, "_SYSTEMD_UNIT="+start.unit)
 	if len(last) == 0 && start.ended { // that it was started is no reason
-		last, _ = readJournal(ctx, "INVOCATION_ID="+start.id) // what journalctl can say it has said before
+		last, _ = readJournal(ctx, "INVOCATION_ID="+start.id) // its error was returned before
 	}
 	return last
 }

@@ -14,10 +14,10 @@ import (
 	"koboshi/systemd"
 )
 
-// journald puts a journalctl into PATH. Asked for what an invocation wrote it
-// answers with the files own-1, own-2 …, try by try; for what the unit wrote since
-// the start, with late; for what systemd wrote, with about. The returned directory
-// has these and the calls.
+// journald puts a journalctl into PATH. It prints the files own-1, own-2 … (one per
+// try) for the output of an invocation, late for the output of the unit since the
+// start, and about for systemd's own lines. The returned directory has these files
+// and the calls.
 func journald(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

@@ -7,7 +7,7 @@ import (
 	"koboshi/agent/report"
 )
 
-// What is printed of a hook's output, in bytes.
+// Limits of what is printed of a hook's output, in bytes.
 const (
 	maxOutput = 64 << 10
 	maxLine   = 1000

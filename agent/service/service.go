@@ -11,7 +11,7 @@ import (
 )
 
 // Gate waits until the app that was started is healthy and has stayed healthy.
-// override is what the release's manifest says about its health.
+// override is the health section of the release's manifest.
 type Gate func(ctx context.Context, override artifacts.Health) (health.Report, error)
 
 // Hook is a command of a release, to be run as the app's user. Its output is
@@ -94,9 +94,9 @@ func (s Service) Probe(ctx context.Context, override artifacts.Health) error {
 	return err
 }
 
-// CheckListener looks at what listens where the app should answer. The error is
-// health.ErrListener where that is not the app, and health.ErrUnseen where it
-// cannot be seen. Of an app that is started by a command any process will do.
+// CheckListener checks which process listens where the app should answer. The error
+// is health.ErrListener where that is not the app, and health.ErrUnseen where it
+// cannot be seen. For an app that is started by a command any process is accepted.
 func (s Service) CheckListener(ctx context.Context, override artifacts.Health) error {
 	return s.backend.checkListener(ctx, s.gate(override))
 }

@@ -57,8 +57,8 @@ func (l live) Restart(ctx context.Context, unit string) (invocation, error) {
 	return watched{i}, err
 }
 
-// watched is one run of the app's unit. What keeps systemd from answering says
-// nothing of the app.
+// watched is one run of the app's unit. That systemd does not answer does not make
+// the app unhealthy.
 type watched struct{ invocation }
 
 func (w watched) Gone(ctx context.Context) (why string, err error) {
@@ -136,7 +136,7 @@ func (u units) linkAndRestart(ctx context.Context, m manager) (started health.Un
 	return started, run.Identity(), err
 }
 
-// present is the unit that runs already, for what only asks what listens.
+// present is the unit that runs already, for checks of what listens.
 func (u units) present(ctx context.Context) (health.Unit, error) {
 	m, err := u.connect(ctx)
 	if err != nil {
@@ -147,8 +147,8 @@ func (u units) present(ctx context.Context) (health.Unit, error) {
 	return health.Unit{Name: u.config.Service.Unit, Cgroup: cgroup}, err
 }
 
-// await does not look at what listens where systemd cannot be asked about it:
-// that would not be the app's fault.
+// await does not check what listens where systemd does not answer: that would not
+// be the app's fault.
 func (u units) await(ctx context.Context, gate health.Gate) (health.Report, error) {
 	present, err := u.present(ctx)
 	if err != nil {
@@ -184,8 +184,8 @@ func (u units) running(ctx context.Context) (bool, error) {
 	return err == nil && state.Active != "inactive" && state.Active != "failed", err
 }
 
-// user looks the name up, except for that of DynamicUser=, which exists only
-// while the unit runs.
+// user looks the name up, except for that of DynamicUser=, which exists only while
+// the unit runs.
 func (u units) user(ctx context.Context) (string, error) {
 	m, err := u.connect(ctx)
 	if err != nil {

@@ -48,8 +48,8 @@ func TestUnitRestart(t *testing.T) {
 	f.happened(t, "connect", "refresh web.service", "restart web.service", "close")
 }
 
-// Whoever asks the app, what listens must be the app's, or what cannot be seen
-// of that is noted; "any" silences it.
+// At a gate as in a single probe, the listener must be the app's, or there is a note
+// that it cannot be seen; with "any" there is none.
 func TestUnitListener(t *testing.T) {
 	for settings, noted := range map[string]bool{"": true, "health.listener = \"any\"\n": false} {
 		f := &fakeSystemd{}

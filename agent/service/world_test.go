@@ -115,5 +115,5 @@ func (f *fakeSystemd) RunTransient(_ context.Context, tr systemd.Transient) erro
 
 func (f *fakeSystemd) Close() { f.calls = append(f.calls, "close") }
 
-// noOverride is a release that says nothing about its health.
+// noOverride is a release without a health section.
 var noOverride artifacts.Health

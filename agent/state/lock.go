@@ -59,7 +59,7 @@ func Lock(ctx context.Context, dir *os.Root, command string, wait bool) (unlock 
 	}
 	own(f, LockedError{PID: os.Getpid(), Command: command, Since: time.Now().UTC().Truncate(time.Second)})
 	return func() {
-		_ = f.Truncate(0) // the next one to find the lock taken shall not read our name
+		_ = f.Truncate(0) // the next process that finds the lock taken must not read our name
 		_ = f.Close()
 	}, nil
 }

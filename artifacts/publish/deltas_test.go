@@ -175,8 +175,8 @@ func TestDeltasAcrossFormats(t *testing.T) {
 	}
 }
 
-// Of a base nothing is believed that was not signed.
-func TestBasesAreNotBelieved(t *testing.T) {
+// Nothing of a base is used that was not signed.
+func TestBasesAreVerified(t *testing.T) {
 	stranger := newKey(t)
 	for name, test := range map[string]struct {
 		spoil func(w *world, from *Base, artifact string)

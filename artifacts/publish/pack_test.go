@@ -270,7 +270,7 @@ func TestModifiedWhilePacked(t *testing.T) {
 }
 
 // A disk that is full by the last frame is noticed though nothing is written after it.
-func TestFramerTellsOfTheDisk(t *testing.T) {
+func TestFramerPassesOnErrorsOfTheDisk(t *testing.T) {
 	seal, err := newSealer(t.TempDir())
 	must(t, err)
 	must(t, seal.file.Close())

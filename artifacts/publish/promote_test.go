@@ -207,7 +207,7 @@ func TestPromoteHasABudget(t *testing.T) {
 	}
 }
 
-// Every promoter is in the channel's history or told that it is not, and the
+// Every promoter is in the channel's history or gets an error, and the
 // history only grows.
 func TestRacingPromoters(t *testing.T) {
 	const racers, versions = 50, 5

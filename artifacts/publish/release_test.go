@@ -127,7 +127,7 @@ func TestReleaseDiesAtEveryWrite(t *testing.T) {
 	}
 }
 
-// What is there already is believed only once it was read back and hashed.
+// An object that exists already is used only once it was read back and hashed.
 func TestReleaseProvesWhatIsThere(t *testing.T) {
 	for name, c := range map[string]struct {
 		plant func(data []byte) []byte
@@ -187,7 +187,7 @@ func TestProveResumes(t *testing.T) {
 	wantIs(t, verify(t.Context(), w.bucket, blob), bucket.ErrChanged)
 }
 
-// Two publishers of one version: whatever is told, one manifest stays.
+// Two publishers of one version: whatever is reported, one manifest stays.
 func TestRivalPublishers(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

@@ -80,7 +80,7 @@ func (w *world) promote(version string) Promoted {
 	return promoted
 }
 
-// trust is what an instance with this key believes.
+// trust is the trust of an instance with this key.
 func (w *world) trust(keys ...artifacts.PrivateKey) artifacts.Trust {
 	w.Helper()
 	trust, err := trustIn(append(keys, w.key))
