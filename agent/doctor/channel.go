@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
 )
 
 // checkSources reads the channel of each source: that is s3:GetObject, tried.
@@ -28,6 +29,8 @@ func checkSources(f *facts) []Finding {
 		switch {
 		case err == nil:
 			out = append(out, fine("%s: %s is readable", where, key)...)
+		case noBucket(err):
+			out = append(out, failure("compare the bucket's name with source: koboshi config show", "%s: there is no such bucket", where)...)
 		case errors.Is(err, bucket.ErrNotFound):
 			out = append(out, failure("koboshi promote makes it; koboshi releases lists what is published", "%s: there is no %s", where, key)...)
 		case errors.Is(err, bucket.ErrDenied):
@@ -39,6 +42,13 @@ func checkSources(f *facts) []Finding {
 		}
 	}
 	return out
+}
+
+// noBucket matches a bucket that is not there, which S3 answers with 404 as for an
+// object.
+func noBucket(err error) bool {
+	e, ok := errors.AsType[*s3.Error](err)
+	return ok && e.Code == "NoSuchBucket"
 }
 
 // checkListing is about s3:ListBucket, without which S3 answers "denied" for an

@@ -21,6 +21,7 @@ import (
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -117,6 +118,9 @@ func TestFindings(t *testing.T) {
 		{"no time and no pointer", func(w *world) { w.timeless, w.lost["channels/stable.json"] = true, errAway }, "clock", Warn, "not checked: no answer had a time"},
 
 		{"pointer denied", func(w *world) { w.lost["channels/stable.json"] = errDenied }, "source", Fail, "is not authorized"},
+		{"no bucket", func(w *world) {
+			w.lost["channels/stable.json"] = errors.Join(bucket.ErrNotFound, &s3.Error{Status: 404, Code: "NoSuchBucket"})
+		}, "source", Fail, "there is no such bucket"},
 		{"pointer missing", func(w *world) { w.lost["channels/stable.json"] = bucket.ErrNotFound }, "source", Fail, "there is no channels/stable.json"},
 		{"bucket away", func(w *world) { w.lost["channels/stable.json"] = errAway }, "source", Fail, "connection refused"},
 		{"not connected", func(w *world) { w.connectErr = errAway }, "source", Warn, "not checked: no connection to AWS: connection refused"},

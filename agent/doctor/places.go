@@ -32,7 +32,7 @@ func checkPlaces(f *facts) []Finding {
 	for _, dir := range []struct{ key, path string }{
 		{"install.root", f.Config.Install.Root}, {"state.dir", f.Config.State.Dir}, {"state.run", f.Config.State.Run},
 	} {
-		place, err := f.Places.Place(dir.path)
+		place, err := placeOf(f.Places, dir.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
@@ -49,6 +49,18 @@ func checkPlaces(f *facts) []Finding {
 		return fine("install.root, state.dir and state.run can be used, and written to by no one else")
 	}
 	return found
+}
+
+// placeOf looks at a directory, or where there is none yet, at what it would be
+// made in: that decides whether it can be made.
+func placeOf(p places, path string) (Place, error) {
+	place, err := p.Place(path)
+	for above := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) && above != path; above = filepath.Dir(path) {
+		path = above
+		place, err = p.Place(path)
+		place.Changeable = "" // what is made will be root's
+	}
+	return place, err
 }
 
 // placeHere looks at this machine.
