@@ -30,6 +30,15 @@ func (t Trust) checkMinAgent(minimum string) error {
 	return nil
 }
 
+// CheckMinAgent refuses a min_agent that every agent would refuse; "" is none.
+func CheckMinAgent(minimum string) error {
+	if minimum == "" {
+		return nil
+	}
+	_, err := agentNumbers(minimum)
+	return err
+}
+
 func agentNumbers(version string) ([]int, error) {
 	m := agentGrammar.FindStringSubmatch(version)
 	if m == nil {

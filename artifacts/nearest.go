@@ -4,7 +4,7 @@ import "strings"
 
 // Nearest is the one of names that an unknown name probably means: at most three
 // edits away with half of it right, or one a prefix of the other. Of several
-// that are as near it is the first.
+// that are as near it is the one that begins most like it, then the first.
 func Nearest(name string, names []string) (string, bool) {
 	best, least := "", maxEdits+1
 	for _, n := range names {
@@ -12,11 +12,21 @@ func Nearest(name string, names []string) (string, bool) {
 		if n != "" && name != "" && (strings.HasPrefix(n, name) || strings.HasPrefix(name, n)) {
 			d = min(d, 1)
 		}
-		if d < least && (d <= 1 || 2*d <= max(len(name), len(n))) {
+		nearer := d < least || d == least && begin(name, n) > begin(name, best)
+		if nearer && (d <= 1 || 2*d <= max(len(name), len(n))) {
 			best, least = n, d
 		}
 	}
 	return best, best != ""
+}
+
+// begin is how many bytes two strings have in common at their beginning.
+func begin(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 const maxEdits = 3

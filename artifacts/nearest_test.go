@@ -12,6 +12,7 @@ func TestNearest(t *testing.T) {
 		want  string
 	}{
 		"1.4.3":        {[]string{"1.4.2", "1.4.1", "2.0.0"}, "1.4.2"}, // the first of equals
+		"2.0.1":        {[]string{"9.0.1", "2.0.0"}, "2.0.0"},          // the beginning weighs more
 		"1.42":         {[]string{"1.3.0", "1.4.2"}, "1.4.2"},
 		"v1.4.2":       {[]string{"1.4.1", "1.4.2"}, "1.4.2"},
 		"1.4":          {[]string{"2.1.0", "1.4.2"}, "1.4.2"},      // how it begins
