@@ -12,7 +12,10 @@ import (
 	"syscall"
 
 	"koboshi/agent/health"
+	"koboshi/agent/state"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
+	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
 
@@ -29,6 +32,7 @@ var causes = []cause{
 	{nil, s3Says("kms:"), "the objects are encrypted: allow kms:Decrypt on their key, in the role's policy and in the key's (kms:GenerateDataKey to publish)"},
 	{nil, s3Code("InvalidObjectState"), "the object was moved to an archive tier (Glacier): restore it, and keep lifecycle rules of the bucket away from this prefix"},
 	{nil, s3Code("NoSuchBucket"), "there is no such bucket: compare its name with source"},
+	{[]Code{Resolve}, noDirectory, "the directory of the source does not exist: create it, or compare its path with source"},
 	{nil, s3Code("ExpiredToken", "TokenRefreshRequired"), "the session has expired: get new credentials; on an instance they are fetched again by the next run"},
 	{nil, s3Code("InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"), "the credentials are not valid here: check AWS_ACCESS_KEY_ID and AWS_PROFILE, and whether they belong to this partition and endpoint"},
 	{nil, s3Code("RequestTimeTooSkewed"), "the clock of this machine is wrong: check chronyd or systemd-timesyncd"},
@@ -65,7 +69,7 @@ var causes = []cause{
 	{[]Code{Activate}, notReady, "the unit did not become ready in time: with Type=notify the app has to send READY=1; see TimeoutStartSec="},
 
 	{[]Code{Configuration, Disk, Locked, Resolve}, func(err error) bool { return mayNot(err) && os.Geteuid() != 0 }, "run it as root"},
-	{[]Code{Disk}, errno(syscall.EROFS), "the file system is mounted read-only: give install.root, state.dir and state.run a place that may be written, and check the kernel's log for why it was made read-only"},
+	{[]Code{Disk}, readOnly, "the file system is mounted read-only: give install.root, state.dir and state.run a place that may be written, and check the kernel's log for why it was made read-only"},
 	{[]Code{Disk}, errno(syscall.EIO), "the disk fails: check dmesg and the EBS volume; replacing the instance is the surest way"},
 	{[]Code{Disk}, errno(syscall.EDQUOT), "a quota is used up: check quota -v of install.root and state.dir"},
 	{[]Code{Disk}, mayNot, "root itself may not write there: look for chattr +i, SELinux, or a unit with ProtectSystem= and no ReadWritePaths="},
@@ -111,6 +115,19 @@ func errno(numbers ...syscall.Errno) func(error) bool {
 func expired(err error) bool {
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
 	return ok && invalid.Reason == x509.Expired
+}
+
+// noDirectory matches a file:/// source that is not there; its objects are opened
+// from its directory (openat).
+func noDirectory(err error) bool {
+	e, ok := errors.AsType[*fs.PathError](err)
+	return ok && e.Op == "open" && errors.Is(e, fs.ErrNotExist) && errors.Is(err, bucket.ErrNotFound)
+}
+
+// readOnly matches a directory of the agent's own; what else is written is where
+// the caller wants it.
+func readOnly(err error) bool {
+	return errors.Is(err, syscall.EROFS) && is(state.ErrDisk, store.ErrDisk)(err)
 }
 
 func mayNot(err error) bool { return errors.Is(err, fs.ErrPermission) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"koboshi/agent/config"
@@ -42,6 +43,8 @@ func TestSorted(t *testing.T) {
 		{wrapped(instance.ErrNoCredentials), Credentials, ""},
 		{wrapped(bucket.ErrDenied), Credentials, config.Unavailable},
 		{wrapped(bucket.ErrCredentials), Credentials, config.Unavailable},
+		{wrapped(syscall.ENOSPC), Disk, ""},
+		{wrapped(syscall.EROFS), Disk, ""},
 		{wrapped(bucket.ErrNotFound), Resolve, config.Unavailable},
 		{wrapped(artifacts.ErrTooOld), Resolve, config.Unavailable},
 		{wrapped(artifacts.ErrUntrusted), Untrusted, config.Untrusted},

@@ -2,6 +2,7 @@ package failure
 
 import (
 	"errors"
+	"syscall"
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
@@ -79,6 +80,8 @@ var table = []row{
 	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
 	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
 	{as[*s3.Error](), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
+
+	{errno(syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO), Disk, "", "it could not be written there: check df -h and df -i, and whether the file system is mounted read-only; a release is packed in $TMPDIR"},
 }
 
 // unsorted is a bug: every failure that can happen has a row.

@@ -49,7 +49,11 @@ type UnhealthyError struct {
 
 // Error reads "unhealthy after 2m0s and 131 tries: GET http://…: 503".
 func (e *UnhealthyError) Error() string {
-	return fmt.Sprintf("unhealthy after %v and %d tries: %v", e.Waited.Round(time.Millisecond), e.Attempts, e.Last)
+	tries := "tries"
+	if e.Attempts == 1 {
+		tries = "try"
+	}
+	return fmt.Sprintf("unhealthy after %v and %d %s: %v", e.Waited.Round(time.Millisecond), e.Attempts, tries, e.Last)
 }
 
 // Is makes every UnhealthyError an ErrUnhealthy.

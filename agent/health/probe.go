@@ -46,6 +46,25 @@ func (p Probe) timeout() time.Duration {
 	return DefaultProbeTimeout
 }
 
+// Check reports an address that no try could ask: a URL other than
+// http://host/path, or a TCP address without a port.
+func (p Probe) Check() error {
+	if p.TCP != "" {
+		if _, _, err := net.SplitHostPort(p.TCP); err != nil {
+			return errors.New("want host:port")
+		}
+	}
+	if _, ok := parseURL(p.URL); p.URL != "" && !ok {
+		return errors.New("want http:// or https:// and a host")
+	}
+	return nil
+}
+
+func parseURL(address string) (*url.URL, bool) {
+	u, err := url.Parse(address)
+	return u, err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
 // compile makes one try of the probe.
 func (p Probe) compile() (func(context.Context) error, error) {
 	kinds := 0
@@ -91,8 +110,8 @@ func probeTCP(ctx context.Context, addr string) error {
 }
 
 func probeURL(address string) (func(context.Context) error, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, ok := parseURL(address)
+	if !ok {
 		return nil, errors.New("health probe: the url must begin with http:// or https:// and a host")
 	}
 	client := httpClient()
