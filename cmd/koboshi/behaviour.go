@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/health"
 	"koboshi/artifacts"
 )
 
@@ -22,21 +23,21 @@ func (b *behaviour) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&b.health, "health", nil, "`KEY=VALUE` over the instance's [health]: url, tcp, command (as of --hook), timeout or bake")
 }
 
-func (b behaviour) parse() (hooks artifacts.Hooks, health artifacts.Health, err error) {
+func (b behaviour) parse() (hooks artifacts.Hooks, check artifacts.Health, err error) {
 	for _, text := range b.hooks {
 		if err := setHook(&hooks, text); err != nil {
-			return hooks, health, usage(fmt.Errorf("--hook %q: %w", text, err))
+			return hooks, check, usage(fmt.Errorf("--hook %q: %w", text, err))
 		}
 	}
 	for _, text := range b.health {
-		if err := setHealth(&health, text); err != nil {
-			return hooks, health, usage(fmt.Errorf("--health %q: %w", text, err))
+		if err := setHealth(&check, text); err != nil {
+			return hooks, check, usage(fmt.Errorf("--health %q: %w", text, err))
 		}
 	}
-	if err := errors.Join(hooks.Validate(), health.Validate()); err != nil {
-		return hooks, health, usage(err)
+	if err := errors.Join(hooks.Validate(), check.Validate()); err != nil {
+		return hooks, check, usage(err)
 	}
-	return hooks, health, nil
+	return hooks, check, nil
 }
 
 func setHook(h *artifacts.Hooks, text string) error {
@@ -62,9 +63,9 @@ func setHealth(h *artifacts.Health, text string) (err error) {
 	}
 	switch key {
 	case "url":
-		h.URL = value
+		h.URL, err = value, health.Probe{URL: value}.Check()
 	case "tcp":
-		h.TCP = value
+		h.TCP, err = value, health.Probe{TCP: value}.Check()
 	case "command":
 		h.Command = strings.Fields(value)
 	case "timeout":

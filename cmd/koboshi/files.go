@@ -86,6 +86,9 @@ func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 	var keys []artifacts.PublicKey
 	for _, name := range cfg.Trust.Keys {
 		these, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = failure.WithHint(err, "put the public key there (koboshi keygen makes a pair), or correct trust.keys")
+		}
 		if err != nil {
 			return artifacts.Trust{}, failure.Mark(fmt.Errorf("trust.keys: %w", err), failure.ErrConfiguration)
 		}
@@ -103,6 +106,9 @@ func readKeys(names []string) ([]artifacts.PrivateKey, error) {
 	var keys []artifacts.PrivateKey
 	for _, name := range names {
 		key, err := readKey(name, readArgument, artifacts.ParsePrivateKey)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, failure.WithHint(usage(err), "--key names a file that you may not read: run it as its owner")
+		}
 		if err != nil {
 			return nil, failure.WithHint(usage(err), "--key takes the file of a private key; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
 		}

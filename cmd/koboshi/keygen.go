@@ -59,11 +59,17 @@ func create(name string, data []byte, mode fs.FileMode) error {
 	if errors.Is(err, fs.ErrExist) {
 		return failure.WithHint(usage(fmt.Errorf("%s exists", name)), "keys are never overwritten: choose another --out, or move the old pair away")
 	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return failure.WithHint(usage(unreadable(name, err)), "--out is where the pair is written: its directory has to exist and to be yours")
+	}
 	if err != nil {
-		return usage(unreadable(name, err))
+		return ofCaller(unreadable(name, err))
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()) // whatever the umask
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil { // whatever the umask
+		return errors.Join(err, os.Remove(name)) // half a key is none
+	}
+	return nil
 }
 
 // required marks flags without which a command makes no sense.

@@ -26,7 +26,7 @@ func (c *cli) promote() *cobra.Command {
 		Long: "Make a release the current one of a channel, by compare-and-swap: of two promoters at once\n" +
 			"one wins, and the other gets an error that names the winner. A store that ignores the\n" +
 			"condition of a write is warned of: see koboshi help network. Promoting an older version\n" +
-			"rolls a fleet back; promoting the current one signs it again, with a new expiry." + releaseExits(failure.Interrupted),
+			"rolls a fleet back; promoting the current one signs it again, with a new expiry." + releaseExits(failure.Disk, failure.Interrupted),
 		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runPromote(cmd.Context(), o) },

@@ -69,6 +69,9 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err := artifacts.CheckVersion(o.version); err != nil {
 		return usage(fmt.Errorf("--version: %w", err))
 	}
+	if err := artifacts.CheckMinAgent(o.minAgent); err != nil {
+		return usage(fmt.Errorf("--min-agent: %w", err))
+	}
 	if err := o.checkBases(); err != nil {
 		return err
 	}
@@ -116,6 +119,9 @@ type input struct {
 // packAll reads and checks the inputs of all platforms before it packs the
 // first.
 func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draft) (findings []lint.Finding, err error) {
+	if err := o.checkPlatforms(); err != nil {
+		return nil, err
+	}
 	var inputs []input
 	defer func() {
 		for _, in := range inputs {
@@ -123,10 +129,7 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 		}
 	}()
 	for _, platform := range o.platforms {
-		name, path, ok := strings.Cut(platform, "=")
-		if !ok {
-			return nil, usage(fmt.Errorf("--platform %q, want os/arch=PATH", beginning(platform)))
-		}
+		name, path, _ := strings.Cut(platform, "=")
 		in, err := c.read(ctx, path, o.input.options(o.app))
 		if err != nil {
 			return nil, err
@@ -149,6 +152,21 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 		draft.Packed = append(draft.Packed, packed)
 	}
 	return findings, nil
+}
+
+func (o publishOptions) checkPlatforms() error {
+	seen := map[string]bool{}
+	for _, platform := range o.platforms {
+		name, _, ok := strings.Cut(platform, "=")
+		switch {
+		case !ok:
+			return usage(fmt.Errorf("--platform %q, want os/arch=PATH", beginning(platform)))
+		case seen[name]:
+			return usage(fmt.Errorf("two artifacts for %s: a bare PATH is for %s", beginning(name), defaultPlatform))
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {

@@ -28,6 +28,14 @@ func (o *holdOptions) add(cmd *cobra.Command, reason string) *cobra.Command {
 	return cmd
 }
 
+// check refuses an end in the past: that would be a hold without one.
+func (o *holdOptions) check() error {
+	if o.duration != 0 && o.duration < time.Second {
+		return usage(fmt.Errorf("--until %v: want 0 or at least 1s from now, such as 4h", o.duration))
+	}
+	return nil
+}
+
 func (o *holdOptions) hold() state.Hold {
 	h := state.Hold{Reason: report.Clean(o.reason, maxReason), By: whoami()}
 	if o.duration > 0 {
@@ -74,6 +82,9 @@ func (c *cli) rollback() *cobra.Command {
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
 			if version != "" {
 				if err := artifacts.CheckVersion(version); err != nil {
 					return usage(fmt.Errorf("--version: %w", err))
@@ -101,6 +112,9 @@ func (c *cli) hold() *cobra.Command {
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
 			hold := o.hold()
 			if err := c.setHold(cmd.Context(), &hold); err != nil {
 				return err

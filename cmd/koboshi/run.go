@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
 )
@@ -17,8 +20,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
+	case err == nil && c.ui.lost != nil:
+		err = c.ui.lost
 	case err == nil:
 		return int(failure.OK)
 	case !c.started:
@@ -26,6 +31,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		err = failure.Mark(err, failure.ErrInterrupted) // by a signal: what else ends a context has its own cause
 	}
-	c.ui.fail(err)
+	c.ui.fail(advised(cmd, err))
 	return int(failure.CodeOf(err))
+}
+
+// advised gives an error of usage, where nothing better is known, the help of the
+// command that was called.
+func advised(cmd *cobra.Command, err error) error {
+	if _, has := errors.AsType[failure.Adviser](err); has || failure.CodeOf(err) != failure.Usage {
+		return err
+	}
+	if what, meant, ok := strings.Cut(err.Error(), "\n\nDid you mean this?\n\t"); ok {
+		first, _, _ := strings.Cut(meant, "\n")
+		return failure.WithHint(usage(errors.New(what)), "did you mean "+cmd.CommandPath()+" "+first+"?")
+	}
+	return failure.WithHint(err, "see "+cmd.CommandPath()+" --help")
 }

@@ -25,7 +25,7 @@ func (c *cli) sign() *cobra.Command {
 		Long: "Add a signature, where instances want more than one (trust.threshold). Only what a key of\n" +
 			"--trust has signed is signed again: give the public key of the first signature.\n" +
 			"Sign a manifest before it is promoted, since a pointer binds its bytes. A pointer counts\n" +
-			"on instances only once it has enough signatures: give promote all the keys where you can." + releaseExits(failure.Interrupted),
+			"on instances only once it has enough signatures: give promote all the keys where you can." + releaseExits(failure.Disk, failure.Interrupted),
 		Example: "  koboshi sign --source s3://acme-releases/apps --app web --version 1.4.2 --key second.key --trust first.pub",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runSign(cmd.Context(), o) },

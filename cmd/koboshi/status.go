@@ -219,10 +219,14 @@ func writeSVG(name string, r report.Report, rows []picture.Row) error {
 		return usage(fmt.Errorf("--svg %s: a symbolic link is not followed", name))
 	}
 	if err != nil {
-		return usage(err)
+		return ofCaller(err)
 	}
 	title := fmt.Sprintf("%s of %s on %s, %s: %s", r.Command, r.App, r.Instance.ID, r.Started.Format(time.RFC3339), r.Verdict)
-	return errors.Join(picture.SVG(f, title, picture.Notes(r), rows), f.Close())
+	err = picture.SVG(f, title, picture.Notes(r), rows)
+	if info, statErr := f.Stat(); err != nil && statErr == nil && info.Mode().IsRegular() { // not a device
+		err = errors.Join(err, os.Remove(name)) // half a picture is none
+	}
+	return errors.Join(err, f.Close())
 }
 
 // screen is the first overview for an operator who has just logged in.

@@ -34,6 +34,7 @@ type ui struct {
 	colour   bool
 	journal  bool        // standard error goes to the journal
 	log      *zap.Logger // for --log-format json, else nil
+	lost     error       // why a result could not be written; a command goes on all the same
 	drawn    int         // columns of the line of progress that stands on the terminal, 0 = none does
 }
 
@@ -51,7 +52,10 @@ func noColour() bool { return os.Getenv("NO_COLOR") != "" }
 
 // printf writes a result.
 func (u *ui) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(u.out, format, args...) // see ignoreSIGPIPE
+	_, err := fmt.Fprintf(u.out, format, args...)
+	if err != nil && u.lost == nil && !errors.Is(err, syscall.EPIPE) { // see ignoreSIGPIPE
+		u.lost = fmt.Errorf("the output is not complete: %w", err)
+	}
 }
 
 // printJSON writes a result for machines. A closed pipe is no error.
@@ -174,7 +178,10 @@ func whatServes(r report.Report) string {
 func aside(r report.Report) string {
 	var text string
 	if r.Target != nil && r.Release != nil && r.Target.ManifestSHA256 != r.Release.ManifestSHA256 {
-		text = fmt.Sprintf(", channel %s points to %s", r.Channel, r.Target.Version)
+		text = ", wanted " + r.Target.Version // by --version or rollback
+		if r.Target.Sequence != 0 && r.Command != "rollback" {
+			text = fmt.Sprintf(", channel %s points to %s", r.Channel, r.Target.Version)
+		}
 	}
 	if r.Lifecycle.Result != "" {
 		text += fmt.Sprintf(", lifecycle hook %s: %s", r.Lifecycle.Hook, r.Lifecycle.Result)
