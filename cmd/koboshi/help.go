@@ -97,7 +97,8 @@ func overview(root *cobra.Command) string {
 		b.WriteString("\n" + group.Title + "\n")
 		for _, cmd := range root.Commands() {
 			if cmd.GroupID == group.ID {
-				fmt.Fprintf(&b, "  %-14s %s\n", cmd.Name(), cmd.Short)
+				short := strings.ToLower(cmd.Short[:1]) + cmd.Short[1:] // completion is cobra's
+				fmt.Fprintf(&b, "  %-14s %s\n", cmd.Name(), short)
 			}
 		}
 	}
@@ -106,7 +107,7 @@ func overview(root *cobra.Command) string {
 		fmt.Fprintf(&b, "  %-14s %s\n", topic.Name, topic.Summary)
 	}
 	b.WriteString("\nFlags of every command:\n" + root.LocalFlags().FlagUsages())
-	b.WriteString("\nkoboshi COMMAND --help shows the flags and exit codes of a command.\n")
+	b.WriteString("\nkoboshi COMMAND --help shows the flags and exit codes of a command.\nkoboshi --version prints this agent's version.\n")
 	return b.String()
 }
 

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
@@ -40,6 +43,26 @@ func unknownVersion(ctx context.Context, err error, version string, b bucket.Buc
 		versions, _ := publish.Versions(ctx, b)
 		return versions
 	})
+}
+
+// nearestFlag gives the error of an unknown flag the nearest one of the command,
+// for a hint.
+func nearestFlag(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	near, found := artifacts.Nearest(unknown.GetSpecifiedName(), names)
+	if !found {
+		return err
+	}
+	return failure.WithHint(err, "did you mean --"+near+"?")
 }
 
 // published are the versions in the first source that can be listed, and that this

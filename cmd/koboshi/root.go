@@ -26,7 +26,11 @@ func (c *cli) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(nearestFlag)
+	root.Version = version
+	root.SetVersionTemplate(versionLine())
+	root.Flags().Bool("version", false, "print this agent's version, as koboshi version does")
+	_ = root.Flags().MarkHidden("version") // it is no flag of every command; the overview has a line on it
 	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d in the same directory")
 	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "", "`json` or console; default: for people at a terminal, console elsewhere")
 	root.AddGroup(
@@ -39,6 +43,7 @@ func (c *cli) root() *cobra.Command {
 		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(),
 		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.version(),
 	)
+	root.SetCompletionCommandGroupID(forImage)
 	help := c.help()
 	root.SetHelpCommand(help)
 	root.AddCommand(help)
