@@ -25,9 +25,9 @@ func (r *run) checkTarget(ctx context.Context) error {
 	return nil
 }
 
-// awaitedAction is what waits for this instance. The zero action with no error
-// is certainty that nothing does; an error is doubt. It runs beside the launch,
-// so it only reads what the launch reads.
+// awaitedAction is the lifecycle action that waits for this instance. The zero
+// action without an error means that certainly none waits; an error means doubt.
+// It runs in parallel with the launch, so it only reads what the launch reads.
 //
 // With a group known, there is an action to try: metadata shows only the state
 // that the group wants, later than it is wanted, and completing an action finds

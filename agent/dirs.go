@@ -67,7 +67,7 @@ func (r *run) open() error {
 	return r.loadState()
 }
 
-// close ends the run's hold on the machine.
+// close releases the run's lock and directories.
 func (r *run) close() {
 	r.release()
 	r.dirs.close()

@@ -11,7 +11,7 @@
 // [Agent.Prebake] starts nothing. What a failure ends as is decided by package
 // converge; which exit code and hint it has, by package failure.
 //
-// The package holds order and policy and nothing else. It opens no connection
+// The package has order and policy and nothing else. It opens no connection
 // and prints nothing: what it needs is in the interfaces of agent.go, which cmd
 // fills in, and what it did is in the report that each run returns and leaves on
 // the disk.

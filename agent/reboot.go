@@ -37,8 +37,8 @@ func (r *run) startAgain(ctx context.Context, id string) error {
 	return trouble
 }
 
-// remember takes what the app was told of its place when it was healthy, until
-// it is known again.
+// remember uses the channel, region and zone with which the app was healthy, until
+// they are known again.
 func (r *run) remember(id string, knew store.Place) {
 	if r.Instance.ID != id {
 		r.Instance.ID = id
@@ -51,8 +51,8 @@ func (r *run) remember(id string, knew store.Place) {
 }
 
 // launched reports whether this instance has been through its launch. The state
-// knows that; where it was lost, a release that was healthy here says that there
-// was a boot before, and Auto Scaling whether that was completed. In doubt the
+// has that; where it was lost, a release that was healthy here shows that there was
+// a boot before, and Auto Scaling whether its action was completed. In doubt the
 // launch is not over.
 func (r *run) launched(ctx context.Context) bool {
 	if r.state.Signalled != nil || !r.stateLost {

@@ -21,7 +21,7 @@ type RollbackOptions struct {
 }
 
 // Rollback goes back to the previous release, by the same gate as any other, and
-// holds the machine there: the next sync would bring back what was rolled back. A
+// sets a hold: without it the next sync would undo the rollback. A
 // previous tree that was altered meanwhile is installed again. Where it does not
 // pass the gate, the release that was running goes on, and nothing is held.
 func (a *Agent) Rollback(ctx context.Context, o RollbackOptions) (report.Report, error) {

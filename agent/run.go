@@ -115,7 +115,7 @@ func (r *run) describe(out converge.Outcome) {
 	}
 }
 
-// describeDisk says which releases the disk names, as far as that can be read.
+// describeDisk reports the releases on the disk, as far as they can be read.
 func (r *run) describeDisk(rep *report.Report) {
 	if r.Store == nil {
 		rep.Unseen = true
@@ -143,7 +143,7 @@ func (r *run) pause(ctx context.Context, name string, d time.Duration) error {
 	return r.Steps.Do(ctx, name, func(ctx context.Context, _ *report.Span) error { return pace.Sleep(ctx, d) })
 }
 
-// share is this machine's share of a time over which a fleet is spread. It
+// share is this machine's share of a time over which a fleet is distributed. It
 // follows from the instance id, so it is the same at every try.
 func (r *run) share(of time.Duration) time.Duration {
 	return time.Duration(pace.Share(r.Instance.ID, 0) * float64(of)).Round(time.Millisecond)

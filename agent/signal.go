@@ -22,8 +22,8 @@ import (
 // own context has ended.
 const lastCall = 2 * time.Minute
 
-// jitterContinue holds CONTINUE back, once a launch, and before the channel is
-// checked for the last time: if thousands complete their actions at the same
+// jitterContinue delays CONTINUE, once a launch, and before the channel is checked
+// for the last time: if thousands complete their actions at the same
 // moment, Auto Scaling refuses most of them. The app runs already, and systemd
 // may know.
 func (r *run) jitterContinue(ctx context.Context) {

@@ -17,8 +17,8 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// answerLimit is how long systemd is asked again while no connection to it
-// holds. Executing itself anew takes it less than a second.
+// answerLimit is how long calls to systemd are repeated while there is no working
+// connection. A re-execution of systemd takes less than a second.
 const answerLimit = 30 * time.Second
 
 // noAnswer are D-Bus errors of the bus, in place of an answer of systemd, which is

@@ -24,8 +24,8 @@ const (
 	managerName = "org.freedesktop.systemd1.Manager"
 )
 
-// fakeSystemd answers on the wire as PID 1 does. Its fields are switches; set
-// them before the call that they are for.
+// fakeSystemd answers on the wire as PID 1 does. Its fields are switches; set them
+// before the call that they affect.
 type fakeSystemd struct {
 	mu       sync.Mutex
 	units    map[string]*fakeUnit                         // what systemd has loaded or can load

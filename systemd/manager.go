@@ -17,7 +17,7 @@ var (
 	// ErrNoUnit means that systemd knows no such unit.
 	ErrNoUnit = errors.New("no such unit")
 	// ErrDisconnected means that systemd did not answer, over any connection, for
-	// as long as it is waited for. It says nothing about the units.
+	// as long as it is waited for. The state of the units is then unknown.
 	ErrDisconnected = errors.New("systemd does not answer")
 )
 

@@ -11,7 +11,7 @@ const BootUnit = "koboshi-boot.service"
 //go:embed units/*.service
 var files embed.FS
 
-// Units holds the unit files that run the agent, by their names: they go
+// Units is the unit files that run the agent, by their names: they go
 // into /etc/systemd/system or an image's /usr/lib/systemd/system.
 //
 // koboshi-boot.service runs "koboshi boot" at every start of the machine. Its

@@ -66,8 +66,8 @@ func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) er
 	})
 }
 
-// noteOf says which release a step is about. One that is not the target is put
-// back, or stands in for it.
+// noteOf is which release a step is about. One that is not the target is put back,
+// or stands in for it.
 func (r *Run) noteOf(rel store.Release) string {
 	if r.target != nil && r.target.Manifest.SHA256() != rel.ManifestSHA256() {
 		return "back to " + rel.Version()
@@ -154,7 +154,7 @@ func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, er
 	if err != nil {
 		return nil, err
 	}
-	r.told = string(r.envText(rel))
+	r.appEnv = string(r.envText(rel))
 	return r.Service.Restart(ctx, r.environment(rel))
 }
 
@@ -186,11 +186,11 @@ func (r *Run) knows(rel store.Release) bool {
 			return bytes.Equal(file, text) && info.Mode() == envMode
 		}
 	}
-	return r.told == string(text)
+	return r.appEnv == string(text)
 }
 
-// environment is what the app may know of where it runs. Every value was held
-// against a grammar without spaces or quotes.
+// environment is koboshi's variables for the app. Every value was checked against a
+// grammar without spaces or quotes.
 func (r *Run) environment(rel store.Release) []string {
 	return []string{
 		"KOBOSHI_APP=" + r.Config.App,

@@ -11,7 +11,7 @@
 // Around activate and gate a release's own hooks run: pre_start, pre_stop of the
 // release that was running, and post_start.
 //
-// A [Run] remembers which release is up, so that nothing that already holds is
-// done again. It knows no Auto Scaling group, takes no lock and prints nothing:
-// that is for package agent, which calls it.
+// A [Run] remembers which release is up, so that no step is done twice. It knows no
+// Auto Scaling group, takes no lock and prints nothing: package agent, which calls
+// it, does that.
 package converge

@@ -43,7 +43,7 @@ type Run struct {
 	target    *Target        // what was resolved last, nil = nothing
 	known     *channelAnswer // what was read of the channel just now, nil = nothing
 	up        string         // id of the release that is known to be up and healthy, "" = none
-	told      string         // the environment that this run started the app with, "" = it did not
+	appEnv    string         // the environment that this run started the app with, "" = it did not
 	installed bool           // a release was installed
 	proven    string         // id of the release whose tree was verified by this run, or made by it; "" = none
 	offline   bool           // the sources are known not to answer
@@ -141,8 +141,8 @@ func (r *Run) Recheck(ctx context.Context) Outcome {
 	return r.Reached()
 }
 
-// reach makes t the running release: installed, current, up and healthy. What
-// already holds is not done again.
+// reach makes t the running release: installed, current, up and healthy. Steps that
+// are done already are not repeated.
 func (r *Run) reach(ctx context.Context, t Target) error {
 	rel, err := r.Install(ctx, t)
 	if err == nil {

@@ -110,8 +110,8 @@ func (r *Run) putBack(ctx context.Context, candidates []store.Release) {
 }
 
 // SettleLive decides the same for a live machine: whatever happened, the release
-// that was running goes on. That holds for a run that was interrupted, too:
-// putting it back has a time of its own.
+// that was running goes on, also where the run was interrupted: putting it back has
+// a time limit of its own.
 func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release, had bool) Outcome {
 	if !had {
 		return out

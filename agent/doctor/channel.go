@@ -114,8 +114,8 @@ func (f *facts) signatures(s sourceFacts) []Finding {
 	return fine("%s", text)
 }
 
-// checkChannel is about binding and sequence: what a run checks of the pointer
-// once its signatures hold.
+// checkChannel is about binding and sequence: what a run checks of the pointer once
+// its signatures are verified.
 func checkChannel(f *facts) []Finding {
 	switch err := f.pointer.err; {
 	case errors.Is(err, artifacts.ErrTooOld):

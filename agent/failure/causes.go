@@ -154,7 +154,7 @@ func notStarted(number syscall.Errno) func(error) bool {
 	}
 }
 
-// exited matches an exit status by which systemd says that it could not start a
+// exited matches an exit status with which systemd reports that it could not start a
 // program (systemd.exec(5)).
 func exited(status int32) func(error) bool {
 	return func(err error) bool {

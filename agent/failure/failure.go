@@ -38,7 +38,7 @@ func Explain(err error) *report.Error {
 	return e
 }
 
-// text says of what was interrupted that it was, and not how Go calls that.
+// text is the message of an error. An interruption gets a plain one, not Go's.
 func text(err error) string {
 	said := err.Error()
 	if CodeOf(err) != Interrupted {

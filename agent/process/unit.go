@@ -58,8 +58,8 @@ func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
 	return errors.Join(err, out.close())
 }
 
-// found makes the program's path absolute. What is wrong with a path that is
-// given, systemd says.
+// found makes the program's path absolute. A path that is given is not checked here:
+// systemd reports what is wrong with it.
 func found(args []string) ([]string, error) {
 	if strings.Contains(args[0], "/") {
 		return args, nil

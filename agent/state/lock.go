@@ -101,7 +101,7 @@ func acquire(ctx context.Context, dir *os.Root, f *os.File, wait bool) error {
 	}
 }
 
-// own writes who has the lock. It holds without that too.
+// own writes who has the lock. The lock is valid even if that fails.
 func own(f *os.File, o LockedError) {
 	text, err := json.Marshal(o)
 	if err != nil || f.Truncate(0) != nil {

@@ -1,6 +1,6 @@
 // Package bucket is the one interface to the places where releases are stored,
 // with its errors. Packages s3 and dir implement [Bucket], package https
-// implements [Reader], and package buckettest holds all of them against the
+// implements [Reader], and package buckettest checks all of them against the
 // contract that is written here.
 //
 // The contract is strong enough for compare-and-swap: of any number of writers
@@ -53,12 +53,12 @@ type Bucket interface {
 	Reader
 
 	// Put stores the first size bytes of body, all or nothing, if the condition
-	// holds at that moment. The Object has key, size and the new ETag; its time
+	// is met at that moment. The Object has key, size and the new ETag; its time
 	// may be zero. body may be read several times, and by several goroutines.
 	// A Get or a List that begins after Put has returned, on whatever machine,
 	// has this object or a newer one.
 	//
-	// Errors, none of which has stored anything except as said below:
+	// Errors, none of which has stored anything except as described below:
 	//
 	//   - ErrExists: when.Absent, and there is an object.
 	//   - ErrChanged: when.ETag is not the object's, or there is no object.

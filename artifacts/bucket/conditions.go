@@ -12,7 +12,7 @@ type Conditions string
 
 // What a store can make of it.
 const (
-	Honoured Conditions = "honoured" // a write whose condition does not hold is refused
+	Honoured Conditions = "honoured" // a write whose condition is not met is refused
 	Ignored  Conditions = "ignored"  // it is stored, and what another writer has stored is lost
 	Unknown  Conditions = "unknown"  // the probe was denied
 )
@@ -22,10 +22,9 @@ const noETag = `"00000000000000000000000000000000"`
 
 // ProbeConditions finds out whether a store honours Condition.ETag: it writes a
 // small object of its own, in directory ("" or with a slash at its end), under a
-// condition that cannot hold. A store that honours it is asked once and has
-// stored nothing. Where it has stored the object that is written over once more,
-// since some stores honour the condition only of objects that exist, and deleted
-// as far as that is allowed.
+// condition that cannot be met. A store that honours it gets one request and stores
+// nothing. Where it has stored the object, that is overwritten once more, since some
+// stores honour conditions only for existing objects, and deleted if that is allowed.
 func ProbeConditions(ctx context.Context, b Bucket, directory string) (Conditions, error) {
 	key := directory + "probe-" + strings.ToLower(rand.Text())
 	found, err := probe(ctx, b, key, Condition{ETag: noETag})
@@ -36,7 +35,7 @@ func ProbeConditions(ctx context.Context, b Bucket, directory string) (Condition
 	return probe(ctx, b, key, Condition{ETag: noETag})
 }
 
-// probe writes under a condition that does not hold.
+// probe writes under a condition that is not met.
 func probe(ctx context.Context, b Bucket, key string, when Condition) (Conditions, error) {
 	const text = "a write of koboshi that the store should have refused; it may be deleted\n"
 	_, err := b.Put(ctx, key, strings.NewReader(text), int64(len(text)), when)

@@ -88,8 +88,8 @@ func (r Range) asked() string {
 	return cmp.Or(strings.TrimPrefix(r.Header(), "bytes="), "the whole object")
 }
 
-// parseContentRange reads "bytes 0-9/10" (RFC 9110, section 14.4). What does
-// not hold together, or leaves the size open, is refused.
+// parseContentRange reads "bytes 0-9/10" (RFC 9110, section 14.4). A range that is
+// inconsistent, or without the size, is refused.
 func parseContentRange(s string) (first, last, size int64, ok bool) {
 	s, unit := strings.CutPrefix(s, "bytes ")
 	span, total, slash := strings.Cut(s, "/")

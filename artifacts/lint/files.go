@@ -10,7 +10,7 @@ import (
 
 const specialBits = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
-// file checks what can be said of a path without reading it.
+// file makes the checks of a path for which it need not be read.
 func (c *checker) file(f *File) {
 	c.kind(f)
 	c.mode(f)

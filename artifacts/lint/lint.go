@@ -57,7 +57,7 @@ func (e *RefusedError) Error() string {
 	return text
 }
 
-// Unwrap makes errors.Is(err, tree.ErrRefused) hold.
+// Unwrap makes errors.Is(err, tree.ErrRefused) true.
 func (e *RefusedError) Unwrap() error { return tree.ErrRefused }
 
 // Refused is a [*RefusedError] of the findings that are errors, nil if none is.

@@ -26,9 +26,9 @@ type ListedRelease struct {
 }
 
 // List reads every manifest and every pointer of an app. Trust may be zero: then
-// nothing is verified, but every document is well-formed and about what its key
-// says: names, versions, platforms and times are safe to print. A document that
-// is not is listed with its error. Where the bucket cannot be read List fails.
+// nothing is verified, but every document is well-formed and matches its key: names,
+// versions, platforms and times are safe to print. Any other document is listed
+// with its error. Where the bucket cannot be read List fails.
 // Manifests are listed without their chunks.
 func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) (Listing, error) {
 	if err := artifacts.CheckName(app); err != nil {

@@ -21,7 +21,7 @@ const (
 // Options say what Install does beyond what it always does.
 type Options struct {
 	Program string         // the file that becomes [Binary], on the machine that runs this
-	Config  *config.Config // the root's; nil where it has none yet: the default paths hold
+	Config  *config.Config // the root's; nil where it has none yet: then the default paths are used
 	Enable  bool           // make the links that enable the unit
 }
 
@@ -82,7 +82,7 @@ func (r *Root) hasPackage() bool {
 	return err == nil
 }
 
-// allowPaths lets the unit write where the configuration says.
+// allowPaths lets the unit write to the paths of the configuration.
 func (r *Root) allowPaths(cfg *config.Config) error {
 	if text := pathsDropIn(cfg.Install.Root, cfg.State.Dir, cfg.State.Run); text != "" {
 		return r.file(dropIn, []byte(text), 0o644)

@@ -11,15 +11,15 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// Conformance holds a bucket against the contract of [bucket.Bucket]. open makes
-// an empty bucket; it is called once for each group of checks. lacks names the
+// Conformance checks a bucket against the contract of [bucket.Bucket]. open makes an
+// empty bucket; it is called once for each group of checks. lacks is the names of the
 // groups that a store is known to fail.
 func Conformance(t *testing.T, open func(t *testing.T) bucket.Bucket, lacks ...string) {
 	groups := slices.DeleteFunc(slices.Concat(reads, writes), func(g group) bool { return slices.Contains(lacks, g.name) })
 	run(t, groups, open)
 }
 
-// ReadConformance holds a reader against the contract of [bucket.Reader]. open
+// ReadConformance checks a reader against the contract of [bucket.Reader]. open
 // makes an empty bucket, and a reader of what is stored there.
 func ReadConformance(t *testing.T, open func(t *testing.T) (bucket.Bucket, bucket.Reader)) {
 	run(t, reads, func(t *testing.T) bucket.Bucket {
@@ -90,7 +90,7 @@ func read(ctx context.Context, b bucket.Bucket, key string, r bucket.Range) ([]b
 	return data, object, errors.Join(err, body.Close())
 }
 
-// wantError holds err to be the sentinel and none of its siblings.
+// wantError checks that err is the sentinel and none of its siblings.
 func wantError(t *testing.T, err, sentinel error, what string) {
 	t.Helper()
 	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists} {

@@ -112,7 +112,7 @@ func hidden(name string) bool {
 	return false
 }
 
-// failed says what was tried, in the words of every store.
+// failed adds what was tried, in the same words for every store.
 func (b *Bucket) failed(op, key string, err error) error {
 	name := path.Join(b.path, b.prefix+key)
 	switch {

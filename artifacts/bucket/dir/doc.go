@@ -4,7 +4,7 @@
 // An object is a regular file whose path beneath the directory is its key. A
 // write goes to a temporary file, is fsynced and renamed, so a reader sees the
 // old object or the new one. Conditions are compared under an flock(2) on the
-// file .koboshi.lock, which holds between processes of one machine, and between
+// file .koboshi.lock, which works between processes of one machine, and between
 // machines where the filesystem's flock does.
 //
 // Every path is resolved beneath an [os.Root]: neither a key nor a symbolic

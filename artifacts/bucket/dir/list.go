@@ -55,7 +55,7 @@ func (b *Bucket) list(ctx context.Context, prefix string) ([]bucket.Object, erro
 	return objects, err
 }
 
-// start is the deepest directory that holds everything with the prefix.
+// start is the deepest directory that contains everything with the prefix.
 func start(prefix string) string {
 	directory := prefix[:strings.LastIndexByte(prefix, '/')+1]
 	if directory = strings.TrimSuffix(directory, "/"); fs.ValidPath(directory) {

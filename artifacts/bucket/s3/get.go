@@ -36,8 +36,8 @@ func (b *Bucket) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	return body, object, nil
 }
 
-// answer holds what came against what was asked for. A store without ETags, or a
-// proxy that makes them weak, cannot pin a range: then the caller's hash decides.
+// answer compares an answer with its request. A store without ETags, or a proxy that
+// makes them weak, cannot pin a range: then the caller's hash decides.
 func answer(out *s3.GetObjectOutput, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	object := bucket.Object{ETag: strongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified)}
 	if err := bucket.CheckEncoding(aws.ToString(out.ContentEncoding)); err != nil {

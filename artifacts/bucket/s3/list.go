@@ -55,8 +55,8 @@ func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield fu
 	return true
 }
 
-// decodeKey reads a key as the page says that it is written: a store may not know
-// the encoding that it was asked for.
+// decodeKey decodes a key by the encoding in the page: a store may not support the
+// encoding that was requested.
 func decodeKey(key string, encoding types.EncodingType) (string, error) {
 	if encoding != types.EncodingTypeUrl {
 		return key, nil
