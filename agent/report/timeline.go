@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -19,6 +20,18 @@ type Step struct {
 	Attempts int       `json:"attempts"`
 	Error    string    `json:"error,omitzero"`
 	Note     string    `json:"note,omitzero"`
+}
+
+// Tries is how often the step tried, for people; "" where it was once. What moved
+// bytes without an error made so many requests, most of them for a range each.
+func (s Step) Tries() string {
+	switch {
+	case s.Attempts <= 1:
+		return ""
+	case s.Bytes > 0 && s.Error == "":
+		return strconv.Itoa(s.Attempts) + " requests"
+	}
+	return strconv.Itoa(s.Attempts) + " attempts"
 }
 
 // Kind says why an [Event] was published.

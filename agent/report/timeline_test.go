@@ -290,3 +290,21 @@ func TestFill(t *testing.T) {
 		})
 	})
 }
+
+// Ranged requests are no attempts, unless the step failed.
+func TestTries(t *testing.T) {
+	for _, test := range []struct {
+		step Step
+		want string
+	}{
+		{Step{Attempts: 1, Bytes: 5}, ""},
+		{Step{Attempts: 6, Bytes: 5}, "6 requests"},
+		{Step{Attempts: 6, Bytes: 5, Error: "reset"}, "6 attempts"},
+		{Step{Attempts: 12}, "12 attempts"},
+		{Step{Attempts: -7}, ""},
+	} {
+		if got := test.step.Tries(); got != test.want {
+			t.Errorf("%+v: %q, want %q", test.step, got, test.want)
+		}
+	}
+}

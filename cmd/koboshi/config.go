@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +69,13 @@ func (c *cli) configShow() *cobra.Command {
 	return cmd
 }
 
+// showSettings prints a setting a line, which is TOML; at a terminal lines are
+// broken where they would not fit.
 func (c *cli) showSettings(cfg *config.Config) error {
+	if width := columns(c.ui.out); width > 0 {
+		c.ui.settings(cfg.Settings(), width)
+		return nil
+	}
 	w := tabwriter.NewWriter(c.ui.out, 0, 0, 2, ' ', 0)
 	for _, s := range cfg.Settings() {
 		if _, err := fmt.Fprintf(w, "%s = %s\t# %s\n", s.Key, report.Redact(s.Value), s.Origin); err != nil {
@@ -76,6 +83,28 @@ func (c *cli) showSettings(cfg *config.Config) error {
 		}
 	}
 	return w.Flush()
+}
+
+// minSetting is the least width of the settings' own column, whatever their
+// origins need.
+const minSetting = 30
+
+// settings prints for a terminal: all origins stand in one column, below a
+// setting that reaches it.
+func (u *ui) settings(all []config.Setting, width int) {
+	room := 0
+	for _, s := range all {
+		room = max(room, len(s.Origin.String()))
+	}
+	column := max(minSetting, width-room-len("# ")-1)
+	for _, s := range all {
+		line, origin := wrap(s.Key+" = "+report.Redact(s.Value), 4, width), "# "+s.Origin.String()
+		if used := utf8.RuneCountInString(line); used+2 <= column {
+			u.printf("%s%*s%s\n", line, column-used, "", origin)
+			continue
+		}
+		u.printf("%s\n%*s%s\n", line, column, "", origin)
+	}
 }
 
 type settingJSON struct {

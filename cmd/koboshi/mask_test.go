@@ -19,7 +19,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "DIGITS12"},
 	{regexp.MustCompile(`"ms": \d+`), `"ms": N`},
 	{regexp.MustCompile(`"(bytes|attempts)": \d+`), `"$1": N`},
-	{regexp.MustCompile(`\d+ attempts`), "N attempts"},
+	{regexp.MustCompile(`\d+ (attempts|requests)`), "N $1"},
 	{regexp.MustCompile(`(?m)(\S) {2,}`), "$1  "}, // columns are as wide as what stands in them
 	{regexp.MustCompile(`(?m) +$`), ""},
 	{regexp.MustCompile(`<?\d+(\.\d+)? m?s\b`), "TOOK"},

@@ -89,8 +89,8 @@ func stepText(s report.Step) string {
 	if s.Bytes > 0 {
 		text += ", " + moved(s, took)
 	}
-	if s.Attempts > 1 {
-		text += fmt.Sprintf(", %d attempts", s.Attempts)
+	if tries := s.Tries(); tries != "" {
+		text += ", " + tries
 	}
 	if s.Error != "" {
 		text += ", failed"

@@ -17,31 +17,19 @@ import (
 )
 
 type holdOptions struct {
-	reason   string
-	duration time.Duration
-	json     bool
+	reason string
+	until  untilFlag
+	json   bool
 }
 
 func (o *holdOptions) add(cmd *cobra.Command, reason string) *cobra.Command {
 	cmd.Flags().StringVar(&o.reason, "reason", reason, "why, for others who look at the instance")
-	cmd.Flags().DurationVar(&o.duration, "until", 0, "for how `long` from now; 0 = until koboshi unhold")
+	cmd.Flags().Var(&o.until, "until", "a duration from now, or a date or time: `WHEN` is 2h, 18:00, 2026-11-29 or 2026-11-29T18:00; default: until koboshi unhold")
 	return cmd
 }
 
-// check refuses an end in the past: that would be a hold without one.
-func (o *holdOptions) check() error {
-	if o.duration != 0 && o.duration < time.Second {
-		return usage(fmt.Errorf("--until %v: want 0 or at least 1s from now, such as 4h", o.duration))
-	}
-	return nil
-}
-
 func (o *holdOptions) hold() state.Hold {
-	h := state.Hold{Reason: report.Clean(o.reason, maxReason), By: whoami()}
-	if o.duration > 0 {
-		h.Until = time.Now().Add(o.duration).UTC().Truncate(time.Second)
-	}
-	return h
+	return state.Hold{Reason: report.Clean(o.reason, maxReason), By: whoami(), Until: o.until.at}
 }
 
 // maxReason bounds a hold's reason, in bytes.
@@ -82,9 +70,6 @@ func (c *cli) rollback() *cobra.Command {
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
 			if version != "" {
 				if err := artifacts.CheckVersion(version); err != nil {
 					return usage(fmt.Errorf("--version: %w", err))
@@ -108,13 +93,10 @@ func (c *cli) hold() *cobra.Command {
 		Long: "Keep this instance at its current release, whatever its channel points to. A hold counts\n" +
 			"for sync and for boots after a reboot, never at launch. The tag koboshi:hold does the same." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk, failure.Locked),
-		Example: "  koboshi hold --reason 'incident 7' --until 2h",
+		Example: "  koboshi hold --reason 'incident 7' --until 2h\n  koboshi hold --reason 'release freeze' --until 2026-11-29T18:00",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
-				return err
-			}
 			hold := o.hold()
 			if err := c.setHold(cmd.Context(), &hold); err != nil {
 				return err

@@ -1,7 +1,6 @@
 package picture
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -63,9 +62,7 @@ const rated = 1_000_000
 // end off.
 func detail(s report.Step) string {
 	var parts []string
-	if s.Attempts > 1 {
-		parts = append(parts, fmt.Sprintf("%d attempts", s.Attempts))
-	}
+	parts = append(parts, s.Tries())
 	if s.Bytes > 0 {
 		parts = append(parts, report.Bytes(s.Bytes))
 	}
