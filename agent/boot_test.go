@@ -84,7 +84,7 @@ func TestRebootStartsTheAppBeforeTheNetwork(t *testing.T) {
 	w.promote("1", time.Time{})
 	w.onPointer = func(int) {
 		if w.restarts != 1 || w.ready != 1 {
-			t.Errorf("at the first look at the channel the app was started %d times, systemd told %d times", w.restarts, w.ready-1)
+			t.Errorf("at the first look at the channel the app was started %d times, systemd notified %d times", w.restarts, w.ready-1)
 		}
 	}
 	w.ready = 0
@@ -105,7 +105,7 @@ func TestSyncLeavesACurrentAppAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.restarts+w.fetches != 0 {
-		t.Errorf("%d restarts and %d artifacts for a release that serves already", w.restarts, w.fetches)
+		t.Errorf("%d restarts and %d artifacts for a release that runs already", w.restarts, w.fetches)
 	}
 }
 
@@ -273,7 +273,7 @@ func TestSequenceOfAFailedReleaseCounts(t *testing.T) {
 	w.contentErr, w.sequence = nil, 0
 	w.promote("1", time.Time{})
 	if _, err := w.sync(); !errors.Is(err, artifacts.ErrUntrusted) {
-		t.Errorf("error %v, want ErrUntrusted: the pointer to version 2 was believed before", err)
+		t.Errorf("error %v, want ErrUntrusted: the pointer to version 2 was verified before", err)
 	}
 }
 

@@ -101,10 +101,10 @@ func TestHooksThatFail(t *testing.T) {
 				told = rep.Error.Message
 			}
 			if name, version, _ := strings.Cut(tt.hook, " "); !strings.Contains(told, name+" of "+version+": "+denied.Error()) {
-				t.Errorf("the report tells %q", told)
+				t.Errorf("the report has %q", told)
 			}
 			if !rep.Release.Healthy {
-				t.Error("the report does not say that what serves is healthy")
+				t.Error("the report does not have the running release as healthy")
 			}
 		})
 	}

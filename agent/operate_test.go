@@ -130,7 +130,7 @@ func TestRollbackRepairsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := w.app(t); got != "#!/bin/sh\necho 1\n" {
-		t.Errorf("the tree that serves holds %q", got)
+		t.Errorf("the running tree has %q", got)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestPrebakeNeedsNoInstance(t *testing.T) {
 	rep, err := w.prebake(agent.PrebakeOptions{})
 	w.check(t, rep, err, result{report.Fresh, nil, "1", "", nil})
 	if w.restarts+w.ready != 0 {
-		t.Errorf("%d restarts, systemd told %d times", w.restarts, w.ready)
+		t.Errorf("%d restarts, systemd notified %d times", w.restarts, w.ready)
 	}
 	if _, err := os.Stat(filepath.Join(w.dir, "run/env")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an environment was written for an app that does not start: %v", err)

@@ -309,21 +309,21 @@ func TestTheEnvironmentAfterAReboot(t *testing.T) {
 			_, _ = tt.run(w)
 			var got []string
 			for _, env := range w.envs {
-				got = append(got, told(env))
+				got = append(got, placeOf(env))
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("the app was started with %q, want %q", got, tt.want)
 			}
 			file, err := os.ReadFile(filepath.Join(w.dir, "run/env"))
-			if last := told(strings.Split(string(file), "\n")); err != nil || len(got) > 0 && last != got[len(got)-1] {
+			if last := placeOf(strings.Split(string(file), "\n")); err != nil || len(got) > 0 && last != got[len(got)-1] {
 				t.Errorf("the file says %q, %v", last, err)
 			}
 		})
 	}
 }
 
-// told is the channel, region and zone in an environment.
-func told(env []string) string {
+// placeOf is the channel, region and zone in an environment.
+func placeOf(env []string) string {
 	value := func(key string) string {
 		for _, v := range env {
 			if after, found := strings.CutPrefix(v, key+"="); found {

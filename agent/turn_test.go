@@ -45,14 +45,14 @@ func TestWaitsBeforeTheSignal(t *testing.T) {
 				w := newWorld(t)
 				tt.given(w)
 				w.spreadOver, w.holdFor = 9*time.Minute, time.Minute
-				begun, told := time.Now(), time.Duration(0)
-				w.signalled = func() { told = time.Since(begun) }
+				begun, signalled := time.Now(), time.Duration(0)
+				w.signalled = func() { signalled = time.Since(begun) }
 				_, err := w.run(t.Context(), (*agent.Agent).Boot)
 				if !errors.Is(err, tt.err) {
 					t.Errorf("error %v, want %v", err, tt.err)
 				}
-				if got := slices.Concat(w.waits, []string{""})[0]; got != tt.waits || told != tt.takes {
-					t.Errorf("waits %q and tells the hook after %v, want %q and %v", w.waits, told, tt.waits, tt.takes)
+				if got := slices.Concat(w.waits, []string{""})[0]; got != tt.waits || signalled != tt.takes {
+					t.Errorf("waits %q and completes the action after %v, want %q and %v", w.waits, signalled, tt.waits, tt.takes)
 				}
 			})
 		})
@@ -111,7 +111,7 @@ func TestTurns(t *testing.T) {
 		{"sync", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{}), result{report.Fresh, nil, "2", "2", nil}, 0},
 		{"sync --spread", func(w *world) { live(w); spread(w) }, sync(agent.SyncOptions{Spread: true}), result{report.Fresh, nil, "2", "2", nil}, turn},
 		{"sync --spread, nothing signed", live, sync(agent.SyncOptions{Spread: true}), result{report.Fresh, nil, "2", "2", nil}, 0},
-		{"sync --spread, serves already", func(w *world) { live(w); w.spreadSeconds = 3600; w.promote("1", time.Time{}) }, sync(agent.SyncOptions{Spread: true}), result{report.Current, nil, "1", "1", nil}, 0},
+		{"sync --spread, running already", func(w *world) { live(w); w.spreadSeconds = 3600; w.promote("1", time.Time{}) }, sync(agent.SyncOptions{Spread: true}), result{report.Current, nil, "1", "1", nil}, 0},
 		{"sync --spread, held", func(w *world) { live(w); spread(w); w.tags[config.TagHold] = "x" }, sync(agent.SyncOptions{Spread: true}), result{report.Held, nil, "1", "1", nil}, 0},
 		{"sync --spread, no channel", func(w *world) { live(w); spread(w); w.pointerErr = noChannel }, sync(agent.SyncOptions{Spread: true}), result{report.Stale, noChannel, "1", "1", nil}, 0},
 		{"sync --spread, moves meanwhile", func(w *world) { live(w); spread(w); w.onWait = func() { w.release("3") } }, sync(agent.SyncOptions{Spread: true}), result{report.Fresh, nil, "3", "3", nil}, turn},

@@ -142,7 +142,7 @@ func TestLaunch(t *testing.T) {
 			rep, err := w.boot()
 			w.check(t, rep, err, tt.want)
 			if serves := tt.want.verdict != report.Failed; (w.ready == 1) != serves {
-				t.Errorf("systemd was told %d times that the boot is done, and it serves: %v", w.ready, serves)
+				t.Errorf("systemd was notified %d times that the boot is done, and the app runs: %v", w.ready, serves)
 			}
 		})
 	}

@@ -101,7 +101,7 @@ func TestFindings(t *testing.T) {
 		{"hostile tag", func(w *world) { w.tagsErr = instance.ErrHostileTag }, "tags", Warn, "tag refused"},
 
 		{"no role", func(w *world) { w.credentialsErr = instance.ErrNoCredentials }, "credentials", Fail, "no role credentials"},
-		{"no role, so nobody to ask", func(w *world) {
+		{"no role", func(w *world) {
 			w.lost["channels/stable.json"] = fmt.Errorf("read role: %w", instance.ErrNoCredentials)
 		}, "source", Warn, "not checked: there are no credentials"},
 		{"credentials not asked", func(w *world) { w.credentialsErr = errAway }, "credentials", Warn, "not checked: connection refused"},
@@ -113,7 +113,7 @@ func TestFindings(t *testing.T) {
 		{"clock ahead", func(w *world) { w.ahead = 301 * time.Second }, "clock", Warn, "5 min 01 s ahead"},
 		{"clock behind", func(w *world) { w.ahead = -301 * time.Second }, "clock", Warn, "5 min 01 s behind"},
 		{"clock far behind", func(w *world) { w.ahead = -901 * time.Second }, "clock", Fail, "AWS refuses requests"},
-		{"no time told", func(w *world) { w.timeless = true }, "clock", OK, "not before the signing"},
+		{"no time in answers", func(w *world) { w.timeless = true }, "clock", OK, "not before the signing"},
 		{"clock before the pointer", func(w *world) { w.timeless, w.pointer.Issued = true, now.Add(6*time.Minute) }, "clock", Warn, "at least 6 min 00 s behind"},
 		{"no time and no pointer", func(w *world) { w.timeless, w.lost["channels/stable.json"] = true, errAway }, "clock", Warn, "not checked: no answer had a time"},
 
@@ -183,7 +183,7 @@ func TestFindings(t *testing.T) {
 		}, "hold", OK, "no hold"},
 		{"holds not readable", func(w *world) { w.stateErr = errRoot }, "hold", Warn, "permission denied"},
 		{"ill", func(w *world) { w.sick = errAway }, "app", Fail, "not healthy now: connection refused"},
-		{"nobody to ask", func(w *world) { w.sick, w.current = errAway, nil }, "app", Warn, "not checked: no release is installed"},
+		{"no release", func(w *world) { w.sick, w.current = errAway, nil }, "app", Warn, "not checked: no release is installed"},
 
 		{"the app answers", func(*world) {}, "listener", OK, "what answers is web.service"},
 		{"not seen what answers", func(w *world) { w.answers = health.ErrUnseen }, "listener", Warn, "it may not be web.service that answers"},

@@ -71,7 +71,7 @@ func TestCompleteFindsHowTheActionEnded(t *testing.T) {
 					t.Errorf("DescribeLifecycleHooks was called %d times, want %d", n, tt.hooks)
 				}
 				if (got.End == Completed || s.replyLost) != (s.result == string(Abandon)) {
-					t.Errorf("%s, but the hook was told %q", got.End, s.result)
+					t.Errorf("%s, but the action was completed with %q", got.End, s.result)
 				}
 			})
 		})

@@ -26,7 +26,7 @@ func TestPromote(t *testing.T) {
 	want := artifacts.Pointer{Schema: 1, App: "web", Channel: "stable", Sequence: noon.Unix(), Version: "1.0", ManifestSHA256: one.SHA256,
 		Issued: noon, Expires: noon.Add(time.Hour), SpreadSeconds: 60}
 	if pointer != want || first.Pointer != want || first.Previous != nil {
-		t.Errorf("stored %+v, told %+v, want %+v and nothing before", pointer, first, want)
+		t.Errorf("stored %+v, returned %+v, want %+v and nothing before", pointer, first, want)
 	}
 	second := w.promote("2.0") // in the same second
 	if p := second.Pointer; p.Sequence != noon.Unix()+1 || p.ManifestSHA256 != two.SHA256 || second.Previous == nil || *second.Previous != want {
@@ -168,7 +168,7 @@ func TestMovedMeanwhile(t *testing.T) {
 			t.Errorf("%s: got %+v and %v with %+v stored, want %v", name, promoted, err, pointer, c.want)
 		}
 		if moved, ok := errors.AsType[*MovedError](err); ok && (moved.Version != c.rival || moved.Sequence != pointer.Sequence || moved.Channel != "stable") {
-			t.Errorf("%s: told of %+v, stored is %+v", name, moved, pointer)
+			t.Errorf("%s: returned %+v, stored is %+v", name, moved, pointer)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func TestPromoteWhoseReplyWasLost(t *testing.T) {
 	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: artifacts.PointerKey("stable"), Times: 1, Err: bucket.ErrExists, Applied: true})
 	promoted := w.promote("1.0")
 	if pointer, _ := w.stored(); pointer != promoted.Pointer || w.bucket.Calls(buckettest.Put, artifacts.PointerKey("stable")) != 1 {
-		t.Errorf("stored %+v, told %+v", pointer, promoted.Pointer)
+		t.Errorf("stored %+v, returned %+v", pointer, promoted.Pointer)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestRacingPromoters(t *testing.T) {
 	all.Wait()
 	pointer, _ := w.stored()
 	if len(won)+lost != racers || len(won) == 0 {
-		t.Errorf("%d promoted, %d were told they lost, of %d", len(won), lost, racers)
+		t.Errorf("%d promoted, %d got an error, of %d", len(won), lost, racers)
 	}
 	for i := range int64(len(won)) { // no gap, so no write was lost
 		if won[noon.Unix()+i] == "" {
@@ -266,6 +266,6 @@ func TestSignedWhilePromoted(t *testing.T) {
 	})
 	promoted := w.promote("1.0")
 	if pointer, _ := w.stored(); pointer != promoted.Pointer || !strings.Contains(string(w.bucket.Bytes(artifacts.ManifestKey("1.0"))), other.Public().ID()) {
-		t.Errorf("stored %+v, told %+v", pointer, promoted.Pointer)
+		t.Errorf("stored %+v, returned %+v", pointer, promoted.Pointer)
 	}
 }

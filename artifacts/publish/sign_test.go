@@ -117,7 +117,7 @@ func TestBoundMeanwhile(t *testing.T) {
 	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: artifacts.ManifestKey("1.0"), Times: 1, Before: func() { w.promote("1.0") }})
 	_, err := AddSignature(t.Context(), w.bucket, Signing{App: "web", Version: "1.0", Keys: []artifacts.PrivateKey{newKey(t)}, Trust: w.trust()})
 	if _, ok := errors.AsType[*BoundError](err); !ok {
-		t.Errorf("got %v, want to be told that the channel is broken", err)
+		t.Errorf("got %v, want an error about the broken channel", err)
 	}
 	w.promote("1.0") // as it says
 	w.stored()

@@ -47,7 +47,7 @@ func serve(t *testing.T, args ...string) shell {
 			return shell{t, strings.TrimSuffix(url, "'")}
 		}
 	}
-	t.Fatalf("serve told no URL: %s", stderr.String())
+	t.Fatalf("serve printed no URL: %s", stderr.String())
 	return shell{}
 }
 

@@ -233,7 +233,7 @@ func hook(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(i.Await(ctx, autoscaling.State(args[1])))
 	for _, a := range i.Actions() {
 		if got := cmp.Or(string(a.Result), "nothing"); got != args[0] {
-			ts.Fatalf("hook %s was told %s (%s), want %s", a.Hook, got, a.Ending, args[0])
+			ts.Fatalf("hook %s was completed with %s (%s), want %s", a.Hook, got, a.Ending, args[0])
 		}
 	}
 }

@@ -147,7 +147,7 @@ func TestProgress(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if key != "k" || size != int64(len(large)) {
-			t.Errorf("told of %q with %d bytes", key, size)
+			t.Errorf("progress of %q with %d bytes", key, size)
 		}
 		seen = append(seen, sent)
 	}
@@ -155,6 +155,6 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(seen) != 2 || max(seen[0], seen[1]) != int64(len(large)) {
-		t.Errorf("told %d, want two steps to %d", seen, len(large))
+		t.Errorf("progress %d, want two steps to %d", seen, len(large))
 	}
 }
