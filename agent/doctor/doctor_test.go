@@ -101,7 +101,7 @@ func TestFindings(t *testing.T) {
 		{"hostile tag", func(w *world) { w.tagsErr = instance.ErrHostileTag }, "tags", Warn, "tag refused"},
 
 		{"no role", func(w *world) { w.credentialsErr = instance.ErrNoCredentials }, "credentials", Fail, "no role credentials"},
-		{"no role", func(w *world) {
+		{"no role for the source", func(w *world) {
 			w.lost["channels/stable.json"] = fmt.Errorf("read role: %w", instance.ErrNoCredentials)
 		}, "source", Warn, "not checked: there are no credentials"},
 		{"credentials not asked", func(w *world) { w.credentialsErr = errAway }, "credentials", Warn, "not checked: connection refused"},
