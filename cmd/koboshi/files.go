@@ -101,22 +101,6 @@ func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
 	return trust, nil
 }
 
-// readKeys reads signing keys.
-func readKeys(names []string) ([]artifacts.PrivateKey, error) {
-	var keys []artifacts.PrivateKey
-	for _, name := range names {
-		key, err := readKey(name, readArgument, artifacts.ParsePrivateKey)
-		if errors.Is(err, fs.ErrPermission) {
-			return nil, failure.WithHint(usage(err), "--key names a file that you may not read: run it as its owner")
-		}
-		if err != nil {
-			return nil, failure.WithHint(usage(err), "--key takes the file of a private key; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
-
 func readKey[K any](name string, read func(string) ([]byte, error), parse func([]byte) (K, error)) (key K, err error) {
 	data, err := read(name)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 type releaseFlags struct {
 	source, app string
 	keys        []string
+	stdin       func() io.Reader
 	json        bool
 }
 
@@ -26,13 +28,14 @@ func (f *releaseFlags) add(cmd *cobra.Command) *cobra.Command {
 }
 
 func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key `FILE` that signs; repeat it for several signatures")
+	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, or env:NAME for a variable; repeat it for several signatures")
+	f.stdin = cmd.InOrStdin
 	return required(f.add(cmd), "key")
 }
 
 // open reads the keys and opens the app's part of the source.
 func (f *releaseFlags) open(ctx context.Context) (bucket.Bucket, []artifacts.PrivateKey, error) {
-	keys, err := readKeys(f.keys)
+	keys, err := readKeys(f.keys, f.stdin())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"serves":    serves,
 			"configure": configure,
 			"masked":    masked,
+			"variable":  variable,
 		},
 	})
 }
@@ -329,6 +330,14 @@ func serves(ts *testscript.TestScript, _ bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("the app answers %q (%v), want %q", got, err, args[0])
 	}
+}
+
+// variable NAME FILE sets a variable to what a file contains.
+func variable(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: variable NAME FILE")
+	}
+	ts.Setenv(args[0], ts.ReadFile(args[1]))
 }
 
 // masked FILE OUT writes a file with everything masked that differs from run to
