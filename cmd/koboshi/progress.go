@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -163,15 +164,66 @@ func (u *ui) clear() {
 	u.drawn = 0
 }
 
+// reportEvery is how often long work is reported where no terminal shows it, so
+// that a CI job does not look dead.
+const reportEvery = 10 * time.Second
+
 // transfer is the progress of something that is not a step of a run.
 func (u *ui) transfer(name string) func(done, total int64) {
-	began, last := time.Now(), time.Time{}
+	began, last, every := time.Now(), time.Time{}, 100*time.Millisecond
+	if !u.terminal {
+		last, every = began, reportEvery
+	}
 	return func(done, total int64) {
 		now := time.Now()
-		if !u.terminal || now.Sub(last) < 100*time.Millisecond {
+		if now.Sub(last) < every {
 			return
 		}
 		last = now
-		u.drawStep(report.Event{Kind: report.Progress, Total: total, Step: report.Step{Name: name, Bytes: done, MS: now.Sub(began).Milliseconds()}})
+		e := report.Event{Kind: report.Progress, Total: total, Step: report.Step{Name: name, Bytes: done, MS: now.Sub(began).Milliseconds()}}
+		if u.terminal {
+			u.drawStep(e)
+			return
+		}
+		u.stillRuns(e)
 	}
+}
+
+// during runs f, which does not report how far it is: where no terminal shows it, a
+// line appears from time to time until it ends.
+func (u *ui) during(name string, f func() error) error {
+	if u.terminal {
+		return f()
+	}
+	began, over := time.Now(), make(chan struct{})
+	var reporting sync.WaitGroup
+	reporting.Go(func() {
+		tick := time.NewTicker(reportEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case now := <-tick.C:
+				u.stillRuns(report.Event{Step: report.Step{Name: name, MS: now.Sub(began).Milliseconds()}})
+			}
+		}
+	})
+	defer reporting.Wait()
+	defer close(over)
+	return f()
+}
+
+// stillRuns is the progress of long work as a line.
+func (u *ui) stillRuns(e report.Event) {
+	if u.log != nil {
+		u.log.Info("progress", zap.String("step", e.Step.Name), zap.Int64("ms", e.Step.MS), zap.Int64("bytes", e.Step.Bytes), zap.Int64("total", e.Total))
+		return
+	}
+	took := time.Duration(e.Step.MS) * time.Millisecond
+	if e.Step.Bytes == 0 {
+		u.say("%s: %s so far", e.Step.Name, report.Duration(took))
+		return
+	}
+	u.say("%s: %s", e.Step.Name, strings.ReplaceAll(strings.TrimSpace(remaining(e, took, 0)), "  ", ", "))
 }

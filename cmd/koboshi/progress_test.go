@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -106,5 +107,36 @@ func TestNoColourAndADumbTerminal(t *testing.T) {
 		if !strings.HasSuffix(got, c.want) || strings.Contains(got, "\x1b[3") {
 			t.Errorf("%s: %q, want %q and no colour", name, got, c.want)
 		}
+	}
+}
+
+// In a pipe long work prints a line every ten seconds, and short work none.
+func TestProgressInAPipe(t *testing.T) {
+	for format, want := range map[string]string{
+		"": "koboshi: pack dist: 100 MB of 200 MB, 10.0 MB/s, 11 s left\n" +
+			"koboshi: upload: 10.0 s so far\nkoboshi: upload: 20.0 s so far\n",
+		"json": `"msg":"progress","step":"pack dist","ms":10000,"bytes":100000000,"total":200000000}` + "\n" +
+			`"msg":"progress","step":"upload","ms":10000,"bytes":0,"total":0}` + "\n" +
+			`"msg":"progress","step":"upload","ms":20000,"bytes":0,"total":0}` + "\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out strings.Builder
+			u := newUI(&out, &out)
+			must(t, u.setLogFormat(format))
+			packed := u.transfer("pack dist")
+			for i := range int64(15) {
+				time.Sleep(time.Second)
+				packed((i+1)*10e6, 200e6)
+			}
+			must(t, u.during("upload", func() error { time.Sleep(25 * time.Second); return nil }))
+			must(t, u.during("upload", func() error { time.Sleep(9 * time.Second); return nil }))
+			var got strings.Builder
+			for line := range strings.Lines(out.String()) {
+				got.WriteString(line[max(0, strings.Index(line, `"msg"`)):]) // without the time
+			}
+			if got.String() != want {
+				t.Errorf("%q printed\n%swant\n%s", format, got.String(), want)
+			}
+		})
 	}
 }

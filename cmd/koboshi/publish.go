@@ -100,7 +100,11 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	released, err := publish.Release(ctx, b, draft)
+	var released publish.Released
+	err = c.ui.during("upload", func() (err error) {
+		released, err = publish.Release(ctx, b, draft)
+		return err
+	})
 	if errors.Is(err, publish.ErrCommand) {
 		err = usage(err)
 	}
