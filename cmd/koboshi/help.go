@@ -120,6 +120,10 @@ func setOverview(root *cobra.Command) {
 			ofCommand(cmd, args)
 			return
 		}
-		_, _ = fmt.Fprint(root.OutOrStdout(), overview(root)) // as ui.printf does
+		text := overview(root)
+		if asked, _ := root.Flags().GetBool("version"); asked { // cobra's own way links text/template, 10 MB with all it keeps alive
+			text = versionLine()
+		}
+		_, _ = fmt.Fprint(root.OutOrStdout(), text) // as ui.printf does
 	})
 }

@@ -27,8 +27,6 @@ func (c *cli) root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(nearestFlag)
-	root.Version = version
-	root.SetVersionTemplate(versionLine())
 	root.Flags().Bool("version", false, "print this agent's version, as koboshi version does")
 	_ = root.Flags().MarkHidden("version") // it is no flag of every command; the overview has a line on it
 	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d in the same directory")
