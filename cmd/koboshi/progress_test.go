@@ -125,11 +125,11 @@ func TestProgressInAPipe(t *testing.T) {
 			must(t, u.setLogFormat(format))
 			packed := u.transfer("pack dist")
 			for i := range int64(15) {
-				time.Sleep(time.Second)
+				pass(time.Second)
 				packed((i+1)*10e6, 200e6)
 			}
-			must(t, u.during("upload", func() error { time.Sleep(25 * time.Second); return nil }))
-			must(t, u.during("upload", func() error { time.Sleep(9 * time.Second); return nil }))
+			must(t, u.during("upload", func() error { pass(25 * time.Second); return nil }))
+			must(t, u.during("upload", func() error { pass(9 * time.Second); return nil }))
 			var got strings.Builder
 			for line := range strings.Lines(out.String()) {
 				got.WriteString(line[max(0, strings.Index(line, `"msg"`)):]) // without the time
