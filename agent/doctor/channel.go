@@ -196,7 +196,7 @@ func checkSpace(f *facts) []Finding {
 	switch err := f.space.err; {
 	case err == nil:
 		a, _ := f.manifest.value.Manifest().Artifact(f.OS, f.Arch) // or the question had failed
-		return fine("there is space for %s: %s, %d entries", f.manifest.value.Manifest().Version, report.Bytes(a.UnpackedBytes), a.Entries)
+		return fine("there is space for %s: %s, entries: %d", f.manifest.value.Manifest().Version, report.Bytes(a.UnpackedBytes), a.Entries)
 	case errors.Is(err, fs.ErrNotExist):
 		return warning("koboshi boot creates it", "not checked: %s does not exist yet", f.Config.Install.Root)
 	case errors.Is(err, artifacts.ErrNoPlatform), errors.Is(err, fs.ErrPermission), f.manifest.err != nil:

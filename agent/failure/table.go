@@ -40,7 +40,7 @@ var table = []row{
 	{is(ErrConfiguration), Configuration, "", ""},
 	{is(ErrInterrupted), Interrupted, "", "nothing that was begun counts before it is whole: run it again; at a launch no lifecycle action was completed, and the next boot continues"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
-	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait for it, or use --wait"},
+	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait until it has ended; koboshi sync --wait does"},
 
 	{is(instance.ErrNoCredentials), Credentials, "", "on an instance, attach an instance profile (without it no lifecycle action can be completed, its own timeout decides); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID"},
 	{is(instance.ErrDisabled), Metadata, "", "instance metadata is switched off for this instance: set HttpEndpoint=enabled" + actionTimesOut},
