@@ -36,6 +36,7 @@ func writeManPages(dir string) error {
 	c := &cli{ui: newUI(io.Discard, io.Discard)}
 	root := c.root()
 	root.DisableAutoGenTag = true // it has a date of its own
+	root.Flags().Lookup("version").Hidden = false
 	prepare(root)
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "koboshi " + version, Manual: "koboshi"}, dir)
 }
