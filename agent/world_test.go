@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,7 +50,8 @@ type world struct {
 	onTags      func()
 	target      string // the target lifecycle state; "" = not in a group
 	targetErr   error
-	onTarget    func() // before each read of it
+	asking      sync.Mutex // of the target state
+	onTarget    func()     // before each read of it
 
 	// the channel
 	pointer  []byte
@@ -339,6 +341,8 @@ func (m machine) Tags(_ context.Context, names ...string) (map[string]string, er
 }
 
 func (m machine) TargetState(context.Context) (string, error) {
+	m.asking.Lock() // the launch and the search for its action ask
+	defer m.asking.Unlock()
 	if m.onTarget != nil {
 		m.onTarget()
 	}
