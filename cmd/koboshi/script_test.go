@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +37,11 @@ func TestMain(m *testing.M) {
 // script has for itself: buckets "releases" and "mirror", a group "web" with a launch hook,
 // a pair of keys, and a configuration.
 func TestScripts(t *testing.T) {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGINT} {
+		if signal.Ignored(s) { // as under nohup: the scripts begin with none
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Setup:               setUp,

@@ -38,7 +38,9 @@ func TestRunCommand(t *testing.T) {
 	c.exits(23, "koboshi", "sync")
 	waiting := c.begin("sh", "-c", document(t, nil))
 	c.aws.Faults().Clear()
-	same(t, "exit code of the run that was waited for", other().code, 20)
+	if code := other().code; code != 19 && code != 20 { // the app dies while systemd starts it, or just after
+		t.Errorf("exit code of the run that was waited for is %d, want 19 or 20", code)
+	}
 	same(t, "exit code of the run that waited", waiting().code, 0)
 	same(t, "answer", c.end("exit").Answer, "2.0.0 on "+c.instance.ID())
 }
