@@ -3,6 +3,7 @@
 package boottest
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,6 +77,9 @@ func (c *container) kill(unit string, signal unix.Signal) {
 	c.Helper()
 	killed := 0
 	must(c.T, filepath.WalkDir(c.cgroup, func(name string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the unit of a hook has ended meanwhile
+		}
 		if err != nil || d.Name() != "cgroup.procs" || filepath.Base(filepath.Dir(name)) != unit {
 			return err
 		}
