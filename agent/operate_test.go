@@ -237,7 +237,7 @@ func TestInterruptedSyncPutsBack(t *testing.T) {
 
 func TestHoldWithoutAnythingToKeep(t *testing.T) {
 	w := newWorld(t)
-	w.tags["koboshi:hold"] = "nothing serves here yet"
+	w.tags["koboshi:hold"] = "no release is running here yet"
 	rep, err := w.sync()
 	w.check(t, rep, err, result{report.Fresh, nil, "1", "1", nil})
 }

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -54,17 +53,6 @@ func (p *Packed) Close() error {
 		err = errors.Join(err, p.extracted.Close())
 	}
 	return err
-}
-
-// Pack reads what is at path and makes the artifact for platform of it: [Read],
-// then [Input.Pack].
-func Pack(ctx context.Context, platform, path string, opt Options) (p *Packed, err error) {
-	in, err := Read(ctx, path, opt)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	return in.Pack(ctx, platform)
 }
 
 // refused adds to a refusal that every instance would refuse as well.

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -130,4 +131,14 @@ func flip(data []byte) []byte {
 	data = bytes.Clone(data)
 	data[len(data)/2] ^= 1
 	return data
+}
+
+// Pack reads what is at path and makes the artifact for platform of it.
+func Pack(ctx context.Context, platform, path string, opt Options) (p *Packed, err error) {
+	in, err := Read(ctx, path, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return in.Pack(ctx, platform)
 }
