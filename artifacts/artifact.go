@@ -216,7 +216,8 @@ func (h Hooks) Validate() error {
 	return nil
 }
 
-// Validate allows at most one kind of check; its command must be inside the tree.
+// Validate allows at most one kind of check, which every instance can make; its
+// command must be inside the tree.
 func (h Health) Validate() error {
 	kinds := 0
 	for _, set := range []bool{h.URL != "", h.TCP != "", len(h.Command) > 0} {
@@ -224,8 +225,21 @@ func (h Health) Validate() error {
 			kinds++
 		}
 	}
-	if kinds > 1 {
+	switch {
+	case kinds > 1:
 		return fmt.Errorf("health: want at most one of url, tcp and command")
+	case h.Status != "" && (h.TCP != "" || len(h.Command) > 0):
+		return fmt.Errorf("health.status: goes with a url only")
+	}
+	if h.URL != "" {
+		if err := CheckProbeURL(h.URL); err != nil {
+			return fmt.Errorf("health.url: %w", err)
+		}
+	}
+	if h.TCP != "" {
+		if err := CheckProbeTCP(h.TCP); err != nil {
+			return fmt.Errorf("health.tcp: %w", err)
+		}
 	}
 	if err := checkCommand(h.Command); err != nil {
 		return fmt.Errorf("health.command: %w", err)

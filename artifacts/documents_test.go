@@ -351,6 +351,12 @@ func TestManifestValidation(t *testing.T) {
 		{"two probes", func(m *artifacts.Manifest, _ *artifacts.Artifact) {
 			m.Health = artifacts.Health{TCP: "x:1", URL: "http://x"}
 		}, false},
+		{"a probe of no url", func(m *artifacts.Manifest, _ *artifacts.Artifact) { m.Health.URL = "127.0.0.1:8080/healthz" }, false},
+		{"a probe of no port", func(m *artifacts.Manifest, _ *artifacts.Artifact) { m.Health.TCP = "127.0.0.1" }, false},
+		{"statuses of a connection", func(m *artifacts.Manifest, _ *artifacts.Artifact) {
+			m.Health = artifacts.Health{TCP: "x:1", Status: "204"}
+		}, false},
+		{"statuses", func(m *artifacts.Manifest, _ *artifacts.Artifact) { m.Health.Status = "200-299,404" }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := manifest()

@@ -31,6 +31,7 @@ type Hooks struct {
 // Health overrides the health section of an agent's configuration, key by key.
 type Health struct {
 	URL     string   `json:"url,omitzero"`
+	Status  Statuses `json:"status,omitzero"` // of a url
 	TCP     string   `json:"tcp,omitzero"`
 	Command []string `json:"command,omitzero"`
 	Timeout Duration `json:"timeout,omitzero"`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"time"
 
 	"koboshi/artifacts"
@@ -78,6 +79,14 @@ type Health struct {
 	URL     string   `toml:"url"`
 	TCP     string   `toml:"tcp"`
 	Command []string `toml:"command"`
+
+	// How URL is asked. A manifest may set Status only.
+	Host     string             `toml:"host"`     // the Host header and the name for TLS; "" = that of the URL
+	Status   artifacts.Statuses `toml:"status"`   // what counts as healthy
+	CA       string             `toml:"ca"`       // path of PEM certificates; "" = the machine's
+	Insecure bool               `toml:"insecure"` // the certificate is not verified
+	Roots    *x509.CertPool     `toml:"-"`        // what CA holds, read by the caller; nil = the machine's
+
 	Timeout Duration `toml:"timeout"` // until it is green for the first time
 	Bake    Duration `toml:"bake"`    // how long it must stay green
 
@@ -148,7 +157,7 @@ func defaults() Config {
 		Channel: "stable",
 		Trust:   Trust{Threshold: 1},
 		Install: Install{Keep: 3, Delta: DeltaSync, Verify: VerifyLaunch},
-		Health:  Health{Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second), Listener: ListenerApp},
+		Health:  Health{Status: artifacts.DefaultStatuses, Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second), Listener: ListenerApp},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),
 			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonDelay: Duration(30 * time.Second)},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -122,14 +121,17 @@ func (c *Config) validateHealth() error {
 		return c.at("health", "want one of url, tcp and command")
 	}
 	if h.URL != "" {
-		if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return c.at("health.url", "want http://host:port/path")
+		if err := artifacts.CheckProbeURL(h.URL); err != nil {
+			return c.at("health.url", "%w, for example http://127.0.0.1:8080/healthz", err)
 		}
 	}
 	if h.TCP != "" {
-		if _, _, err := net.SplitHostPort(h.TCP); err != nil {
-			return c.at("health.tcp", "%q, want host:port", h.TCP)
+		if err := artifacts.CheckProbeTCP(h.TCP); err != nil {
+			return c.at("health.tcp", "%q: %w", h.TCP, err)
 		}
+	}
+	if err := c.validateRequest(); err != nil {
+		return err
 	}
 	if h.Timeout <= 0 {
 		return c.at("health.timeout", "want more than 0s")
@@ -138,6 +140,44 @@ func (c *Config) validateHealth() error {
 		return c.at("health.listener", "%q, want %q or %q", h.Listener, ListenerApp, ListenerAny)
 	}
 	return nil
+}
+
+// validateRequest checks how health.url is asked.
+func (c *Config) validateRequest() error {
+	h := c.Health
+	tls := strings.HasPrefix(strings.ToLower(h.URL), "https:")
+	for _, o := range []struct {
+		key string
+		set bool
+		tls bool // only for https
+	}{
+		{"health.host", h.Host != "", false}, {"health.status", h.Status != artifacts.DefaultStatuses, false},
+		{"health.ca", h.CA != "", true}, {"health.insecure", h.Insecure, true},
+	} {
+		switch {
+		case o.set && h.URL == "":
+			return c.at(o.key, "goes with health.url only")
+		case o.set && o.tls && !tls:
+			return c.at(o.key, "health.url has no certificate: it begins with http://")
+		}
+	}
+	switch {
+	case h.Host != "" && !isHost(h.Host):
+		return c.at("health.host", "%q, want a name such as www.example.com, with a port where the app expects one", h.Host)
+	case h.CA != "" && h.Insecure:
+		return c.at("health.insecure", "health.ca is set too: want one of them")
+	case h.CA != "" && !path.IsAbs(h.CA):
+		return c.at("health.ca", "%q, want an absolute path", h.CA)
+	}
+	return nil
+}
+
+// isHost reports whether a Host header may be s: a name or an address, and
+// perhaps a port.
+func isHost(s string) bool {
+	u, err := url.Parse("http://" + s)
+	return err == nil && u.Host == s && u.Hostname() != "" && artifacts.CheckProbeURL("http://"+s) == nil &&
+		strings.Trim(strings.ToLower(u.Hostname()), "abcdefghijklmnopqrstuvwxyz0123456789-._:") == ""
 }
 
 func (c *Config) validateHooks() error {

@@ -41,12 +41,13 @@ var causes = []cause{
 	{[]Code{Credentials, Lifecycle}, says("explicit deny"), "an explicit deny is stronger than what the role allows: look for it in the bucket's policy, service control policies, permissions boundaries and the policy of the VPC endpoint"},
 
 	{[]Code{Unhealthy}, redirected, "a redirect is no answer of the app: set health.url to the address that it leads to, or to a path that is answered without one"},
-	{[]Code{Unhealthy}, answered(http.StatusMisdirectedRequest), "the app does not answer for the host in health.url: let it accept that name, or probe a name that it has"},
-	{[]Code{Unhealthy}, answered(http.StatusUnauthorized, http.StatusForbidden), "the probe is refused: set health.url to a path that needs no login"},
+	{[]Code{Unhealthy}, answered(http.StatusBadRequest), "look for the reason in the app's own log; an app that accepts only its own names (Django's ALLOWED_HOSTS) is asked by one of them with health.host"},
+	{[]Code{Unhealthy}, answered(http.StatusMisdirectedRequest), "the app does not answer for the host in health.url: set health.host to a name that it has, or let it accept that one"},
+	{[]Code{Unhealthy}, answered(http.StatusUnauthorized, http.StatusForbidden), "the probe is refused: set health.url to a path that needs no login, or health.host to a name that the app accepts"},
 	{[]Code{Unhealthy}, answered(http.StatusNotFound), "the app has no such page: compare the path of health.url with the release"},
-	{[]Code{Unhealthy}, as[x509.UnknownAuthorityError](), "the probe does not know the authority of the app's certificate: add it to the machine's certificates, or probe a port without TLS"},
+	{[]Code{Unhealthy}, as[x509.UnknownAuthorityError](), "the probe does not know the authority of the app's certificate: set health.ca to its PEM file, add it to the machine's certificates, or probe a port without TLS"},
 	{[]Code{Unhealthy}, expired, "renew the app's certificate, or set this machine's clock"},
-	{[]Code{Unhealthy}, as[x509.HostnameError](), "the app's certificate is for another name: use one of its names in health.url"},
+	{[]Code{Unhealthy}, as[x509.HostnameError](), "the app's certificate is for another name: set health.host to one of its names"},
 	{[]Code{Unhealthy}, as[tls.RecordHeaderError](), "the app does not speak TLS at that port: write health.url with http://"},
 	{[]Code{Unhealthy}, errno(syscall.ECONNREFUSED), "nothing listens where the probe asks: compare the port with the app's, and check the app's own log"},
 

@@ -1,17 +1,23 @@
 package health
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"koboshi/artifacts"
 )
 
 const (
@@ -25,10 +31,14 @@ const (
 
 // Probe is one check of the app: exactly one of URL, TCP and Ask.
 type Probe struct {
-	// URL is green when a GET is answered with a 2xx. Redirects are red, no
-	// proxy is used, https certificates must verify, and every try has a
-	// connection of its own.
-	URL string
+	// URL is green when a GET is answered with one of Statuses. Redirects are not
+	// followed, no proxy is used, https certificates must verify, and every try
+	// has a connection of its own.
+	URL      string
+	Statuses artifacts.Statuses
+	Host     string         // the Host header and the name for TLS; "" = that of the URL
+	Roots    *x509.CertPool // what https certificates are verified with; nil = the machine's
+	Insecure bool           // https certificates are not verified
 	// TCP is green when a connection to host:port is accepted. The kernel
 	// accepts it even for a process that hangs, so a URL proves more.
 	TCP string
@@ -46,25 +56,6 @@ func (p Probe) timeout() time.Duration {
 	return DefaultProbeTimeout
 }
 
-// Check reports an address that no try could ask: a URL other than
-// http://host/path, or a TCP address without a port.
-func (p Probe) Check() error {
-	if p.TCP != "" {
-		if _, _, err := net.SplitHostPort(p.TCP); err != nil {
-			return errors.New("want host:port")
-		}
-	}
-	if _, ok := parseURL(p.URL); p.URL != "" && !ok {
-		return errors.New("want http:// or https:// and a host")
-	}
-	return nil
-}
-
-func parseURL(address string) (*url.URL, bool) {
-	u, err := url.Parse(address)
-	return u, err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-}
-
 // compile makes one try of the probe.
 func (p Probe) compile() (func(context.Context) error, error) {
 	kinds := 0
@@ -79,7 +70,7 @@ func (p Probe) compile() (func(context.Context) error, error) {
 	case p.Ask != nil:
 		return p.Ask, nil
 	case p.URL != "":
-		return probeURL(p.URL)
+		return p.probeURL()
 	}
 	return func(ctx context.Context) error { return probeTCP(ctx, p.TCP) }, nil
 }
@@ -109,15 +100,15 @@ func probeTCP(ctx context.Context, addr string) error {
 	return err
 }
 
-func probeURL(address string) (func(context.Context) error, error) {
-	u, ok := parseURL(address)
-	if !ok {
+func (p Probe) probeURL() (func(context.Context) error, error) {
+	u, err := url.Parse(p.URL)
+	if err != nil || artifacts.CheckProbeURL(p.URL) != nil {
 		return nil, errors.New("health probe: the url must begin with http:// or https:// and a host")
 	}
-	client := httpClient()
+	client := p.httpClient()
 	shown := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String() // without user and query
 	return func(ctx context.Context) error {
-		err := get(ctx, client, address)
+		err := p.get(ctx, client)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx) // a dialler only says "i/o timeout"
 		}
@@ -129,21 +120,29 @@ func probeURL(address string) (func(context.Context) error, error) {
 }
 
 // httpClient never repeats a request: only the gate's loop does.
-func httpClient() *retryablehttp.Client {
+func (p Probe) httpClient() *retryablehttp.Client {
+	server, _, err := net.SplitHostPort(p.Host)
+	if err != nil {
+		server = p.Host
+	}
 	return &retryablehttp.Client{
 		HTTPClient: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport:     &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader},
+			Transport: &http.Transport{
+				DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader, ForceAttemptHTTP2: true,
+				TLSClientConfig: &tls.Config{ServerName: server, RootCAs: p.Roots, InsecureSkipVerify: p.Insecure}, //nolint:gosec // only where the operator says so
+			},
 		},
 		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return false, nil },
 	}
 }
 
-func get(ctx context.Context, client *retryablehttp.Client, address string) error {
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func (p Probe) get(ctx context.Context, client *retryablehttp.Client) error {
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
 	if err != nil {
 		return err
 	}
+	req.Host = cmp.Or(p.Host, req.Host)
 	req.Header.Set("User-Agent", "koboshi-health")
 	resp, err := client.Do(req)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
@@ -153,26 +152,39 @@ func get(ctx context.Context, client *retryablehttp.Client, address string) erro
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return &StatusError{Status: resp.StatusCode, Location: place(resp)}
+	if !p.Statuses.Has(resp.StatusCode) {
+		return &StatusError{Status: resp.StatusCode, Location: place(resp), Want: p.Statuses, Named: p.Host != ""}
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, MaxBody))
 	return err
 }
 
-// StatusError is an answer that is not 2xx.
+// StatusError is an answer with a status that was not wanted.
 type StatusError struct {
 	Status   int
 	Location string // where a redirect leads, without user and query; "" = it is none
+	Want     artifacts.Statuses
+	Named    bool // the request had a Host header of its own
 }
 
-// Error reads "503 Service Unavailable" or "301 Moved Permanently to https://…".
+// Error reads "503 Service Unavailable, want 200-299" or "301 Moved Permanently
+// to https://…, want 200-299".
 func (e *StatusError) Error() string {
 	text := strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 	if e.Location != "" {
 		text += " to " + e.Location
 	}
+	text += ", want " + e.Want.String()
+	if e.WantsHost() {
+		text += "; the app may want a Host header: health.host"
+	}
 	return text
+}
+
+// WantsHost reports whether it is how apps answer that accept only their own
+// names: Django with 400, Rails with 403, proxies with 421.
+func (e *StatusError) WantsHost() bool {
+	return !e.Named && slices.Contains([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusMisdirectedRequest}, e.Status)
 }
 
 func place(resp *http.Response) string {

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +64,36 @@ func checkError(t *testing.T, err error, want string) {
 	}
 	if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 		t.Errorf("got %v, want an error with %q", err, want)
+	}
+}
+
+func TestURLOtherStatuses(t *testing.T) {
+	answer := http.StatusNotFound
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(answer)
+	})
+	p := Probe{URL: url, Statuses: "204,301,404"}
+	checkError(t, ask(t, p), "")
+	answer = http.StatusMovedPermanently
+	checkError(t, ask(t, p), "") // and it is not followed
+	answer = http.StatusOK
+	checkError(t, ask(t, p), "200 OK to "+url+"/elsewhere, want 204,301,404")
+}
+
+// An app such as Django's accepts its own names only.
+func TestURLHost(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "www.example.com" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	checkError(t, ask(t, Probe{URL: url}), "400 Bad Request, want 200-299; the app may want a Host header: health.host")
+	checkError(t, ask(t, Probe{URL: url, Host: "www.example.com"}), "")
+	err := ask(t, Probe{URL: url, Host: "example.com"})
+	checkError(t, err, "400 Bad Request, want 200-299")
+	if strings.Contains(err.Error(), "may want") {
+		t.Errorf("with a host of its own: %v", err)
 	}
 }
 
@@ -134,12 +165,35 @@ func TestURLUsesNoProxy(t *testing.T) {
 	checkError(t, ask(t, Probe{URL: strings.Replace(url, "127.0.0.1", "0.0.0.0", 1)}), "")
 }
 
-func TestURLCertificateMustVerify(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+// The test server's certificate is for example.com and 127.0.0.1.
+func TestURLCertificate(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.TLS.ServerName)
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	checkError(t, ask(t, Probe{URL: server.URL}), "certificate")
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	for _, tt := range []struct {
+		name  string
+		probe Probe
+		want  string
+	}{
+		{"the machine's authorities", Probe{}, "certificate signed by unknown authority"},
+		{"no authority", Probe{Roots: x509.NewCertPool()}, "certificate signed by unknown authority"},
+		{"its authority", Probe{Roots: roots}, ""},
+		{"its authority and name", Probe{Roots: roots, Host: "example.com"}, ""},
+		{"its authority and name, with a port", Probe{Roots: roots, Host: "example.com:8443"}, ""},
+		{"another name", Probe{Roots: roots, Host: "web.internal"}, "not web.internal"},
+		{"not verified", Probe{Insecure: true, Host: "web.internal"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.probe.URL = server.URL
+			checkError(t, ask(t, tt.probe), tt.want)
+		})
+	}
 }
 
 func TestURLErrorsHideSecrets(t *testing.T) {

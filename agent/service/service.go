@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"time"
@@ -112,21 +113,29 @@ func (s Service) gate(override artifacts.Health) health.Gate {
 	if override.Bake > 0 {
 		h.Bake = override.Bake
 	}
-	probe := health.Probe{URL: h.URL, TCP: h.TCP}
+	return health.Gate{
+		Probe: s.probe(override), Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake),
+		AnyListener: h.Listener == config.ListenerAny,
+	}
+}
+
+// probe is the configuration's probe, or that of the release. Under which name and
+// with which certificates an app is asked is the configuration's alone.
+func (s Service) probe(override artifacts.Health) health.Probe {
+	h := s.config.Health
+	statuses := cmp.Or(override.Status, h.Status)
+	probe := health.Probe{URL: h.URL, TCP: h.TCP, Statuses: statuses, Host: h.Host, Roots: h.Roots, Insecure: h.Insecure}
 	switch {
 	case len(override.Command) > 0:
-		probe = health.Probe{Ask: func(ctx context.Context) error {
+		return health.Probe{Ask: func(ctx context.Context) error {
 			return s.ask(ctx, inTree(current(s.config), override.Command))
 		}}
 	case override.URL != "" || override.TCP != "":
-		probe = health.Probe{URL: override.URL, TCP: override.TCP}
+		probe.URL, probe.TCP = override.URL, override.TCP
 	case len(h.Command) > 0:
-		probe = health.Probe{Ask: func(ctx context.Context) error { return s.askInstalled(ctx, h.Command) }}
+		return health.Probe{Ask: func(ctx context.Context) error { return s.askInstalled(ctx, h.Command) }}
 	}
-	return health.Gate{
-		Probe: probe, Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake),
-		AnyListener: h.Listener == config.ListenerAny,
-	}
+	return probe
 }
 
 func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, "current") }

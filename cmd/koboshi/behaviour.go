@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"koboshi/agent/health"
 	"koboshi/artifacts"
 )
 
@@ -20,7 +20,7 @@ type behaviour struct {
 
 func (b *behaviour) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&b.hooks, "hook", nil, "`NAME=COMMAND`: run it at pre_start, post_start or pre_stop; a path in the tree and its arguments, split at spaces")
-	cmd.Flags().StringArrayVar(&b.health, "health", nil, "`KEY=VALUE` over the instance's [health]: url, tcp, command (as of --hook), timeout or bake")
+	cmd.Flags().StringArrayVar(&b.health, "health", nil, "`KEY=VALUE` over the instance's [health]: url, status, tcp, command (as of --hook), timeout or bake")
 }
 
 func (b behaviour) parse() (hooks artifacts.Hooks, check artifacts.Health, err error) {
@@ -29,7 +29,13 @@ func (b behaviour) parse() (hooks artifacts.Hooks, check artifacts.Health, err e
 			return hooks, check, usage(fmt.Errorf("--hook %q: %w", text, err))
 		}
 	}
+	given := map[string]bool{}
 	for _, text := range b.health {
+		key, _, _ := strings.Cut(text, "=")
+		if given[key] {
+			return hooks, check, usage(fmt.Errorf("--health %q: %s is given twice", text, key))
+		}
+		given[key] = true
 		if err := setHealth(&check, text); err != nil {
 			return hooks, check, usage(fmt.Errorf("--health %q: %w", text, err))
 		}
@@ -58,14 +64,19 @@ func setHook(h *artifacts.Hooks, text string) error {
 
 func setHealth(h *artifacts.Health, text string) (err error) {
 	key, value, _ := strings.Cut(text, "=")
+	if slices.Contains([]string{"host", "ca", "insecure", "listener"}, key) {
+		return errors.New("only an instance's configuration says that")
+	}
 	if value == "" {
 		return errors.New("want KEY=VALUE")
 	}
 	switch key {
 	case "url":
-		h.URL, err = value, health.Probe{URL: value}.Check()
+		h.URL, err = value, artifacts.CheckProbeURL(value)
+	case "status":
+		err = h.Status.UnmarshalText([]byte(value))
 	case "tcp":
-		h.TCP, err = value, health.Probe{TCP: value}.Check()
+		h.TCP, err = value, artifacts.CheckProbeTCP(value)
 	case "command":
 		h.Command = strings.Fields(value)
 	case "timeout":
@@ -73,7 +84,7 @@ func setHealth(h *artifacts.Health, text string) (err error) {
 	case "bake":
 		h.Bake, err = duration(value)
 	default:
-		err = errors.New("want url, tcp, command, timeout or bake")
+		err = errors.New("want url, status, tcp, command, timeout or bake")
 	}
 	return err
 }

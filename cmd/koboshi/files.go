@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +40,47 @@ func (c *cli) loadConfig() (*config.Config, error) {
 		}
 		files = append(files, config.File{Name: name, Data: data})
 	}
-	return config.Parse(files...)
+	cfg, err := config.Parse(files...)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, loadRoots(cfg)
+}
+
+// loadRoots reads the certificates of health.ca.
+func loadRoots(cfg *config.Config) error {
+	if cfg.Health.CA == "" {
+		return nil
+	}
+	roots, err := readKey(cfg.Health.CA, readDeciding, parseRoots)
+	if err != nil {
+		return failure.Mark(fmt.Errorf("health.ca: %w", err), failure.ErrConfiguration)
+	}
+	cfg.Health.Roots = roots
+	return nil
+}
+
+// parseRoots reads PEM certificates: what stands between them is ignored, but
+// nothing that is no certificate.
+func parseRoots(text []byte) (*x509.CertPool, error) {
+	roots := x509.NewCertPool()
+	for found := false; ; found = true {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			if !found {
+				return nil, errors.New("no certificate in PEM form is in it")
+			}
+			return roots, nil
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("want certificates only, found a %s", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		roots.AddCert(certificate)
+	}
 }
 
 // loadEnvironment sets the variables of the file environment in the directory of

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/pem"
 	"errors"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,7 +89,7 @@ func TestCheckRootOwnedFollowsLinks(t *testing.T) {
 
 // Only root refuses such files, of every kind; other users may read them.
 func TestDecidingFiles(t *testing.T) {
-	for _, name := range []string{"koboshi.toml", "koboshi.d/a.toml", "release.pub", "environment"} {
+	for _, name := range []string{"koboshi.toml", "koboshi.d/a.toml", "release.pub", "ca.pem", "environment"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			key, err := artifacts.GenerateKey()
@@ -98,8 +100,11 @@ func TestDecidingFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			config := "app = \"web\"\nsource = \"s3://r/apps\"\nservice.unit = \"web.service\"\nhealth.tcp = \"127.0.0.1:80\"\ntrust.keys = [\"" + dir + "/release.pub\"]\n"
-			for file, text := range map[string]string{"koboshi.toml": config, "koboshi.d/a.toml": "channel = \"stable\"\n", "release.pub": string(public), "environment": "A=1\n"} {
+			server := httptest.NewTLSServer(nil)
+			defer server.Close()
+			certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+			config := "app = \"web\"\nsource = \"s3://r/apps\"\nservice.unit = \"web.service\"\nhealth.url = \"https://127.0.0.1\"\nhealth.ca = \"" + dir + "/ca.pem\"\ntrust.keys = [\"" + dir + "/release.pub\"]\n"
+			for file, text := range map[string]string{"koboshi.toml": config, "koboshi.d/a.toml": "channel = \"stable\"\n", "release.pub": string(public), "ca.pem": certificate, "environment": "A=1\n"} {
 				path := filepath.Join(dir, file)
 				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
 					t.Fatal(err)
