@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
@@ -113,9 +114,10 @@ func (c *cli) loadEnvironment() error {
 	return nil
 }
 
-// dropIns are the files of koboshi.d next to the configuration, in name order.
+// dropIns are the files of NAME.d next to the configuration NAME.toml, in name
+// order.
 func dropIns(file string) ([]string, error) {
-	names, err := filepath.Glob(filepath.Join(filepath.Dir(file), "koboshi.d", "*.toml"))
+	names, err := filepath.Glob(filepath.Join(strings.TrimSuffix(file, ".toml")+".d", "*.toml"))
 	if err != nil {
 		return nil, failure.Mark(err, failure.ErrConfiguration)
 	}

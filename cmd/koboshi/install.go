@@ -18,29 +18,27 @@ import (
 type installOptions struct {
 	root           string
 	noEnable, json bool
+	app            string // NAME of the configuration, NAME.toml
 }
 
 func (c *cli) install() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
 		Use:   "install",
-		Short: "install koboshi, its unit and its directories",
-		Long: "Copy this binary to " + install.Binary + " and the unit to " + install.UnitDir + ", make the\n" +
+		Short: "install koboshi, its units and its directories",
+		Long: "Copy this binary to " + install.Binary + " and the units to " + install.UnitDir + ", make the\n" +
 			"directories of the configuration, let the unit write to those that are not the default, and\n" +
 			"enable " + systemd.BootUnit + ". Nothing is started. Doing it again changes only what has to change.\n" +
-			"Where a package has brought binary and unit, only the rest is done.\n" +
+			"Where a package has brought binary and units, only the rest is done.\n" +
+			"Another app on the same instance has its own configuration: --config " + install.ConfigDir + "/NAME.toml\n" +
+			"enables " + systemd.UnitOf(systemd.BootUnit, "NAME") + " for it.\n" +
 			"With --root it is done to an image, whose own configuration is read. Without systemd there\n" +
 			"is nothing to install into: exit 2." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Disk),
-		Example: "  koboshi install\n  koboshi install --root /mnt/image --no-enable",
+		Example: "  koboshi install\n  koboshi install --config /etc/koboshi/green.toml\n  koboshi install --root /mnt/image --no-enable",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("config") {
-				c.configFile = filepath.Join(o.root, defaultConfig)
-			}
-			return c.runInstall(cmd.Context(), o)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runInstall(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.root, "root", "/", "`DIR` of the root file system to install into")
 	cmd.Flags().BoolVar(&o.noEnable, "no-enable", false, "do not enable the unit")
@@ -48,7 +46,11 @@ func (c *cli) install() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) runInstall(ctx context.Context, o installOptions) error {
+func (c *cli) runInstall(ctx context.Context, o installOptions) (err error) {
+	if o.app, err = installedApp(c.configFile); err != nil {
+		return err
+	}
+	c.configFile = filepath.Join(o.root, c.configFile)
 	root, err := install.Open(o.root)
 	if err != nil {
 		return err
@@ -61,11 +63,22 @@ func (c *cli) runInstall(ctx context.Context, o installOptions) error {
 	if err != nil {
 		return err
 	}
-	changes, err := root.Install(install.Options{Program: "/proc/self/exe", Config: cfg, Enable: !o.noEnable})
+	changes, err := root.Install(install.Options{Program: "/proc/self/exe", App: o.app, Config: cfg, Enable: !o.noEnable})
 	if err != nil {
 		return err
 	}
 	return c.reportChanges(ctx, root, changes, o.json)
+}
+
+// installedApp is the app whose unit reads a configuration file, as a path of the
+// machine that is installed into.
+func installedApp(config string) (name string, err error) {
+	name, err = appName(config)
+	if err == nil && filepath.Dir(filepath.Clean(config)) != install.ConfigDir {
+		err = failure.WithHint(usage(fmt.Errorf("--config %s: a unit reads its configuration from %s only", config, install.ConfigDir)),
+			fmt.Sprintf("put it there: --config %s/%s.toml, which is a path below --root", install.ConfigDir, name))
+	}
+	return name, err
 }
 
 // configOf is the configuration of a root; nil where it has none yet.

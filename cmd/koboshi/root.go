@@ -29,7 +29,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(nearestFlag)
 	root.Flags().Bool("version", false, "print this agent's version, as koboshi version does")
 	_ = root.Flags().MarkHidden("version") // it is no flag of every command; the overview has a line on it
-	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`; drop-ins are read from koboshi.d in the same directory")
+	root.PersistentFlags().StringVar(&c.configFile, "config", defaultConfig, "configuration `file`, NAME.toml; drop-ins are read from NAME.d in the same directory")
 	root.PersistentFlags().StringVar(&c.logFormat, "log-format", "", "`json` or console; default: for people at a terminal, console elsewhere")
 	root.AddGroup(
 		&cobra.Group{ID: onInstance, Title: "On the instance:"},

@@ -14,10 +14,11 @@ func (c *cli) uninstall() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "remove what install has written",
-		Long: "Remove the binary, the unit, and the link that enables it. Configuration, keys, releases\n" +
-			"and state stay, and nothing is stopped. Doing it again changes nothing." +
+		Long: "Remove the binary, the units, and the link that enables the app's unit. Configuration, keys,\n" +
+			"releases and state stay, and nothing is stopped. Doing it again changes nothing. With several apps\n" +
+			"it is done for the one of --config, and binary and units go with the last one." +
 			exits(failure.OK, failure.Usage, failure.Disk),
-		Example: "  koboshi uninstall",
+		Example: "  koboshi uninstall\n  koboshi uninstall --config /etc/koboshi/green.toml",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runUninstall(cmd.Context(), o) },
@@ -27,15 +28,21 @@ func (c *cli) uninstall() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) runUninstall(ctx context.Context, o installOptions) error {
+func (c *cli) runUninstall(ctx context.Context, o installOptions) (err error) {
+	if o.app, err = installedApp(c.configFile); err != nil {
+		return err
+	}
 	root, err := install.Open(o.root)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	changes, err := root.Uninstall()
+	changes, others, err := root.Uninstall(o.app)
 	if err != nil {
 		return err
+	}
+	for _, other := range others {
+		c.ui.say("binary and units stay for %s/%s.toml", install.ConfigDir, other)
 	}
 	return c.reportChanges(ctx, root, changes, o.json)
 }

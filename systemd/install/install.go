@@ -3,6 +3,7 @@ package install
 import (
 	"io/fs"
 	"os"
+	"path"
 
 	"koboshi/agent/config"
 	"koboshi/systemd"
@@ -10,22 +11,22 @@ import (
 
 // Where things go. A package's unit is what shows that a package is installed.
 const (
-	Binary    = "/usr/local/bin/koboshi" // as the unit says
-	UnitDir   = "/etc/systemd/system"
-	configDir = "/etc/koboshi"
-	unit      = UnitDir + "/" + systemd.BootUnit
-	packaged  = "/usr/lib/systemd/system/" + systemd.BootUnit
-	dropIn    = unit + ".d/10-paths.conf"
+	Binary     = "/usr/local/bin/koboshi" // as the units say
+	UnitDir    = "/etc/systemd/system"
+	ConfigDir  = "/etc/koboshi" // as the units say
+	packageDir = "/usr/lib/systemd/system"
+	packaged   = packageDir + "/" + systemd.BootUnit
 )
 
 // Options say what Install does beyond what it always does.
 type Options struct {
 	Program string         // the file that becomes [Binary], on the machine that runs this
+	App     string         // NAME of the configuration, NAME.toml in [ConfigDir]
 	Config  *config.Config // the root's; nil where it has none yet: then the default paths are used
-	Enable  bool           // make the links that enable the unit
+	Enable  bool           // make the links that enable the app's unit
 }
 
-// Install brings binary, unit and directories, in an order in which the unit
+// Install brings binary, units and directories, in an order in which a unit
 // never refers to a missing file. The changes made before an error are returned
 // with it.
 func (r *Root) Install(o Options) ([]Change, error) {
@@ -38,7 +39,7 @@ func (r *Root) install(o Options) error {
 	if err := r.program(o.Program); err != nil {
 		return err
 	}
-	dirs := []string{configDir, configDir + "/keys", configDir + "/koboshi.d"}
+	dirs := []string{ConfigDir, ConfigDir + "/keys", dropInsOf(o.App)}
 	if o.Config != nil {
 		dirs = append(dirs, o.Config.Install.Root, o.Config.State.Dir) // state.run does not survive a reboot: the unit makes it
 	}
@@ -48,17 +49,17 @@ func (r *Root) install(o Options) error {
 		}
 	}
 	if o.Config != nil {
-		if err := r.allowPaths(o.Config); err != nil {
+		if err := r.allowPaths(o.App, o.Config); err != nil {
 			return err
 		}
 	}
 	if !o.Enable {
 		return nil
 	}
-	return r.enable()
+	return r.enable(systemd.BootUnit, o.App)
 }
 
-// program brings binary and unit, or removes those that a package replaces.
+// program brings binary and units, or removes those that a package replaces.
 func (r *Root) program(file string) error {
 	if r.hasPackage() {
 		return r.removeProgram()
@@ -70,11 +71,27 @@ func (r *Root) program(file string) error {
 	if err := r.file(Binary, program, 0o755); err != nil {
 		return err
 	}
-	text, err := fs.ReadFile(systemd.Units(), systemd.BootUnit)
+	return eachUnit(func(unit string) error {
+		text, err := fs.ReadFile(systemd.Units(), unit)
+		if err != nil {
+			return err
+		}
+		return r.file(path.Join(UnitDir, unit), text, 0o644)
+	})
+}
+
+// eachUnit does something with each of the unit files.
+func eachUnit(do func(unit string) error) error {
+	units, err := fs.ReadDir(systemd.Units(), ".")
 	if err != nil {
 		return err
 	}
-	return r.file(unit, text, 0o644)
+	for _, unit := range units {
+		if err := do(unit.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Root) hasPackage() bool {
@@ -82,28 +99,20 @@ func (r *Root) hasPackage() bool {
 	return err == nil
 }
 
-// allowPaths lets the unit write to the paths of the configuration.
-func (r *Root) allowPaths(cfg *config.Config) error {
+// allowPaths lets the app's unit write to the paths of the configuration.
+func (r *Root) allowPaths(app string, cfg *config.Config) error {
 	if text := pathsDropIn(cfg.Install.Root, cfg.State.Dir, cfg.State.Run); text != "" {
-		return r.file(dropIn, []byte(text), 0o644)
+		return r.file(pathsOf(app), []byte(text), 0o644)
 	}
-	return r.remove(dropIn)
+	return r.remove(pathsOf(app))
 }
 
-// enable makes the links that systemctl enable makes.
-func (r *Root) enable() error {
-	target := unit
-	if r.hasPackage() {
-		target = packaged
-	}
-	links, err := wantedBy(systemd.BootUnit)
-	if err != nil {
-		return err
-	}
-	for _, link := range links {
-		if err := r.link(target, link); err != nil {
-			return err
-		}
-	}
-	return nil
+// pathsOf is the drop-in of the app's unit that [Root.allowPaths] writes.
+func pathsOf(app string) string {
+	return path.Join(UnitDir, systemd.UnitOf(systemd.BootUnit, app)+".d", pathsFile)
 }
+
+const pathsFile = "10-paths.conf"
+
+// dropInsOf is where the app's configuration has its drop-ins.
+func dropInsOf(app string) string { return path.Join(ConfigDir, app+".d") }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"koboshi/agent/config"
+	"koboshi/systemd"
 )
 
 // A rootFS is a directory that stands for a machine's root.
@@ -55,7 +56,7 @@ func (r rootFS) options(cfg *config.Config) Options {
 	if err := os.WriteFile(program, []byte("new"), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
-	return Options{Program: program, Config: cfg, Enable: true}
+	return Options{Program: program, App: systemd.FirstApp, Config: cfg, Enable: true}
 }
 
 func (r rootFS) install(o Options) []Change {
@@ -69,7 +70,7 @@ func (r rootFS) install(o Options) []Change {
 
 func (r rootFS) uninstall() []Change {
 	r.t.Helper()
-	changes, err := r.open().Uninstall()
+	changes, _, err := r.open().Uninstall(systemd.FirstApp)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -82,14 +83,19 @@ func settings(root, state string) *config.Config {
 	return cfg
 }
 
-const enabledBy = "/etc/systemd/system/multi-user.target.wants/koboshi-boot.service"
+const (
+	enabledBy = "/etc/systemd/system/multi-user.target.wants/koboshi-boot.service"
+	unit      = UnitDir + "/koboshi-boot.service"
+	template  = UnitDir + "/koboshi-boot@.service"
+	dropIn    = unit + ".d/10-paths.conf"
+)
 
 func TestInstallTwice(t *testing.T) {
 	r := newRootFS(t)
 	o := r.options(settings("/srv/web", "/var/lib/koboshi/web"))
 	changes := r.install(o)
 	for _, want := range []Change{
-		{Binary, "created"}, {unit, "created"}, {configDir + "/keys", "created"},
+		{Binary, "created"}, {unit, "created"}, {ConfigDir + "/keys", "created"},
 		{"/srv/web", "created"}, {dropIn, "created"}, {enabledBy, "enabled"},
 	} {
 		if !slices.Contains(changes, want) {
@@ -120,11 +126,11 @@ func TestInstallCorrects(t *testing.T) {
 	o := r.options(nil)
 	r.install(o)
 	r.write(unit, "[Unit]\n", 0o644)
-	if err := errors.Join(os.Chmod(r.path(Binary), 0o600), os.Chmod(r.path(configDir+"/keys"), 0o777), os.Remove(r.path(enabledBy))); err != nil {
+	if err := errors.Join(os.Chmod(r.path(Binary), 0o600), os.Chmod(r.path(ConfigDir+"/keys"), 0o777), os.Remove(r.path(enabledBy))); err != nil {
 		t.Fatal(err)
 	}
 	o.Enable = false
-	want := []Change{{Binary, "replaced"}, {unit, "replaced"}, {configDir + "/keys", "corrected"}}
+	want := []Change{{Binary, "replaced"}, {unit, "replaced"}, {ConfigDir + "/keys", "corrected"}}
 	if got := r.install(o); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -139,7 +145,7 @@ func TestPackage(t *testing.T) {
 	r := newRootFS(t)
 	r.install(r.options(nil))
 	r.write(packaged, "[Unit]\n", 0o644)
-	want := []Change{{unit, "removed"}, {Binary, "removed"}, {enabledBy, "enabled"}}
+	want := []Change{{unit, "removed"}, {template, "removed"}, {Binary, "removed"}, {enabledBy, "enabled"}}
 	o := r.options(nil)
 	o.Program = "/nowhere" // not needed
 	if got := r.install(o); !slices.Equal(got, want) {
@@ -157,12 +163,12 @@ func TestPackage(t *testing.T) {
 func TestUninstallLeavesWhatIsNotOurs(t *testing.T) {
 	r := newRootFS(t)
 	r.install(r.options(settings("/srv/web", "/var/lib/koboshi/web")))
-	r.write(configDir+"/keys/release.pub", "key", 0o644)
+	r.write(ConfigDir+"/keys/release.pub", "key", 0o644)
 	r.write(dropIn+".local", "", 0o644)
 	r.uninstall()
 	for name, want := range map[string]bool{
-		Binary: false, unit: false, dropIn: false, enabledBy: false, configDir + "/koboshi.d": false,
-		configDir + "/keys/release.pub": true, dropIn + ".local": true, "/srv/web": true, "/var/lib/koboshi/web": true,
+		Binary: false, unit: false, dropIn: false, enabledBy: false, ConfigDir + "/koboshi.d": false,
+		ConfigDir + "/keys/release.pub": true, dropIn + ".local": true, "/srv/web": true, "/var/lib/koboshi/web": true,
 	} {
 		if r.has(name) != want {
 			t.Errorf("%s: there: %t, want %t", name, !want, want)
@@ -170,6 +176,70 @@ func TestUninstallLeavesWhatIsNotOurs(t *testing.T) {
 	}
 	if again := r.uninstall(); len(again) != 0 {
 		t.Errorf("the second time changed %v", again)
+	}
+}
+
+// A second app has the instance of the template, and its own drop-ins; whichever
+// goes first, the other keeps what it needs.
+func TestTwoApps(t *testing.T) {
+	green := []string{
+		"/etc/systemd/system/multi-user.target.wants/koboshi-boot@green.service",
+		UnitDir + "/koboshi-boot@green.service.d/10-paths.conf", ConfigDir + "/green.d",
+	}
+	blue := []string{enabledBy, dropIn, ConfigDir + "/koboshi.d"}
+	for _, tt := range []struct {
+		first, last string
+		gone, stays []string
+	}{{"green", systemd.FirstApp, green, blue}, {systemd.FirstApp, "green", blue, green}} {
+		r := newRootFS(t)
+		r.install(r.options(settings("/srv/blue", "/var/lib/koboshi/blue")))
+		o := r.options(settings("/srv/green", "/var/lib/koboshi/green"))
+		o.App = "green"
+		r.install(o)
+		if target, err := os.Readlink(r.path(green[0])); err != nil || target != template {
+			t.Errorf("the link leads to %s (%v)", target, err)
+		}
+		if again := r.install(o); len(again) != 0 {
+			t.Errorf("the second time changed %v", again)
+		}
+		apps, err := r.open().Apps()
+		if want := []string{"green", systemd.FirstApp}; err != nil || !slices.Equal(apps, want) {
+			t.Errorf("installed: %v (%v), want %v", apps, err, want)
+		}
+		_, others, err := r.open().Uninstall(tt.first)
+		if err != nil || !slices.Equal(others, []string{tt.last}) {
+			t.Errorf("after %s there is %v (%v)", tt.first, others, err)
+		}
+		for _, name := range append(tt.stays, Binary, unit, template) {
+			if !r.has(name) {
+				t.Errorf("%s has gone with %s", name, tt.first)
+			}
+		}
+		for _, name := range tt.gone {
+			if r.has(name) {
+				t.Errorf("%s stays without %s", name, tt.first)
+			}
+		}
+		if _, others, err := r.open().Uninstall(tt.last); err != nil || len(others) != 0 {
+			t.Errorf("after both there is %v (%v)", others, err)
+		}
+		for _, name := range append(tt.stays, Binary, unit, template, ConfigDir) {
+			if r.has(name) {
+				t.Errorf("%s stays without an app", name)
+			}
+		}
+	}
+}
+
+// An app that is not enabled, but was installed with its paths, keeps the program.
+func TestNotEnabledAppKeepsProgram(t *testing.T) {
+	r := newRootFS(t)
+	o := r.options(settings("/srv/green", "/var/lib/koboshi/green"))
+	o.App, o.Enable = "green", false
+	r.install(o)
+	r.install(r.options(nil))
+	if _, others, err := r.open().Uninstall(systemd.FirstApp); err != nil || !slices.Equal(others, []string{"green"}) || !r.has(Binary) {
+		t.Errorf("%v (%v), binary %t", others, err, r.has(Binary))
 	}
 }
 

@@ -62,11 +62,13 @@ func TestBootUnitOwnsItsPaths(t *testing.T) {
 }
 
 func TestWantedBy(t *testing.T) {
-	want := []string{"/etc/systemd/system/multi-user.target.wants/koboshi-boot.service"}
-	if links, err := wantedBy(systemd.BootUnit); err != nil || !slices.Equal(links, want) {
-		t.Errorf("%s is enabled by %q (%v), want %q", systemd.BootUnit, links, err, want)
+	for app, unit := range map[string]string{systemd.FirstApp: "koboshi-boot.service", "green": "koboshi-boot@green.service"} {
+		want := []string{"/etc/systemd/system/multi-user.target.wants/" + unit}
+		if links, err := wantedBy(systemd.BootUnit, app); err != nil || !slices.Equal(links, want) {
+			t.Errorf("the unit of %s is enabled by %q (%v), want %q", app, links, err, want)
+		}
 	}
-	if _, err := wantedBy("../units.go"); err == nil {
+	if _, err := wantedBy("../units.go", systemd.FirstApp); err == nil {
 		t.Error("a file that is no unit can be enabled")
 	}
 }

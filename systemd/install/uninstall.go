@@ -6,38 +6,44 @@ import (
 	"koboshi/systemd"
 )
 
-// Uninstall removes what [Root.Install] brings, beginning with the links that
-// start it. Configuration, keys, releases and state stay, and so do the files of
-// a package. The changes made before an error are returned with it.
-func (r *Root) Uninstall() ([]Change, error) {
+// Uninstall removes what [Root.Install] brings for an app, beginning with the links
+// that start it, and with the last app binary and units. Configuration, keys,
+// releases and state stay, and so do the files of a package. The changes made
+// before an error are returned with it, and the apps that binary and units stay for.
+func (r *Root) Uninstall(app string) (changes []Change, others []string, err error) {
 	r.changes = nil
-	err := r.uninstall()
-	return r.changes, err
+	others, err = r.uninstall(app)
+	return r.changes, others, err
 }
 
-func (r *Root) uninstall() error {
-	links, err := wantedBy(systemd.BootUnit)
-	if err != nil {
-		return err
+func (r *Root) uninstall(app string) (others []string, err error) {
+	if err := r.disable(systemd.BootUnit, app); err != nil {
+		return nil, err
 	}
-	for _, name := range append(links, dropIn) {
-		if err := r.remove(name); err != nil {
-			return err
+	if err := r.remove(pathsOf(app)); err != nil {
+		return nil, err
+	}
+	if others, err = r.Apps(); err != nil {
+		return nil, err
+	}
+	dirs := []string{path.Dir(pathsOf(app)), dropInsOf(app)}
+	if len(others) == 0 {
+		if err := r.removeProgram(); err != nil {
+			return nil, err
 		}
+		dirs = append(dirs[:1], ConfigDir+"/keys", dropInsOf(app), ConfigDir)
 	}
-	if err := r.removeProgram(); err != nil {
-		return err
-	}
-	for _, dir := range []string{path.Dir(dropIn), configDir + "/keys", configDir + "/koboshi.d", configDir} {
+	for _, dir := range dirs {
 		if err := r.removeEmpty(dir); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return others, nil
 }
 
 func (r *Root) removeProgram() error {
-	if err := r.remove(unit); err != nil {
+	err := eachUnit(func(unit string) error { return r.remove(path.Join(UnitDir, unit)) })
+	if err != nil {
 		return err
 	}
 	return r.remove(Binary)

@@ -21,7 +21,7 @@ rm -rf "$out"
 mkdir -p "$out" "$STAGE/units"
 TZ=UTC go run -tags man ./cmd/koboshi "$STAGE/man"
 gzip -9n "$STAGE"/man/*.1
-for unit in systemd/units/*.service; do
+for unit in systemd/units/*; do
 	# A package's programs are not in /usr/local.
 	sed 's#/usr/local/bin/koboshi#/usr/bin/koboshi#' "$unit" >"$STAGE/units/${unit##*/}"
 done
