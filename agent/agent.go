@@ -28,7 +28,8 @@ type Agent struct {
 	Window int64           // bytes of memory that unpacking may look back over; 0 = what every decoder has
 
 	Service converge.Service
-	Ready   func() error // reports to systemd that the boot is done
+	Ready   func() error                                   // reports to systemd that the boot is done
+	Notify  func(ctx context.Context, report []byte) error // runs notify.command
 
 	Now     func() time.Time
 	Observe func(report.Event)

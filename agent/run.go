@@ -84,6 +84,9 @@ func (r *run) warn(format string, args ...any) {
 // stays.
 func (r *run) refuse(err error) (report.Report, error) {
 	r.describe(converge.Outcome{Verdict: report.Failed, Err: err})
+	if !errors.Is(err, state.ErrLocked) {
+		r.notify()
+	}
 	return r.report, err
 }
 
@@ -92,14 +95,38 @@ func (r *run) refuse(err error) (report.Report, error) {
 func (r *run) end(out converge.Outcome) (report.Report, error) {
 	r.prune()
 	r.describe(out)
-	if r.dirs.state == nil {
-		return r.report, out.Err
+	if r.dirs.state != nil {
+		if err := r.report.Save(r.dirs.state); err != nil {
+			r.warn("the report could not be saved: %v", err)
+		}
 	}
-	if err := r.report.Save(r.dirs.state); err != nil {
-		r.warn("the report could not be saved: %v", err)
-	}
+	r.release()
+	r.notify()
 	return r.report, out.Err
 }
+
+// notify runs the operator's command with the report as it was saved. It comes
+// last, when nothing waits for this run any more: not systemd, not a lifecycle
+// action, and not another run. It has its own time limit, also after a run that was
+// interrupted or had no time left.
+func (r *run) notify() {
+	cfg := r.agent.Files.Notify
+	if len(cfg.Command) == 0 || r.report.Command == "prebake" { // the machine that bakes is not the one to report of
+		return
+	}
+	text, err := r.report.Encode()
+	if err == nil {
+		limited, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.Timeout)+notifyGrace)
+		defer cancel()
+		err = r.agent.Notify(limited, text)
+	}
+	if err != nil {
+		r.warn("notify.command failed: %v", err)
+	}
+}
+
+// notifyGrace is for starting and stopping the command.
+const notifyGrace = 5 * time.Second
 
 func (r *run) describe(out converge.Outcome) {
 	rep := &r.report

@@ -101,6 +101,11 @@ type world struct {
 	story     []string // of hooks, restarts and gates
 
 	ready int
+
+	notified  []string // the reports that notify.command got
+	notifyErr error
+	onNotify  func()
+
 	when  []string // fallback.when
 	age   time.Duration
 	wait  bool // on_failure = "wait"
@@ -218,6 +223,13 @@ func (w *world) agent() *agent.Agent {
 			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Persist: func() { w.persists++ }}, nil
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
+		Notify: func(_ context.Context, report []byte) error {
+			if w.onNotify != nil {
+				w.onNotify()
+			}
+			w.notified = append(w.notified, string(report))
+			return w.notifyErr
+		},
 		Now:   func() time.Time { return w.now },
 		Waits: w.waitsFor,
 	}
@@ -282,6 +294,8 @@ abandon_delay = %q
 [fallback]
 when = [%s]
 max_age = %q
+[notify]
+command = ["pager"]
 [state]
 dir = %q
 run = %q

@@ -21,8 +21,7 @@ const (
 )
 
 // Transient is a command to run in a unit that is created for it
-// (systemd-run): no shell, /dev/null as standard input, no terminal, and no way
-// to gain privileges.
+// (systemd-run): no shell, no terminal, and no way to gain privileges.
 type Transient struct {
 	Unit        string   // a name that no other command uses at the same time
 	Description string   // for systemctl status and the journal
@@ -31,6 +30,7 @@ type Transient struct {
 	Env         []string // in addition to what systemd sets for every service
 	As          Credentials
 	Timeout     time.Duration // systemd stops the unit soon after, should this process be gone by then
+	Input       *os.File      // standard input; nil = /dev/null
 	Output      *os.File      // takes standard output and error
 	Quiet       bool          // nothing about it in the journal, even where it fails
 	Bound       bool          // systemd stops the unit at once, should this process be gone by then
@@ -110,7 +110,7 @@ func (t Transient) properties() []sdbus.Property {
 	if t.Quiet {
 		level = logEmergency
 	}
-	return properties([]property{
+	of := []property{
 		{"Description", t.Description},
 		{"Type", "oneshot"}, // its start lasts until the command has ended
 		{"ExecStartEx", command(t.Args...)},
@@ -133,7 +133,11 @@ func (t Transient) properties() []sdbus.Property {
 		{"ProtectKernelTunables", true},
 		{"ProtectSystem", "full"},
 		{"RestrictSUIDSGID", true},
-	})
+	}
+	if t.Input != nil {
+		of = append(of, property{"StandardInputFileDescriptor", dbus.UnixFD(t.Input.Fd())}) //nolint:gosec // a descriptor fits
+	}
+	return properties(of)
 }
 
 type property struct {

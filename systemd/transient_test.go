@@ -80,6 +80,9 @@ func TestRunTransient(t *testing.T) {
 	if f.left() != "" {
 		t.Errorf("left behind: %q", f.left())
 	}
+	if _, has := properties["StandardInputFileDescriptor"]; has {
+		t.Error("a command without input has one")
+	}
 	for name, want := range map[string]any{
 		"Description": "pre_start of web 2", "Type": "oneshot", "WorkingDirectory": "/opt/web", "Environment": []string{"A=1"},
 		"User": "web", "Group": "www", "SupplementaryGroups": []string{"adm"}, "DynamicUser": false, "KillMode": "control-group", "LogLevelMax": int32(7),

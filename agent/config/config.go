@@ -21,6 +21,7 @@ type Config struct {
 	Hooks     Hooks     `toml:"hooks"`
 	Lifecycle Lifecycle `toml:"lifecycle"`
 	Fallback  Fallback  `toml:"fallback"`
+	Notify    Notify    `toml:"notify"`
 	State     State     `toml:"state"`
 
 	// HoldTag is the value of the tag koboshi:hold, "" where there is none. It
@@ -140,6 +141,13 @@ const (
 	Untrusted   = "untrusted"
 )
 
+// Notify is what is run at the end of each run, with the run's report on its
+// standard input.
+type Notify struct {
+	Command []string `toml:"command"` // empty = none
+	Timeout Duration `toml:"timeout"`
+}
+
 // State is where the agent keeps its state.
 type State struct {
 	Dir string `toml:"dir"` // survives a reboot
@@ -162,6 +170,7 @@ func defaults() Config {
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),
 			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonDelay: Duration(30 * time.Second)},
 		Fallback: Fallback{When: []string{Unavailable}, After: Duration(45 * time.Second), MaxAge: Duration(24 * time.Hour)},
+		Notify:   Notify{Timeout: Duration(10 * time.Second)},
 		origins:  map[string]Origin{},
 	}
 }

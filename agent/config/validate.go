@@ -18,7 +18,7 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateInstall, c.validatePaths,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateNotify, c.validateInstall, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -217,6 +217,26 @@ func (c *Config) validateFallback() error {
 		if !slices.Contains([]string{Unavailable, Unhealthy, Untrusted}, when) {
 			return c.at("fallback.when", "%q, want %q, %q or %q", when, Unavailable, Unhealthy, Untrusted)
 		}
+	}
+	return nil
+}
+
+// maxNotify bounds how long the end of a run may be held up.
+const maxNotify = Duration(2 * time.Minute)
+
+func (c *Config) validateNotify() error {
+	n := c.Notify
+	if n.Timeout <= 0 || n.Timeout > maxNotify {
+		return c.at("notify.timeout", "%s, want more than 0s and at most %s", time.Duration(n.Timeout), time.Duration(maxNotify))
+	}
+	if len(n.Command) == 0 {
+		return nil
+	}
+	if program := n.Command[0]; program == "" || strings.Contains(program, "/") && !path.IsAbs(program) {
+		return c.at("notify.command", "%q, want a program in PATH or an absolute path", program)
+	}
+	if c.Service.UnitFile != "" && c.Hooks.User == "" {
+		return c.at("notify.command", "hooks.user is not set: want it where the release brings the unit (service.unit_file)")
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ type Command struct {
 	Env []string
 	// Timeout is how long the command may run; 0: until the context ends.
 	Timeout time.Duration
+	// Input is what the command can read from its standard input; nil: nothing.
+	Input []byte
 	// Output takes standard output and error, from one goroutine. Where it is
 	// nil a Group collects the end of the output, for the error.
 	Output io.Writer

@@ -216,3 +216,14 @@ func TestRunWithLogLeavesTheDaemon(t *testing.T) {
 		t.Errorf("log %q, %v", text, err)
 	}
 }
+
+// What a command can read, and that it need not.
+func TestGroupInput(t *testing.T) {
+	input := []byte(strings.Repeat("x", 1<<20))
+	if output, err := (Group{}).Run(t.Context(), Command{Args: []string{"/usr/bin/wc", "-c"}, Input: input}); err != nil || output != "1048576" {
+		t.Errorf("Run = %q, %v", output, err)
+	}
+	if _, err := (Group{}).Run(t.Context(), Command{Args: []string{"/bin/true"}, Input: input}); err != nil {
+		t.Errorf("a command that reads nothing: %v", err)
+	}
+}

@@ -51,10 +51,15 @@ func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
 	if err != nil {
 		return err
 	}
+	in, err := offer(c.Input)
+	if err != nil {
+		return errors.Join(err, out.close())
+	}
 	err = m.RunTransient(ctx, systemd.Transient{
 		Unit: u.Name, Description: u.Description, As: u.As, Quiet: u.Quiet, Bound: !u.Brief,
-		Args: args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Output: out.to,
+		Args: args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Input: in.from, Output: out.to,
 	})
+	in.close()
 	return errors.Join(err, out.close())
 }
 
@@ -97,4 +102,38 @@ func (c *captured) close() error {
 	_ = c.from.SetReadDeadline(time.Now().Add(outputGrace))
 	<-c.read
 	return c.from.Close()
+}
+
+// offered is a pipe: one end is handed to a unit, and what is written to the other
+// one is what the unit can read.
+type offered struct {
+	from, to *os.File
+	written  chan struct{} // closed when everything has been written, or no one reads it
+}
+
+func offer(input []byte) (offered, error) {
+	if input == nil {
+		return offered{}, nil
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		return offered{}, err
+	}
+	o := offered{from: from, to: to, written: make(chan struct{})}
+	go func() {
+		defer close(o.written)
+		_, _ = to.Write(input) // a command need not read it
+		_ = to.Close()
+	}()
+	return o, nil
+}
+
+// close ends an input that was not read to its end.
+func (o offered) close() {
+	if o.from == nil {
+		return
+	}
+	_ = o.from.Close() // the unit has its own copy
+	_ = o.to.SetWriteDeadline(time.Now())
+	<-o.written
 }

@@ -123,6 +123,9 @@ func nextOrder(dir *os.Root, runs []Run) int64 {
 	return min(last, math.MaxInt64-1) + 1
 }
 
+// Encode is the report as [Report.Save] writes it.
+func (r *Report) Encode() ([]byte, error) { return encode(r) }
+
 func (r *Report) write(dir *os.Root) error {
 	if err := makeDir(dir); err != nil {
 		return fmt.Errorf("save report: %w", err)

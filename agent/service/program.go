@@ -37,6 +37,20 @@ func (s Service) RunHook(ctx context.Context, h Hook) error {
 	}, func(line string) { s.output(h, line) })
 }
 
+// Notify runs the configuration's notify command to its end, as the user of
+// hooks, with a run's report on its standard input. Its unit has our process id in
+// its name: other runs go on meanwhile.
+func (s Service) Notify(ctx context.Context, report []byte) error {
+	return s.runProgram(ctx, program{
+		unit:  fmt.Sprintf("koboshi-%s-notify-%d.service", s.config.App, os.Getpid()),
+		about: "notify.command of " + s.config.App,
+		Command: process.Command{
+			Args: s.config.Notify.Command, Dir: "/", Input: report,
+			Timeout: time.Duration(s.config.Notify.Timeout),
+		},
+	}, func(line string) { s.output(Hook{Name: "notify"}, line) })
+}
+
 // askInstalled runs the configuration's health command: a program in our PATH, or
 // where it has a slash a path, from the current release's tree on.
 func (s Service) askInstalled(ctx context.Context, args []string) error {

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -254,5 +255,37 @@ func TestUnitUser(t *testing.T) {
 				t.Errorf("it ran as %+v", f.made.As)
 			}
 		})
+	}
+}
+
+// The report reaches the command, which runs as hooks do.
+func TestUnitNotify(t *testing.T) {
+	var got []byte
+	f := &fakeSystemd{as: systemd.Credentials{User: "web"}, run: func(tr systemd.Transient) (err error) {
+		got, err = io.ReadAll(tr.Input)
+		_, e := tr.Output.WriteString("posted\n")
+		return errors.Join(err, e)
+	}}
+	var lines []string
+	s := f.service(configured(t, unit+"notify.command = [\"/bin/post\", \"-v\"]\nnotify.timeout = \"7s\"\n"), func(h Hook, line string) { lines = append(lines, h.Name+": "+line) })
+	report := strings.Repeat("x", 1<<20) // more than a pipe holds
+	if err := s.Notify(t.Context(), []byte(report)); err != nil || string(got) != report {
+		t.Errorf("Notify = %v, the command read %d bytes", err, len(got))
+	}
+	m := f.made
+	if m.As.User != "web" || m.Timeout != 7*time.Second || m.Dir != "/" || !slices.Equal(m.Args, []string{"/bin/post", "-v"}) || !strings.HasPrefix(m.Unit, "koboshi-web-notify-") {
+		t.Errorf("ran %+v", m)
+	}
+	if !slices.Equal(lines, []string{"notify: posted"}) {
+		t.Errorf("printed %q", lines)
+	}
+}
+
+// A command that reads nothing ends all the same.
+func TestUnitNotifyUnread(t *testing.T) {
+	f := &fakeSystemd{run: func(systemd.Transient) error { return nil }}
+	s := f.service(configured(t, unit+"notify.command = [\"/bin/post\"]\n"), nil)
+	if err := s.Notify(t.Context(), make([]byte, 1<<20)); err != nil {
+		t.Errorf("Notify = %v", err)
 	}
 }

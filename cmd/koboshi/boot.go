@@ -26,7 +26,7 @@ func (c *cli) boot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				a.By = "" // started by the machine, not by a person
-				longer, stop := systemd.Notifier{}.KeepAlive(time.Duration(a.Files.Lifecycle.Deadline) + grace)
+				longer, stop := systemd.Notifier{}.KeepAlive(time.Duration(a.Files.Lifecycle.Deadline+a.Files.Notify.Timeout) + grace)
 				defer stop()
 				tell := a.Waits
 				a.Waits = func(step string, d time.Duration) { longer(d); tell(step, d) }

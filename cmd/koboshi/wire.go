@@ -35,6 +35,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	}
 	ignoreSIGPIPE()
 	metadata := instance.New(instance.Options{})
+	app := service.New(cfg, c.ui.hookLine)
 	return &agent.Agent{
 		Files:   cfg,
 		Version: version,
@@ -46,8 +47,9 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 		},
 		Trust:   trust,
 		Window:  chooseProfile(memory()).window,
-		Service: service.New(cfg, c.ui.hookLine),
+		Service: app,
 		Ready:   systemd.Notifier{}.Ready,
+		Notify:  app.Notify,
 		Now:     time.Now,
 		Observe: c.ui.observe,
 		Waits:   c.ui.waits,
