@@ -146,9 +146,11 @@ func TestCLIAutoScaling(t *testing.T) {
 	type hooks struct {
 		LifecycleHooks []struct{ HeartbeatTimeout, GlobalTimeout int }
 	}
+	aws.run("autoscaling", "put-lifecycle-hook", "--lifecycle-transition", "autoscaling:EC2_INSTANCE_LAUNCHING", "--auto-scaling-group-name", "web", "--lifecycle-hook-name", "green")
 	described := cliInto[hooks](aws, "autoscaling", "describe-lifecycle-hooks", "--auto-scaling-group-name", "web")
 	equal(t, described.LifecycleHooks[0].HeartbeatTimeout, 600)
 	equal(t, described.LifecycleHooks[0].GlobalTimeout, 60000)
+	equal(t, described.LifecycleHooks[1].HeartbeatTimeout, 3600)
 
 	aws.run("autoscaling", "set-desired-capacity", "--auto-scaling-group-name", "web", "--desired-capacity", "1")
 	type instances struct {
@@ -165,8 +167,10 @@ func TestCLIAutoScaling(t *testing.T) {
 	complete := append([]string{"autoscaling", "complete-lifecycle-action", "--lifecycle-action-result", "CONTINUE"}, hook...)
 	aws.run(complete...)
 	aws.fails("No active Lifecycle Action found with instance ID "+member.ID(), complete...)
+	equal(t, member.State(), autoscaling.PendingWait)
+	aws.run("autoscaling", "complete-lifecycle-action", "--lifecycle-action-result", "CONTINUE", "--auto-scaling-group-name", "web", "--lifecycle-hook-name", "green", "--instance-id", member.ID())
 	equal(t, member.State(), autoscaling.InService)
-	equal(t, member.Actions()[0].Heartbeats, 1)
+	equal(t, []int{member.Actions()[0].Heartbeats, member.Actions()[1].Heartbeats}, []int{0, 1}) // green, up
 
 	type groups struct {
 		AutoScalingGroups []struct {

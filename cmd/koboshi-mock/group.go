@@ -11,15 +11,16 @@ import (
 
 // groupFlags describe a group: of serve and of group.
 type groupFlags struct {
-	launchHook, terminateHook, hookDefault string
-	hookTimeout                            time.Duration
-	replace                                bool
+	launchHooks, terminateHooks []string
+	hookDefault                 string
+	hookTimeout                 time.Duration
+	replace                     bool
 }
 
 func (f *groupFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.launchHook, "launch-hook", "", "`NAME` of its launch hook")
-	flags.StringVar(&f.terminateHook, "terminate-hook", "", "`NAME` of its terminate hook")
+	flags.StringArrayVar(&f.launchHooks, "launch-hook", nil, "`NAME` of a launch hook; may be repeated: an instance waits for all of them")
+	flags.StringArrayVar(&f.terminateHooks, "terminate-hook", nil, "`NAME` of a terminate hook; may be repeated")
 	flags.DurationVar(&f.hookTimeout, "hook-timeout", time.Hour, "heartbeat timeout of its hooks; may be shorter than AWS's 30s")
 	flags.StringVar(&f.hookDefault, "hook-default", "ABANDON", "default `RESULT` of its hooks: CONTINUE or ABANDON")
 	flags.BoolVar(&f.replace, "replace", false, "launch another when an instance leaves other than by scale-in")
@@ -27,15 +28,15 @@ func (f *groupFlags) register(cmd *cobra.Command) {
 
 func (f *groupFlags) build(name string) autoscaling.Group {
 	g := autoscaling.Group{Name: name, Replace: f.replace}
-	add := func(hook string, on autoscaling.Transition) {
-		if hook != "" {
+	add := func(hooks []string, on autoscaling.Transition) {
+		for _, hook := range hooks {
 			g.Hooks = append(g.Hooks, autoscaling.Hook{
 				Name: hook, Transition: on, HeartbeatTimeout: f.hookTimeout, DefaultResult: autoscaling.Result(f.hookDefault),
 			})
 		}
 	}
-	add(f.launchHook, autoscaling.OnLaunch)
-	add(f.terminateHook, autoscaling.OnTerminate)
+	add(f.launchHooks, autoscaling.OnLaunch)
+	add(f.terminateHooks, autoscaling.OnTerminate)
 	return g
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,17 @@ func TestLifeOfAnInstance(t *testing.T) {
 	s.ok("wait", id, "Terminated")
 	if code, _, stderr := s.run("wait", id, "InService"); code != exitFailed || !strings.Contains(stderr, "it is Terminated") {
 		t.Errorf("wait for what cannot be: %d %s", code, stderr)
+	}
+}
+
+func TestSeveralHooks(t *testing.T) {
+	s := serve(t, "--group", "web", "--launch-hook", "blue", "--launch-hook", "green", "--hook-timeout", "1h")
+	var waits []string
+	for _, a := range s.status(s.instance("--group", "web")).Actions {
+		waits = append(waits, a.Hook)
+	}
+	if want := []string{"blue", "green"}; !slices.Equal(waits, want) {
+		t.Errorf("it waits for %v, want %v", waits, want)
 	}
 }
 

@@ -39,7 +39,7 @@ func newServe() *cobra.Command {
 }
 
 func (f *serveFlags) serve(cmd *cobra.Command) error {
-	if f.group == "" && (f.hooks.launchHook != "" || f.hooks.terminateHook != "") {
+	if f.group == "" && len(f.hooks.launchHooks)+len(f.hooks.terminateHooks) > 0 {
 		return errors.New("a hook needs --group")
 	}
 	server, err := awstest.Start(awstest.WithAddr(f.addr), awstest.WithIMDSAddr(f.imds))

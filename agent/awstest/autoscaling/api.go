@@ -119,13 +119,8 @@ func readHook(p query.Params, prefix string) (Hook, error) {
 	}, nil
 }
 
-func (s api) deleteHook(p query.Params, _ time.Time) (any, error) {
-	g, err := s.group(p.Get("AutoScalingGroupName"))
-	if err != nil {
-		return nil, err
-	}
-	g.drop(p.Get("LifecycleHookName"))
-	return struct{}{}, nil
+func (s api) deleteHook(p query.Params, now time.Time) (any, error) {
+	return struct{}{}, s.Model.deleteHook(p.Get("AutoScalingGroupName"), p.Get("LifecycleHookName"), now)
 }
 
 func readCompletion(p query.Params) completion {

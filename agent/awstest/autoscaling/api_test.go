@@ -1,6 +1,7 @@
 package autoscaling
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,6 +106,66 @@ func TestTerminationEndsTheLaunchHook(t *testing.T) {
 		}
 		equal(t, i.State(), TerminatingWait)
 	})
+}
+
+// Each of the hooks has heartbeats and a timeout of its own, and the instance waits
+// for all of them.
+func TestSeveralHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := model(t, Group{Name: "web", Hooks: []Hook{launching("blue", time.Minute, ""), launching("green", time.Hour, "")}})
+		i := launch(t, s, LaunchOptions{Group: "web"})
+		elapse(50 * time.Second)
+		check(t, beat(s, i, "blue"))
+		elapse(50 * time.Second)
+		check(t, complete(s, i, "blue", Continue))
+		equal(t, complete(s, i, "blue", Continue).Error(), "ValidationError: No active Lifecycle Action found with instance ID "+i.ID())
+		equal(t, i.State(), PendingWait)
+		equal(t, []int{i.Actions()[0].Heartbeats, i.Actions()[1].Heartbeats}, []int{1, 0})
+		check(t, complete(s, i, "green", Continue))
+		equal(t, i.State(), InService)
+
+		i = launch(t, s, LaunchOptions{Group: "web"})
+		check(t, complete(s, i, "blue", Continue))
+		check(t, complete(s, i, "green", Abandon))
+		equal(t, i.State(), Terminated)
+	})
+}
+
+// A hook that is deleted ends what waits for it: ABANDON at launch, CONTINUE at
+// termination.
+func TestDeletedHook(t *testing.T) {
+	s := model(t, Group{Name: "web", Hooks: []Hook{launching("blue", time.Hour, Continue), launching("green", time.Hour, ""), terminating("down", time.Hour, "")}})
+	client, ctx := sdkClient(t, s), t.Context()
+	remove := func(hook string) {
+		t.Helper()
+		_, err := client.DeleteLifecycleHook(ctx, &sdk.DeleteLifecycleHookInput{AutoScalingGroupName: aws.String("web"), LifecycleHookName: aws.String(hook)})
+		check(t, err)
+	}
+	i := launch(t, s, LaunchOptions{Group: "web"})
+	check(t, complete(s, i, "green", Continue))
+	remove("other")
+	equal(t, i.State(), PendingWait)
+	remove("blue")
+	equal(t, []any{i.Actions()[0].Result, i.Actions()[0].Ending}, []any{Abandon, ByDelete})
+	equal(t, i.State(), TerminatingWait)
+	remove("down")
+	equal(t, i.State(), Terminated)
+	equal(t, []any{i.Actions()[2].Result, i.Actions()[2].Ending}, []any{Continue, ByDelete})
+	i = launch(t, s, LaunchOptions{Group: "web"})
+	check(t, complete(s, i, "green", Continue))
+	equal(t, i.State(), InService)
+}
+
+func TestHooksOfAGroup(t *testing.T) {
+	s := model(t, Group{Name: "web", Hooks: []Hook{launching("hook-0", time.Hour, ""), launching("hook-1", time.Hour, "")}})
+	described, err := sdkClient(t, s).DescribeLifecycleHooks(t.Context(), &sdk.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String("web")})
+	check(t, err)
+	equal(t, []string{*described.LifecycleHooks[0].LifecycleHookName, *described.LifecycleHooks[1].LifecycleHookName}, []string{"hook-0", "hook-1"})
+	for n := range maxHooks {
+		check(t, s.PutHook("web", launching(fmt.Sprintf("hook-%d", n), time.Hour, "")))
+	}
+	check(t, s.PutHook("web", launching("hook-0", time.Minute, "")))
+	equal(t, s.PutHook("web", launching("one-more", time.Hour, "")).Error(), "LimitExceeded: web has 50 lifecycle hooks already")
 }
 
 // TestSameDeadline: the hook that began first ends first, so runs repeat.

@@ -49,6 +49,7 @@ type Hook struct {
 const (
 	defaultHeartbeatTimeout = time.Hour
 	maxWait                 = 48 * time.Hour // or 100 timeouts, whichever is sooner
+	maxHooks                = 50             // of a group
 )
 
 // withDefaults sets the defaults of AWS, or returns the error of AWS.
@@ -84,6 +85,7 @@ type Ending string
 const (
 	ByCall    Ending = "call"    // CompleteLifecycleAction
 	ByTimeout Ending = "timeout" // no heartbeat in time, or the global limit: the hook's default result
+	ByDelete  Ending = "delete"  // its hook was deleted: ABANDON at launch, CONTINUE at termination
 	Dropped   Ending = "dropped" // another hook abandoned, or the instance was terminated: no result
 )
 

@@ -50,13 +50,20 @@ func (g *Group) fits(n int) error {
 }
 
 // put adds the hook or replaces the one of the same name. Open actions keep the old one.
-func (g *Group) put(h Hook) {
-	g.drop(h.Name)
+func (g *Group) put(h Hook) error {
+	h, err := h.withDefaults()
+	if err != nil {
+		return err
+	}
+	if at := slices.IndexFunc(g.Hooks, func(other Hook) bool { return other.Name == h.Name }); at >= 0 {
+		g.Hooks[at] = h
+		return nil
+	}
+	if len(g.Hooks) == maxHooks {
+		return &query.Error{Status: http.StatusBadRequest, Code: "LimitExceeded", Message: fmt.Sprintf("%s has %d lifecycle hooks already", g.Name, maxHooks)}
+	}
 	g.Hooks = append(g.Hooks, h)
-}
-
-func (g *Group) drop(name string) {
-	g.Hooks = slices.DeleteFunc(g.Hooks, func(h Hook) bool { return h.Name == name })
+	return nil
 }
 
 // Model is the state of Auto Scaling: groups, instances and their states. Its
@@ -107,11 +114,9 @@ func (m *Model) createGroup(g Group) error {
 	hooks := g.Hooks
 	g.Hooks = nil
 	for _, h := range hooks {
-		h, err := h.withDefaults()
-		if err != nil {
+		if err := g.put(h); err != nil {
 			return err
 		}
-		g.put(h)
 	}
 	if err := g.fits(g.Desired); err != nil {
 		return err
@@ -138,11 +143,31 @@ func (m *Model) putHook(group string, h Hook) error {
 	if err != nil {
 		return err
 	}
-	h, err = h.withDefaults()
+	return g.put(h)
+}
+
+// deleteHook ends what waits for the hook, too. One that the group does not have is
+// no error.
+func (m *Model) deleteHook(group, name string, now time.Time) error {
+	g, err := m.group(group)
 	if err != nil {
 		return err
 	}
-	g.put(h)
+	g.Hooks = slices.DeleteFunc(g.Hooks, func(h Hook) bool { return h.Name == name })
+	for _, i := range m.instances {
+		if i.options.Group != group {
+			continue
+		}
+		for _, a := range i.actions {
+			switch {
+			case !a.open() || a.Hook != name:
+			case a.Transition == OnLaunch:
+				m.finish(i, a, Abandon, ByDelete, now)
+			default:
+				m.finish(i, a, Continue, ByDelete, now)
+			}
+		}
+	}
 	return nil
 }
 
