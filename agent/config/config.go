@@ -22,6 +22,7 @@ type Config struct {
 	Lifecycle Lifecycle `toml:"lifecycle"`
 	Fallback  Fallback  `toml:"fallback"`
 	Notify    Notify    `toml:"notify"`
+	Drain     Drain     `toml:"drain"`
 	State     State     `toml:"state"`
 
 	// HoldTag is the value of the tag koboshi:hold, "" where there is none. It
@@ -171,7 +172,9 @@ func defaults() Config {
 			HeartbeatAfter: Duration(12 * time.Second), OnFailure: Abandon, AbandonDelay: Duration(30 * time.Second)},
 		Fallback: Fallback{When: []string{Unavailable}, After: Duration(45 * time.Second), MaxAge: Duration(24 * time.Hour)},
 		Notify:   Notify{Timeout: Duration(10 * time.Second)},
-		origins:  map[string]Origin{},
+		Drain: Drain{Deadline: Duration(10 * time.Minute), TargetGroups: []string{}, Deregister: DeregisterSpot, Spot: DrainOn, Rebalance: DrainIgnore,
+			OnShutdown: Duration(time.Minute)},
+		origins: map[string]Origin{},
 	}
 }
 
@@ -187,5 +190,9 @@ func (c *Config) derive() {
 	fill(&c.State.Run, "/run/koboshi/"+c.App)
 	if len(c.Channels) == 0 {
 		c.Channels = []string{c.Channel}
+	}
+	for name, flush := range c.Drain.Flush {
+		flush.fillIn(func(key string) bool { return c.origins["drain.flush."+name+"."+key] != Origin{} })
+		c.Drain.Flush[name] = flush
 	}
 }

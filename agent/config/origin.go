@@ -49,12 +49,29 @@ func (c *Config) walk(prefix string, v reflect.Value, out *[]Setting) {
 			continue
 		}
 		field := v.Field(i)
-		if field.Kind() == reflect.Struct {
-			c.walk(prefix+tag+".", field, out)
-			continue
-		}
 		key := prefix + tag
-		*out = append(*out, Setting{Key: key, Value: spell(field), Origin: c.origins[key]})
+		switch flushes, ok := field.Interface().(map[string]Flush); {
+		case ok:
+			for _, name := range slices.Sorted(maps.Keys(flushes)) {
+				c.walkFlush(key+"."+name+".", flushes[name], out)
+			}
+		case field.Kind() == reflect.Struct:
+			c.walk(key+".", field, out)
+		default:
+			*out = append(*out, Setting{Key: key, Value: spell(field), Origin: c.origins[key]})
+		}
+	}
+}
+
+// walkFlush lists the keys that this kind of flush takes.
+func (c *Config) walkFlush(prefix string, f Flush, out *[]Setting) {
+	var all []Setting
+	c.walk(prefix, reflect.ValueOf(f), &all)
+	takes := f.keys()
+	for _, s := range all {
+		if slices.Contains(takes, strings.TrimPrefix(s.Key, prefix)) {
+			*out = append(*out, s)
+		}
 	}
 }
 
@@ -68,7 +85,7 @@ func spell(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.String:
 		return strconv.Quote(v.String())
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		items := make([]string, v.Len())
 		for i := range items {
 			items[i] = spell(v.Index(i))

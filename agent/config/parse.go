@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -61,7 +60,7 @@ func Parse(files ...File) (*Config, error) {
 // earlier file; a table is merged key by key.
 func (c *Config) merge(f File) error {
 	text := string(f.Data)
-	floor := maps.Clone(c.Trust.Floor)
+	floor, flush := maps.Clone(c.Trust.Floor), maps.Clone(c.Drain.Flush)
 	meta, err := toml.Decode(text, c)
 	if err != nil {
 		return decodeError(f.Name, err)
@@ -78,6 +77,7 @@ func (c *Config) merge(f File) error {
 			c.Trust.Floor[channel] = sequence // a drop-in must not remove the floor of a channel that it does not name
 		}
 	}
+	mergeFlush(flush, c.Drain.Flush, meta)
 	return nil
 }
 
@@ -103,7 +103,7 @@ func decodeError(file string, err error) error {
 
 func unknownKey(file string, at int, name string) error {
 	e := &Error{File: file, Line: at, Err: fmt.Errorf("unknown key %q", name)}
-	if near, ok := nearest(name, slices.Sorted(maps.Keys(schema()))); ok {
+	if near, ok := nearest(name, keysLike(name)); ok {
 		e.Hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return e

@@ -1,14 +1,18 @@
 package config
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"koboshi/artifacts"
 )
 
+// free stands in the schema for a part of a key that may have any name.
+const free = "*"
+
 // schema is every key that a file may have, dotted, with the type of its value.
-// A table that maps free names ends in ".*".
 func schema() map[string]reflect.Type {
 	keys := map[string]reflect.Type{}
 	collect(keys, "", reflect.TypeFor[Config]())
@@ -16,41 +20,41 @@ func schema() map[string]reflect.Type {
 }
 
 func collect(keys map[string]reflect.Type, prefix string, t reflect.Type) {
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		tag := field.Tag.Get("toml")
 		if tag == "" || tag == "-" {
 			continue
 		}
-		name := prefix + tag
-		keys[name] = field.Type
-		switch field.Type.Kind() {
-		case reflect.Struct:
-			collect(keys, name+".", field.Type)
-		case reflect.Map:
-			keys[name+".*"] = field.Type.Elem()
+		name, value := prefix+tag, field.Type
+		keys[name] = value
+		if value.Kind() == reflect.Map {
+			name, value = name+"."+free, value.Elem()
+			keys[name] = value
+		}
+		if value.Kind() == reflect.Struct {
+			collect(keys, name+".", value)
 		}
 	}
 }
 
 // known reports whether a file may have the key. Case matters: the TOML library
 // would accept "App" as "app".
-func known(name string) bool {
-	keys := schema()
-	if _, ok := keys[name]; ok {
-		return true
-	}
-	table, _, ok := cutLast(name, ".")
-	_, free := keys[table+".*"]
-	return ok && free
-}
+func known(name string) bool { return slices.Contains(keysLike(name), name) }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
+// keysLike are the keys of the schema, in order, with the free names that name has.
+func keysLike(name string) []string {
+	parts := strings.Split(name, ".")
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(schema())) {
+		own := strings.Split(key, ".")
+		for i := range own {
+			if own[i] == free && i < len(parts) && !strings.Contains(parts[i], `"`) {
+				own[i] = parts[i]
+			}
+		}
+		keys = append(keys, strings.Join(own, "."))
 	}
-	return s[:i], s[i+len(sep):], true
+	return keys
 }
 
 // nearest finds the key that was probably meant: one that is at most three edits

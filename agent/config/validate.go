@@ -18,7 +18,8 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateNotify, c.validateInstall, c.validatePaths,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateNotify, c.validateInstall,
+		c.validateDrain, c.validateFlushes, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -208,6 +209,9 @@ func (c *Config) validateLifecycle() error {
 		if strings.HasPrefix(hook, "CodeDeploy-managed-") {
 			return c.at(key, "%q belongs to CodeDeploy", hook)
 		}
+	}
+	if l.TerminateHook == l.LaunchHook && l.LaunchHook != "" {
+		return c.at("lifecycle.terminate_hook", "%q is lifecycle.launch_hook too: a lifecycle hook has one transition", l.TerminateHook)
 	}
 	return nil
 }

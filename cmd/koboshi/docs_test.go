@@ -118,16 +118,11 @@ func TestTopicsHaveKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	usual, err := config.Parse(config.File{Name: "least", Data: []byte(`
-		app = "web"
-		source = "s3://acme-releases/apps"
-		trust.keys = ["/etc/koboshi/keys/release.pub"]
-		service.unit = "web.service"
-		health.url = "http://127.0.0.1:8080/healthz"`)})
+	usual, err := config.Parse(config.File{Name: "least", Data: []byte(least)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown.Channels, shown.Trust.Floor = usual.Channels, usual.Trust.Floor // examples
+	shown.Channels, shown.Trust.Floor, shown.Drain.Flush = usual.Channels, usual.Trust.Floor, usual.Drain.Flush // examples
 	for i, field := range reflect.VisibleFields(reflect.TypeFor[config.Config]()) {
 		if field.IsExported() && !reflect.DeepEqual(reflect.ValueOf(*shown).Field(i).Interface(), reflect.ValueOf(*usual).Field(i).Interface()) {
 			t.Errorf("%s: shown %v, default %v", field.Name, reflect.ValueOf(*shown).Field(i), reflect.ValueOf(*usual).Field(i))
@@ -163,11 +158,51 @@ func TestTopicsHaveKeys(t *testing.T) {
 	}
 }
 
+// least is a configuration with only what is required.
+const least = `
+	app = "web"
+	source = "s3://acme-releases/apps"
+	trust.keys = ["/etc/koboshi/keys/release.pub"]
+	service.unit = "web.service"
+	health.url = "http://127.0.0.1:8080/healthz"`
+
 var (
 	dottedKey = regexp.MustCompile(`^[a-z]+\.[a-z_]+\b`)
-	tomlTable = regexp.MustCompile(`^\[([a-z]+)\]`)
+	tomlTable = regexp.MustCompile(`^\[([a-z.]+)\]`)
 	tomlKey   = regexp.MustCompile(`^([a-z_]+) *=`)
 )
+
+// The topic scale-in has an example of each kind of flush, which is valid, and
+// every key of one.
+func TestTopicHasFlushes(t *testing.T) {
+	topic, _ := help.Find("scale-in")
+	shown, keys := map[string]bool{}, map[string]bool{}
+	for rest := topic.Text; ; {
+		_, after, found := strings.Cut(rest, "```toml\n")
+		if !found {
+			break
+		}
+		var block string
+		block, rest, _ = strings.Cut(after, "```\n")
+		cfg, err := config.Parse(config.File{Name: "least", Data: []byte(least)}, config.File{Name: "scale-in", Data: []byte(block)})
+		if err != nil {
+			t.Errorf("%v in\n%s", err, block)
+			continue
+		}
+		shown[cfg.Drain.Flush["app"].Kind] = true
+		maps.Copy(keys, keysOf(block))
+	}
+	for _, kind := range config.FlushKinds() {
+		if !shown[kind] {
+			t.Errorf("no example of kind %q", kind)
+		}
+	}
+	for field := range reflect.TypeFor[config.Flush]().Fields() {
+		if key := field.Tag.Get("toml"); !keys["drain.flush.app."+key] && !strings.Contains(topic.Text, "`"+key+"`") {
+			t.Errorf("no example has %s", key)
+		}
+	}
+}
 
 // keysOf are the dotted keys that a TOML text sets.
 func keysOf(toml string) map[string]bool {
@@ -175,6 +210,7 @@ func keysOf(toml string) map[string]bool {
 	for line := range strings.Lines(toml) {
 		if m := tomlTable.FindStringSubmatch(line); m != nil {
 			table = m[1] + "."
+			keys[strings.TrimSuffix(m[1], ".app")] = true // a table of free names
 		}
 		if m := tomlKey.FindStringSubmatch(line); m != nil {
 			keys[table+m[1]] = true

@@ -73,7 +73,7 @@ var reserved = map[string][]string{
 	"github.com/BurntSushi/toml":      {"agent/config"},
 	"github.com/klauspost/compress":   {"artifacts/tree", "artifacts/unpack", "artifacts/delta", "artifacts/publish", "artifacts/convert"},
 	"github.com/ulikunitz/xz":         {"artifacts/convert"},
-	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health"},
+	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health", "agent/flush"},
 	"github.com/secure-systems-lab/":  {"artifacts"},
 	"github.com/prometheus/procfs":    {"agent/health", "agent/instance"},
 }
