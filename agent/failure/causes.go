@@ -38,6 +38,7 @@ var causes = []cause{
 	{nil, s3Code("RequestTimeTooSkewed"), "the clock of this machine is wrong: check chronyd or systemd-timesyncd"},
 	{nil, s3Code("AccountProblem", "AllAccessDisabled", "NotSignedUp"), "AWS has suspended the account of the bucket: its owner has to ask AWS Support"},
 	{nil, s3Code("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"), "the bucket is in another region: name it behind the source, ?region=REGION"},
+	{[]Code{Credentials}, deniedPut, "allow s3:PutObject on this prefix (koboshi iam-policy --publish); where the bucket's policy demands encryption, give --sse and --sse-kms-key-id"},
 	{[]Code{Credentials, Lifecycle}, says("explicit deny"), "an explicit deny is stronger than what the role allows: look for it in the bucket's policy, service control policies, permissions boundaries and the policy of the VPC endpoint"},
 
 	{[]Code{Unhealthy}, redirected, "a redirect is no answer of the app: set health.url to the address that it leads to, or to a path that is answered without one"},
@@ -105,6 +106,13 @@ func s3Code(codes ...string) func(error) bool {
 		e, ok := errors.AsType[*s3.Error](err)
 		return ok && slices.ContainsFunc(codes, func(code string) bool { return strings.HasPrefix(e.Code, code) })
 	}
+}
+
+// deniedPut matches a write that is not allowed, or that the bucket's own policy
+// denies.
+func deniedPut(err error) bool {
+	e, ok := errors.AsType[*s3.Error](err)
+	return ok && e.Op == "put" && e.Code == "AccessDenied" && (!strings.Contains(e.Message, "explicit deny") || strings.Contains(e.Message, "resource-based policy"))
 }
 
 func errno(numbers ...syscall.Errno) func(error) bool {

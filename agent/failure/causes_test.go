@@ -30,6 +30,9 @@ func TestHintFitsTheCause(t *testing.T) {
 	denied := func(code, message string) error {
 		return errors.Join(bucket.ErrDenied, &s3.Error{Op: "get", Status: 403, Code: code, Message: message})
 	}
+	writing := func(message string) error {
+		return errors.Join(bucket.ErrDenied, &s3.Error{Op: "put", Status: 403, Code: "AccessDenied", Message: message})
+	}
 	ill := func(err error) error { return fmt.Errorf("gate: %w", &health.UnhealthyError{Last: err}) }
 	disk := func(err error) error {
 		return &store.DiskError{Op: "unpack", Err: &fs.PathError{Op: "write", Err: err}}
@@ -43,22 +46,25 @@ func TestHintFitsTheCause(t *testing.T) {
 		err  error
 		want string
 	}{
-		"the key may not be used":      {denied("AccessDenied", "not authorized to perform: kms:Decrypt on resource"), "allow kms:Decrypt"},
-		"the key is disabled":          {denied("KMS.DisabledException", "arn:aws:kms:us-east-1:111122223333:key/1 is disabled"), "enable it"},
-		"denied, plainly":              {denied("AccessDenied", "Access Denied"), "s3:GetObject"},
-		"denied by a policy above":     {errors.Join(bucket.ErrDenied, errors.New("with an explicit deny in a service control policy")), "stronger"},
-		"the action, denied above":     {fmt.Errorf("%w: with an explicit deny in a service control policy", lifecycle.ErrNotCompleted), "stronger"},
-		"Glacier":                      {denied("InvalidObjectState", "not valid for the object storage class"), "Glacier"},
-		"no bucket":                    {errors.Join(bucket.ErrNotFound, &s3.Error{Status: 400, Code: "NoSuchBucket"}), "no such bucket"},
-		"no directory":                 {errors.Join(bucket.ErrNotFound, &fs.PathError{Op: "open", Path: "/a", Err: syscall.ENOENT}), "create it"},
-		"no object in the directory":   {errors.Join(bucket.ErrNotFound, &fs.PathError{Op: "openat", Path: "a", Err: syscall.ENOENT}), "koboshi releases"},
-		"a read-only place of others":  {syscall.EROFS, "could not be written there"},
-		"no object":                    {errors.Join(bucket.ErrNotFound, &s3.Error{Status: 400, Code: "NoSuchKey"}), "koboshi releases"},
-		"an old token":                 {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "ExpiredToken"}), "session has expired"},
-		"a wrong key id":               {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "InvalidAccessKeyId"}), "AWS_ACCESS_KEY_ID"},
-		"a wrong clock":                {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "RequestTimeTooSkewed"}), "clock"},
-		"an account that is suspended": {denied("AccountProblem", ""), "AWS Support"},
-		"another region":               {&s3.Error{Status: 400, Code: "PermanentRedirect"}, "another region"},
+		"the key may not be used":       {denied("AccessDenied", "not authorized to perform: kms:Decrypt on resource"), "allow kms:Decrypt"},
+		"the key is disabled":           {denied("KMS.DisabledException", "arn:aws:kms:us-east-1:111122223333:key/1 is disabled"), "enable it"},
+		"denied, plainly":               {denied("AccessDenied", "Access Denied"), "s3:GetObject"},
+		"a write, denied":               {writing("Access Denied"), "iam-policy --publish"},
+		"a write, denied by the bucket": {writing("not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy"), "--sse"},
+		"a write, denied above":         {writing("not authorized to perform: s3:PutObject with an explicit deny in a service control policy"), "stronger"},
+		"denied by a policy above":      {errors.Join(bucket.ErrDenied, errors.New("with an explicit deny in a service control policy")), "stronger"},
+		"the action, denied above":      {fmt.Errorf("%w: with an explicit deny in a service control policy", lifecycle.ErrNotCompleted), "stronger"},
+		"Glacier":                       {denied("InvalidObjectState", "not valid for the object storage class"), "Glacier"},
+		"no bucket":                     {errors.Join(bucket.ErrNotFound, &s3.Error{Status: 400, Code: "NoSuchBucket"}), "no such bucket"},
+		"no directory":                  {errors.Join(bucket.ErrNotFound, &fs.PathError{Op: "open", Path: "/a", Err: syscall.ENOENT}), "create it"},
+		"no object in the directory":    {errors.Join(bucket.ErrNotFound, &fs.PathError{Op: "openat", Path: "a", Err: syscall.ENOENT}), "koboshi releases"},
+		"a read-only place of others":   {syscall.EROFS, "could not be written there"},
+		"no object":                     {errors.Join(bucket.ErrNotFound, &s3.Error{Status: 400, Code: "NoSuchKey"}), "koboshi releases"},
+		"an old token":                  {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "ExpiredToken"}), "session has expired"},
+		"a wrong key id":                {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "InvalidAccessKeyId"}), "AWS_ACCESS_KEY_ID"},
+		"a wrong clock":                 {errors.Join(bucket.ErrCredentials, &s3.Error{Status: 400, Code: "RequestTimeTooSkewed"}), "clock"},
+		"an account that is suspended":  {denied("AccountProblem", ""), "AWS Support"},
+		"another region":                {&s3.Error{Status: 400, Code: "PermanentRedirect"}, "another region"},
 
 		"read-only":              {disk(syscall.EROFS), "read-only"},
 		"a bad disk":             {disk(syscall.EIO), "dmesg"},

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/iam"
 	"koboshi/artifacts/publish"
 	"koboshi/artifacts/store"
@@ -57,6 +58,8 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions([]string{"pre_start=", "post_start=", "pre_stop="}, cobra.ShellCompDirectiveNoSpace)
 	case "health":
 		return cobra.FixedCompletions([]string{"url=", "tcp=", "command=", "timeout=", "bake="}, cobra.ShellCompDirectiveNoSpace)
+	case "sse":
+		return cobra.FixedCompletions(s3.Algorithms, cobra.ShellCompDirectiveNoFileComp)
 	case "partition":
 		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":

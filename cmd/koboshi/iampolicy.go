@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,67 +14,141 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/lifecycle"
+	"koboshi/artifacts"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/iam"
 )
 
+type policyOptions struct {
+	partition         string
+	publish           bool
+	source, app, role string
+	keys              []string // ARNs of KMS keys
+}
+
+// The roles of the release side that --role can ask for.
+const (
+	publisher = "publisher"
+	promoter  = "promoter"
+)
+
 func (c *cli) iamPolicy() *cobra.Command {
-	partition := iam.Partitions[0]
-	var publish bool
+	o := policyOptions{partition: iam.Partitions[0]}
 	cmd := &cobra.Command{
 		Use:   "iam-policy",
 		Short: "print the smallest IAM policy for this configuration",
 		Long: "Print the policy that an instance's role needs for this configuration, and nothing more, as\n" +
 			"JSON that IAM accepts. Without lifecycle.group every group is allowed: set it\n" +
-			"to narrow that. With --publish it is the policy of the release side." +
+			"to narrow that. With --publish it is the policy of the release side; with --source and --app\n" +
+			"too, no configuration is needed." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
-		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --partition aws-cn",
+		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --source s3://acme-releases/apps --app web\n" +
+			"  koboshi iam-policy --publish --role promoter --partition aws-cn",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return c.runIAMPolicy(partition, publish) },
+		RunE:    func(*cobra.Command, []string) error { return c.runIAMPolicy(o) },
 	}
-	cmd.Flags().StringVar(&partition, "partition", partition, "`name` of AWS's partition: "+strings.Join(iam.Partitions, ", "))
-	cmd.Flags().BoolVar(&publish, "publish", false, "for the release side")
+	cmd.Flags().StringVar(&o.partition, "partition", o.partition, "`name` of AWS's partition: "+strings.Join(iam.Partitions, ", "))
+	cmd.Flags().BoolVar(&o.publish, "publish", false, "for the release side")
+	cmd.Flags().StringVar(&o.source, "source", "", "with --publish: `s3://bucket/prefix` instead of the sources of the configuration")
+	cmd.Flags().StringVar(&o.app, "app", "", "with --publish and --source: the `app`")
+	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
+	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
 	return cmd
 }
 
-func (c *cli) runIAMPolicy(partition string, publish bool) error {
-	if !slices.Contains(iam.Partitions, partition) {
-		return usage(fmt.Errorf("--partition %q, want one of %s", partition, strings.Join(iam.Partitions, ", ")))
+func (c *cli) runIAMPolicy(o policyOptions) error {
+	if err := o.check(); err != nil {
+		return usage(err)
+	}
+	if o.source != "" {
+		return c.printPublisherPolicy(o, places(o.app, o.source))
 	}
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return err
 	}
-	if !publish {
-		return c.ui.printJSON(instancePolicy(partition, cfg))
+	if o.publish {
+		return c.printPublisherPolicy(o, places(cfg.App, cfg.Source...))
 	}
-	policy := publisherPolicy(partition, cfg)
-	if len(policy.Statement) == 0 {
+	return c.ui.printJSON(instancePolicy(o.partition, cfg, o.keys...))
+}
+
+func (c *cli) printPublisherPolicy(o policyOptions, all []s3.Place) error {
+	if len(all) == 0 {
 		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "publishing to a directory needs no AWS")
 	}
-	return c.ui.printJSON(policy)
+	return c.ui.printJSON(publisherPolicy(o, all))
 }
 
-// instancePolicy allows the agent's calls, and nothing more.
-func instancePolicy(partition string, cfg *config.Config) iam.Policy {
-	return iam.New(append(s3.Statements(partition, "Releases", s3.ReadActions, places(cfg)...),
-		lifecycle.Statements(partition, cfg.Lifecycle.Group)...)...)
+var keyARN = regexp.MustCompile(`^arn:([a-z-]+):kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+
+func (o policyOptions) check() error {
+	if !slices.Contains(iam.Partitions, o.partition) {
+		return fmt.Errorf("--partition %q, want one of %s", o.partition, strings.Join(iam.Partitions, ", "))
+	}
+	switch {
+	case !o.publish && (o.source != "" || o.app != "" || o.role != ""):
+		return errors.New("--source, --app and --role are for --publish; an instance's policy follows its configuration")
+	case (o.source == "") != (o.app == ""):
+		return errors.New("--source and --app go together")
+	case o.role != "" && o.role != publisher && o.role != promoter:
+		return fmt.Errorf("--role %q, want %s or %s", o.role, publisher, promoter)
+	}
+	if o.source != "" {
+		if err := artifacts.CheckName(o.app); err != nil {
+			return fmt.Errorf("--app: %w", err)
+		}
+		if err := config.CheckSource(o.source); err != nil {
+			return fmt.Errorf("--source: %w", err)
+		}
+	}
+	return o.checkKeys()
 }
 
-// publisherPolicy allows the calls of publish, promote, sign and releases.
-func publisherPolicy(partition string, cfg *config.Config) iam.Policy {
-	return iam.New(s3.Statements(partition, "Publish", s3.WriteActions, places(cfg)...)...)
+func (o policyOptions) checkKeys() error {
+	for _, key := range o.keys {
+		switch arn := keyARN.FindStringSubmatch(key); {
+		case arn == nil:
+			return failure.WithHint(fmt.Errorf("--sse-kms-key-id %q is not the ARN of a key, as a policy needs it", key), "aws kms describe-key --key-id ID-OR-ALIAS --query KeyMetadata.Arn prints it")
+		case arn[1] != o.partition:
+			return fmt.Errorf("--sse-kms-key-id %s is in partition %s, not in %s: see --partition", key, arn[1], o.partition)
+		}
+	}
+	return nil
+}
+
+// instancePolicy allows the agent's calls, and nothing more. The keys are those of
+// KMS with which releases are encrypted.
+func instancePolicy(partition string, cfg *config.Config, keys ...string) iam.Policy {
+	return iam.New(slices.Concat(
+		s3.Statements(partition, "Releases", s3.ReadActions, places(cfg.App, cfg.Source...)...),
+		s3.KeyStatements(keys, s3.ReadKeyActions...),
+		lifecycle.Statements(partition, cfg.Lifecycle.Group))...)
+}
+
+// publisherPolicy allows the calls of publish, promote, sign and releases, or with
+// a role those that write releases, or those that write channels.
+func publisherPolicy(o policyOptions, all []s3.Place) iam.Policy {
+	written := map[string]string{publisher: "releases", promoter: "channels"}[o.role]
+	if written == "" {
+		return iam.New(append(s3.Statements(o.partition, "Publish", s3.WriteActions, all...),
+			s3.KeyStatements(o.keys, s3.WriteKeyActions...)...)...)
+	}
+	return iam.New(slices.Concat(
+		s3.Statements(o.partition, "Read", s3.ReadActions, all...),
+		s3.PutStatements(o.partition, "Write", written, all...),
+		s3.KeyStatements(o.keys, s3.WriteKeyActions...))...)
 }
 
 // places are where the app's objects are, in every source of S3.
-func places(cfg *config.Config) (all []s3.Place) {
-	for _, source := range cfg.Source {
+func places(app string, sources ...string) (all []s3.Place) {
+	for _, source := range sources {
 		u, err := url.Parse(source)
 		if err != nil || u.Scheme != "s3" {
-			continue // the configuration was checked: it is a directory or a web server
+			continue // the source was checked: it is a directory or a web server
 		}
-		all = append(all, s3.Place{Bucket: u.Host, Prefix: path.Join(strings.Trim(u.Path, "/"), cfg.App)})
+		all = append(all, s3.Place{Bucket: u.Host, Prefix: path.Join(strings.Trim(u.Path, "/"), app)})
 	}
 	return all
 }

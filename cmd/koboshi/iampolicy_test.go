@@ -47,9 +47,14 @@ func TestPoliciesKeepTheGrammar(t *testing.T) {
 		for _, group := range []string{"", "web", "web $*? (blue)"} {
 			for _, partition := range iam.Partitions {
 				cfg := policyConfig(t, sources, group)
-				checkPolicy(t, partition, instancePolicy(partition, cfg))
-				if p := publisherPolicy(partition, cfg); len(p.Statement) > 0 {
-					checkPolicy(t, partition, p)
+				key := "arn:" + partition + ":kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+				for _, keys := range [][]string{nil, {key}, {key, key + "ef"}} {
+					checkPolicy(t, partition, instancePolicy(partition, cfg, keys...))
+					for _, role := range []string{"", publisher, promoter} {
+						if all := places(cfg.App, cfg.Source...); len(all) > 0 {
+							checkPolicy(t, partition, publisherPolicy(policyOptions{partition: partition, role: role, keys: keys}, all))
+						}
+					}
 				}
 			}
 		}
@@ -58,7 +63,7 @@ func TestPoliciesKeepTheGrammar(t *testing.T) {
 
 var (
 	sidPattern    = regexp.MustCompile(`^[A-Za-z0-9]+$`)
-	actionPattern = regexp.MustCompile(`^(s3|autoscaling):[A-Z][A-Za-z]+$`)
+	actionPattern = regexp.MustCompile(`^(s3|autoscaling|kms):[A-Z][A-Za-z]+$`)
 )
 
 func checkPolicy(t *testing.T, partition string, p iam.Policy) {

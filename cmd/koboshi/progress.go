@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -187,31 +186,6 @@ func (u *ui) transfer(name string) func(done, total int64) {
 		}
 		u.stillRuns(e)
 	}
-}
-
-// during runs f, which does not report how far it is: where no terminal shows it, a
-// line appears from time to time until it ends.
-func (u *ui) during(name string, f func() error) error {
-	if u.terminal {
-		return f()
-	}
-	began, over := time.Now(), make(chan struct{})
-	var reporting sync.WaitGroup
-	reporting.Go(func() {
-		tick := time.NewTicker(reportEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-over:
-				return
-			case now := <-tick.C:
-				u.stillRuns(report.Event{Step: report.Step{Name: name, MS: now.Sub(began).Milliseconds()}})
-			}
-		}
-	})
-	defer reporting.Wait()
-	defer close(over)
-	return f()
 }
 
 // stillRuns is the progress of long work as a line.

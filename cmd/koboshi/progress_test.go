@@ -110,14 +110,33 @@ func TestNoColourAndADumbTerminal(t *testing.T) {
 	}
 }
 
+func TestProgressOfUploadsOnATerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	terminal, _, written := aTerminal(t, 80)
+	u := newUI(terminal, terminal)
+	up := u.uploads()
+	up.began = time.Now()
+	up.add("artifact", 100e6, 150e6)
+	up.add("index", 0, 50e6)
+	up.add("artifact", 50e6, 150e6) // an attempt failed
+	up.show(up.began.Add(5 * time.Second))
+	if got, want := written(), "  upload      50.0 MB of 200 MB  10.0 MB/s  16 s left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	must(t, up.during(func() error { return nil }))
+	if got, want := written(), "\r\x1b[K"; got != want {
+		t.Errorf("at its end: %q, want %q", got, want)
+	}
+}
+
 // In a pipe long work prints a line every ten seconds, and short work none.
 func TestProgressInAPipe(t *testing.T) {
 	for format, want := range map[string]string{
 		"": "koboshi: pack dist: 100 MB of 200 MB, 10.0 MB/s, 11 s left\n" +
-			"koboshi: upload: 10.0 s so far\nkoboshi: upload: 20.0 s so far\n",
+			"koboshi: upload: 10.0 s so far\nkoboshi: upload: 100 MB of 160 MB, 5.00 MB/s, 13 s left\n",
 		"json": `"msg":"progress","step":"pack dist","ms":10000,"bytes":100000000,"total":200000000}` + "\n" +
 			`"msg":"progress","step":"upload","ms":10000,"bytes":0,"total":0}` + "\n" +
-			`"msg":"progress","step":"upload","ms":20000,"bytes":0,"total":0}` + "\n",
+			`"msg":"progress","step":"upload","ms":20000,"bytes":100000000,"total":160000000}` + "\n",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out strings.Builder
@@ -128,8 +147,16 @@ func TestProgressInAPipe(t *testing.T) {
 				pass(time.Second)
 				packed((i+1)*10e6, 200e6)
 			}
-			must(t, u.during("upload", func() error { pass(25 * time.Second); return nil }))
-			must(t, u.during("upload", func() error { pass(9 * time.Second); return nil }))
+			up := u.uploads()
+			must(t, up.during(func() error {
+				pass(15 * time.Second)
+				up.add("first", 60e6, 60e6)
+				up.add("second", 20e6, 100e6)
+				up.add("second", 40e6, 100e6)
+				pass(10 * time.Second)
+				return nil
+			}))
+			must(t, u.uploads().during(func() error { pass(9 * time.Second); return nil }))
 			var got strings.Builder
 			for line := range strings.Lines(out.String()) {
 				got.WriteString(line[max(0, strings.Index(line, `"msg"`)):]) // without the time

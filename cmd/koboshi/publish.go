@@ -12,6 +12,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/lint"
 	"koboshi/artifacts/publish"
 	"koboshi/artifacts/tree"
@@ -82,7 +83,8 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	b, keys, err := o.open(ctx)
+	sent := c.ui.uploads()
+	b, keys, err := o.open(ctx, func(b *s3.Bucket) { b.Progress = sent.add })
 	if err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 		return err
 	}
 	var released publish.Released
-	err = c.ui.during("upload", func() (err error) {
+	err = sent.during(func() (err error) {
 		released, err = publish.Release(ctx, b, draft)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
 )
 
 // releaseFlags are the flags of every command of the release side.
@@ -16,6 +17,7 @@ type releaseFlags struct {
 	source, app string
 	keys        []string
 	stdin       func() io.Reader
+	encryption  s3.Encryption
 	json        bool
 }
 
@@ -29,18 +31,22 @@ func (f *releaseFlags) add(cmd *cobra.Command) *cobra.Command {
 
 func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, or env:NAME for a variable; repeat it for several signatures")
+	addEncryption(cmd, &f.encryption)
 	f.stdin = cmd.InOrStdin
 	return required(f.add(cmd), "key")
 }
 
 // open reads the keys and opens the app's part of the source.
-func (f *releaseFlags) open(ctx context.Context) (bucket.Bucket, []artifacts.PrivateKey, error) {
+func (f *releaseFlags) open(ctx context.Context, settings ...func(*s3.Bucket)) (bucket.Bucket, []artifacts.PrivateKey, error) {
+	if err := checkEncryption(f.source, f.encryption); err != nil {
+		return nil, nil, err
+	}
 	keys, err := readKeys(f.keys, f.stdin())
 	if err != nil {
 		return nil, nil, err
 	}
 	ignoreSIGPIPE()
-	b, err := openBucket(ctx, f.source, f.app)
+	b, err := openBucket(ctx, f.source, f.app, append(settings, func(b *s3.Bucket) { b.Encryption = f.encryption })...)
 	return b, keys, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/publish"
 )
 
@@ -36,6 +37,7 @@ func (c *cli) releases() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runReleases(cmd.Context(), o) },
 	}
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE`")
+	addEncryption(cmd, &o.encryption)
 	cmd.Flags().BoolVar(&o.checkStore, "check-store", false, "try out the store: conditional writes, ranges, listing")
 	return o.add(cmd)
 }
@@ -47,7 +49,10 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 			return err
 		}
 	}
-	b, err := openBucket(ctx, o.source, o.app)
+	if err := checkEncryption(o.source, o.encryption); err != nil {
+		return err
+	}
+	b, err := openBucket(ctx, o.source, o.app, func(b *s3.Bucket) { b.Encryption = o.encryption })
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,8 @@ func TestScripts(t *testing.T) {
 			"configure": configure,
 			"masked":    masked,
 			"variable":  variable,
+			"policy":    policy,
+			"encrypted": encrypted,
 		},
 	})
 }
@@ -345,6 +347,27 @@ func variable(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: variable NAME FILE")
 	}
 	ts.Setenv(args[0], ts.ReadFile(args[1]))
+}
+
+// policy FILE sets the policy of the bucket "releases".
+func policy(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(of(ts).aws.S3().SetPolicy("releases", ts.ReadFile(args[0])))
+}
+
+// encrypted ALGORITHM [KEY] asserts what every object of the bucket "releases" is
+// encrypted with.
+func encrypted(ts *testscript.TestScript, _ bool, args []string) {
+	s := of(ts).aws.S3()
+	keys := s.Keys("releases")
+	for _, name := range keys {
+		algorithm, key, _ := s.Encryption("releases", name)
+		if got := strings.TrimSpace(algorithm + " " + key); got != strings.Join(args, " ") {
+			ts.Fatalf("%s is encrypted with %s", name, got)
+		}
+	}
+	if len(keys) == 0 {
+		ts.Fatalf("nothing is stored")
+	}
 }
 
 // masked FILE OUT writes a file with everything masked that differs from run to

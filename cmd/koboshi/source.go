@@ -28,11 +28,12 @@ func openSource(cfg aws.Config, source, app, seed string) (bucket.Reader, error)
 	if u.Scheme == "http" || u.Scheme == "https" {
 		return https.New(strings.TrimSuffix(source, "/")+"/"+app, seed, nil)
 	}
-	return openStore(cfg, u, app)
+	return openStore(cfg, u, app), nil
 }
 
-// openBucket opens one app's part of a source for publishing.
-func openBucket(ctx context.Context, source, app string) (bucket.Bucket, error) {
+// openBucket opens one app's part of a source for publishing. Where that is S3, the
+// settings are applied to it.
+func openBucket(ctx context.Context, source, app string, settings ...func(*s3.Bucket)) (bucket.Bucket, error) {
 	if err := artifacts.CheckName(app); err != nil {
 		return nil, usage(fmt.Errorf("--app: %w", err))
 	}
@@ -52,17 +53,23 @@ func openBucket(ctx context.Context, source, app string) (bucket.Bucket, error) 
 			return nil, failure.WithHint(failure.Mark(fmt.Errorf("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the bucket's region, or write it behind the source: ?region=eu-west-1")
 		}
 	}
-	return openStore(forLaptop(cfg), u, app)
+	b := openStore(forLaptop(cfg), u, app)
+	if inS3, ok := b.(*s3.Bucket); ok {
+		for _, set := range settings {
+			set(inS3)
+		}
+	}
+	return b, nil
 }
 
-func openStore(cfg aws.Config, u *url.URL, app string) (bucket.Bucket, error) {
+func openStore(cfg aws.Config, u *url.URL, app string) bucket.Bucket {
 	if u.Scheme == "file" {
-		return dir.New(u.Path, app), nil
+		return dir.New(u.Path, app)
 	}
 	if region := regionOf(u); region != "" {
 		cfg.Region = region
 	}
-	return s3.New(cfg, u.Host, path.Join(strings.Trim(u.Path, "/"), app)), nil
+	return s3.New(cfg, u.Host, path.Join(strings.Trim(u.Path, "/"), app))
 }
 
 // regionOf is the region in a source's URL, "" where that of the environment or the

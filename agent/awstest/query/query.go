@@ -17,10 +17,19 @@ import (
 type API struct {
 	namespace string
 	actions   map[string]Action
+	unsigned  string // the action that needs no signature
 }
 
 // New returns a service with the actions of one XML namespace.
-func New(namespace string, actions map[string]Action) *API { return &API{namespace, actions} }
+func New(namespace string, actions map[string]Action) *API {
+	return &API{namespace: namespace, actions: actions}
+}
+
+// Unsigned lets requests for one action come without a signature.
+func (q *API) Unsigned(action string) *API {
+	q.unsigned = action
+	return q
+}
 
 // Action runs one action. Its result is marshalled as the children of
 // <Action>Result; nil is an action that has none.
@@ -58,7 +67,7 @@ func (q *API) Has(r *http.Request) bool { return q.actions[r.PostForm.Get("Actio
 // ServeHTTP expects that the form has been parsed.
 func (q *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	action := r.PostForm.Get("Action")
-	if r.Header.Get("Authorization") == "" {
+	if r.Header.Get("Authorization") == "" && action != q.unsigned {
 		q.Fail(w, r, http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token")
 		return
 	}

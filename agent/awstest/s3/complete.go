@@ -35,6 +35,7 @@ func (s *Store) completeMultipartUpload(w http.ResponseWriter, r *request) error
 	if err := s.commitUpload(r, condition, o); err != nil {
 		return err
 	}
+	o.encryption.setHeaders(w.Header())
 	writeXML(w, http.StatusOK, document{"CompleteMultipartUploadResult", struct {
 		Location, Bucket, Key, ETag string
 		checksumElements
@@ -118,7 +119,7 @@ func (u *upload) checkNamed(n namedPart, part *storedPart) error {
 
 // assemble makes one object of parts. Its ETag is the MD5 of their MD5s.
 func (u *upload) assemble(parts []*storedPart, now time.Time) *object {
-	o := &object{modified: now, header: u.header}
+	o := &object{modified: now, header: u.header, encryption: u.encryption}
 	sums := md5.New()
 	for _, p := range parts {
 		o.data = contentOf(append(o.data.pieces, p.data.pieces...)...)

@@ -87,6 +87,8 @@ type object struct {
 	modified time.Time
 	header   http.Header // headers of the upload that a download repeats
 	checksum checksum
+
+	encryption encryption
 }
 
 // newObject describes data that was uploaded in one go; algorithm is that of
@@ -94,7 +96,7 @@ type object struct {
 func newObject(now time.Time, data content, header http.Header, algorithm string) *object {
 	etag := md5.New()
 	_ = data.writeTo(etag)
-	o := &object{data: data, etag: quoteETag(etag.Sum(nil)), modified: now, header: header}
+	o := &object{data: data, etag: quoteETag(etag.Sum(nil)), modified: now, header: header, encryption: encryption{algorithm: "AES256"}}
 	if algorithm != "" {
 		o.checksum = checksumOf(data, algorithm)
 	}
@@ -112,6 +114,7 @@ func (o *object) describe(h http.Header) {
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("ETag", o.etag)
 	h.Set("Last-Modified", o.modified.UTC().Format(http.TimeFormat))
+	o.encryption.setHeaders(h)
 }
 
 // systemHeaders are the headers of an upload, other than x-amz-meta-*, that a

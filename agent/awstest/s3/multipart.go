@@ -20,13 +20,15 @@ type upload struct {
 	algorithm string // of the checksum that was declared, empty for none
 	kind      string // of that checksum
 	parts     map[int]*storedPart
+
+	encryption encryption
 }
 
 // storedPart is immutable.
 type storedPart struct {
 	number   int
 	data     content
-	md5      []byte
+	md5      []byte // or what S3 has in its place
 	checksum checksum
 }
 
@@ -44,17 +46,25 @@ func (s *Store) createMultipartUpload(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	u := &upload{id: rand.Text(), key: r.key, header: header, parts: map[int]*storedPart{}}
+	encrypted, err := requestedEncryption(r.Header)
+	if err != nil {
+		return err
+	}
+	u := &upload{id: rand.Text(), key: r.key, header: header, parts: map[int]*storedPart{}, encryption: encrypted}
 	if err := u.declareChecksum(r.Header); err != nil {
 		return err
 	}
 	err = s.within(r.bucket, func(b *keyspace) error {
+		if err := b.policy.allowsUpload(r); err != nil {
+			return err
+		}
 		b.uploads[u.id] = u
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	u.encryption.setHeaders(w.Header())
 	if u.algorithm != "" {
 		w.Header().Set("X-Amz-Checksum-Algorithm", strings.ToUpper(u.algorithm))
 		w.Header().Set("X-Amz-Checksum-Type", u.kind)
@@ -92,14 +102,19 @@ func (s *Store) uploadPart(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := notEncrypted(r.Header); err != nil {
+		return err
+	}
 	payload, err := readPayload(r.Request, maxUpload)
 	if err != nil {
 		return err
 	}
 	part := &storedPart{number, payload.data, payload.md5, payload.checksum}
-	if err := s.addPart(r, part); err != nil {
+	encrypted, err := s.addPart(r, part)
+	if err != nil {
 		return err
 	}
+	encrypted.setHeaders(w.Header())
 	w.Header().Set("ETag", quoteETag(part.md5))
 	if part.checksum.algorithm != "" {
 		w.Header().Set(part.checksum.headerName(), part.checksum.value)
@@ -113,8 +128,8 @@ func (r *request) partNumber() (int, error) {
 }
 
 // addPart stores a part, and replaces one with the same number.
-func (s *Store) addPart(r *request, part *storedPart) error {
-	return s.within(r.bucket, func(b *keyspace) error {
+func (s *Store) addPart(r *request, part *storedPart) (encrypted encryption, err error) {
+	err = s.within(r.bucket, func(b *keyspace) error {
 		u, err := b.upload(r)
 		if err != nil {
 			return err
@@ -126,9 +141,11 @@ func (s *Store) addPart(r *request, part *storedPart) error {
 			}
 			return badRequest("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: "+u.algorithm+", actual checksum Type: "+got)
 		}
+		encrypted, part.md5 = u.encryption, u.encryption.etagBytes(part.md5)
 		u.parts[part.number] = part
 		return nil
 	})
+	return encrypted, err
 }
 
 func (s *Store) abortMultipartUpload(w http.ResponseWriter, r *request) error {

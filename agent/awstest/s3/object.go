@@ -16,29 +16,38 @@ func (s *Store) putObject(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	encrypted, err := requestedEncryption(r.Header)
+	if err != nil {
+		return err
+	}
 	payload, err := readPayload(r.Request, maxUpload)
 	if err != nil {
 		return err
 	}
 	o := &object{
-		data:     payload.data,
-		etag:     quoteETag(payload.md5),
-		modified: s.now(),
-		header:   header,
-		checksum: payload.checksum,
+		data:       payload.data,
+		etag:       quoteETag(encrypted.etagBytes(payload.md5)),
+		modified:   s.now(),
+		header:     header,
+		checksum:   payload.checksum,
+		encryption: encrypted,
 	}
 	if err := s.commit(r, condition, o); err != nil {
 		return err
 	}
 	w.Header().Set("ETag", o.etag)
 	o.checksum.setHeaders(w.Header())
+	o.encryption.setHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// commit stores an object if the condition is met, in one step.
+// commit stores an object if it is allowed and the condition is met, in one step.
 func (s *Store) commit(r *request, condition writeCondition, o *object) error {
 	return s.within(r.bucket, func(b *keyspace) error {
+		if err := b.policy.allowsUpload(r); err != nil {
+			return err
+		}
 		if err := condition.check(b, r.key); err != nil {
 			return err
 		}
@@ -49,6 +58,9 @@ func (s *Store) commit(r *request, condition writeCondition, o *object) error {
 
 // getObject answers GET and HEAD.
 func (s *Store) getObject(w http.ResponseWriter, r *request) error {
+	if err := notEncrypted(r.Header); err != nil {
+		return err
+	}
 	o, err := s.object(r.bucket, r.key)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ const (
 // routes is in order: the first that fits a request is used.
 func routes() []route {
 	return []route{
+		{"PutBucketPolicy", "PUT", oneBucket, "policy", nil, (*Store).putBucketPolicy},
+		{"GetBucketPolicy", "GET", oneBucket, "policy", nil, (*Store).getBucketPolicy},
+		{"DeleteBucketPolicy", "DELETE", oneBucket, "policy", nil, (*Store).deleteBucketPolicy},
 		{"CreateBucket", "PUT", oneBucket, "", nil, (*Store).createBucket},
 		{"ListObjectsV2", "GET", oneBucket, "list-type", []string{"prefix", "delimiter", "max-keys", "encoding-type", "fetch-owner", "start-after", "continuation-token"}, (*Store).listObjectsV2},
 

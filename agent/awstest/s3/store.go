@@ -3,8 +3,8 @@
 // checksums in headers and trailers, multipart uploads, listings, error codes.
 // It has the operations that koboshi and the AWS CLI use.
 //
-// What it does not do: versions, ACLs, encryption, lifecycle, events (all of
-// them 501 NotImplemented), verifying signatures (there only has to be one),
+// What it does not do: versions, ACLs, lifecycle, events, policies other than those
+// that demand encryption (all of them 501 NotImplemented), encrypting, verifying signatures (there only has to be one),
 // and the CRC64NVME that S3 adds to objects uploaded without a checksum.
 package s3
 
@@ -29,6 +29,7 @@ type Store struct {
 type keyspace struct {
 	objects map[string]*object
 	uploads map[string]*upload
+	policy  *policy // nil = none
 }
 
 // New returns a store without buckets. Objects are stamped by now.

@@ -177,7 +177,7 @@ func TestRefusesWhatIsNotSignedOrNotKnown(t *testing.T) {
 		{"PUT", "/b/k", map[string]string{"x-amz-tagging": "a=b"}, 501, "NotImplemented"},
 		{"GET", "/b/k?acl", signed, 501, "NotImplemented"},
 		{"GET", "/b/k?versionId=7", signed, 501, "NotImplemented"},
-		{"PUT", "/b?policy", signed, 501, "NotImplemented"},
+		{"PUT", "/b?acl", signed, 501, "NotImplemented"},
 		{"PUT", "/b/copy", map[string]string{"x-amz-copy-source": "/b/k"}, 501, "NotImplemented"},
 		{"GET", "/b?list-type=2&unheard=of", signed, 501, "NotImplemented"},
 		{"PATCH", "/b/k", signed, 405, "MethodNotAllowed"},

@@ -1,4 +1,4 @@
-// Package sts answers who signed a request.
+// Package sts answers who signed a request, and gives credentials for a web identity.
 package sts
 
 import (
@@ -10,7 +10,10 @@ import (
 
 // New returns the API.
 func New() *query.API {
-	return query.New("https://sts.amazonaws.com/doc/2011-06-15/", map[string]query.Action{"GetCallerIdentity": getCallerIdentity})
+	return query.New("https://sts.amazonaws.com/doc/2011-06-15/", map[string]query.Action{
+		"GetCallerIdentity":   getCallerIdentity,
+		assumeWithWebIdentity: withWebIdentity,
+	}).Unsigned(assumeWithWebIdentity)
 }
 
 type callerIdentity struct {

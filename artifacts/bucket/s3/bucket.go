@@ -13,9 +13,12 @@ import (
 // Bucket is one bucket, beneath a prefix that is put before every key. Its
 // methods may be called from any number of goroutines.
 type Bucket struct {
-	// Progress, if not nil, is called with the bytes of a large object that have
-	// arrived so far, from several goroutines. Set it before the first Put.
+	// Progress, if not nil, is called with the bytes of an object that have been
+	// sent so far, from several goroutines. Set it before the first Put.
 	Progress func(key string, sent, size int64)
+
+	// Encryption is that of every Put. Set it before the first one.
+	Encryption Encryption
 
 	client *s3.Client
 	name   string

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -139,22 +140,29 @@ func TestLargePutIsAbortedWhenCancelled(t *testing.T) {
 	}
 }
 
+// What an attempt has sent that failed does not count.
 func TestProgress(t *testing.T) {
-	b, _ := mocked(t)
+	b, server := mocked(t)
+	for _, operation := range []string{"UploadPart", "PutObject"} {
+		server.Faults().Add(faults.Fault{Operation: operation, Applied: true, Status: 503, Code: "SlowDown", Times: 1})
+	}
 	var mu sync.Mutex
-	var seen []int64
+	seen := map[string][]int64{}
 	b.Progress = func(key string, sent, size int64) {
 		mu.Lock()
 		defer mu.Unlock()
-		if key != "k" || size != int64(len(large)) {
-			t.Errorf("progress of %q with %d bytes", key, size)
+		if size != map[string]int64{"large": int64(len(large)), "small": int64(len(text))}[key] || sent > size {
+			t.Errorf("progress of %q: %d of %d bytes", key, sent, size)
 		}
-		seen = append(seen, sent)
+		seen[key] = append(seen[key], sent)
 	}
-	if _, err := put(t, b, "k", large, bucket.Condition{}); err != nil {
-		t.Fatal(err)
-	}
-	if len(seen) != 2 || max(seen[0], seen[1]) != int64(len(large)) {
-		t.Errorf("progress %d, want two steps to %d", seen, len(large))
+	for key, data := range map[string][]byte{"large": large, "small": []byte(text)} {
+		if _, err := put(t, b, key, data, bucket.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		last := seen[key][len(seen[key])-1]
+		if back := !slices.IsSorted(seen[key]); last != int64(len(data)) || !back {
+			t.Errorf("progress of %q ends at %d of %d bytes, and a failed attempt was taken back: %v", key, last, len(data), back)
+		}
 	}
 }

@@ -10,10 +10,24 @@ import (
 var (
 	ReadActions  = []string{"s3:GetObject"}
 	WriteActions = []string{"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
+	putActions   = WriteActions[1:]
+)
+
+// ReadKeyActions and WriteKeyActions are what S3 does with a KMS key in the name of
+// the caller; parts of an upload are decrypted, too.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+var (
+	ReadKeyActions  = []string{"kms:Decrypt"}
+	WriteKeyActions = []string{"kms:GenerateDataKey", "kms:Decrypt"}
 )
 
 // Place is the keys below a prefix of a bucket.
 type Place struct{ Bucket, Prefix string }
+
+func (p Place) bucket(partition string) string {
+	return fmt.Sprintf("arn:%s:s3:::%s", partition, p.Bucket)
+}
 
 // Statements allow actions on the objects of these places, in one of
 // [iam.Partitions], and to list them: only a caller that may list learns that an
@@ -27,8 +41,7 @@ func Statements(partition, sid string, actions []string, places ...Place) []iam.
 	out := make([]iam.Statement, 1, 1+len(places))
 	var objects []string
 	for i, p := range places {
-		bucket := fmt.Sprintf("arn:%s:s3:::%s", partition, p.Bucket)
-		keys := iam.Literal(p.Prefix) + "/*"
+		bucket, keys := p.bucket(partition), iam.Literal(p.Prefix)+"/*"
 		objects = append(objects, bucket+"/"+keys)
 		list := iam.Allow(fmt.Sprintf("List%d", i+1), []string{bucket}, "s3:ListBucket")
 		list.Condition = map[string]map[string][]string{"StringLike": {"s3:prefix": {keys}}}
@@ -36,4 +49,24 @@ func Statements(partition, sid string, actions []string, places ...Place) []iam.
 	}
 	out[0] = iam.Allow(sid, objects, actions...)
 	return out
+}
+
+// PutStatements allow to write the objects of one directory of these places.
+func PutStatements(partition, sid, directory string, places ...Place) []iam.Statement {
+	var objects []string
+	for _, p := range places {
+		objects = append(objects, p.bucket(partition)+"/"+iam.Literal(p.Prefix)+"/"+directory+"/*")
+	}
+	return []iam.Statement{iam.Allow(sid, objects, putActions...)}
+}
+
+// KeyStatements allow actions on KMS keys, by their ARNs and through S3 only. Without
+// keys there are none.
+func KeyStatements(keys []string, actions ...string) []iam.Statement {
+	if len(keys) == 0 {
+		return nil
+	}
+	key := iam.Allow("Key", keys, actions...)
+	key.Condition = map[string]map[string][]string{"StringLike": {"kms:ViaService": {"s3.*.amazonaws.com*"}}} // .cn in China
+	return []iam.Statement{key}
 }

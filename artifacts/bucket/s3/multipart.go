@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,11 +26,13 @@ const (
 // buffer of each part under way.
 func (b *Bucket) putParts(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
 	full := aws.String(b.prefix + key)
-	created, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: full})
+	begin := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: full}
+	begin.ServerSideEncryption, begin.SSEKMSKeyId = b.Encryption.headers()
+	created, err := b.client.CreateMultipartUpload(ctx, begin)
 	if err != nil {
 		return "", err
 	}
-	upload := upload{bucket: b, key: key, id: created.UploadId, body: body, size: size}
+	upload := upload{bucket: b, key: key, id: created.UploadId, body: body, size: size, meter: b.meter(key, size)}
 	parts, err := upload.send(ctx)
 	if err != nil {
 		return "", errors.Join(err, upload.abort(ctx))
@@ -51,7 +52,7 @@ type upload struct {
 	id     *string
 	body   io.ReaderAt
 	size   int64
-	sent   atomic.Int64
+	meter  *meter
 }
 
 func (u *upload) send(ctx context.Context) ([]types.CompletedPart, error) {
@@ -73,12 +74,9 @@ func (u *upload) part(ctx context.Context, number int32, offset, length int64) (
 	out, err := u.bucket.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.bucket.name, Key: aws.String(u.bucket.prefix + u.key), UploadId: u.id, PartNumber: &number,
 		Body: io.NewSectionReader(u.body, offset, length), ContentLength: &length,
-	})
+	}, u.meter.request(length))
 	if err != nil {
 		return types.CompletedPart{}, err
-	}
-	if sent := u.sent.Add(length); u.bucket.Progress != nil {
-		u.bucket.Progress(u.key, sent, u.size)
 	}
 	// The checksums of the parts are what the SDK chose to send; completing has to repeat them.
 	return types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C,

@@ -49,7 +49,8 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int
 func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
 	in := &s3.PutObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key), Body: io.NewSectionReader(body, 0, size), ContentLength: &size}
 	in.IfNoneMatch, in.IfMatch = headers(when)
-	out, err := b.client.PutObject(ctx, in)
+	in.ServerSideEncryption, in.SSEKMSKeyId = b.Encryption.headers()
+	out, err := b.client.PutObject(ctx, in, b.meter(key, size).request(size))
 	if err != nil {
 		return "", err
 	}
