@@ -85,15 +85,22 @@ boottest: $(BIN)/packages/SHA256SUMS ## boot containers with systemd and cloud-i
 $(BIN)/packages/SHA256SUMS:
 	$(MAKE) package
 
+.PHONY: apps
+apps: ## the recipes of koboshi help apps, with their real runtimes (root; RUN=gunicorn for those of that name)
+	sh systemd/boottest/rootfs.sh $(BIN)/boottest/bookworm
+	sh systemd/boottest/runtimes.sh $(BIN)/boottest/bookworm $(BIN)/boottest/runtimes
+	CGO_ENABLED=0 go test -tags boottest,apps -count=1 -parallel 3 -timeout 20m -v -run '^TestApps$$$(if $(RUN),/$(RUN))' \
+		./systemd/boottest -args -rootfs $(BIN)/boottest/bookworm -runtimes $(BIN)/boottest/runtimes
+
 comma := ,
 
 .PHONY: lint
 lint: ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
-	go vet -tags e2e,boottest,vm,bench,fleet ./...
+	go vet -tags e2e,boottest,vm,bench,fleet,apps ./...
 	go vet -tags man ./cmd/koboshi
-	go run $(GOLANGCI_LINT) run --build-tags e2e,boottest,vm,bench,fleet ./...
+	go run $(GOLANGCI_LINT) run --build-tags e2e,boottest,vm,bench,fleet,apps ./...
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is used (needs vuln.go.dev)

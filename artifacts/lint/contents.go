@@ -55,7 +55,7 @@ const firstLook = 512
 // flags of zero). On an instance the source has another.
 func (c *checker) pyc(f *File, head []byte) {
 	if len(head) >= 8 && binary.LittleEndian.Uint32(head[4:]) == 0 {
-		c.note(Warning, "stale-pyc", f.Path, "an instance does not keep that time, so Python compiles again at every start: python3 -m compileall --invalidation-mode unchecked-hash, or --exclude __pycache__",
+		c.note(Warning, "stale-pyc", f.Path, "an instance does not keep that time, so Python compiles again at every start: python3 -m compileall -f --invalidation-mode unchecked-hash, or --exclude __pycache__",
 			"is bound to the time of its source")
 	}
 }

@@ -1,0 +1,126 @@
+//go:build boottest && apps
+
+package boottest
+
+import (
+	"flag"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/report"
+)
+
+var runtimes = flag.String("runtimes", "", "`DIR` that runtimes.sh made")
+
+const (
+	maxCommands = 8 // from nothing to CONTINUE
+	minShort    = 6 // recipes that need no more
+)
+
+// Every recipe of the topic apps works as it is printed: built, published, started
+// on a new instance, and updated by sync.
+func TestApps(t *testing.T) {
+	host, all, short := readHostFiles(t), recipes(t), 0
+	for _, r := range all {
+		if r.commands() <= maxCommands {
+			short++
+		}
+		t.Logf("%s: %d commands", r.name, r.commands())
+	}
+	if short < min(minShort, len(all)) {
+		t.Errorf("%d recipes need at most %d commands, want %d", short, maxCommands, minShort)
+	}
+	for _, r := range all {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			r.try(t, host)
+		})
+	}
+	if missing := slices.DeleteFunc(slices.Sorted(maps.Keys(answers)), func(name string) bool {
+		return slices.ContainsFunc(all, func(r recipe) bool { return r.name == name })
+	}); len(missing) > 0 {
+		t.Errorf("no recipe is called %q", missing)
+	}
+}
+
+// answers are commands on the instance that print the version that runs, by
+// recipe.
+var answers = map[string]string{}
+
+const usualAnswer = "curl -sSf http://127.0.0.1:8000/"
+
+func (r recipe) try(t *testing.T, host hostFiles) {
+	l := newLab(t, labOnly(), *runtimes)
+	l.aws.S3().CreateBucket("acme-releases")
+	w := newWorkshop(l, host)
+	w.run(r.once)
+	w.release(r, "1.0.0")
+
+	r.image.write(t, l.root)
+	must(t, copyFile(filepath.Join(l.root, "etc/koboshi/keys/release.pub"), filepath.Join(w.disk, home, "release.pub"), 0o644))
+	l.install(r.install)
+	l.launch("")
+	c := l.start("exit")
+	c.up()
+	same(t, "verdict", c.reports(0, "status", "--command", "boot").Verdict, report.Fresh)
+	same(t, "state", l.instance.State(), autoscaling.InService)
+	c.answers(r.name, "1.0.0")
+
+	w.release(r, "1.1.0")
+	same(t, "verdict", c.reports(0, "sync").Verdict, report.Fresh)
+	c.answers(r.name, "1.1.0")
+	c.end("exit")
+}
+
+// install runs commands on the image, as its builder does.
+func (l *lab) install(commands []string) {
+	l.Helper()
+	proc := filepath.Join(l.root, "proc")
+	must(l.T, unix.Mount("proc", proc, "proc", 0, ""))
+	for _, line := range commands {
+		l.chroot("sh", "-euc", line)
+	}
+	must(l.T, unix.Unmount(proc, unix.MNT_DETACH))
+}
+
+// release builds, publishes and promotes a version.
+func (w *workshop) release(r recipe, version string) {
+	w.Helper()
+	files := maps.Clone(r.project)
+	for name, text := range files {
+		files[name] = strings.ReplaceAll(text, "1.0.0", version)
+	}
+	w.write(files)
+	var build []string
+	for _, line := range r.build {
+		build = append(build, strings.ReplaceAll(line, "1.0.0", version))
+	}
+	w.run(build)
+}
+
+// answers expects a version to run.
+func (c *container) answers(name, version string) {
+	c.Helper()
+	ask := usualAnswer
+	if answers[name] != "" {
+		ask = answers[name]
+	}
+	if e := c.must("sh", "-euc", ask); !strings.Contains(e.out, version) {
+		c.Errorf("%s: %q, want %s", ask, e.out, version)
+	}
+}
+
+// labOnly is the standard image without anything of koboshi's, which does not end
+// by itself. Health is watched for a second only.
+func labOnly() files {
+	return standard().with(notObserved).with(files{
+		bootUnit: "", wants + "koboshi-boot.service": "", webUnit: "", config: "",
+		dropIn: "[health]\nbake = \"1s\"\n[lifecycle]\nabandon_delay = \"0s\"\n",
+	})
+}
