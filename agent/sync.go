@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
@@ -15,6 +16,7 @@ type SyncOptions struct {
 	Version string       // install this version in place of the channel's, for this run
 	Force   bool         // verify the current tree, repair it, and start the app anew
 	Spread  bool         // wait first for this machine's share of the time that the channel's signer spreads syncs over
+	IfNew   bool         // end at once, and leave no report, where there is nothing to do: for a machine that looks every few minutes
 	MaxRate *config.Rate // of the download, in place of install.max_rate
 }
 
@@ -24,25 +26,58 @@ type SyncOptions struct {
 func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) {
 	r := a.begin("sync")
 	defer r.close()
-	if o.Spread {
-		if err := r.awaitTurn(ctx, o.Wait); err != nil {
-			return r.refuse(err)
-		}
-	}
-	ctx, cancel := a.limit(ctx)
+	limited, cancel := a.limit(ctx)
 	defer cancel()
-	if err := r.prepare(ctx, o.Wait); err != nil {
+	if err := r.prepare(limited, o.Wait); err != nil {
 		return r.refuse(err)
 	}
-	r.Version, r.Force = o.Version, o.Force
+	r.Version, r.Force, r.IfNew = o.Version, o.Force, o.IfNew
+	if err := r.discover(limited); err != nil {
+		return r.end(converge.Failed(limited, err))
+	}
+	r.look(limited)
+	if o.IfNew {
+		if out, idle := r.idle(limited); idle {
+			return r.rest(out)
+		}
+	}
+	if o.Spread {
+		if turn := r.turn(limited); turn > 0 {
+			return r.syncLater(ctx, turn, o)
+		}
+	}
+	return r.syncNow(limited, o)
+}
+
+// syncLater is a sync at this machine's turn. Nothing is locked until then, and who
+// this machine is, and what its tags choose, is asked again.
+func (r *run) syncLater(ctx context.Context, turn time.Duration, o SyncOptions) (report.Report, error) {
+	r.release()
+	if err := r.pause(ctx, "spread", turn); err != nil {
+		return r.refuse(converge.Failed(ctx, err).Err)
+	}
+	ctx, cancel := r.agent.limit(ctx)
+	defer cancel()
+	if err := r.lock(ctx, o.Wait); err != nil {
+		return r.refuse(err)
+	}
+	r.report.Warnings = nil // what counts still is found again
 	if err := r.discover(ctx); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
+	r.look(ctx)
+	return r.syncNow(ctx, o)
+}
+
+func (r *run) syncNow(ctx context.Context, o SyncOptions) (report.Report, error) {
 	if o.MaxRate != nil {
 		r.Config.Install.MaxRate = *o.MaxRate
 	}
-	r.look(ctx)
-	return r.end(r.follow(ctx))
+	rep, err := r.end(r.follow(ctx))
+	if o.IfNew {
+		r.noteLook()
+	}
+	return rep, err
 }
 
 // follow converges a live machine, unless it is held at its release. The app has
@@ -66,6 +101,7 @@ func (r *run) follow(ctx context.Context) converge.Outcome {
 	if out.Err != nil {
 		out = r.SettleLive(ctx, out, before, had)
 	}
+	r.noteRejected(out)
 	return out
 }
 

@@ -26,7 +26,7 @@ func (r *Run) Install(ctx context.Context, t Target) (store.Release, error) {
 		}
 	}
 	if t.Pointer != nil {
-		if err := r.Store.MarkSeen(rel, t.Pointer, t.Seen); err != nil {
+		if err := r.Store.MarkSeen(rel, t.sighting()); err != nil {
 			r.Warn("that channel %s points to %s could not be recorded: %v", r.Config.Channel, rel.Version(), err)
 		}
 	}
@@ -55,7 +55,7 @@ func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
 
 // stage fetches the artifact, or with an update its delta, and makes the release.
 func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span) (rel store.Release, err error) {
-	in := store.Input{Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Delta: u}
+	in := store.Input{Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Source: t.Source, ETag: t.ETag, Delta: u}
 	if err := r.Store.MakeRoom(ctx, in); err != nil {
 		return rel, err
 	}

@@ -19,12 +19,19 @@ import (
 type Target struct {
 	Pointer  *artifacts.VerifiedPointer // nil where it was asked for by version
 	Seen     time.Time                  // when the pointer was read
+	Source   string                     // where from, and so with ETag: see [store.Sighting]
+	ETag     string
 	Manifest *artifacts.VerifiedManifest
 }
 
 // artifact is the target's for this machine.
 func (t Target) artifact() (artifacts.Artifact, error) {
 	return t.Manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
+}
+
+// sighting is what is remembered of the pointer.
+func (t Target) sighting() store.Sighting {
+	return store.Sighting{Pointer: t.Pointer, Seen: t.Seen, Source: t.Source, ETag: t.ETag}
 }
 
 // Describe is the target as reports show it.
@@ -38,8 +45,8 @@ func (t Target) Describe() *report.Release {
 
 // channelAnswer is one reading of the channel.
 type channelAnswer struct {
-	pointer *artifacts.VerifiedPointer
-	err     error
+	fetch.Known
+	err error
 }
 
 // Resolve asks the channel for its release, or the source for the version that
@@ -50,7 +57,7 @@ func (r *Run) Resolve(ctx context.Context) (t Target, err error) {
 	ctx, cancel := r.impatient(ctx)
 	defer cancel()
 	if r.Version != "" {
-		return r.release(ctx, nil, artifacts.Reference{App: r.Config.App, Version: r.Version})
+		return r.release(ctx, fetch.Known{}, artifacts.Reference{App: r.Config.App, Version: r.Version})
 	}
 	answer := r.known
 	if r.known = nil; answer == nil {
@@ -59,18 +66,20 @@ func (r *Run) Resolve(ctx context.Context) (t Target, err error) {
 	if answer.err != nil {
 		return Target{}, answer.err
 	}
-	return r.manifest(ctx, answer.pointer)
+	return r.manifest(ctx, answer.Known)
 }
 
-// Peek reads the channel before [Run.Resolve], which then goes by the same
-// answer unless it is forgotten.
+// Peek reads the channel before [Run.Resolve], once: both go by the same answer
+// unless it is forgotten.
 func (r *Run) Peek(ctx context.Context) (pointer *artifacts.VerifiedPointer, err error) {
-	s := r.Steps.Begin("resolve")
-	defer s.End(&err)
-	ctx, cancel := r.impatient(ctx)
-	defer cancel()
-	r.known = r.ask(ctx, s)
-	return r.known.pointer, r.known.err
+	if r.known == nil {
+		s := r.Steps.Begin("resolve")
+		defer s.End(&err)
+		ctx, cancel := r.impatient(ctx)
+		defer cancel()
+		r.known = r.ask(ctx, s)
+	}
+	return r.known.Pointer, r.known.err
 }
 
 // Forget has the channel read anew.
@@ -79,14 +88,29 @@ func (r *Run) Forget() { r.known = nil }
 // ask reads the channel's pointer, admits its sequence and looks at its expiry.
 func (r *Run) ask(ctx context.Context, s *report.Span) *channelAnswer {
 	s.Attempt()
-	pointer, err := r.Releases.Pointer(ctx, r.Config.Channel)
+	got, err := r.Releases.Pointer(ctx, r.Config.Channel, r.lastSeen())
 	if err == nil {
-		err = r.Admit(pointer)
+		err = r.Admit(got.Pointer)
 	}
 	if err == nil {
-		err = pointer.CheckExpiry(r.Now())
+		err = got.Pointer.CheckExpiry(r.Now())
 	}
-	return &channelAnswer{pointer, Because(silence(ctx), err)}
+	return &channelAnswer{got, Because(silence(ctx), err)}
+}
+
+// lastSeen is the channel's pointer to the current release, where the run reads only
+// what is new. The store has verified it under the keys of today.
+func (r *Run) lastSeen() fetch.Known {
+	current, found := r.Current()
+	if !r.IfNew || !found {
+		return fetch.Known{}
+	}
+	seen, _ := current.SeenOn(r.Config.Channel)
+	source := slices.Index(r.Config.Source, seen.Source)
+	if source < 0 {
+		return fetch.Known{}
+	}
+	return fetch.Known{Pointer: seen.Pointer, Source: source, ETag: seen.ETag}
 }
 
 // errSilent is a source that was not waited for any longer.
@@ -112,18 +136,18 @@ func silence(ctx context.Context) error {
 	return nil
 }
 
-func (r *Run) manifest(ctx context.Context, pointer *artifacts.VerifiedPointer) (Target, error) {
-	return r.release(ctx, pointer, pointer.Reference())
+func (r *Run) manifest(ctx context.Context, known fetch.Known) (Target, error) {
+	return r.release(ctx, known, known.Pointer.Reference())
 }
 
 // release reads a manifest, unless its release is installed: a pointer names it
 // by its hash, so the installed one is as good as the bucket's.
-func (r *Run) release(ctx context.Context, pointer *artifacts.VerifiedPointer, ref artifacts.Reference) (Target, error) {
+func (r *Run) release(ctx context.Context, known fetch.Known, ref artifacts.Reference) (Target, error) {
 	releases, err := r.Store.Releases()
 	if err != nil {
 		return Target{}, err
 	}
-	t := Target{Pointer: pointer, Seen: r.Now()}
+	t := r.targetOf(known)
 	i := slices.IndexFunc(releases, func(rel store.Release) bool {
 		return ref == artifacts.Reference{App: rel.App(), Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256()}
 	})
@@ -136,10 +160,19 @@ func (r *Run) release(ctx context.Context, pointer *artifacts.VerifiedPointer, r
 	return t, nil
 }
 
+// targetOf is what was read of the channel just now, without its manifest.
+func (r *Run) targetOf(known fetch.Known) Target {
+	t := Target{Pointer: known.Pointer, Seen: r.Now(), ETag: known.ETag}
+	if known.Pointer != nil && known.Source < len(r.Config.Source) {
+		t.Source = r.Config.Source[known.Source]
+	}
+	return t
+}
+
 // moved asks the channel whether it still points to the target.
-func (r *Run) moved(ctx context.Context) (*artifacts.VerifiedPointer, bool) {
+func (r *Run) moved(ctx context.Context) (fetch.Known, bool) {
 	if r.target.Pointer == nil {
-		return nil, false // the channel was not asked
+		return fetch.Known{}, false // the channel was not asked
 	}
 	var answer *channelAnswer
 	err := r.Steps.Do(ctx, "recheck", func(ctx context.Context, s *report.Span) error {
@@ -151,7 +184,7 @@ func (r *Run) moved(ctx context.Context) (*artifacts.VerifiedPointer, bool) {
 	})
 	if err != nil {
 		r.Warn("the channel could not be checked again: %v", err)
-		return nil, false
+		return fetch.Known{}, false
 	}
-	return answer.pointer, answer.pointer.Reference() != r.target.Pointer.Reference()
+	return answer.Known, answer.Pointer.Reference() != r.target.Pointer.Reference()
 }

@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/artifacts"
+	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 )
 
@@ -55,6 +56,7 @@ type Options struct {
 	Force    bool        // verify an installed tree and start the app anew
 	Rate     config.Rate // of the download; 0 = without a limit, as at launch
 	UseDelta bool        // make a release from an installed one and a delta
+	IfNew    bool        // read the channel's pointer only where it is not the one that was last seen here
 
 	// Patience is how long the sources may be silent, all their repetitions
 	// included, before the run goes on without them; 0 = until its context ends.
@@ -64,7 +66,8 @@ type Options struct {
 // Releases is where an app's documents come from. It yields only what was
 // verified.
 type Releases interface {
-	Pointer(ctx context.Context, channel string) (*artifacts.VerifiedPointer, error)
+	// Pointer need not read a pointer again that is known; see [fetch.Origin.Pointer].
+	Pointer(ctx context.Context, channel string, known fetch.Known) (fetch.Known, error)
 	Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error)
 }
 
@@ -126,11 +129,11 @@ func (r *Run) Follow(ctx context.Context) Outcome {
 // that cannot be read now was read a moment ago: what it pointed to then counts.
 func (r *Run) Recheck(ctx context.Context) Outcome {
 	for range maxRounds - 1 {
-		pointer, moved := r.moved(ctx)
+		known, moved := r.moved(ctx)
 		if !moved {
 			return r.Reached()
 		}
-		t, err := r.manifest(ctx, pointer)
+		t, err := r.manifest(ctx, known)
 		if err == nil {
 			err = r.reach(ctx, t)
 		}

@@ -70,7 +70,7 @@ func parse(data []byte) (State, error) {
 	var sequences others
 	problems := errors.Join(
 		take(members, "schema", &number), take(members, "instance", &s.Instance), take(members, "sequences", &sequences),
-		take(members, "signalled", &s.Signalled), take(members, "hold", &s.Hold))
+		take(members, "signalled", &s.Signalled), take(members, "hold", &s.Hold), take(members, "rejected", &s.Rejected))
 	for channel := range sequences {
 		q, err := parseSequence(sequences, channel)
 		if err != nil {
@@ -85,7 +85,7 @@ func parse(data []byte) (State, error) {
 	if number > schema {
 		problems = errors.Join(fmt.Errorf("%s was written by a newer agent: schema %d", File, number), problems)
 	}
-	s.Hold = s.Hold.clean()
+	s.Hold, s.Rejected = s.Hold.clean(), s.Rejected.clean()
 	if len(members) > 0 {
 		s.Others = members
 	}
@@ -145,7 +145,7 @@ func (s State) Save(dir durable.Dir) error {
 
 // encode never fails for a text: what is not UTF-8 is replaced.
 func encode(s State) ([]byte, error) {
-	s.Hold = s.Hold.clean()
+	s.Hold, s.Rejected = s.Hold.clean(), s.Rejected.clean()
 	data, err := json.Marshal(stored{schema, s}, json.Deterministic(true), jsontext.WithIndent("  "), jsontext.AllowInvalidUTF8(true))
 	return append(data, '\n'), err
 }

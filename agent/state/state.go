@@ -24,6 +24,7 @@ type State struct {
 	Sequences map[string]Sequence `json:"sequences"` // by channel
 	Signalled *Signal             `json:"signalled,omitzero"`
 	Hold      *Hold               `json:"hold,omitzero"`
+	Rejected  *Rejected           `json:"rejected,omitzero"`
 	Others    others              `json:",embed"`
 }
 
@@ -44,6 +45,29 @@ type Signal struct {
 	Result string    `json:"result"`
 	At     time.Time `json:"at"`
 	Others others    `json:",embed"`
+}
+
+// Rejected is what the channel pointed to when it failed on this live instance, with
+// the exit code and the message: a machine that follows its channel by itself does
+// not try it again.
+type Rejected struct {
+	Sequence Sequence  `json:"sequence"`
+	Version  string    `json:"version"`
+	Code     int       `json:"code"`
+	Message  string    `json:"message"`
+	At       time.Time `json:"at"`
+	Others   others    `json:",embed"`
+}
+
+// clean returns what was rejected with texts that are fit to print.
+func (f *Rejected) clean() *Rejected {
+	if f == nil {
+		return nil
+	}
+	printable := *f
+	printable.Version = report.Clean(f.Version, report.MaxText)
+	printable.Message = report.Clean(f.Message, report.MaxText)
+	return &printable
 }
 
 // Hold keeps an instance at its release. Until is zero for a hold without an

@@ -42,7 +42,7 @@ type Reader interface {
 	// waiting Read returns. The body must be closed.
 	//
 	// Errors are ErrNotFound; ErrDenied; ErrCredentials; ErrChanged where r.ETag
-	// is not the object's. A range that begins at or behind the end of the
+	// is not the object's; ErrUnchanged where r.Unless is. A range that begins at or behind the end of the
 	// object, other than the zero Range, is an error that is none of them, and
 	// so is everything that no repetition has cured.
 	Get(ctx context.Context, key string, r Range) (io.ReadCloser, Object, error)
@@ -109,4 +109,5 @@ var (
 	ErrCredentials = errors.New("the credentials were refused") // expired, unknown or wrong, whatever was asked for
 	ErrChanged     = errors.New("the object has changed")
 	ErrExists      = errors.New("the object exists")
+	ErrUnchanged   = errors.New("the object is unchanged") // it still has the ETag that was given
 )

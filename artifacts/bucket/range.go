@@ -13,6 +13,7 @@ type Range struct {
 	Offset int64
 	Length int64  // 0 = to the end
 	ETag   string // "" = whatever is there; else the object must have it, or the error is ErrChanged
+	Unless string // "" = in any case; else an ETag: while the object has it, nothing is read and the error is ErrUnchanged
 }
 
 // Whole reports whether every byte of the object is meant.

@@ -38,10 +38,10 @@ type cursor struct {
 // the next one is tried.
 func (c *cursor) open(ctx context.Context) error {
 	for c.body == nil {
-		from, etag := c.o.inUse()
+		from, etag, unless := c.o.inUse()
 		c.o.attempts()
 		reading, cancel := context.WithCancelCause(ctx)
-		r := bucket.Range{Offset: c.at, Length: max(0, c.end-c.at), ETag: etag}
+		r := bucket.Range{Offset: c.at, Length: max(0, c.end-c.at), ETag: etag, Unless: unless}
 		body, got, err := from.reader.Get(reading, c.o.key, r)
 		if err == nil {
 			c.from, c.body, c.brought = from, watch(reading, cancel, body), 0

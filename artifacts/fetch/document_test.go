@@ -48,11 +48,11 @@ func published(t *testing.T) (*memory, artifacts.Trust, *artifacts.VerifiedPoint
 
 func TestDocuments(t *testing.T) {
 	src, trust, _ := published(t)
-	p, err := originOf(trust, src).Pointer(t.Context(), "stable")
+	p, err := originOf(trust, src).Pointer(t.Context(), "stable", fetch.Known{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := originOf(trust, src).Manifest(t.Context(), p.Reference())
+	m, err := originOf(trust, src).Manifest(t.Context(), p.Pointer.Reference())
 	if err != nil || m.Manifest().Version != "1.0" {
 		t.Fatalf("%+v, %v", m, err)
 	}
@@ -95,8 +95,8 @@ func TestDocumentFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src, trust, _ := published(t)
 				tc.spoil(src)
-				p, err := originOf(trust, src).Pointer(t.Context(), "stable")
-				if !errors.Is(err, tc.want) || (err == nil) != (p != nil) {
+				p, err := originOf(trust, src).Pointer(t.Context(), "stable", fetch.Known{})
+				if !errors.Is(err, tc.want) || (err == nil) != (p.Pointer != nil) {
 					t.Fatalf("%v, %v: want %v", p, err, tc.want)
 				}
 				classes := 0
@@ -134,7 +134,7 @@ func promote(n int) func(*memory) {
 func TestDocumentNames(t *testing.T) {
 	src, trust, _ := published(t)
 	for _, channel := range []string{"", "../stable", "Stable", "a/b"} {
-		if _, err := originOf(trust, src).Pointer(t.Context(), channel); err == nil {
+		if _, err := originOf(trust, src).Pointer(t.Context(), channel, fetch.Known{}); err == nil {
 			t.Errorf("channel %q was asked for", channel)
 		}
 	}

@@ -27,5 +27,5 @@ func sorted(ctx context.Context, key string, err error) error {
 }
 
 func answered(err error) bool {
-	return errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied) || errors.Is(err, bucket.ErrCredentials)
+	return errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied) || errors.Is(err, bucket.ErrCredentials) || errors.Is(err, bucket.ErrUnchanged)
 }

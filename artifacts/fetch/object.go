@@ -17,6 +17,7 @@ import (
 type object struct {
 	key      string
 	check    func(size int64) error // judges a first answer, before a byte is read
+	unless   string                 // an ETag: nothing is read while the object has it; "" = none
 	attempts func()                 // called before every request
 	throttle *throttle              // of all requests together
 	jitter   *pace.Jitter           // of the pauses before requests that are made again
@@ -50,11 +51,23 @@ func newObject(tries []try, key string, budget int64, check func(size int64) err
 	return o
 }
 
-func (o *object) inUse() (c *copied, etag string) {
+// inUse is the copy that is read, and the range's conditions on it: that it has not
+// changed since the first answer, or before that since it was known.
+func (o *object) inUse() (c *copied, etag, unless string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c = o.copies[0]
-	return c, c.pin.ETag
+	if !c.pinned {
+		unless = o.unless
+	}
+	return c, c.pin.ETag, unless
+}
+
+// etag is that of the first answer.
+func (o *object) etag(c *copied) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return c.pin.ETag
 }
 
 // size is that of the first answer.

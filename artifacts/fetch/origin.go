@@ -70,28 +70,29 @@ func (o *Origin) tries() (tries []try) {
 }
 
 // ask reads an object from one source after the other, until accept returns nil
-// for its bytes, and returns that source. check judges the object's size before
-// a byte is read. The error is that of the source that was asked first.
-func (o *Origin) ask(ctx context.Context, key string, check func(size int64) error, accept func(data []byte) error) (source int, err error) {
+// for its bytes, and returns that source and the object's ETag there. check judges
+// the object's size before a byte is read. The error is that of the source that
+// was asked first, or bucket.ErrUnchanged of the one that has what is known.
+func (o *Origin) ask(ctx context.Context, key string, known Known, check func(size int64) error, accept func(data []byte) error) (source int, etag string, err error) {
 	tries := o.tries()
 	errs := make([]error, len(o.sources))
 	for _, t := range tries {
 		if errs[t.source] != nil && !errors.Is(errs[t.source], errHurried) {
 			continue // patience would not change its answer
 		}
-		data, err := o.read(ctx, t, key, check)
+		data, etag, err := o.read(ctx, t, key, known.at(t.source), check)
 		if err == nil {
 			err = accept(data)
 		}
-		if err == nil {
-			return t.source, nil
+		if err == nil || errors.Is(err, bucket.ErrUnchanged) {
+			return t.source, etag, err
 		}
 		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
+			return 0, "", context.Cause(ctx)
 		}
 		errs[t.source] = err
 	}
-	return 0, errs[tries[0].source]
+	return 0, "", errs[tries[0].source]
 }
 
 // prefer makes a source that had a verified document the one to ask first.

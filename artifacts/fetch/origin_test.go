@@ -42,11 +42,11 @@ func TestSilentSourceIsLeftSoon(t *testing.T) {
 		silent := &late{time.Hour, 0, src}
 		o := originOf(trust, silent, src)
 		start := time.Now()
-		p, err := o.Pointer(t.Context(), "stable")
+		p, err := o.Pointer(t.Context(), "stable", fetch.Known{})
 		if err != nil || time.Since(start) != 5*time.Second {
 			t.Fatalf("got %v after %s, want the other's pointer after 5s", err, time.Since(start))
 		}
-		if _, err := o.Manifest(t.Context(), p.Reference()); err != nil || silent.asked != 1 {
+		if _, err := o.Manifest(t.Context(), p.Pointer.Reference()); err != nil || silent.asked != 1 {
 			t.Errorf("got %v, and the silent source was asked %d times, want once", err, silent.asked)
 		}
 	})
@@ -61,7 +61,7 @@ func TestLateSourceIsWaitedForInTheEnd(t *testing.T) {
 		src.put(key, data)
 		slow := &late{20 * time.Second, 0, src}
 		o := originOf(trust, slow, newMemory())
-		if _, err := o.Pointer(t.Context(), "stable"); err != nil || slow.asked != 2 {
+		if _, err := o.Pointer(t.Context(), "stable", fetch.Known{}); err != nil || slow.asked != 2 {
 			t.Errorf("pointer: got %v after asking %d times, want it at the second", err, slow.asked)
 		}
 		if got, err := download(t, slow, artifactOf(data, 32<<10), data, small, newMemory()); err != nil || !bytes.Equal(got, data) {
@@ -161,7 +161,7 @@ func TestCallerLeaves(t *testing.T) {
 				if n := len(src.log()); n > 0 {
 					t.Errorf("another source was asked %d times after the end", n)
 				}
-				if _, err := o.Pointer(ctx, "stable"); err != why { //nolint:errorlint // it must be bare
+				if _, err := o.Pointer(ctx, "stable", fetch.Known{}); err != why { //nolint:errorlint // it must be bare
 					t.Errorf("pointer: got %v, want the cause of the context", err)
 				}
 			})
@@ -213,7 +213,7 @@ func TestSourceWithAVerifiedDocumentIsAskedFirst(t *testing.T) {
 	forged.put("channels/stable.json", []byte("<Error>"))
 	forged.put("index", []byte("only here"))
 	o := originOf(trust, forged, good)
-	if _, err := o.Pointer(t.Context(), "stable"); err != nil {
+	if _, err := o.Pointer(t.Context(), "stable", fetch.Known{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Blob(t.Context(), artifacts.Blob{Key: "index", Size: 9, SHA256: artifacts.Sum([]byte("only here"))}); err != nil {

@@ -66,6 +66,8 @@ func (m *memory) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 		return nil, bucket.Object{}, bucket.ErrNotFound
 	case r.ETag != "" && r.ETag != object.ETag && !m.deaf:
 		return nil, bucket.Object{}, bucket.ErrChanged
+	case r.Unless != "" && r.Unless == object.ETag:
+		return nil, bucket.Object{}, bucket.ErrUnchanged
 	}
 	if m.lie != nil {
 		m.lie(&object)

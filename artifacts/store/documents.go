@@ -23,7 +23,7 @@ func (s *Store) writeDocuments(staged string, in Input, pointers []Sighting, ind
 		s.writePlain(path.Join(meta, indexFile), index),
 	)
 	for _, p := range pointers {
-		data, e := json.Marshal(seen{Seen: p.Seen.UTC(), Envelope: p.Pointer.Envelope()}, json.Deterministic(true))
+		data, e := json.Marshal(p.stored(), json.Deterministic(true))
 		err = errors.Join(err, e, s.writePlain(path.Join(meta, pointersDir, p.Pointer.Pointer().Channel), append(data, '\n')))
 	}
 	return errors.Join(err, s.root.Chmod(path.Join(staged, treeDir), 0o755), s.root.Chmod(staged, 0o755))
@@ -41,7 +41,7 @@ func (s *Store) pointers(id string, in Input) (all []Sighting) {
 			all = append(all, p)
 		}
 	}
-	return append(all, Sighting{Pointer: in.Pointer, Seen: in.Seen})
+	return append(all, Sighting{Pointer: in.Pointer, Seen: in.Seen, Source: in.Source, ETag: in.ETag})
 }
 
 // makeDir makes a directory whose permissions do not depend on the umask.

@@ -18,6 +18,8 @@ const maxOrder = 1 << 53
 type seen struct {
 	Seen     time.Time `json:"seen"`
 	Envelope []byte    `json:"envelope"` // base64 of the signed bytes
+	Source   string    `json:"source,omitzero"`
+	ETag     string    `json:"etag,omitzero"` // that the source had for them
 }
 
 // Place is where a release passed the gate: an instance, and what it knew of
@@ -62,7 +64,7 @@ func (s *Store) readPointers(r *Release) (all []Sighting, err error) {
 		}
 		p, e := s.verified.pointer(on.Envelope, r.App(), channel)
 		if err == nil && e == nil && p.Reference().ManifestSHA256 == r.ManifestSHA256() {
-			all = append(all, Sighting{Pointer: p, Seen: on.Seen})
+			all = append(all, Sighting{Pointer: p, Seen: on.Seen, Source: on.Source, ETag: on.ETag})
 		}
 	}
 	return all, nil
@@ -105,10 +107,14 @@ func (s *Store) MarkHealthy(r Release, at Place, when time.Time) error {
 
 // MarkSeen records that a channel still points to a release. Errors are
 // [ErrDisk].
-func (s *Store) MarkSeen(r Release, p *artifacts.VerifiedPointer, at time.Time) error {
-	if got := p.Reference().ManifestSHA256; got != r.ManifestSHA256() {
+func (s *Store) MarkSeen(r Release, on Sighting) error {
+	if got := on.Pointer.Reference().ManifestSHA256; got != r.ManifestSHA256() {
 		return fmt.Errorf("the pointer is to manifest %s, not %s", got.Short(), r.ManifestSHA256().Short())
 	}
-	name := path.Join(pointersDir, p.Pointer().Channel)
-	return s.writeJSON(path.Join(releasesDir, r.id), name, seen{Seen: at.UTC(), Envelope: p.Envelope()})
+	name := path.Join(pointersDir, on.Pointer.Pointer().Channel)
+	return s.writeJSON(path.Join(releasesDir, r.id), name, on.stored())
+}
+
+func (on Sighting) stored() seen {
+	return seen{Seen: on.Seen.UTC(), Envelope: on.Pointer.Envelope(), Source: on.Source, ETag: on.ETag}
 }

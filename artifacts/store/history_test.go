@@ -24,7 +24,7 @@ func TestCandidates(t *testing.T) {
 	healthyNow(t, s, two, "i-1", noon.Add(2*time.Hour))
 	healthyNow(t, s, three, "i-0", noon.Add(time.Hour)) // on the instance that the AMI was made from
 	in := files{"bin/web": "4"}.release("4", artifacts.TarZst, true)
-	if err := s.MarkSeen(four, pointerTo(in.Manifest, "stable", 8), noon.Add(time.Hour)); err != nil {
+	if err := s.MarkSeen(four, Sighting{Pointer: pointerTo(in.Manifest, "stable", 8), Seen: noon.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	activate(t, s, five)
@@ -85,7 +85,7 @@ func TestMarks(t *testing.T) {
 		t.Errorf("asked for by version, but %v, installed %v", r.Pointers(), r.Installed())
 	}
 	later, stable, canary := noon.Add(time.Hour), pointerTo(in.Manifest, "stable", 9), pointerTo(in.Manifest, "canary", 7)
-	if err := errors.Join(s.MarkSeen(r, stable, later), s.MarkSeen(r, canary, noon), s.MarkHealthy(r, Place{Instance: "i-1"}, later)); err != nil {
+	if err := errors.Join(s.MarkSeen(r, Sighting{Pointer: stable, Seen: later, Source: "s3://releases", ETag: `"1"`}), s.MarkSeen(r, Sighting{Pointer: canary, Seen: noon}), s.MarkHealthy(r, Place{Instance: "i-1"}, later)); err != nil {
 		t.Fatal(err)
 	}
 	find := func() Release {
@@ -97,9 +97,9 @@ func TestMarks(t *testing.T) {
 		return r
 	}
 	r = find()
-	for channel, want := range map[string]Sighting{"stable": {stable, later}, "canary": {canary, noon}} {
+	for channel, want := range map[string]Sighting{"stable": {Pointer: stable, Seen: later, Source: "s3://releases", ETag: `"1"`}, "canary": {Pointer: canary, Seen: noon}} {
 		got, ok := r.SeenOn(channel)
-		if !ok || !got.Seen.Equal(want.Seen) || got.Pointer.Sequence() != want.Pointer.Sequence() {
+		if !ok || !got.Seen.Equal(want.Seen) || got.Pointer.Sequence() != want.Pointer.Sequence() || got.Source != want.Source || got.ETag != want.ETag {
 			t.Errorf("on %s: %v, %v", channel, ok, got)
 		}
 	}
@@ -110,7 +110,7 @@ func TestMarks(t *testing.T) {
 		t.Errorf("healthy since %v", r.HealthySince())
 	}
 	other := files{"a": "2"}.release("2", artifacts.TarGz, false)
-	if err := s.MarkSeen(r, pointerTo(other.Manifest, "stable", 10), later); err == nil {
+	if err := s.MarkSeen(r, Sighting{Pointer: pointerTo(other.Manifest, "stable", 10), Seen: later}); err == nil {
 		t.Error("a pointer to another release was recorded")
 	}
 	for name, torn := range map[string]string{"pointers/stable": `{"seen":"2026-11-21T12:00:00Z","env`, "healthy": `{"instance":"i-1","order":1,"at":"20`} {
@@ -156,7 +156,7 @@ func TestPointersAreVerified(t *testing.T) {
 func TestStageKeepsOtherChannels(t *testing.T) {
 	s := open(t)
 	r := stage(t, s, "1")
-	if err := s.MarkSeen(r, pointerTo(r.Manifest(), "canary", 3), noon.Add(time.Hour)); err != nil {
+	if err := s.MarkSeen(r, Sighting{Pointer: pointerTo(r.Manifest(), "canary", 3), Seen: noon.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	in := files{"bin/web": "1"}.release("1", artifacts.TarZst, true)

@@ -78,7 +78,7 @@ func passing(v string) func(s *Store) error {
 
 func seeing(v string, sequence int64) func(s *Store) error {
 	return withRelease(v, func(s *Store, r Release) error {
-		return s.MarkSeen(r, pointerTo(r.Manifest(), "stable", sequence), noon.Add(time.Hour))
+		return s.MarkSeen(r, Sighting{Pointer: pointerTo(r.Manifest(), "stable", sequence), Seen: noon.Add(time.Hour)})
 	})
 }
 

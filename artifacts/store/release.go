@@ -22,10 +22,13 @@ type Release struct {
 }
 
 // Sighting is the pointer of a channel to a release, and when it was last read
-// from the source.
+// from the source. Source and ETag are hints for reading it again: where it came
+// from, and its ETag there; "" = not known.
 type Sighting struct {
 	Pointer *artifacts.VerifiedPointer
 	Seen    time.Time
+	Source  string
+	ETag    string
 }
 
 // ID is the name of the release's directory, <version>-<12 digits>.

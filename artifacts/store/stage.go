@@ -26,7 +26,9 @@ type Input struct {
 	Artifact artifacts.Artifact         // one of the manifest's
 	Pointer  *artifacts.VerifiedPointer // nil = asked for by version
 	Seen     time.Time                  // when the pointer was read, or the release asked for
-	Index    []byte                     // what Artifact.Index points to; without one it is made while unpacking
+	Source   string                     // of the pointer, as in a [Sighting], and so with ETag
+	ETag     string
+	Index    []byte // what Artifact.Index points to; without one it is made while unpacking
 	Content  Content
 	Delta    *DeltaUpdate // then Content is its delta, and Artifact has an index or is a single file
 	Repair   *Repair      // then Content is its chunks, nil where it has none

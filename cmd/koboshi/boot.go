@@ -26,16 +26,21 @@ func (c *cli) boot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runAgent(cmd.Context(), false, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				a.By = "" // started by the machine, not by a person
-				longer, stop := systemd.Notifier{}.KeepAlive(time.Duration(a.Files.Lifecycle.Deadline+a.Files.Notify.Timeout) + grace)
-				defer stop()
-				tell := a.Waits
-				a.Waits = func(step string, d time.Duration) { longer(d); tell(step, d) }
+				defer keepAlive(a)()
 				return a.Boot(ctx)
 			})
 		},
 	}
 }
 
-// grace is how long a boot may go on after its deadline: completing the
+// keepAlive keeps systemd from ending the run for as long as it may take.
+func keepAlive(a *agent.Agent) (stop func()) {
+	longer, stop := systemd.Notifier{}.KeepAlive(time.Duration(a.Files.Lifecycle.Deadline+a.Files.Notify.Timeout) + grace)
+	tell := a.Waits
+	a.Waits = func(step string, d time.Duration) { longer(d); tell(step, d) }
+	return stop
+}
+
+// grace is how long a run may go on after its deadline: completing the
 // lifecycle action, and pruning.
 const grace = 3 * time.Minute

@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"hook":      hook,
 			"fault":     fault,
 			"calls":     calls,
+			"answered":  answered,
 			"flip":      flip,
 			"replicate": replicate,
 			"proxy":     proxy,
@@ -279,6 +280,18 @@ func calls(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("%d calls of %s %s %s, want %s", got, args[1], args[2], part, args[0])
+	}
+}
+
+// answered SERVICE STATUS… asserts the statuses of all answers of a service since the
+// calls were reset, in order.
+func answered(ts *testscript.TestScript, _ bool, args []string) {
+	var got []string
+	for _, c := range of(ts).aws.Calls().Filter(func(c faults.Call) bool { return c.Service == args[0] }) {
+		got = append(got, strconv.Itoa(c.Status))
+	}
+	if strings.Join(got, " ") != strings.Join(args[1:], " ") {
+		ts.Fatalf("%s answered %v, want %v", args[0], got, args[1:])
 	}
 }
 

@@ -81,7 +81,7 @@ func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	if err != nil {
 		return err
 	}
-	last.Now = c.look(ctx, cfg, last.Report)
+	last.Now, last.Look = c.look(ctx, cfg, last.Report), lastLook(cfg)
 	rows := append(machineRows(ctx, last.Report), picture.Rows(last.Report)...)
 	if o.svg != "" {
 		if err := writeSVG(o.svg, last.Report, rows); err != nil {
@@ -128,6 +128,7 @@ type recorded struct {
 	report.Report
 	Now   *seen        `json:"now,omitzero"`   // nil where the app cannot be asked
 	State *state.State `json:"state,omitzero"` // nil where it cannot be read
+	Look  *state.Look  `json:"look,omitzero"`  // nil where there was none since the machine started
 	// Hidden is why the state cannot be read, "" where it can.
 	Hidden string `json:"hidden,omitzero"`
 }
@@ -197,6 +198,28 @@ func lastRecorded(cfg *config.Config, command string) (r recorded, err error) {
 	return r, nil
 }
 
+// lastLook is when the machine last looked at its channel by itself.
+func lastLook(cfg *config.Config) *state.Look {
+	dir, err := os.OpenRoot(cfg.State.Run)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = dir.Close() }()
+	look, err := state.LoadLook(dir)
+	if err != nil {
+		return nil
+	}
+	return &look
+}
+
+func lookText(l state.Look) string {
+	text := fmt.Sprintf("%s ago: %s", max(0, time.Since(l.At).Round(time.Second)), l.Verdict)
+	if l.Code != 0 {
+		text += fmt.Sprintf(" (%d)", l.Code)
+	}
+	return text
+}
+
 // nothingHere is the error of commands that read what a run left.
 func nothingHere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -247,6 +270,9 @@ func (u *ui) screen(r recorded) {
 	}
 	row("channel", "%s", r.Channel)
 	row("verdict", "%s, %s of %s, %s", r.Verdict, r.Command, r.Started.Format(time.RFC3339), report.Duration(time.Duration(r.MS)*time.Millisecond))
+	if r.Look != nil {
+		row("looked", "%s", lookText(*r.Look))
+	}
 	row("instance", "%s", instanceText(r.Instance))
 	if r.Lifecycle.Result != "" {
 		row("action", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)

@@ -41,11 +41,15 @@ func (c *cli) sync() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait for another run to end instead of exiting with 23")
 	cmd.Flags().BoolVar(&o.Spread, "spread", false, "first wait for this instance's part of what promote --spread asks for")
+	cmd.Flags().BoolVar(&o.IfNew, "if-new", false, "as a timer does: end at once, without a report, where there is nothing to do or it failed here before")
 	cmd.Flags().StringVar(&o.Version, "version", "", "install this `version` instead of the channel's, for this run")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "hash what is installed, repair it, and restart the app")
 	cmd.Flags().TextVar(&rate, "max-rate", rate, "download at most so many `bytes` a second, such as 20MiB; 0 = no limit, whatever install.max_rate is")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "report what would change, and change nothing")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report, or the plan, as JSON")
+	for _, other := range []string{"version", "force", "dry-run"} {
+		cmd.MarkFlagsMutuallyExclusive("if-new", other)
+	}
 	return cmd
 }
 
@@ -59,6 +63,7 @@ func (c *cli) runSync(ctx context.Context, o syncOptions) error {
 		return c.runPlan(ctx, o)
 	}
 	return c.runAgent(ctx, o.json, func(a *agent.Agent, ctx context.Context) (report.Report, error) {
+		defer keepAlive(a)()
 		return a.Sync(ctx, o.SyncOptions)
 	})
 }

@@ -34,7 +34,7 @@ type group struct {
 }
 
 var (
-	reads  = []group{{"ranges", Ranges}, {"pins", Pins}, {"keys", Keys}, {ControlCharacters, controlCharacters}}
+	reads  = []group{{"ranges", Ranges}, {"pins", Pins}, {"conditional reads", Unchanged}, {"keys", Keys}, {ControlCharacters, controlCharacters}}
 	writes = []group{{"writes", Writes}, {"races", Races}, {"paging", Paging}, {"large", Large}}
 )
 
@@ -93,7 +93,7 @@ func read(ctx context.Context, b bucket.Bucket, key string, r bucket.Range) ([]b
 // wantError checks that err is the sentinel and none of its siblings.
 func wantError(t *testing.T, err, sentinel error, what string) {
 	t.Helper()
-	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists, bucket.ErrUnchanged} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("%s: got error %v, want %v", what, err, sentinel)
 			return

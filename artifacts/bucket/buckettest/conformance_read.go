@@ -102,3 +102,23 @@ func bodyOutlivesReplacement(t *testing.T, b bucket.Bucket) {
 		t.Error("a body that was open during a replacement has other bytes than it began with")
 	}
 }
+
+// Unchanged checks that an object is sent only where it no longer has the ETag
+// that the reader knows.
+func Unchanged(t *testing.T, b bucket.Bucket) {
+	first := put(t, b, "look", "first version", bucket.Condition{})
+	known := bucket.Range{Unless: first.ETag}
+	for range 2 {
+		_, _, err := read(t.Context(), b, "look", known)
+		wantError(t, err, bucket.ErrUnchanged, "conditional read of an unchanged object")
+	}
+	_, _, err := read(t.Context(), b, "look/missing", known)
+	wantError(t, err, bucket.ErrNotFound, "conditional read of a missing object")
+	if got, object := get(t, b, "look", bucket.Range{Unless: `"00000000000000000000000000000000"`}); string(got) != "first version" || object.ETag != first.ETag {
+		t.Errorf("unless another ETag: got %q with ETag %s, want the object", got, object.ETag)
+	}
+	second := put(t, b, "look", "other version", bucket.Condition{})
+	if got, object := get(t, b, "look", known); string(got) != "other version" || object.ETag != second.ETag {
+		t.Errorf("after a replacement: got %q with ETag %s, want %q with %s", got, object.ETag, "other version", second.ETag)
+	}
+}

@@ -64,6 +64,8 @@ func (m *Memory) get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 		return nil, bucket.Object{}, bucket.ErrNotFound
 	case r.ETag != "" && r.ETag != s.etag:
 		return nil, bucket.Object{}, bucket.ErrChanged
+	case r.Unless != "" && r.Unless == s.etag:
+		return nil, bucket.Object{}, bucket.ErrUnchanged
 	}
 	length, err := r.Of(int64(len(s.data)))
 	if err != nil {

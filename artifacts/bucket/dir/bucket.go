@@ -58,6 +58,9 @@ func (b *Bucket) get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	if r.ETag != "" && r.ETag != object.ETag {
 		return nil, bucket.Object{}, errors.Join(bucket.ErrChanged, f.Close())
 	}
+	if r.Unless == object.ETag {
+		return nil, bucket.Object{}, errors.Join(bucket.ErrUnchanged, f.Close())
+	}
 	length, err := r.Of(object.Size)
 	if err != nil {
 		return nil, bucket.Object{}, errors.Join(err, f.Close())

@@ -13,6 +13,9 @@ import (
 func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object, error) {
 	object := bucket.Object{Key: key, ETag: strongETag(answer.Header.Get("ETag"))}
 	object.Modified, _ = http.ParseTime(answer.Header.Get("Last-Modified")) // for people only
+	if answer.StatusCode == http.StatusNotModified && r.Unless != "" {
+		return object, bucket.ErrUnchanged
+	}
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent {
 		return object, statusError(answer.StatusCode)
 	}
@@ -24,6 +27,9 @@ func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object,
 	object.Size, err = r.Answered(whole, answer.Header.Get("Content-Range"), answer.ContentLength)
 	if err == nil && r.ETag != "" && object.ETag != "" && object.ETag != r.ETag {
 		err = bucket.ErrChanged // a server that does not know If-Match
+	}
+	if err == nil && r.Unless != "" && object.ETag == r.Unless {
+		err = bucket.ErrUnchanged // a server that does not know If-None-Match
 	}
 	return object, err
 }

@@ -83,7 +83,7 @@ func New(base, seed string, client *http.Client) (*Site, error) {
 	return s, nil
 }
 
-// Get implements [bucket.Reader] with GET, Range and If-Match.
+// Get implements [bucket.Reader] with GET, Range, If-Match and If-None-Match.
 func (s *Site) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
 	u := s.base.JoinPath((&url.URL{Path: key}).EscapedPath()) // a key is no URL: its % is one
 	answer, err := s.do(ctx, u, r)
@@ -109,6 +109,9 @@ func (s *Site) do(ctx context.Context, u *url.URL, r bucket.Range) (*http.Respon
 	}
 	if r.ETag != "" {
 		request.Header.Set("If-Match", r.ETag)
+	}
+	if r.Unless != "" {
+		request.Header.Set("If-None-Match", r.Unless)
 	}
 	answer, err := s.client.Do(request)
 	if err == nil {

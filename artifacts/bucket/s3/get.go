@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"koboshi/artifacts/bucket"
@@ -24,7 +26,13 @@ func (b *Bucket) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	if r.ETag != "" {
 		in.IfMatch = &r.ETag
 	}
+	if r.Unless != "" {
+		in.IfNoneMatch = &r.Unless
+	}
 	out, err := b.client.GetObject(ctx, in)
+	if r.Unless != "" && notModified(err) {
+		err = bucket.ErrUnchanged
+	}
 	if err != nil {
 		return nil, bucket.Object{}, b.failed("get", key, bucket.Condition{ETag: r.ETag}, err)
 	}
@@ -34,6 +42,12 @@ func (b *Bucket) Get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	}
 	object.Key = key
 	return body, object, nil
+}
+
+// notModified reports an answer (304) that is none of S3's errors.
+func notModified(err error) bool {
+	answer, ok := errors.AsType[*awshttp.ResponseError](err)
+	return ok && answer.HTTPStatusCode() == http.StatusNotModified
 }
 
 // answer compares an answer with its request. A store without ETags, or a proxy that
@@ -51,6 +65,9 @@ func answer(out *s3.GetObjectOutput, r bucket.Range) (io.ReadCloser, bucket.Obje
 	}
 	var err error
 	object.Size, err = r.Answered(r.Whole(), aws.ToString(out.ContentRange), *out.ContentLength)
+	if err == nil && r.Unless != "" && object.ETag == r.Unless {
+		err = bucket.ErrUnchanged // a store that does not know If-None-Match
+	}
 	if err != nil {
 		return nil, object, err
 	}
