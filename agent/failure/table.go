@@ -79,7 +79,7 @@ var table = []row{
 	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to distinguish missing from forbidden"},
 	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
 	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
-	{as[*s3.Error](), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
+	{as[*s3.Error](), Fetch, config.Unavailable, "check route, VPC endpoint, proxy and AWS_ENDPOINT_URL"},
 
 	{errno(syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO), Disk, "", "it could not be written there: check df -h and df -i, and whether the file system is mounted read-only; a release is packed in $TMPDIR"},
 }

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"koboshi/agent/awstest/control"
 	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/s3"
 )
 
 func (m *mock) fault() *cobra.Command {
@@ -29,13 +31,16 @@ func (m *mock) fault() *cobra.Command {
 			case byFlags:
 				f.Delay = faults.Duration(delay)
 				return m.addFault(cmd, f)
-			default:
-				return m.addFault(cmd, jsontext.Value(args[0]))
 			}
+			f, err := control.Parse[faults.Fault]([]byte(args[0]))
+			if err != nil {
+				return err
+			}
+			return m.addFault(cmd, f)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.Service, "service", "", "s3, imds, autoscaling or sts")
+	flags.StringVar(&f.Service, "service", "", strings.Join(faults.Services, ", "))
 	flags.StringVar(&f.Operation, "operation", "", "such as GetObject or 'PUT /latest/api/token'")
 	flags.StringVar(&f.Path, "path", "", "part of the path")
 	flags.StringVar(&f.Instance, "instance", "", "`ID` of the instance that asks")
@@ -64,7 +69,10 @@ func ownFlags(cmd *cobra.Command) (n int) {
 	return n
 }
 
-func (m *mock) addFault(cmd *cobra.Command, fault any) error {
+func (m *mock) addFault(cmd *cobra.Command, fault faults.Fault) error {
+	if err := fault.Check(); err != nil {
+		return err
+	}
 	var added struct {
 		ID int `json:"id"`
 	}
@@ -103,6 +111,9 @@ func (m *mock) calls() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "calls", Short: "print or count the requests that came in", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := (faults.Fault{Service: service}).Check(); err != nil {
+				return err
+			}
 			path := "calls?" + url.Values{"service": {service}, "operation": {operation}, "instance": {instance}}.Encode()
 			switch {
 			case reset:
@@ -115,7 +126,7 @@ func (m *mock) calls() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&service, "service", "", "only of s3, imds, autoscaling or sts")
+	flags.StringVar(&service, "service", "", "only of one of "+strings.Join(faults.Services, ", "))
 	flags.StringVar(&operation, "operation", "", "only this one, such as GetObject")
 	flags.StringVar(&instance, "instance", "", "only by the instance with this `ID`")
 	flags.BoolVar(&count, "count", false, "print how many there are")
@@ -137,6 +148,9 @@ func (m *mock) bucket() *cobra.Command {
 	return &cobra.Command{
 		Use: "bucket NAME", Short: "create a bucket", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := s3.CheckBucketName(args[0]); err != nil {
+				return err
+			}
 			return m.do(cmd, http.MethodPost, "buckets/"+url.PathEscape(args[0]), nil, nil)
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/s3"
 	"koboshi/artifacts/durable"
 )
 
@@ -41,6 +42,11 @@ func newServe() *cobra.Command {
 func (f *serveFlags) serve(cmd *cobra.Command) error {
 	if f.group == "" && len(f.hooks.launchHooks)+len(f.hooks.terminateHooks) > 0 {
 		return errors.New("a hook needs --group")
+	}
+	for _, name := range f.buckets {
+		if err := s3.CheckBucketName(name); err != nil {
+			return err
+		}
 	}
 	server, err := awstest.Start(awstest.WithAddr(f.addr), awstest.WithIMDSAddr(f.imds))
 	if err != nil {

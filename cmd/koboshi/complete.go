@@ -20,7 +20,7 @@ import (
 // completions sets what a shell offers for every flag and argument: possible
 // values, or nothing, but never file names where no file is expected.
 func (c *cli) completions(cmd *cobra.Command) {
-	if cmd.ValidArgsFunction == nil && !slices.Contains([]string{"publish", "lint", "sign"}, cmd.Name()) {
+	if cmd.ValidArgsFunction == nil && cmd.ValidArgs == nil && !slices.Contains([]string{"publish", "lint", "sign"}, cmd.Name()) {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -60,6 +60,10 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions([]string{"url=", "tcp=", "command=", "timeout=", "bake="}, cobra.ShellCompDirectiveNoSpace)
 	case "sse":
 		return cobra.FixedCompletions(s3.Algorithms, cobra.ShellCompDirectiveNoFileComp)
+	case "command":
+		return cobra.FixedCompletions(recordedCommands, cobra.ShellCompDirectiveNoFileComp)
+	case "role":
+		return cobra.FixedCompletions([]string{publisher, promoter}, cobra.ShellCompDirectiveNoFileComp)
 	case "partition":
 		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":

@@ -83,9 +83,6 @@ func canBeTyped(root *cobra.Command, line string) error {
 		}
 		return nil
 	}
-	if words[1] == "completion" { // cobra adds it when it runs
-		return nil
-	}
 	cmd, rest, err := root.Find(words[1:])
 	if err != nil {
 		return err

@@ -97,8 +97,7 @@ func overview(root *cobra.Command) string {
 		b.WriteString("\n" + group.Title + "\n")
 		for _, cmd := range root.Commands() {
 			if cmd.GroupID == group.ID {
-				short := strings.ToLower(cmd.Short[:1]) + cmd.Short[1:] // completion is cobra's
-				fmt.Fprintf(&b, "  %-14s %s\n", cmd.Name(), short)
+				fmt.Fprintf(&b, "  %-14s %s\n", cmd.Name(), cmd.Short)
 			}
 		}
 	}
@@ -124,6 +123,6 @@ func setOverview(root *cobra.Command) {
 		if asked, _ := root.Flags().GetBool("version"); asked { // cobra's own way links text/template, 10 MB with all it keeps alive
 			text = versionLine()
 		}
-		_, _ = fmt.Fprint(root.OutOrStdout(), text) // as ui.printf does
+		_, _ = fmt.Fprint(root.OutOrStdout(), text) // results notes an error
 	})
 }

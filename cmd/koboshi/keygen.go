@@ -71,13 +71,3 @@ func create(name string, data []byte, mode fs.FileMode) error {
 	}
 	return nil
 }
-
-// required marks flags without which a command makes no sense.
-func required(cmd *cobra.Command, flags ...string) *cobra.Command {
-	for _, name := range flags {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag is not defined: a mistake in this file
-		}
-	}
-	return cmd
-}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +31,7 @@ func (c *cli) lint() *cobra.Command {
 			exits(failure.OK, failure.Found, failure.Usage, failure.Archive, failure.Disk, failure.Interrupted),
 		Example: "  koboshi lint ./dist\n  koboshi lint --strict --json ./dist",
 		GroupID: releaseSide,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.runLint(cmd.Context(), args[0], input, asJSON, strict)
 		},
@@ -85,7 +87,17 @@ func (c *cli) read(ctx context.Context, path string, opt publish.Options) (*publ
 	if _, statErr := os.Stat(path); err != nil && statErr != nil {
 		err = unreadable(path, statErr)
 	}
-	return in, ofCaller(err)
+	return in, ofTemp(ofCaller(err))
+}
+
+// ofTemp gives an error of the directory for temporary files a hint of its own.
+func ofTemp(err error) error {
+	temp := filepath.Clean(os.TempDir())
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok || filepath.Dir(path.Path) != temp || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.ENOTDIR) {
+		return err
+	}
+	return failure.WithHint(err, "a release is packed in $TMPDIR, without it in /tmp: "+temp+" has to be a directory that you may write")
 }
 
 // ofCaller marks errors without a class of their own as usage errors: a path that

@@ -178,7 +178,7 @@ func (o publishOptions) checkPlatforms() error {
 func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {
 	packed, err := in.Pack(ctx, in.platform)
 	c.ui.clear()
-	return packed, ofCaller(err)
+	return packed, ofTemp(ofCaller(err))
 }
 
 // publication is a release with what is reported about it.

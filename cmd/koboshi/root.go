@@ -39,9 +39,10 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(), c.doctor(),
 		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(),
-		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.version(),
+		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.completion(), c.version(),
 	)
-	root.SetCompletionCommandGroupID(forImage)
+	root.CompletionOptions.DisableDefaultCmd = true // there is one of our own
+	root.PersistentPreRunE = missing
 	help := c.help()
 	root.SetHelpCommand(help)
 	root.AddCommand(help)

@@ -18,7 +18,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(results{c.ui})
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {

@@ -33,8 +33,7 @@ func (c *cli) sign() *cobra.Command {
 	cmd.Flags().StringVar(&o.channel, "channel", "", "sign the pointer of this `channel`")
 	cmd.Flags().StringVar(&o.version, "version", "", "sign the manifest of this `version`")
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of the first signature")
-	cmd.MarkFlagsOneRequired("channel", "version")
-	cmd.MarkFlagsMutuallyExclusive("channel", "version")
+	oneOf(cmd, true, "channel", "version")
 	return required(o.addSigning(cmd), "trust")
 }
 

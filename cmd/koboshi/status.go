@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -19,11 +20,12 @@ import (
 	"koboshi/agent/report/picture"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
-	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
-	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
+
+// recordedCommands leave a report each.
+var recordedCommands = []string{"boot", "sync", "rollback", "prebake", "drain"}
 
 type statusOptions struct {
 	json, timeline, ascii, watch bool
@@ -44,14 +46,14 @@ func (c *cli) status() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runStatus(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.command, "command", "", "show the last run of this `command`, such as boot or sync")
+	cmd.Flags().StringVar(&o.command, "command", "", "show the last run of this `COMMAND`: "+list(recordedCommands, "or"))
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVar(&o.timeline, "timeline", false, "draw the steps of the last run as bars")
 	cmd.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII characters only")
 	cmd.Flags().StringVar(&o.svg, "svg", "", "write the same picture to `FILE`")
 	cmd.Flags().StringVar(&o.against, "against", "", "compare the steps with those of another report, a `FILE` made by status --json")
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "show it again every two seconds, until interrupted")
-	cmd.MarkFlagsMutuallyExclusive("json", "timeline", "against")
+	oneOf(cmd, false, "json", "timeline", "against")
 	return cmd
 }
 
@@ -70,8 +72,8 @@ func (c *cli) runStatus(ctx context.Context, o statusOptions) error {
 }
 
 func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
-	if o.command != "" && artifacts.CheckName(o.command) != nil {
-		return usage(fmt.Errorf("--command %q: want a command such as boot or sync", o.command))
+	if o.command != "" && !slices.Contains(recordedCommands, o.command) {
+		return usage(fmt.Errorf("--command %q: want %s", beginning(o.command), list(recordedCommands, "or")))
 	}
 	cfg, err := c.loadConfig()
 	if err != nil {
@@ -225,7 +227,7 @@ func nothingHere(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return failure.WithHint(failure.Mark(errors.New("koboshi has not run here yet"), bucket.ErrNotFound), "koboshi boot or koboshi sync writes a report; is --config the right one?")
 	}
-	return failure.Mark(err, store.ErrDisk)
+	return failure.Mark(err, state.ErrDisk)
 }
 
 // neverRan is nothingHere for one command, "" = any.

@@ -58,6 +58,14 @@ func (u *ui) printf(format string, args ...any) {
 	}
 }
 
+// results is where cobra writes help and completions, as printf does.
+type results struct{ *ui }
+
+func (r results) Write(p []byte) (int, error) {
+	r.printf("%s", p)
+	return len(p), nil
+}
+
 // printJSON writes a result for machines. A closed pipe is no error.
 func (u *ui) printJSON(v any) error {
 	data, err := json.Marshal(v, jsontext.WithIndent("  "))

@@ -18,14 +18,18 @@ trap 'rm -rf "$STAGE"' EXIT
 export STAGE
 
 rm -rf "$out"
-mkdir -p "$out" "$STAGE/units"
+mkdir -p "$out" "$STAGE/units" "$STAGE/completions"
 TZ=UTC go run -tags man ./cmd/koboshi "$STAGE/man"
 gzip -9n "$STAGE"/man/*.1
+go build -o "$STAGE/here" ./cmd/koboshi # for the machine that builds
+for shell in bash zsh fish; do
+	"$STAGE/here" completion "$shell" >"$STAGE/completions/$shell"
+done
 for unit in systemd/units/*; do
 	# A package's programs are not in /usr/local.
 	sed 's#/usr/local/bin/koboshi#/usr/bin/koboshi#' "$unit" >"$STAGE/units/${unit##*/}"
 done
-find "$STAGE/units" "$STAGE/man" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+find "$STAGE/units" "$STAGE/man" "$STAGE/completions" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 
 for ARCH in amd64 arm64; do
 	export ARCH

@@ -182,6 +182,9 @@ func (c endpoint) expireTokens(r *http.Request) (any, error) {
 
 func (c endpoint) addFault(r *http.Request) (any, error) {
 	f, err := readJSON[faults.Fault](r)
+	if err == nil {
+		err = f.Check()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +224,9 @@ func (c endpoint) resetCalls(*http.Request) (any, error) {
 }
 
 func (c endpoint) createBucket(r *http.Request) (any, error) {
+	if err := s3.CheckBucketName(r.PathValue("name")); err != nil {
+		return nil, err
+	}
 	c.s3.CreateBucket(r.PathValue("name"))
 	return done{}, nil
 }

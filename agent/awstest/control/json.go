@@ -49,7 +49,12 @@ func readJSON[T any](r *http.Request) (v T, err error) {
 	if err != nil {
 		return v, fmt.Errorf("reading the body: %w", err)
 	}
-	if err := json.Unmarshal(body, &v, jsonOptions()); err != nil {
+	return Parse[T](body)
+}
+
+// Parse reads one JSON value as the endpoint does.
+func Parse[T any](text []byte) (v T, err error) {
+	if err := json.Unmarshal(text, &v, jsonOptions()); err != nil {
 		return v, fmt.Errorf("reading JSON: %w", err)
 	}
 	return v, nil

@@ -3,7 +3,9 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,6 +49,24 @@ type Fault struct {
 	Corrupt        *int64   `json:"corrupt,omitempty"`          // flip the lowest bit of the byte at this offset
 	ExtraBytes     int64    `json:"extra_bytes,omitempty"`      // append this many bytes, and declare them
 	IgnoreRange    bool     `json:"ignore_range,omitempty"`     // answer a ranged request with the whole object
+}
+
+// Services are those whose faults can be scripted, and whose calls are logged.
+var Services = []string{"s3", "imds", "autoscaling", "sts"}
+
+// Check refuses a fault that could never act as it is meant to.
+func (f Fault) Check() error {
+	switch {
+	case f.Service != "" && !slices.Contains(Services, f.Service):
+		return fmt.Errorf("service %q, want one of %s", f.Service, strings.Join(Services, ", "))
+	case f.Status != 0 && (f.Status < 100 || f.Status > 999):
+		return fmt.Errorf("status %d is not one of HTTP", f.Status)
+	case f.Percent < 0 || f.Percent > 100:
+		return fmt.Errorf("percent %d, want 0 to 100", f.Percent)
+	case f.Skip < 0 || f.Times < 0:
+		return errors.New("skip and times are not below 0")
+	}
+	return nil
 }
 
 // matches reports whether the selectors pick a call.

@@ -1,14 +1,29 @@
 package s3
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
+	"strings"
 )
+
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
+// CheckBucketName refuses what is no name of a bucket.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+func CheckBucketName(name string) error {
+	_, notIP := netip.ParseAddr(name)
+	if !bucketName.MatchString(name) || strings.Contains(name, "..") || notIP == nil {
+		return fmt.Errorf("%q is no name of a bucket: 3 to 63 lower-case letters, digits, hyphens and dots", name)
+	}
+	return nil
+}
 
 // createBucket accepts any region: buckets have none here.
 func (s *Store) createBucket(w http.ResponseWriter, r *request) error {
-	valid := regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	if !valid.MatchString(r.bucket) {
+	if CheckBucketName(r.bucket) != nil {
 		return badRequest("InvalidBucketName", "The specified bucket is not valid.")
 	}
 	if r.ContentLength != 0 {
