@@ -19,14 +19,8 @@ type Credentials struct {
 // is no such unit. A unit that systemd could not load is an error too: its empty
 // user must not be taken for root.
 func (m *Manager) Credentials(ctx context.Context, unit string) (c Credentials, err error) {
-	loaded, err := unitProperty[string](ctx, m, unit, "LoadState")
-	switch {
-	case err != nil:
+	if err := m.checkLoaded(ctx, unit, "the user"); err != nil {
 		return c, err
-	case loaded == "not-found":
-		return c, unitError("ask for", unit, ErrNoUnit)
-	case loaded != "loaded":
-		return c, fmt.Errorf("ask for the user of %s: the unit is not loaded: %q", unit, loaded)
 	}
 	var errs [4]error
 	c.User, errs[0] = serviceProperty[string](ctx, m, unit, "User")
@@ -34,4 +28,18 @@ func (m *Manager) Credentials(ctx context.Context, unit string) (c Credentials, 
 	c.Groups, errs[2] = serviceProperty[[]string](ctx, m, unit, "SupplementaryGroups")
 	c.Dynamic, errs[3] = serviceProperty[bool](ctx, m, unit, "DynamicUser")
 	return c, errors.Join(errs[:]...)
+}
+
+// checkLoaded refuses to ask for what a unit file says where systemd has not read one.
+func (m *Manager) checkLoaded(ctx context.Context, unit, what string) error {
+	loaded, err := unitProperty[string](ctx, m, unit, "LoadState")
+	switch {
+	case err != nil:
+		return err
+	case loaded == "not-found":
+		return unitError("ask for", unit, ErrNoUnit)
+	case loaded != "loaded":
+		return fmt.Errorf("ask for %s of %s: the unit is not loaded: %q", what, unit, loaded)
+	}
+	return nil
 }

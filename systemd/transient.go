@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	sdbus "github.com/coreos/go-systemd/v22/dbus"
@@ -27,7 +28,9 @@ type Transient struct {
 	Description string   // for systemctl status and the journal
 	Args        []string // the first is an absolute path
 	Dir         string
-	Env         []string // in addition to what systemd sets for every service
+	Env         []string  // in addition to what systemd sets for every service
+	Inherited   Inherited // of another unit; its Env is not looked at
+	View        *View     // nil = directories are what they are
 	As          Credentials
 	Timeout     time.Duration // systemd stops the unit soon after, should this process be gone by then
 	Input       *os.File      // standard input; nil = /dev/null
@@ -137,7 +140,7 @@ func (t Transient) properties() []sdbus.Property {
 	if t.Input != nil {
 		of = append(of, property{"StandardInputFileDescriptor", dbus.UnixFD(t.Input.Fd())}) //nolint:gosec // a descriptor fits
 	}
-	return properties(of)
+	return slices.Concat(t.Inherited.properties(), t.View.properties(), properties(of))
 }
 
 type property struct {

@@ -20,8 +20,10 @@ type Unit struct {
 	Name        string // no other command uses it at the same time
 	Description string // for systemctl status and the journal
 	As          systemd.Credentials
-	Quiet       bool // nothing about it in the journal, even where it fails
-	Brief       bool // so short that it may outlive this process where that is killed
+	Inherited   systemd.Inherited // in addition to the command's environment
+	View        *systemd.View     // nil = directories are what they are
+	Quiet       bool              // nothing about it in the journal, even where it fails
+	Brief       bool              // so short that it may outlive this process where that is killed
 }
 
 // Manager is the part of *systemd.Manager that a Unit needs.
@@ -56,7 +58,7 @@ func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
 		return errors.Join(err, out.close())
 	}
 	err = m.RunTransient(ctx, systemd.Transient{
-		Unit: u.Name, Description: u.Description, As: u.As, Quiet: u.Quiet, Bound: !u.Brief,
+		Unit: u.Name, Description: u.Description, As: u.As, Inherited: u.Inherited, View: u.View, Quiet: u.Quiet, Bound: !u.Brief,
 		Args: args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Input: in.from, Output: out.to,
 	})
 	in.close()

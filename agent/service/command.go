@@ -85,6 +85,11 @@ func (c commands) user(context.Context) (string, error) {
 }
 
 func (c commands) run(ctx context.Context, p program) error {
+	if p.tree != "" {
+		if err := checkCurrent(c.config.Install.Root, p.tree, p.Args); err != nil {
+			return err
+		}
+	}
 	env, as, err := groupUser(c.config.Hooks.User)
 	if err != nil {
 		return err

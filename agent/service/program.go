@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ type program struct {
 	process.Command
 	unit  string // the name of its transient unit
 	about string
-	quiet bool // runs too often to be worth a line in the journal
+	quiet bool   // runs too often to be worth a line in the journal
+	tree  string // of a hook: what it has to see as current; "" = what is current
 }
 
 // RunHook runs a hook to its end, as the app's user. However it ends, nothing
@@ -30,6 +32,7 @@ func (s Service) RunHook(ctx context.Context, h Hook) error {
 	return s.runProgram(ctx, program{
 		unit:  "koboshi-" + s.config.App + "-hook.service",
 		about: fmt.Sprintf("%s of %s %s", h.Name, s.config.App, h.Version),
+		tree:  h.Dir,
 		Command: process.Command{
 			Args: inTree(h.Dir, h.Args), Dir: h.Dir, Env: h.Env,
 			Timeout: time.Duration(s.config.Hooks.Timeout),
@@ -95,6 +98,22 @@ func inherited(names ...string) (env []string) {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+strings.ToValidUTF8(value, ""))
 		}
+	}
+	return env
+}
+
+// merged are variables without a name that is there twice, which systemd refuses. The
+// last value counts.
+func merged(lists ...[]string) (env []string) {
+	at := map[string]int{}
+	for _, variable := range slices.Concat(lists...) {
+		name, _, _ := strings.Cut(variable, "=")
+		if i, found := at[name]; found {
+			env[i] = variable
+			continue
+		}
+		at[name] = len(env)
+		env = append(env, variable)
 	}
 	return env
 }

@@ -138,4 +138,10 @@ func (s Service) probe(override artifacts.Health) health.Probe {
 	return probe
 }
 
-func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, "current") }
+// Names in install.root and state.run.
+const (
+	currentName = "current"
+	envName     = "env"
+)
+
+func current(cfg *config.Config) string { return filepath.Join(cfg.Install.Root, currentName) }

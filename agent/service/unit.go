@@ -40,6 +40,7 @@ type manager interface {
 	State(ctx context.Context, unit string) (systemd.State, error)
 	Ended(ctx context.Context, unit string) error
 	Credentials(ctx context.Context, unit string) (systemd.Credentials, error)
+	Inherit(ctx context.Context, unit string) (systemd.Inherited, error)
 	Close()
 }
 
@@ -207,7 +208,7 @@ func (u units) run(ctx context.Context, p program) error {
 		return err
 	}
 	defer m.Close()
-	if !p.quiet && u.config.Hooks.User == "" { // the user may be one that was just written
+	if !p.quiet && u.config.Service.UnitFile == "" { // it may have been written just now
 		if err := m.Refresh(ctx, u.config.Service.Unit); err != nil {
 			return err
 		}
@@ -216,8 +217,17 @@ func (u units) run(ctx context.Context, p program) error {
 	if err != nil {
 		return err
 	}
-	p.Env = append(inherited("PATH", "LANG", "TZ"), p.Env...) // systemd sets HOME
-	return process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet, Brief: p.quiet}.Run(ctx, m, p.Command)
+	unit := process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet, Brief: p.quiet}
+	if p.tree != "" {
+		if unit.Inherited, err = u.inherit(ctx, m); err != nil {
+			return err
+		}
+		if unit.View, err = viewOf(u.config.Install.Root, p.tree); err != nil {
+			return err
+		}
+	}
+	p.Env = merged(inherited("PATH", "LANG", "TZ"), unit.Inherited.Env, p.Env) // systemd sets HOME
+	return unit.Run(ctx, m, p.Command)
 }
 
 // credentials are those of hooks.user or of the app's unit. A unit that comes

@@ -150,7 +150,7 @@ func TestUnitRunHook(t *testing.T) {
 	if want := []string{"pre_start: migrating", "pre_start: no such column"}; !slices.Equal(printed, want) {
 		t.Errorf("printed %q, want %q", printed, want)
 	}
-	f.happened(t, "connect", "refresh web.service", "credentials web.service", "close") // the user may have been written just now
+	f.happened(t, "connect", "refresh web.service", "credentials web.service", "inherit web.service", "close") // the user may have been written just now
 	m := f.made
 	if m.Unit != "koboshi-web-hook.service" || m.Description != "pre_start of web 2" || m.As.User != "web" || m.Quiet || m.Dir != "/opt/web/tree" ||
 		!slices.Equal(m.Args, []string{"/opt/web/tree/bin/migrate", "-v"}) || m.Timeout != 7*time.Second {

@@ -40,6 +40,7 @@ type fakeSystemd struct {
 	calls []string
 	state systemd.State
 	as    systemd.Credentials
+	gives systemd.Inherited
 	err   error // of every call
 	made  systemd.Transient
 	run   func(systemd.Transient) error
@@ -104,6 +105,10 @@ func (f *fakeSystemd) State(_ context.Context, unit string) (systemd.State, erro
 
 func (f *fakeSystemd) Credentials(_ context.Context, unit string) (systemd.Credentials, error) {
 	return f.as, f.call("credentials", unit)
+}
+
+func (f *fakeSystemd) Inherit(_ context.Context, unit string) (systemd.Inherited, error) {
+	return f.gives, f.call("inherit", unit)
 }
 
 func (f *fakeSystemd) Discard(context.Context, string) error { return nil }

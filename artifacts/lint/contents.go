@@ -80,7 +80,7 @@ func (c *checker) script(f *File, text string) {
 	case strings.HasSuffix(interpreter, "\r"):
 		c.note(Warning, "interpreter", f.Path, "convert its line ends: sed -i 's/\\r$//'", "its first line ends in a carriage return: it cannot be executed")
 	case strings.Contains(interpreter, "/current/"):
-		c.note(Warning, "interpreter", f.Path, "right for the app itself; a pre_start hook is better started as: bin/python3 bin/script", "runs by %s, and current may still be another release when a hook runs", interpreter)
+		c.note(Warning, "interpreter", f.Path, "right for the app, and for hooks with service.unit; without units a hook is better started as: bin/python3 bin/script", "runs by %s, which instances without systemd refuse as a pre_start hook", interpreter)
 	case c.builtAt(interpreter) || slices.ContainsFunc(machines[:], func(m string) bool { return strings.HasPrefix(interpreter, m) }):
 		c.note(Warning, "interpreter", f.Path, "build at the path it will have, /opt/koboshi/APP/current, or start it as: bin/python3 bin/script", "runs by %s, which is on the build machine", interpreter)
 	case c.builtAt(text):

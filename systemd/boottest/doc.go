@@ -62,7 +62,10 @@
 //
 // The hooks of a release run as the app's user, DynamicUser= included, in a unit
 // that is gone when they have ended. It is stopped by an agent that is stopped
-// itself, or by the next one after an agent that was killed (TestHook...).
+// itself, or by the next one after an agent that was killed (TestHook...). It sees
+// its own release as current, at the first launch, a sync and a rollback, and
+// nothing of that is left, even by kill -9. systemd refuses an environment with a name
+// that is there twice (TestHookRunsItsRelease, TestHookView...).
 //
 // While systemd executes itself anew, fifty times in a boot and once just at a
 // start, its private socket refuses connections or drops them after they were
