@@ -24,6 +24,7 @@ func checks() []check {
 		{"release", checkRelease},
 		{"space", checkSpace},
 		{"places", checkPlaces},
+		{"apps", checkApps},
 		{"current", checkCurrent},
 		{"previous", checkPrevious},
 		{"hold", checkHold},

@@ -217,6 +217,15 @@ func TestFindings(t *testing.T) {
 		{"no boot unit", func(w *world) { w.bootErr = systemd.ErrNoUnit }, "boot-unit", Warn, "does not run by itself"},
 		{"boot unit not enabled", func(w *world) { w.boot.Enabled = "disabled" }, "boot-unit", Warn, "is disabled"},
 
+		{"another app", func(*world) {}, "apps", OK, "for itself, next to api.toml"},
+		{"another app of the same directories", func(w *world) {
+			w.others[0].Overlaps = []config.Overlap{{Err: &config.Error{File: "/etc/koboshi/koboshi.toml", Err: errors.New("install.root: is taken"), Hint: "give each its own"}, Fatal: true}}
+		}, "apps", Fail, "/etc/koboshi/koboshi.toml: install.root: is taken"},
+		{"another app of the same hook", func(w *world) {
+			w.others[0].Overlaps = []config.Overlap{{Err: &config.Error{Err: errors.New("waited for once"), Hint: "add one"}}}
+		}, "apps", Warn, "waited for once"},
+		{"another app that cannot be read", func(w *world) { w.others[0].Err = errAway }, "apps", Warn, "not compared with another app: connection refused"},
+
 		{"hooks", func(*world) {}, "hook-user", OK, "the programs of 1.4.2 (hooks, health command) run as web"},
 		{"one hook", func(w *world) { w.manifest.Hooks = artifacts.Hooks{PreStop: []string{"bin/drain"}} }, "hook-user", OK, "run as web"},
 		{"only a health command", func(w *world) {

@@ -24,9 +24,6 @@ const Limit = 5 * time.Second
 // what it was waiting for.
 const lastWords = 200 * time.Millisecond
 
-// bootUnit is the unit that koboshi comes with.
-const bootUnit = "koboshi-boot.service"
-
 // fact is an answer, or why there is none.
 type fact[T any] struct {
 	value T
@@ -150,9 +147,9 @@ func (f *facts) askSystemd(ctx context.Context) {
 	}
 	together(
 		func() { f.unit = ask(ctx, state(unit)) },
-		func() { f.boot = ask(ctx, state(bootUnit)) },
+		func() { f.boot = ask(ctx, state(f.BootUnit)) },
 		func() {
-			f.order = ask(ctx, func(ctx context.Context) (string, error) { return f.Units.OrderedAfter(ctx, unit, bootUnit) })
+			f.order = ask(ctx, func(ctx context.Context) (string, error) { return f.Units.OrderedAfter(ctx, unit, f.BootUnit) })
 			if through := f.order.value; through != "" {
 				f.through = ask(ctx, state(through))
 			}

@@ -25,6 +25,8 @@ type Finding struct {
 	Level Level  `json:"level"`
 	Text  string `json:"text"`          // one line
 	Hint  string `json:"hint,omitzero"` // what can be done, never of an ok
+
+	Config string `json:"config,omitzero"` // where several apps are examined: the file of this one
 }
 
 // Failed reports whether any finding is a failure.

@@ -114,20 +114,20 @@ func checkUnit(f *facts) []Finding {
 // nothing to find.
 func checkOrdering(f *facts) []Finding {
 	unit, through := f.Config.Service.Unit, f.order.value
-	drop := "remove its After= on " + bootUnit + " and on what waits for that (multi-user.target, cloud-final.service)"
+	drop := "remove its After= on " + f.BootUnit + " and on what waits for that (multi-user.target, cloud-final.service)"
 	switch {
 	case unit == "":
 		return nil
 	case f.order.err != nil:
 		return unknown(f.order.err)
 	case through == unit:
-		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, bootUnit)
+		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, f.BootUnit)
 	case through != "" && f.through.value.Active == "active": // so it was part of this boot, and will be of the next
-		return failure(drop, "%s is ordered after %s, and that after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, through, bootUnit)
+		return failure(drop, "%s is ordered after %s, and that after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, through, f.BootUnit)
 	case through != "":
-		return warning(drop, "%s is ordered after %s, and that after %s: a boot that starts both would wait for itself", unit, through, bootUnit)
+		return warning(drop, "%s is ordered after %s, and that after %s: a boot that starts both would wait for itself", unit, through, f.BootUnit)
 	}
-	return fine("%s does not wait for %s, which starts it", unit, bootUnit)
+	return fine("%s does not wait for %s, which starts it", unit, f.BootUnit)
 }
 
 // checkBootUnit checks whether koboshi runs by itself, where apps are units.
@@ -136,13 +136,13 @@ func checkBootUnit(f *facts) []Finding {
 	case f.Config.Service.Unit == "":
 		return nil
 	case errors.Is(f.boot.err, systemd.ErrNoUnit):
-		return warning("install systemd/units/"+bootUnit+" and enable it", "there is no %s: koboshi does not run by itself", bootUnit)
+		return warning("koboshi install brings it and enables it", "there is no %s: koboshi does not run by itself", f.BootUnit)
 	case f.boot.err != nil:
 		return unknown(f.boot.err)
 	case f.boot.value.Enabled != "enabled" && f.boot.value.Enabled != "enabled-runtime":
-		return warning("systemctl enable "+bootUnit, "%s is %s: koboshi does not run at the next start", bootUnit, f.boot.value.Enabled)
+		return warning("systemctl enable "+f.BootUnit, "%s is %s: koboshi does not run at the next start", f.BootUnit, f.boot.value.Enabled)
 	}
-	return fine("%s is enabled", bootUnit)
+	return fine("%s is enabled", f.BootUnit)
 }
 
 // checkHookUser checks which user will run the hooks and the health command of

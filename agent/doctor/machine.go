@@ -18,7 +18,9 @@ import (
 type Machine struct {
 	Config   *config.Config // of the files; tags come on top
 	Agent    string         // this agent's version
-	OS, Arch string         // the platform, in Go's names
+	BootUnit string         // the unit that boots the app
+	Others   []config.Neighbour
+	OS, Arch string // the platform, in Go's names
 	Trust    artifacts.Trust
 	Keys     []artifacts.PublicKey // of which Trust was made
 	Now      time.Time

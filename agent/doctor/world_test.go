@@ -48,6 +48,7 @@ type world struct {
 	spaceErr    error
 	place       Place // every one
 	placeErr    error
+	others      []config.Neighbour
 	sick        error
 	answers     error
 
@@ -100,6 +101,7 @@ func newWorld(t *testing.T) *world {
 		credentials: Credentials{From: "EC2RoleProvider", Expires: now.Add(6 * time.Hour)},
 		group:       "web", timeout: 5 * time.Minute, beatErr: lifecycle.ErrNoAction,
 		hookUser: "web",
+		others:   []config.Neighbour{{File: "/etc/koboshi/api.toml"}},
 		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled"},
 		boot:     systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
 		lost:     map[string]error{},
@@ -129,7 +131,7 @@ tcp = "127.0.0.1:8080"
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	m := Machine{Config: cfg, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
+	m := Machine{Config: cfg, Others: w.others, BootUnit: systemd.BootUnit, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
 		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Metadata: w, Connect: w.connect}
 	for _, k := range w.keys {
 		m.Keys = append(m.Keys, k.Public())
@@ -248,7 +250,7 @@ type machineUnits struct{ *world }
 
 func (u machineUnits) State(_ context.Context, unit string) (systemd.State, error) {
 	switch unit {
-	case bootUnit:
+	case systemd.BootUnit:
 		return u.boot, u.bootErr
 	case u.through:
 		return u.target, nil

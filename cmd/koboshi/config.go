@@ -31,14 +31,18 @@ func (c *cli) configCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "read the configuration and the trusted keys, and report errors",
-		Long:  "Read the configuration and the trusted keys, and report errors." + exits(failure.OK, failure.Usage, failure.Configuration),
-		Args:  cobra.NoArgs,
+		Long: "Read the configuration and the trusted keys, and report errors. In /etc/koboshi it is also\n" +
+			"compared with the configurations of other apps: what two of them cannot share is an error." + exits(failure.OK, failure.Usage, failure.Configuration),
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.loadConfig()
 			if err != nil {
 				return err
 			}
 			if _, err := loadTrust(cfg); err != nil {
+				return err
+			}
+			if err := c.checkNeighbours(cfg, true); err != nil {
 				return err
 			}
 			c.ui.printf("%s: ok, app %s, channel %s\n", c.configFile, cfg.App, cfg.Channel)

@@ -25,37 +25,69 @@ func (c *cli) doctor() *cobra.Command {
 			"credentials, clock, bucket, signatures, disk, systemd, lifecycle hook and permissions.\n" +
 			"Nothing is changed; where a lifecycle action waits for this instance its timeout begins anew.\n" +
 			"What is unreachable is reported within seconds. --json is an array of {check, level, text,\n" +
-			"hint}: level is ok, warn or fail, hint is left out where there is none. A check may come\n" +
-			"several times; their names are stable:\n\n  " + wrap(strings.Join(doctor.Names(), " "), 2, 90) + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Interrupted),
+			"hint}: level is ok, warn or fail, hint is left out where there is none. Without --config, or\n" +
+			"where it names a directory, all apps are examined that are configured there; if there are\n" +
+			"several, each finding of --json has the member config. A check may come several times; their\n" +
+			"names are stable:\n\n  " + wrap(strings.Join(doctor.Names(), " "), 2, 90) + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Interrupted),
 		Example: "  koboshi doctor\n  koboshi doctor --json | jq -r '.[] | select(.level == \"fail\") | .text'",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runDoctor(cmd.Context(), asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.runDoctor(cmd.Context(), c.chosenApps(cmd), asJSON)
+		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return cmd
 }
 
-func (c *cli) runDoctor(ctx context.Context, asJSON bool) error {
-	machine, err := c.examined()
-	if err != nil {
-		return err
-	}
-	findings := machine.Examine(ctx)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if asJSON {
-		if err := c.ui.printJSON(findings); err != nil {
+func (c *cli) runDoctor(ctx context.Context, apps []string, asJSON bool) error {
+	var all []doctor.Finding
+	for i, file := range apps {
+		c.configFile = file
+		findings, err := c.examine(ctx, len(apps) > 1)
+		if err != nil {
 			return err
 		}
-	} else {
+		all = append(all, findings...)
+		if asJSON {
+			continue
+		}
+		if len(apps) > 1 {
+			c.ui.printf("%s%s\n", strings.Repeat("\n", min(i, 1)), file)
+		}
 		c.ui.listFindings(findings)
 	}
-	if doctor.Failed(findings) {
-		return failure.Mark(fmt.Errorf("%s", counted(findings)), failure.ErrFound)
+	if asJSON {
+		if err := c.ui.printJSON(all); err != nil {
+			return err
+		}
+	}
+	if doctor.Failed(all) {
+		return failure.Mark(fmt.Errorf("%s", counted(all)), failure.ErrFound)
 	}
 	return nil
+}
+
+// examine examines one app. As one of several it is a finding where its
+// configuration cannot be used.
+func (c *cli) examine(ctx context.Context, oneOfSeveral bool) ([]doctor.Finding, error) {
+	machine, err := c.examined()
+	if err != nil && !oneOfSeveral {
+		return nil, err
+	}
+	var findings []doctor.Finding
+	if err != nil {
+		e := failure.Explain(err)
+		findings = []doctor.Finding{{Check: "apps", Level: doctor.Fail, Text: e.Message, Hint: e.Hint}}
+	} else {
+		findings = machine.Examine(ctx)
+	}
+	if oneOfSeveral {
+		for i := range findings {
+			findings[i].Config = c.configFile
+		}
+	}
+	return findings, ctx.Err()
 }
 
 // metadataPatience is long enough for a read of the metadata to fail with its
@@ -74,7 +106,7 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	}
 	metadata := instance.New(instance.Options{Patience: metadataPatience})
 	m = doctor.Machine{
-		Config: cfg, Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
+		Config: cfg, Others: c.neighbours(cfg), BootUnit: c.bootUnit(), Agent: version, OS: runtime.GOOS, Arch: runtime.GOARCH, Trust: trust, Now: time.Now(),
 		Metadata: metadata,
 		Connect: func(ctx context.Context, who instance.Identity) (doctor.Cloud, error) {
 			return examineCloud(ctx, cfg, metadata, who)

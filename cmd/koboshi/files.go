@@ -20,17 +20,21 @@ import (
 // loadConfig reads the configuration file and its drop-ins, and the environment
 // that is stored next to them.
 func (c *cli) loadConfig() (*config.Config, error) {
-	names, err := dropIns(c.configFile)
-	if err != nil {
-		return nil, err
-	}
 	if err := c.loadEnvironment(); err != nil {
 		return nil, err
 	}
+	return readConfig(c.configFile)
+}
+
+func readConfig(file string) (*config.Config, error) {
+	names, err := dropIns(file)
+	if err != nil {
+		return nil, err
+	}
 	var files []config.File
-	for _, name := range append([]string{c.configFile}, names...) {
+	for _, name := range append([]string{file}, names...) {
 		data, err := readDeciding(name)
-		if _, opening := errors.AsType[*fs.PathError](err); opening && name == c.configFile && name != defaultConfig {
+		if _, opening := errors.AsType[*fs.PathError](err); opening && name == file && name != defaultConfig {
 			err = failure.Mark(unreadable(name, err), failure.ErrConfiguration)
 		}
 		if errors.Is(err, fs.ErrNotExist) {

@@ -63,6 +63,11 @@ func (c *cli) runInstall(ctx context.Context, o installOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if cfg != nil {
+		if err := c.checkNeighbours(cfg, true); err != nil {
+			return err
+		}
+	}
 	changes, err := root.Install(install.Options{Program: "/proc/self/exe", App: o.app, Config: cfg, Enable: !o.noEnable})
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"launch":    launch,
 			"exits":     exitsWith,
 			"hook":      hook,
+			"addhook":   addHook,
 			"fault":     fault,
 			"calls":     calls,
 			"answered":  answered,
@@ -105,7 +106,14 @@ func setUp(env *testscript.Env) error {
 	}
 	w := &world{aws: aws, dir: env.WorkDir, addr: addr}
 	env.Values[worldKey{}] = w
-	env.Defer(func() { stopApp(filepath.Join(w.dir, "app.pid")) })
+	second, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	for _, pid := range []string{"app.pid", "second.pid"} {
+		env.Defer(func() { stopApp(filepath.Join(w.dir, pid)) })
+	}
+	env.Setenv("SECOND_ADDRESS", second) // of a second app
 	w.laptop(env.Setenv)
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector would keep every command for a second
 	env.Setenv("SOURCE", "s3://releases/apps")
@@ -232,21 +240,33 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// hook RESULT STATE waits until the instance is in a state, and asserts the result
-// of its launch action: CONTINUE, ABANDON, or nothing for an action that waits.
+// hook RESULT STATE [NAME] waits until the instance is in a state, and asserts the
+// result of its launch actions, or of the one that is named: CONTINUE, ABANDON, or
+// nothing for an action that waits or has been dropped.
 func hook(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: hook CONTINUE|ABANDON|nothing STATE")
+	if len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: hook CONTINUE|ABANDON|nothing STATE [NAME]")
 	}
 	i := of(ts).instance
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	ts.Check(i.Await(ctx, autoscaling.State(args[1])))
 	for _, a := range i.Actions() {
+		if len(args) == 3 && a.Hook != args[2] {
+			continue
+		}
 		if got := cmp.Or(string(a.Result), "nothing"); got != args[0] {
 			ts.Fatalf("hook %s was completed with %s (%s), want %s", a.Hook, got, a.Ending, args[0])
 		}
 	}
+}
+
+// addhook NAME adds a launch hook to the group.
+func addHook(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: addhook NAME")
+	}
+	ts.Check(of(ts).aws.PutHook("web", autoscaling.Hook{Name: args[0], Transition: autoscaling.OnLaunch}))
 }
 
 // fault JSON scripts a misbehaviour of the loopback AWS; fault clear ends all.

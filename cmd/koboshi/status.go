@@ -30,6 +30,7 @@ var recordedCommands = []string{"boot", "sync", "rollback", "prebake", "drain"}
 type statusOptions struct {
 	json, timeline, ascii, watch bool
 	svg, against, command        string
+	apps                         []string // the configuration files of the apps that are shown
 }
 
 func (c *cli) status() *cobra.Command {
@@ -39,12 +40,16 @@ func (c *cli) status() *cobra.Command {
 		Short: "show what runs here, since when, and how the last run went",
 		Long: "Show how the last run ended: release, verdict, lifecycle action, and why. It is the last\n" +
 			"run of any command, or of the one that --command names. The app is asked once whether it is\n" +
-			"healthy now; nothing else is asked from the network." +
+			"healthy now; nothing else is asked from the network. Without --config, or where it names a\n" +
+			"directory, all apps are shown that are configured there, and --json is an array if there are several." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Resolve, failure.Disk),
 		Example: "  koboshi status --timeline\n  koboshi status --json\n  koboshi status --svg boot.svg",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runStatus(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.apps = c.chosenApps(cmd)
+			return c.runStatus(cmd.Context(), o)
+		},
 	}
 	cmd.Flags().StringVar(&o.command, "command", "", "show the last run of this `COMMAND`: "+list(recordedCommands, "or"))
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
@@ -75,15 +80,32 @@ func (c *cli) showStatus(ctx context.Context, o statusOptions) error {
 	if o.command != "" && !slices.Contains(recordedCommands, o.command) {
 		return usage(fmt.Errorf("--command %q: want %s", beginning(o.command), list(recordedCommands, "or")))
 	}
+	if len(o.apps) > 1 {
+		return c.showApps(ctx, o)
+	}
+	c.configFile = o.apps[0]
+	last, err := c.recorded(ctx, o.command)
+	if err != nil {
+		return err
+	}
+	return c.showRecorded(ctx, o, last)
+}
+
+// recorded is the last run of a command, "" = any, and what is seen of the app now.
+func (c *cli) recorded(ctx context.Context, command string) (recorded, error) {
 	cfg, err := c.loadConfig()
 	if err != nil {
-		return err
+		return recorded{}, err
 	}
-	last, err := lastRecorded(cfg, o.command)
+	last, err := lastRecorded(cfg, command)
 	if err != nil {
-		return err
+		return last, err
 	}
 	last.Now, last.Look = c.look(ctx, cfg, last.Report), lastLook(cfg)
+	return last, nil
+}
+
+func (c *cli) showRecorded(ctx context.Context, o statusOptions, last recorded) error {
 	rows := append(machineRows(ctx, last.Report), picture.Rows(last.Report)...)
 	if o.svg != "" {
 		if err := writeSVG(o.svg, last.Report, rows); err != nil {
@@ -127,6 +149,7 @@ func machineRows(ctx context.Context, r report.Report) (rows []picture.Row) {
 
 // recorded is what runs have left and what is seen now, as status --json prints it.
 type recorded struct {
+	Config string `json:"config,omitzero"` // where several apps are shown: the file of this one
 	report.Report
 	Now   *seen        `json:"now,omitzero"`   // nil where the app cannot be asked
 	State *state.State `json:"state,omitzero"` // nil where it cannot be read
@@ -256,9 +279,7 @@ func writeSVG(name string, r report.Report, rows []picture.Row) error {
 
 // screen is the first overview for an operator who has just logged in.
 func (u *ui) screen(r recorded) {
-	row := func(key, format string, args ...any) {
-		u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))
-	}
+	row := u.row
 	row("app", "%s", r.App)
 	row("release", "%s", releaseText(r.Release))
 	if r.Now != nil {
@@ -280,13 +301,7 @@ func (u *ui) screen(r recorded) {
 		row("action", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
 	}
 	if r.Error != nil {
-		row("error", "%s (%d)", r.Error.Message, r.Error.Code)
-		if r.Error.Hint != "" {
-			row("hint", "%s", r.Error.Hint)
-		}
-		for _, line := range r.Error.Output {
-			row("app", "%s", line)
-		}
+		u.errorRows(r.Error)
 	}
 	if r.State != nil && r.State.Hold != nil {
 		hold := r.State.Hold
@@ -297,6 +312,21 @@ func (u *ui) screen(r recorded) {
 	}
 	for _, warning := range r.Warnings {
 		row("warning", "%s", warning)
+	}
+}
+
+// row is a line of the overview.
+func (u *ui) row(key, format string, args ...any) {
+	u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))
+}
+
+func (u *ui) errorRows(e *report.Error) {
+	u.row("error", "%s (%d)", e.Message, e.Code)
+	if e.Hint != "" {
+		u.row("hint", "%s", e.Hint)
+	}
+	for _, line := range e.Output {
+		u.row("app", "%s", line)
 	}
 }
 

@@ -29,6 +29,9 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkNeighbours(cfg, false); err != nil {
+		return nil, err
+	}
 	trust, err := loadTrust(cfg)
 	if err != nil {
 		return nil, err
