@@ -7,8 +7,9 @@ import (
 	"regexp"
 )
 
-// statePattern is the grammar of lifecycle states: InService, Warmed:Stopped.
-var statePattern = regexp.MustCompile(`^[A-Z][A-Za-z]{0,31}(:[A-Z][A-Za-z]{0,31})?$`)
+// statePattern is the grammar of lifecycle states: InService, Warmed:Stopped,
+// Warmed:Terminating:Retained.
+var statePattern = regexp.MustCompile(`^[A-Z][A-Za-z]{0,31}(:[A-Z][A-Za-z]{0,31}){0,2}$`)
 
 // TargetState returns the lifecycle state that the Auto Scaling group wants the
 // instance in, such as InService, Terminated or Warmed:Stopped, and "" where the

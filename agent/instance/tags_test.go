@@ -106,6 +106,7 @@ func TestTargetState(t *testing.T) {
 	}{
 		{"InService", "InService", nil},
 		{"Warmed:Stopped", "Warmed:Stopped", nil},
+		{"Warmed:Terminating:Retained", "Warmed:Terminating:Retained", nil},
 		{"", "", ErrMalformed},
 		{"InService\n", "", ErrMalformed},
 		{"<html>", "", ErrMalformed},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -125,27 +124,6 @@ const (
 	launching   = "autoscaling:EC2_INSTANCE_LAUNCHING"
 	terminating = "autoscaling:EC2_INSTANCE_TERMINATING"
 )
-
-// Launching reports whether an instance in that state, as [Client.Group] returns
-// it, is still being launched.
-func Launching(state string) bool {
-	return strings.HasPrefix(strings.TrimPrefix(state, "Warmed:"), "Pending")
-}
-
-// Leaving reports whether a target lifecycle state, as instance metadata has it,
-// means that the instance is to be terminated.
-func Leaving(target string) bool { return strings.TrimPrefix(target, "Warmed:") == "Terminated" }
-
-// entering reports whether an action of the transition may still begin, or have
-// just begun, in the state. A launch action begins again on leaving a warm pool.
-func entering(state, transition string) bool {
-	step := "Pending"
-	if transition == terminating {
-		step = "Terminating"
-	}
-	state = strings.TrimPrefix(state, "Warmed:")
-	return state == step || state == step+":Wait"
-}
 
 // notBegun is the pause while the action has not begun, after each round.
 var notBegun = pace.Backoff{First: 4 * time.Second, Most: 24 * time.Second}
