@@ -60,7 +60,7 @@ func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome
 	if out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
-	longer, cancel := outlive(ctx, lastCall)
+	longer, cancel := pace.Outlive(ctx, lastCall, errLastCall)
 	defer cancel()
 	action, err := r.certainAction(longer)
 	switch {
@@ -155,13 +155,3 @@ func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome
 
 // errLastCall ends the time that completing an action has after its launch.
 var errLastCall = fmt.Errorf("no success within %s of the end of the launch", lastCall)
-
-// outlive returns a context that ends some time after ctx does.
-func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		_ = pace.Sleep(longer, by)
-		cancel(errLastCall)
-	})
-	return longer, func() { stop(); cancel(nil) }
-}

@@ -11,6 +11,7 @@ const (
 	Current Verdict = "current" // the target was installed already
 	Stale   Verdict = "stale"   // the target is unavailable, the last known good release is running
 	Held    Verdict = "held"    // an operator keeps this instance at its release
+	Drained Verdict = "drained" // out of service, and ready to end
 	Failed  Verdict = "failed"
 )
 
@@ -87,6 +88,7 @@ type Report struct {
 	Instance  Instance  `json:"instance"`
 	Lifecycle Lifecycle `json:"lifecycle"`
 	NodeID    *int      `json:"node_id,omitzero"`
+	Drain     *Drain    `json:"drain,omitzero"`
 	Steps     []Step    `json:"steps"`
 	Error     *Error    `json:"error,omitzero"`
 	Warnings  []string  `json:"warnings,omitzero"`

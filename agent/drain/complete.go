@@ -1,0 +1,106 @@
+package drain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/notice"
+	"koboshi/artifacts/pace"
+)
+
+// Hooks is the part of lifecycle.Client that a drain needs.
+type Hooks interface {
+	Heartbeat(ctx context.Context, action lifecycle.Action) error
+	KeepAlive(ctx context.Context, action lifecycle.Action, after time.Duration, report func(n int, err error))
+	Complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error)
+}
+
+// lastCall is how long CONTINUE may go on after the deadline.
+const lastCall = 2 * time.Minute
+
+// errLastCall ends the time that CONTINUE has.
+var errLastCall = fmt.Errorf("no success within %s of the deadline", lastCall)
+
+// complete lets Auto Scaling end the instance. The lifecycle hook cannot be
+// completed before it waits, so that is waited for, and whatever was left undone
+// before, the result is CONTINUE: ABANDON would end the instance as well.
+func (d *Drain) complete(ctx context.Context) (string, error) {
+	d.endBeats()
+	if d.Action == (lifecycle.Action{}) || d.Record.Told {
+		return "no lifecycle action to complete", nil
+	}
+	ctx, cancel := pace.Outlive(ctx, lastCall, errLastCall)
+	defer cancel()
+	found, err := d.hookCompleted(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, because(ctx, err))
+	}
+	d.Record.Told = found.End == lifecycle.Completed
+	switch found.End {
+	case lifecycle.NoHook:
+		d.warn("the group %s has no lifecycle hook %s: nothing waited for the drain", d.Action.Group, d.Action.Hook)
+		return "no such lifecycle hook", nil
+	case lifecycle.AlreadyOver:
+		return fmt.Sprintf("the lifecycle hook does not wait: the instance is %s", cmp.Or(found.State, "in no group")), nil
+	}
+	return string(lifecycle.Continue), nil
+}
+
+// hookCompleted completes the action. An instance that is to be terminated may
+// still be shown in service.
+func (d *Drain) hookCompleted(ctx context.Context) (lifecycle.Outcome, error) {
+	for n := 1; ; n++ {
+		found, err := d.Hooks.Complete(ctx, d.Action, lifecycle.Continue, nil)
+		notYet := found.End == lifecycle.AlreadyOver && d.decided() && lifecycle.TargetOf(found.State) == lifecycle.Serve
+		if err != nil || !notYet {
+			return found, err
+		}
+		pause := pace.Scatter(longestPause, pace.Share(d.Record.Instance, n))
+		if err := pace.Sleep(ctx, pause); err != nil {
+			return found, fmt.Errorf("%w while %s", err, found.State)
+		}
+	}
+}
+
+// decided reports whether the group itself wants the instance to leave.
+func (d *Drain) decided() bool {
+	switch d.Record.Reason {
+	case notice.Terminated, notice.Replaced, notice.Pooled:
+		return true
+	}
+	return false
+}
+
+// keepAlive keeps the lifecycle hook waiting while the drain lasts.
+func (d *Drain) keepAlive(ctx context.Context) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopBeats != nil || d.Action == (lifecycle.Action{}) {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		d.Hooks.KeepAlive(ctx, d.Action, firstPause, func(_ int, err error) {
+			if err != nil && !errors.Is(err, lifecycle.ErrNoAction) {
+				d.warn("heartbeat: %v", err)
+			}
+		})
+	}()
+	d.stopBeats = func() { cancel(); <-over }
+}
+
+func (d *Drain) endBeats() {
+	d.mu.Lock()
+	stop := d.stopBeats
+	d.stopBeats = nil
+	d.mu.Unlock()
+	if stop != nil {
+		stop() // without the lock: the last round may have something to warn of
+	}
+}

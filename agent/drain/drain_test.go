@@ -1,0 +1,277 @@
+package drain
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/notice"
+	"koboshi/agent/report"
+	"koboshi/artifacts/pace"
+)
+
+const self = "i-0123456789abcdef0"
+
+var (
+	ours  = lifecycle.Action{Group: "web", Hook: "koboshi-terminating", Instance: self}
+	group = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/web/6d0ecf831eec9f09"
+)
+
+// world is everything around one instance that is drained. Its switches are
+// functions of the time since it was made.
+type world struct {
+	t     *testing.T
+	begun time.Time
+	boot  string
+	mu    sync.Mutex
+	log   []string // what was done
+	kept  int      // heartbeats that were begun, less those that have ended
+	alive bool     // they were kept up once
+	saved []Record
+
+	waits   func(time.Duration) bool // the lifecycle hook
+	unused  func(time.Duration) bool // the target group
+	state   string                   // of the instance, once the lifecycle action is not active
+	denied  error                    // of every call of the balancer
+	beat    error                    // of every heartbeat, instead of waits
+	running bool
+	stopErr error
+	stops   time.Duration // how long stopping takes
+	hangs   bool          // pre_stop
+	full    bool          // the disk
+	flushes report.Flush
+	slow    time.Duration // a flush
+	beats   int
+	told    string
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t: t, begun: time.Now(), boot: "one", running: true, state: "Terminating:Proceed",
+		waits: after(20 * time.Second), unused: after(10 * time.Second),
+		flushes: report.Flush{Name: "app", Kind: "rsyslog"},
+	}
+}
+
+func after(d time.Duration) func(time.Duration) bool {
+	return func(t time.Duration) bool { return t >= d }
+}
+
+func never(time.Duration) bool { return false }
+
+func (w *world) since() time.Duration { return time.Since(w.begun) }
+
+func (w *world) note(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log = append(w.log, what)
+}
+
+func (w *world) keep(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept += n
+	w.alive = true
+}
+
+// drain is a drain of this world for a notice.
+func (w *world) drain(n notice.Notice) *Drain {
+	clock := Clock{w.boot, w.since}
+	return &Drain{
+		Record: Begin(self, n, 10*time.Minute, clock, time.Now()), Save: w.save, Clock: clock, Now: time.Now,
+		Deadline: 10 * time.Minute, Reserve: time.Minute,
+		Announce: func(context.Context) error { w.note("leaving"); return nil },
+		Groups:   Groups{ARNs: []string{group}, Balancer: w},
+		Action:   ours, Hooks: w, App: w, Flushers: []Flusher{w},
+		Steps: report.NewTimeline(nil), Warn: func(f string, args ...any) { w.note("warning") }, Report: &report.Drain{},
+	}
+}
+
+func (w *world) save(r Record) error {
+	if w.full {
+		return errors.New("no space")
+	}
+	w.saved = append(w.saved, r)
+	return nil
+}
+
+func (w *world) Deregister(context.Context, string, string) error {
+	w.note("deregister")
+	return w.denied
+}
+
+func (w *world) Unused(context.Context, string, string) (bool, error) {
+	return w.unused(w.since()), w.denied
+}
+
+func (w *world) Heartbeat(context.Context, lifecycle.Action) error {
+	w.beats++
+	switch {
+	case w.beat != nil:
+		return w.beat
+	case !w.waits(w.since()):
+		return lifecycle.ErrNoAction
+	}
+	return nil
+}
+
+func (w *world) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, _ func(int, error)) {
+	w.keep(1)
+	<-ctx.Done()
+	w.keep(-1)
+}
+
+func (w *world) Complete(ctx context.Context, a lifecycle.Action, result lifecycle.Result, _ func(context.Context) error) (lifecycle.Outcome, error) {
+	for !w.waits(w.since()) {
+		if w.state == "InService" {
+			return lifecycle.Outcome{End: lifecycle.AlreadyOver, State: w.state}, nil
+		}
+		if err := pace.Sleep(ctx, time.Second); err != nil {
+			return lifecycle.Outcome{}, err
+		}
+	}
+	if w.told != "" {
+		return lifecycle.Outcome{End: lifecycle.AlreadyOver, State: w.state}, nil
+	}
+	w.told = string(result)
+	w.note(w.told)
+	return lifecycle.Outcome{End: lifecycle.Completed}, nil
+}
+
+func (w *world) Running(context.Context) (bool, error) { return w.running, nil }
+
+func (w *world) PreStop(ctx context.Context) (bool, error) {
+	w.note("pre_stop")
+	if w.hangs {
+		<-ctx.Done()
+		return true, context.Cause(ctx)
+	}
+	return true, nil
+}
+
+func (w *world) Stop(ctx context.Context) error {
+	if pace.Sleep(ctx, w.stops) != nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if w.stopErr == nil {
+		w.running = false
+		w.note("stopped")
+	}
+	return w.stopErr
+}
+
+func (w *world) Before(context.Context) { w.note("before") }
+
+func (w *world) Await(ctx context.Context) report.Flush {
+	if pace.Sleep(ctx, w.slow) != nil || ctx.Err() != nil {
+		return report.Flush{Name: "app", Kind: "rsyslog", Left: 100, Unit: "bytes"}
+	}
+	w.note("flushed")
+	return w.flushes
+}
+
+// within says that the drain takes no more than that.
+func (w *world) within(least, most time.Duration) {
+	w.t.Helper()
+	if took := w.since(); took < least || took > most {
+		w.t.Errorf("took %v, want %v to %v", took, least, most)
+	}
+}
+
+func (w *world) did(want ...string) {
+	w.t.Helper()
+	if !slices.Equal(w.log, want) {
+		w.t.Errorf("did\n%s\nwant\n%s", strings.Join(w.log, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+var terminated = notice.Notice{Reason: notice.Terminated, ID: "terminated"}
+
+func TestDrain(t *testing.T) {
+	whole := []string{"leaving", "pre_stop", "before", "stopped", "flushed", "CONTINUE"}
+	tests := map[string]struct {
+		set         func(*world, *Drain)
+		did         []string
+		least, most time.Duration
+		err         error
+	}{
+		"scale-in": {func(*world, *Drain) {}, whole, 20 * time.Second, 45 * time.Second, nil},
+		"the hook waits before the group is left": {func(w *world, d *Drain) {
+			w.unused = after(time.Minute)
+		}, whole, time.Minute, 90 * time.Second, nil},
+		"no groups": {func(w *world, d *Drain) { d.Groups = Groups{} }, whole, 20 * time.Second, 45 * time.Second, nil},
+		"no hook": {func(w *world, d *Drain) { d.Action = lifecycle.Action{} },
+			[]string{"leaving", "pre_stop", "before", "stopped", "flushed"}, 10 * time.Second, 20 * time.Second, nil},
+		"deregisters": {func(w *world, d *Drain) { d.Groups.Deregister = true },
+			append([]string{"leaving", "deregister"}, whole[1:]...), 20 * time.Second, 45 * time.Second, nil},
+		"the balancer refuses": {func(w *world, d *Drain) { w.denied = errors.New("denied"); d.Groups.Deregister = true },
+			slices.Concat([]string{"leaving", "deregister", "warning", "warning"}, whole[1:]), 9 * time.Minute, 9 * time.Minute, nil},
+		"the hook never waits": {func(w *world, d *Drain) { w.waits = never },
+			[]string{"leaving", "warning", "pre_stop", "before", "stopped", "flushed"}, 12 * time.Minute, 12 * time.Minute, lifecycle.ErrNotCompleted},
+		"a foreign hook": {func(w *world, d *Drain) { w.beat = lifecycle.ErrForeignHook; w.waits = after(0) },
+			[]string{"leaving", "warning", "pre_stop", "before", "stopped", "flushed", "CONTINUE"}, 10 * time.Second, 20 * time.Second, nil},
+		"in service for long": {func(w *world, d *Drain) {
+			w.state, w.waits, w.beat = "InService", after(11*time.Minute), lifecycle.ErrNoAction
+		}, []string{"leaving", "warning", "pre_stop", "before", "stopped", "flushed", "CONTINUE"}, 11 * time.Minute, 12 * time.Minute, nil},
+		"nothing runs": {func(w *world, d *Drain) { w.running = false },
+			[]string{"leaving", "flushed", "CONTINUE"}, 20 * time.Second, 45 * time.Second, nil},
+		"pre_stop hangs": {func(w *world, d *Drain) { w.hangs = true },
+			[]string{"leaving", "pre_stop", "warning", "before", "CONTINUE"}, 10 * time.Minute, 10 * time.Minute, ErrDeadline},
+		"the app ignores SIGTERM": {func(w *world, d *Drain) { w.stopErr = errors.New("timeout"); w.stops = 90 * time.Second },
+			[]string{"leaving", "pre_stop", "before", "flushed", "CONTINUE"}, 110 * time.Second, 135 * time.Second, ErrStop},
+		"something is left": {func(w *world, d *Drain) { w.flushes.Left = 7 }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
+		"something is lost": {func(w *world, d *Drain) { w.flushes.Lost = 7 }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
+		"cannot be told":    {func(w *world, d *Drain) { w.flushes.Unknown = true }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
+		"a flush without end": {func(w *world, d *Drain) { w.slow = time.Hour },
+			[]string{"leaving", "pre_stop", "before", "stopped", "CONTINUE"}, 10 * time.Minute, 10 * time.Minute, ErrDeadline},
+		"the disk is full": {func(w *world, d *Drain) { w.full = true },
+			[]string{"leaving", "warning", "warning", "warning", "warning", "warning", "warning", "warning", "warning"}, 0, time.Hour, nil},
+		"spot": {func(w *world, d *Drain) {
+			n := notice.Notice{Reason: notice.Spot, ID: "spot", Until: time.Now().Add(110 * time.Second)}
+			d.Record, d.Action = Begin(self, n, d.Deadline, d.Clock, time.Now()), lifecycle.Action{}
+			w.unused = never
+		}, []string{"leaving", "warning", "pre_stop", "before", "stopped", "flushed"}, 50 * time.Second, 50 * time.Second, nil},
+		"spot, and nothing lets go": {func(w *world, d *Drain) {
+			n := notice.Notice{Reason: notice.Spot, ID: "spot", Until: time.Now().Add(110 * time.Second)}
+			d.Record, d.Action, d.Groups = Begin(self, n, d.Deadline, d.Clock, time.Now()), lifecycle.Action{}, Groups{}
+		}, []string{"leaving", "pre_stop", "before", "stopped", "flushed"}, 0, 0, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				d := w.drain(terminated)
+				tt.set(w, d)
+				if err := d.Run(t.Context()); !errors.Is(err, tt.err) {
+					t.Errorf("Run: %v, want %v", err, tt.err)
+				}
+				w.within(tt.least, tt.most)
+				if w.full {
+					slices.Sort(w.log)
+					w.log = w.log[len(w.log)-1:]
+					w.did("warning")
+					if w.told == "" {
+						t.Error("the group was not told")
+					}
+					return
+				}
+				w.did(tt.did...)
+				if last := w.saved[len(w.saved)-1]; last.Open() || last.Step != "complete" || last.Told != (w.told != "") {
+					t.Errorf("the record is %+v", last)
+				}
+				if w.kept != 0 || w.told == "" && w.alive && tt.err == nil {
+					t.Errorf("%d heartbeats go on, completed with %q", w.kept, w.told)
+				}
+				if w.beats > 6 && tt.err == nil && w.since() < 2*time.Minute {
+					t.Errorf("%d heartbeats were tried", w.beats)
+				}
+			})
+		})
+	}
+}
