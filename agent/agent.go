@@ -6,6 +6,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
+	"koboshi/agent/drain"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
@@ -27,11 +28,13 @@ type Agent struct {
 	Trust  artifacts.Trust // that releases on the disk are verified under
 	Window int64           // bytes of memory that unpacking may look back over; 0 = what every decoder has
 
-	Service converge.Service
-	Ready   func() error                                   // reports to systemd that the boot is done
-	Notify  func(ctx context.Context, report []byte) error // runs notify.command
+	Service  appService
+	Flushers func(*config.Config) []drain.Flusher           // what has to deliver the app's logs; nil = nothing
+	Ready    func() error                                   // reports to systemd that the boot is done
+	Notify   func(ctx context.Context, report []byte) error // runs notify.command
 
 	Now     func() time.Time
+	Clock   drain.Clock
 	Observe func(report.Event)
 	Waits   func(step string, d time.Duration) // called before a step that only waits
 }
@@ -41,11 +44,18 @@ type Cloud struct {
 	Releases  converge.Releases
 	Artifacts converge.Artifacts
 	Lifecycle actions
+	Balancer  drain.Balancer // nil where no target groups are configured
 
 	// Persist has requests repeated for as long as their contexts last where AWS
 	// refuses the credentials: at a launch a role may be too new to be known
 	// everywhere. Else that is tried for a moment only.
 	Persist func()
+}
+
+// appService is the app's service: service.Service.
+type appService interface {
+	converge.Service
+	Stop(ctx context.Context) error
 }
 
 // machine knows who this instance is.
@@ -55,9 +65,11 @@ type machine interface {
 	TargetState(ctx context.Context) (string, error) // "" = not in a group
 }
 
-// actions is the Auto Scaling group's side of a launch: lifecycle.Client.
+// actions is the Auto Scaling group's side of a launch and of a drain: lifecycle.Client.
 type actions interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
+	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)
+	Heartbeat(ctx context.Context, action lifecycle.Action) error
 	KeepAlive(ctx context.Context, action lifecycle.Action, after time.Duration, report func(n int, err error))
 	Complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error)
 }

@@ -81,6 +81,9 @@ func (r *run) lock(ctx context.Context, wait bool) error {
 	if r.unlock != nil || r.dirs.err != nil {
 		return r.dirs.err
 	}
+	if err := context.Cause(ctx); errors.Is(err, state.ErrLeaving) {
+		return err
+	}
 	unlock, err := state.Lock(ctx, r.RunDir, r.report.Command, wait)
 	if err != nil {
 		return err

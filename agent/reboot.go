@@ -3,10 +3,12 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
+	"koboshi/agent/drain"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
 	"koboshi/agent/state"
@@ -23,10 +25,16 @@ func (r *run) startAgain(ctx context.Context, id string) error {
 		return nil
 	}
 	r.startedAgain = true
+	if err := r.mayStay(ctx, id); err != nil {
+		return err
+	}
 	r.remember(id, current.HealthyAt())
 	trouble := r.lock(ctx, false)
-	if errors.Is(trouble, state.ErrLocked) {
+	switch {
+	case errors.Is(trouble, state.ErrLocked):
 		return nil
+	case errors.Is(trouble, state.ErrLeaving):
+		return trouble
 	}
 	if err := r.Activate(ctx, current); err != nil {
 		r.warn("%s did not come up after the reboot: %v", current.Version(), err)
@@ -35,6 +43,27 @@ func (r *run) startAgain(ctx context.Context, id string) error {
 		r.ready()
 	}
 	return trouble
+}
+
+// targetTime bounds the question for the target state before an app is started again.
+const targetTime = 2 * time.Second
+
+// mayStay refuses to start anything on an instance whose drain is not over, or that is
+// to be terminated. Where the metadata does not answer soon, the app starts.
+func (r *run) mayStay(ctx context.Context, id string) error {
+	record := r.openDrain()
+	if record.Open() && record.Instance == id {
+		if record.Boot != r.agent.Clock.Boot && record.Returns {
+			return drain.Remove(r.dirs.state) // the instance was to come back, and has
+		}
+		return fmt.Errorf("%w: %s, since %s", state.ErrLeaving, record.Reason, record.Noticed.Format(time.RFC3339))
+	}
+	short, cancel := context.WithTimeout(ctx, targetTime)
+	defer cancel()
+	if target, err := r.agent.Machine.TargetState(short); err == nil && lifecycle.Leaving(target) {
+		return fmt.Errorf("%w: the target lifecycle state is %s", state.ErrLeaving, target)
+	}
+	return nil
 }
 
 // remember uses the channel, region and zone with which the app was healthy, until

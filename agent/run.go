@@ -46,9 +46,24 @@ func (a *Agent) begin(command string) *run {
 	return r
 }
 
-// limit gives a run its time.
+// limit gives a run its time, which is over at once when the instance is drained.
 func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), failure.ErrDeadline)
+	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), failure.ErrDeadline)
+	staying, leave := context.WithCancelCause(limited)
+	if err := state.Leaving(a.Files.State.Run); err != nil {
+		leave(err)
+	}
+	go a.awaitLeaving(staying, leave)
+	return staying, cancel
+}
+
+// awaitLeaving ends a run within a second of the beginning of a drain.
+func (a *Agent) awaitLeaving(ctx context.Context, leave context.CancelCauseFunc) {
+	for pace.Sleep(ctx, time.Second) == nil {
+		if err := state.Leaving(a.Files.State.Run); err != nil {
+			leave(err)
+		}
+	}
 }
 
 // admit is [converge.Run.Admit].
@@ -93,7 +108,9 @@ func (r *run) refuse(err error) (report.Report, error) {
 // end removes what is no longer kept, however the run has ended, and leaves its
 // report. What cannot be recorded is a warning: the app runs or not.
 func (r *run) end(out converge.Outcome) (report.Report, error) {
-	r.prune()
+	if !errors.Is(out.Err, state.ErrLeaving) { // a drain waits for the lock
+		r.prune()
+	}
 	r.describe(out)
 	if r.dirs.state != nil {
 		if err := r.report.Save(r.dirs.state); err != nil {

@@ -19,6 +19,7 @@ import (
 	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
+	"koboshi/agent/drain"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
@@ -86,6 +87,9 @@ type world struct {
 	throttled   time.Duration // how long completing takes
 	outcome     lifecycle.Outcome
 	heartbeats  bool
+	hook        string // the lifecycle hook that waits; "" = koboshi-launching
+	hookErr     error  // of looking it up
+	beatErr     error  // of a heartbeat
 
 	// the app
 	broken   map[string]bool // versions that do not start
@@ -93,6 +97,7 @@ type world struct {
 	running  string          // the version that runs
 	restarts int
 	onGate   func()
+	stopErr  error
 	envs     [][]string // of its restarts
 
 	// the hooks of all releases that are published
@@ -101,7 +106,9 @@ type world struct {
 	onHook    func(service.Hook)
 	story     []string // of hooks, restarts and gates
 
-	ready int
+	bootID string    // "" = one
+	since  time.Time // the machine was started
+	ready  int
 
 	notified  []string // the reports that notify.command got
 	notifyErr error
@@ -131,7 +138,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, dir: t.TempDir(), now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), key: key,
+		t: t, dir: t.TempDir(), now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), key: key, since: time.Now(),
 		id: self, target: "InService", inState: "Pending:Wait", tags: map[string]string{config.TagGroup: "web"},
 		manifests: map[string][]byte{}, contents: map[string][]byte{},
 		outcome: lifecycle.Outcome{End: lifecycle.Completed},
@@ -232,6 +239,7 @@ func (w *world) agent() *agent.Agent {
 			return w.notifyErr
 		},
 		Now:   func() time.Time { return w.now },
+		Clock: drain.Clock{Boot: cmp.Or(w.bootID, "one"), Uptime: func() time.Duration { return time.Since(w.since) }},
 		Waits: w.waitsFor,
 	}
 }
@@ -467,6 +475,12 @@ func (g group) Group(ctx context.Context, _ string) (string, string, error) {
 	return "web", g.inState, nil
 }
 
+func (g group) HeartbeatTimeout(context.Context, string, string) (time.Duration, error) {
+	return 10 * time.Minute, g.hookErr
+}
+
+func (g group) Heartbeat(context.Context, lifecycle.Action) error { return g.beatErr }
+
 func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, rep func(int, error)) {
 	if g.heartbeats {
 		rep(1, nil)
@@ -475,7 +489,7 @@ func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duratio
 }
 
 func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error) {
-	if h != (lifecycle.Action{Group: "web", Hook: "koboshi-launching", Instance: g.id}) {
+	if h != (lifecycle.Action{Group: "web", Hook: cmp.Or(g.hook, "koboshi-launching"), Instance: g.id}) {
 		return lifecycle.Outcome{}, fmt.Errorf("an unknown hook %v", h)
 	}
 	if g.onComplete != nil {
@@ -539,6 +553,12 @@ func (s fakeApp) Await(ctx context.Context, _ artifacts.Health) (health.Report, 
 		return health.Report{}, &health.UnhealthyError{Last: errors.New("503"), Attempts: 1}
 	}
 	return health.Report{Attempts: 1}, nil
+}
+
+func (s fakeApp) Stop(context.Context) error {
+	s.story = append(s.story, "stop "+s.running)
+	s.running = ""
+	return s.stopErr
 }
 
 func (s fakeApp) Running(context.Context) (bool, error) { return s.running != "", nil }

@@ -209,12 +209,16 @@ func (r *Run) hook(ctx context.Context, rel store.Release, name string, args []s
 		return nil
 	}
 	return r.Steps.Do(ctx, name, func(ctx context.Context, _ *report.Span) error {
-		h := service.Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
-		if err := r.Service.RunHook(ctx, h); err != nil {
-			return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)
-		}
-		return nil
+		return r.runHook(ctx, rel, name, args)
 	})
+}
+
+func (r *Run) runHook(ctx context.Context, rel store.Release, name string, args []string) error {
+	h := service.Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
+	if err := r.Service.RunHook(ctx, h); err != nil {
+		return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)
+	}
+	return nil
 }
 
 // runPreStop runs the pre_stop hook of the release that is about to be stopped.
@@ -227,4 +231,18 @@ func (r *Run) runPreStop(ctx context.Context) {
 	if err := r.hook(ctx, leaving, preStop, leaving.Manifest().Manifest().Hooks.PreStop); err != nil {
 		r.Warn("%s is stopped all the same: %v", leaving.Version(), err)
 	}
+}
+
+// PreStop runs the pre_stop hook of the current release, which is to be stopped for
+// good. found reports whether it has such a hook.
+func (r *Run) PreStop(ctx context.Context) (found bool, err error) {
+	leaving, found := r.Current()
+	if !found {
+		return false, nil
+	}
+	hook := leaving.Manifest().Manifest().Hooks.PreStop
+	if len(hook) == 0 {
+		return false, nil
+	}
+	return true, r.runHook(ctx, leaving, preStop, hook)
 }

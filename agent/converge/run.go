@@ -13,6 +13,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
@@ -198,14 +199,16 @@ func (r *Run) Current() (store.Release, bool) {
 	return rel, found
 }
 
-// endedBy is the reason that ctx ended for, nil while it has not: the deadline,
-// or else an interruption.
+// endedBy is the reason that ctx ended for, nil while it has not: the deadline, a
+// drain, or else an interruption.
 func endedBy(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, failure.ErrDeadline):
 		return failure.ErrDeadline
+	case errors.Is(cause, state.ErrLeaving):
+		return cause
 	}
 	return failure.ErrInterrupted
 }

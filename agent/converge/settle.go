@@ -10,6 +10,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 )
@@ -113,7 +114,7 @@ func (r *Run) putBack(ctx context.Context, candidates []store.Release) {
 // that was running goes on, also where the run was interrupted: putting it back has
 // a time limit of its own.
 func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release, had bool) Outcome {
-	if !had {
+	if !had || errors.Is(out.Err, state.ErrLeaving) { // the app is to be stopped
 		return out
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(r.Config.Lifecycle.Deadline))

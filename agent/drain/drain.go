@@ -82,9 +82,10 @@ func (d *Drain) Run(ctx context.Context) error {
 		d.Record.Step = First
 	}
 	var limited context.Context
-	limited, d.limit = within(ctx, d.time(), ErrDeadline)
+	left := d.time()
+	limited, d.limit = within(ctx, left, ErrDeadline)
 	defer d.limit.stop()
-	d.serving, d.serve = within(limited, d.time()-d.Reserve, errReserve)
+	d.serving, d.serve = within(limited, d.toServe(left), errReserve)
 	defer d.serve.stop()
 	go d.listen(limited)
 	if d.at() > d.position("let-go") { // the lifecycle hook waits already
@@ -126,6 +127,9 @@ func (d *Drain) time() time.Duration {
 	return min(d.Deadline, time.Duration(d.Record.Until)*time.Millisecond-d.Clock.Uptime())
 }
 
+// toServe is how much of the time the let-go may take: half of it at least.
+func (d *Drain) toServe(left time.Duration) time.Duration { return max(left-d.Reserve, left/2) }
+
 // forever is longer than any machine runs.
 const forever = 100 * 365 * 24 * time.Hour
 
@@ -166,9 +170,6 @@ func (d *Drain) announce(ctx context.Context) (string, error) {
 
 // Begin is the record of a drain that begins now.
 func Begin(instance string, n notice.Notice, deadline time.Duration, clock Clock, now time.Time) Record {
-	if left := n.Until.Sub(now); !n.Until.IsZero() && left < deadline {
-		deadline = max(0, left)
-	}
 	return Record{
 		Schema: schema, Instance: instance, Reason: n.Reason, Notice: n.ID, Returns: n.Returns,
 		Noticed: now.UTC().Truncate(time.Second), Deadline: now.Add(deadline).UTC().Truncate(time.Second),

@@ -233,13 +233,13 @@ func TestDrain(t *testing.T) {
 		"the disk is full": {func(w *world, d *Drain) { w.full = true },
 			[]string{"leaving", "warning", "warning", "warning", "warning", "warning", "warning", "warning", "warning"}, 0, time.Hour, nil},
 		"spot": {func(w *world, d *Drain) {
-			n := notice.Notice{Reason: notice.Spot, ID: "spot", Until: time.Now().Add(110 * time.Second)}
-			d.Record, d.Action = Begin(self, n, d.Deadline, d.Clock, time.Now()), lifecycle.Action{}
+			n := notice.Notice{Reason: notice.Spot, ID: "spot"}
+			d.Record, d.Action = Begin(self, n, 110*time.Second, d.Clock, time.Now()), lifecycle.Action{}
 			w.unused = never
-		}, []string{"leaving", "warning", "pre_stop", "before", "stopped", "flushed"}, 50 * time.Second, 50 * time.Second, nil},
+		}, []string{"leaving", "warning", "pre_stop", "before", "stopped", "flushed"}, 55 * time.Second, 55 * time.Second, nil},
 		"spot, and nothing lets go": {func(w *world, d *Drain) {
-			n := notice.Notice{Reason: notice.Spot, ID: "spot", Until: time.Now().Add(110 * time.Second)}
-			d.Record, d.Action, d.Groups = Begin(self, n, d.Deadline, d.Clock, time.Now()), lifecycle.Action{}, Groups{}
+			n := notice.Notice{Reason: notice.Spot, ID: "spot"}
+			d.Record, d.Action, d.Groups = Begin(self, n, 110*time.Second, d.Clock, time.Now()), lifecycle.Action{}, Groups{}
 		}, []string{"leaving", "pre_stop", "before", "stopped", "flushed"}, 0, 0, nil},
 	}
 	for name, tt := range tests {

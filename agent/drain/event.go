@@ -49,5 +49,5 @@ func (d *Drain) heed(e Event) {
 // endIn brings the end of the drain closer, and with it that of the let-go.
 func (d *Drain) endIn(t time.Duration) {
 	d.limit.sooner(t)
-	d.serve.sooner(t - d.Reserve)
+	d.serve.sooner(d.toServe(t))
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/notice"
 	"koboshi/artifacts/pace"
 )
 
@@ -165,23 +164,4 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is %+v", data, r)
 		}
 	})
-}
-
-func TestBegin(t *testing.T) {
-	now := time.Now()
-	clock := Clock{"one", func() time.Duration { return time.Hour }}
-	for name, tt := range map[string]struct {
-		until time.Time
-		want  time.Duration
-	}{
-		"no time of its own": {time.Time{}, 10 * time.Minute},
-		"sooner":             {now.Add(110 * time.Second), 110 * time.Second},
-		"later":              {now.Add(time.Hour), 10 * time.Minute},
-		"over":               {now.Add(-time.Hour), 0},
-	} {
-		r := Begin(self, notice.Notice{Reason: notice.Spot, Until: tt.until}, 10*time.Minute, clock, now)
-		if got := time.Duration(r.Until)*time.Millisecond - time.Hour; got != tt.want {
-			t.Errorf("%s: %v, want %v", name, got, tt.want)
-		}
-	}
 }

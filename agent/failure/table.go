@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"koboshi/agent/config"
+	"koboshi/agent/drain"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
@@ -38,6 +39,7 @@ var table = []row{
 	{is(ErrUsage, install.ErrRoot), Usage, "", "see koboshi --help, or --help of the command"},
 	{as[*config.Error](), Configuration, "", ""},
 	{is(ErrConfiguration), Configuration, "", ""},
+	{is(state.ErrLeaving), Locked, "", "the instance is to end; koboshi status shows why, and koboshi drain --undo brings the app back where that is not too late"},
 	{is(ErrInterrupted), Interrupted, "", "nothing that was begun counts before it is whole: run it again; at a launch no lifecycle action was completed, and the next boot continues"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
 	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait until it has ended; koboshi sync --wait does"},
@@ -64,6 +66,9 @@ var table = []row{
 	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: check koboshi releases, then run it again"},
 
 	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the app runs, but the action's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
+	{is(drain.ErrDeadline), Deadline, "", "drain.deadline bounds the whole drain; koboshi status --timeline --command drain shows where the time went"},
+	{is(drain.ErrLeft), Deadline, "", "koboshi help scale-in has the settings of each log shipper; koboshi drain --dry-run shows how far each is"},
+	{is(drain.ErrStop), Activate, "", "check the app's unit: systemctl status, journalctl -u; TimeoutStopSec= bounds its stop"},
 	{is(systemd.ErrDisconnected, health.ErrUnknown), Activate, "", "systemd did not answer, so nothing is known of the app: systemctl status; journalctl -b -u init.scope"},
 	{is(health.ErrListener), Unhealthy, config.Unhealthy, "stop what has the app's port (ss -ltnp); if it answers for the app, as a proxy does, set health.listener = \"any\""},
 	{is(health.ErrSurvivor), Unhealthy, config.Unhealthy, "KillMode= of the app's unit leaves processes of the release before, which may still answer: remove it, or set health.listener = \"any\""},

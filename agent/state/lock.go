@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -38,7 +39,9 @@ func (e *LockedError) Error() string {
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
 const (
-	lockFile = "lock"
+	lockFile  = "lock"
+	drainFile = "drain.lock"
+
 	lockMode = 0o600 // any process that may open the file may lock it
 	lockPoll = 100 * time.Millisecond
 	maxOwner = 4096 // bytes of the owner's description
@@ -50,7 +53,17 @@ const (
 // tried until ctx ends. Where another process has it, the error is a
 // [LockedError]; every other failure is [ErrDisk].
 func Lock(ctx context.Context, dir *os.Root, command string, wait bool) (unlock func(), err error) {
-	f, err := openLock(dir)
+	return lock(ctx, dir, lockFile, command, wait)
+}
+
+// LockDrain takes the lock that makes this process the only one that drains the app,
+// from before it has ended the others until the drain is over.
+func LockDrain(ctx context.Context, dir *os.Root) (unlock func(), err error) {
+	return lock(ctx, dir, drainFile, "drain", false)
+}
+
+func lock(ctx context.Context, dir *os.Root, name, command string, wait bool) (unlock func(), err error) {
+	f, err := openLock(dir, name)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w: %w", ErrDisk, err)
 	}
@@ -64,8 +77,8 @@ func Lock(ctx context.Context, dir *os.Root, command string, wait bool) (unlock 
 	}, nil
 }
 
-func openLock(dir *os.Root) (*os.File, error) {
-	f, err := dir.OpenFile(lockFile, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, lockMode)
+func openLock(dir *os.Root, name string) (*os.File, error) {
+	f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, lockMode)
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +106,10 @@ func acquire(ctx context.Context, dir *os.Root, f *os.File, wait bool) error {
 			return fmt.Errorf("lock: %w: %w", ErrDisk, err)
 		}
 		if !wait {
-			return owner(dir)
+			return owner(dir, filepath.Base(f.Name()))
 		}
 		if err := pace.Sleep(ctx, lockPoll); err != nil {
-			return fmt.Errorf("%w: %w", owner(dir), err)
+			return fmt.Errorf("%w: %w", owner(dir, filepath.Base(f.Name())), err)
 		}
 	}
 }
@@ -112,9 +125,9 @@ func own(f *os.File, o LockedError) {
 
 // owner reads who has the lock, as far as the file says so. The text may be
 // half written, or of a process that was killed a moment ago.
-func owner(dir *os.Root) *LockedError {
+func owner(dir *os.Root, name string) *LockedError {
 	var o LockedError
-	text, err := durable.ReadFile(dir, lockFile, maxOwner)
+	text, err := durable.ReadFile(dir, name, maxOwner)
 	if err != nil || json.Unmarshal(text, &o) != nil || o.PID < 1 {
 		return &LockedError{}
 	}

@@ -40,10 +40,12 @@ type Sequence struct {
 }
 
 // Signal is the result of the launch, CONTINUE, ABANDON, or empty where no
-// lifecycle action waited, and when it was sent.
+// lifecycle action waited, and when it was sent. Pooled is set where the launch led
+// into a warm pool: the app is installed, and serves nobody yet.
 type Signal struct {
 	Result string    `json:"result"`
 	At     time.Time `json:"at"`
+	Pooled bool      `json:"pooled,omitzero"`
 	Others others    `json:",embed"`
 }
 

@@ -1,0 +1,286 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"koboshi/agent/config"
+	"koboshi/agent/drain"
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/notice"
+	"koboshi/agent/report"
+	"koboshi/agent/state"
+	"koboshi/artifacts/pace"
+)
+
+// WatchOptions is what surrounds a [Agent.Watch]. Its maker sets every field.
+type WatchOptions struct {
+	Notices  notice.Source                   // instance metadata, with little patience: it is asked again soon
+	Stopping func(ctx context.Context) bool  // whether the machine is shutting down
+	Relaunch func(ctx context.Context) error // starts the boot again, out of a warm pool
+	Alive    func(status string)             // called at each look
+	Ended    func(report.Report, error)      // called with the end of each drain
+	Warn     func(format string, args ...any)
+}
+
+// lookEvery is how often the metadata is asked: three requests each time.
+const lookEvery = 5 * time.Second
+
+// Watch asks what is to become of this instance until ctx ends, and drains it when it
+// has to go. It acts on levels: once for a notice, and what another process has begun
+// is gone on with. When ctx ends because the machine shuts down, what the app has
+// written is still flushed.
+func (a *Agent) Watch(ctx context.Context, o WatchOptions) error {
+	w := &watch{WatchOptions: o, agent: a, ended: make(chan struct{}, 1)}
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		w.look(ctx)
+		w.act(ctx)
+		w.Alive(w.status())
+		select {
+		case <-look.C:
+		case <-w.ended:
+			w.drain = nil
+		case <-ctx.Done():
+			w.end(context.WithoutCancel(ctx))
+			return nil
+		}
+	}
+}
+
+// watch is one process that watches.
+type watch struct {
+	WatchOptions
+	agent   *Agent
+	id      string // of the instance
+	levels  notice.Levels
+	unseen  error // why the levels may be old
+	unknown string
+	meant   string    // what the unknown target state was found to be
+	spotID  string    // the Spot notice that was seen
+	spotEnd time.Time // when everything has to be over for it
+
+	relaunched time.Time
+	drain      *watchedDrain // nil = none is under way here
+	ended      chan struct{}
+}
+
+// watchedDrain is a drain that this process runs.
+type watchedDrain struct {
+	notice notice.Notice
+	events chan drain.Event
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// begin finds out who the instance is, by the firmware or by the metadata, for as long
+// as that takes.
+func (w *watch) begin(ctx context.Context) error {
+	if id, ok := w.agent.LocalID(); ok {
+		w.id = id
+		return nil
+	}
+	for {
+		who, err := w.agent.Machine.Identity(ctx)
+		if err == nil {
+			w.id = who.ID
+			return nil
+		}
+		w.Alive(err.Error())
+		if err := pace.Sleep(ctx, lookEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// look asks the metadata. What it does not answer stays as it was.
+func (w *watch) look(ctx context.Context) {
+	before := w.unseen
+	w.unseen = w.levels.Look(ctx, w.Notices)
+	if w.unseen != nil && before == nil && ctx.Err() == nil {
+		w.Warn("what is to become of the instance is not known just now: %v", w.unseen)
+	}
+	w.lookUp(ctx)
+	w.timeSpot()
+}
+
+// lookUp asks Auto Scaling, once, what a target state means that this agent does not
+// know.
+func (w *watch) lookUp(ctx context.Context) {
+	target := w.levels.Target
+	if lifecycle.TargetOf(target) != lifecycle.Unknown || target == w.unknown {
+		return
+	}
+	w.unknown, w.meant = target, ""
+	r := w.agent.begin("watch")
+	defer r.close()
+	r.know(ctx)
+	if r.cloud.Lifecycle == nil {
+		return
+	}
+	short, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	_, state, err := r.cloud.Lifecycle.Group(short, w.id)
+	w.Warn("the target lifecycle state %s is not known to this version: Auto Scaling has the instance as %q (%v)", target, state, err)
+	w.meant = state
+}
+
+// spotTime is how long before its end a Spot Instance is told, less what a look may be
+// late, and what has to be left in the end.
+const spotTime = 100 * time.Second
+
+// timeSpot takes the time of a Spot notice when it is first seen: the machine's clock
+// may be set later, and where the notice is not of the next two minutes it is wrong.
+func (w *watch) timeSpot() {
+	n := w.levels.Notice(notice.Policy{Spot: true})
+	until := w.levels.Until(notice.Policy{Spot: true})
+	if until.IsZero() || w.spotID == until.String() {
+		return
+	}
+	w.spotID = until.String()
+	left := until.Sub(w.agent.Now())
+	if left <= 0 || left > 2*time.Minute {
+		w.Warn("the notice of %s ends the instance in %s by this machine's clock, which is taken for wrong", n.Reason, left.Round(time.Second))
+		left = spotTime
+	}
+	w.spotEnd = time.Now().Add(left)
+}
+
+// act does what the levels ask for.
+func (w *watch) act(ctx context.Context) {
+	d := w.agent.open()
+	defer d.close()
+	record, launch := w.recorded(d)
+	policy := w.policy(launch)
+	n := w.meaning().Notice(policy)
+	switch {
+	case w.drain != nil:
+		w.follow(n, policy)
+	case record.Open() && record.Instance == w.id:
+		w.start(ctx, resumed(record))
+	case n != (notice.Notice{}) && !record.For(w.id, n):
+		w.start(ctx, n)
+	case lifecycle.TargetOf(w.levels.Target) == lifecycle.Serve && launch != nil && launch.Pooled:
+		w.relaunch(ctx)
+	}
+}
+
+// recorded is what the disk has of a drain, and of the launch of this instance; nil is
+// a launch that is not over.
+func (w *watch) recorded(d dirs) (drain.Record, *state.Signal) {
+	if d.state == nil {
+		w.Warn("%v", d.err)
+		return drain.Record{}, nil
+	}
+	record, warning, err := drain.Load(d.state)
+	if problem := errors.Join(warning, err); problem != nil {
+		w.Warn("%v", problem)
+	}
+	s, _, err := state.Load(d.state)
+	if err != nil || s.Instance != w.id {
+		return record, nil
+	}
+	return record, s.Signalled
+}
+
+// policy is which notices count here and now. An instance that goes into a warm pool
+// is not in service yet.
+func (w *watch) policy(launch *state.Signal) notice.Policy {
+	d := w.agent.Files.Drain
+	return notice.Policy{Spot: d.Spot == config.DrainOn, Rebalance: d.Rebalance == config.DrainOn, Pooled: launch == nil || launch.Pooled}
+}
+
+// meaning is the levels with what an unknown target state was found to be.
+func (w *watch) meaning() notice.Levels {
+	levels := w.levels
+	if levels.Target != "" && levels.Target == w.unknown {
+		levels.Target = w.meant
+	}
+	return levels
+}
+
+// resumed is the notice of a record.
+func resumed(r drain.Record) notice.Notice {
+	return notice.Notice{Reason: r.Reason, ID: r.Notice, Returns: r.Returns}
+}
+
+// start drains, beside the looks.
+func (w *watch) start(ctx context.Context, n notice.Notice) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &watchedDrain{notice: n, events: make(chan drain.Event, 4), cancel: cancel, done: make(chan struct{})}
+	w.drain = d
+	o := DrainOptions{Notice: n, Events: d.events}
+	if !w.spotEnd.IsZero() && n.Reason == notice.Spot {
+		o.Within = min(time.Duration(w.agent.Files.Drain.Deadline), time.Until(w.spotEnd))
+	}
+	go func() {
+		defer func() { close(d.done); w.ended <- struct{}{} }()
+		rep, err := w.agent.Drain(own, o)
+		if !errors.Is(err, state.ErrLocked) { // koboshi drain, or another watch, is at it
+			w.Ended(rep, err)
+		}
+	}()
+}
+
+// follow keeps a drain to what the levels say meanwhile.
+func (w *watch) follow(n notice.Notice, p notice.Policy) {
+	if !w.meaning().Until(p).IsZero() {
+		w.drain.send(drain.Event{Kind: drain.Sooner, In: time.Until(w.spotEnd)})
+	}
+	if n == (notice.Notice{}) && w.unseen == nil && w.drain.notice.Reason != notice.Operator {
+		w.drain.send(drain.Event{Kind: drain.Withdrawn})
+	}
+}
+
+// send never blocks: what is still unread of the same is as good.
+func (d *watchedDrain) send(e drain.Event) {
+	select {
+	case d.events <- e:
+	default:
+	}
+}
+
+// relaunch brings an instance that has left its warm pool into service.
+func (w *watch) relaunch(ctx context.Context) {
+	if !w.relaunched.IsZero() && time.Since(w.relaunched) < time.Duration(w.agent.Files.Lifecycle.Deadline) {
+		return
+	}
+	w.relaunched = time.Now()
+	if err := w.Relaunch(ctx); err != nil {
+		w.Warn("the instance has left its warm pool, but the boot could not be started: %v", err)
+	}
+}
+
+// end is the end of the process. Where the machine goes on, the next one goes on, too.
+func (w *watch) end(ctx context.Context) {
+	left := time.Duration(w.agent.Files.Drain.OnShutdown)
+	switch down := left > 0 && w.Stopping(ctx); {
+	case w.drain == nil && down:
+		w.Ended(w.agent.Drain(ctx, DrainOptions{Notice: notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)}, Within: left}))
+	case w.drain != nil && down:
+		w.drain.events <- drain.Event{Kind: drain.Shutdown, In: left}
+		<-w.drain.done
+	case w.drain != nil:
+		w.drain.cancel()
+		<-w.drain.done
+	}
+}
+
+// status is one line for systemctl status.
+func (w *watch) status() string {
+	switch {
+	case w.drain != nil:
+		return fmt.Sprintf("draining: %s", w.drain.notice.Reason)
+	case w.unseen != nil:
+		return fmt.Sprintf("metadata does not answer: %v", w.unseen)
+	case w.levels.Target == "":
+		return "watching, in no Auto Scaling group"
+	}
+	return "watching, target state " + w.levels.Target
+}
