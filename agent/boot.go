@@ -18,6 +18,8 @@ import (
 // outcome: whatever fails from the moment on at which the instance knows itself
 // completes that, the disk and the lock included.
 func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
+	ctx, stop := a.staying(ctx)
+	defer stop()
 	limited, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("boot")

@@ -25,6 +25,8 @@ type RollbackOptions struct {
 // previous tree that was altered meanwhile is installed again. Where it does not
 // pass the gate, the release that was running goes on, and nothing is held.
 func (a *Agent) Rollback(ctx context.Context, o RollbackOptions) (report.Report, error) {
+	ctx, stop := a.staying(ctx)
+	defer stop()
 	ctx, cancel := a.limit(ctx)
 	defer cancel()
 	r := a.begin("rollback")

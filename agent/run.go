@@ -46,15 +46,19 @@ func (a *Agent) begin(command string) *run {
 	return r
 }
 
-// limit gives a run its time, which is over at once when the instance is drained.
+// limit gives a run its time.
 func (a *Agent) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), failure.ErrDeadline)
-	staying, leave := context.WithCancelCause(limited)
+	return context.WithTimeoutCause(ctx, time.Duration(a.Files.Lifecycle.Deadline), failure.ErrDeadline)
+}
+
+// staying returns a context that ends when the instance is drained.
+func (a *Agent) staying(ctx context.Context) (context.Context, context.CancelFunc) {
+	staying, leave := context.WithCancelCause(ctx)
 	if err := state.Leaving(a.Files.State.Run); err != nil {
 		leave(err)
 	}
 	go a.awaitLeaving(staying, leave)
-	return staying, cancel
+	return staying, func() { leave(nil) }
 }
 
 // awaitLeaving ends a run within a second of the beginning of a drain.
@@ -108,7 +112,7 @@ func (r *run) refuse(err error) (report.Report, error) {
 // end removes what is no longer kept, however the run has ended, and leaves its
 // report. What cannot be recorded is a warning: the app runs or not.
 func (r *run) end(out converge.Outcome) (report.Report, error) {
-	if !errors.Is(out.Err, state.ErrLeaving) { // a drain waits for the lock
+	if !errors.Is(out.Err, state.ErrLeaving) && r.report.Drain == nil { // a drain waits for the lock, or is over with this
 		r.prune()
 	}
 	r.describe(out)

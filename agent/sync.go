@@ -24,6 +24,8 @@ type SyncOptions struct {
 // action, and whatever happens leaves a release running: the new one, or the one
 // before.
 func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) {
+	ctx, stop := a.staying(ctx)
+	defer stop()
 	r := a.begin("sync")
 	defer r.close()
 	limited, cancel := a.limit(ctx)

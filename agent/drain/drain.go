@@ -81,6 +81,7 @@ func (d *Drain) Run(ctx context.Context) error {
 	if d.Record.Step == "" {
 		d.Record.Step = First
 	}
+	d.Report.Reason, d.Report.Noticed, d.Report.Deadline = string(d.Record.Reason), d.Record.Noticed, d.Record.Deadline
 	var limited context.Context
 	left := d.time()
 	limited, d.limit = within(ctx, left, ErrDeadline)
@@ -160,12 +161,10 @@ func (d *Drain) warn(format string, args ...any) {
 
 // announce is the step of the notice.
 func (d *Drain) announce(ctx context.Context) (string, error) {
-	d.Report.Reason, d.Report.Noticed, d.Report.Deadline = string(d.Record.Reason), d.Record.Noticed, d.Record.Deadline
-	note := string(d.Record.Reason)
 	if err := d.Announce(ctx); err != nil {
 		d.warn("another run may still be at work: %v", err)
 	}
-	return note, nil
+	return string(d.Record.Reason), nil
 }
 
 // Begin is the record of a drain that begins now.
