@@ -1,0 +1,310 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"koboshi/agent"
+	"koboshi/agent/drain"
+	"koboshi/agent/instance"
+	"koboshi/agent/lifecycle"
+	"koboshi/agent/notice"
+	"koboshi/agent/report"
+)
+
+// sky is the metadata and the machine around a watch, in a world's fake time.
+type sky struct {
+	*world
+	mu        sync.Mutex
+	levels    notice.Levels
+	away      error
+	looks     int
+	relaunchs int
+	drains    []string // verdict and code of each
+	warnings  []string
+	stopping  bool
+	stop      context.CancelFunc
+	done      chan error
+}
+
+// watched is a world that is watched.
+func watched(t *testing.T, f func(*testing.T, *sky)) {
+	t.Helper()
+	serving(t, func(t *testing.T, w *world) {
+		s := &sky{world: w, levels: notice.Levels{Target: "InService"}}
+		s.watch()
+		f(t, s)
+		s.end()
+	})
+}
+
+func (s *sky) watch() {
+	ctx, stop := context.WithCancel(s.t.Context())
+	s.stop, s.done = stop, make(chan error, 1)
+	go func() { s.done <- s.agent().Watch(ctx, s.options()) }()
+	s.after(0)
+}
+
+func (s *sky) options() agent.WatchOptions {
+	return agent.WatchOptions{
+		Notices:  s,
+		Stopping: func(context.Context) bool { return s.stopping },
+		Relaunch: func(context.Context) error { s.relaunchs++; return nil },
+		Alive:    func(string) { s.looks++ },
+		Ended: func(r report.Report, err error) {
+			s.drains = append(s.drains, strings.TrimSpace(fmt.Sprint(r.Verdict, " ", r.Drain.Reason)))
+		},
+		Warn: func(f string, args ...any) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.warnings = append(s.warnings, fmt.Sprintf(f, args...))
+		},
+	}
+}
+
+func (s *sky) end() {
+	s.stop()
+	if err := <-s.done; err != nil {
+		s.t.Errorf("Watch: %v", err)
+	}
+	s.done <- nil
+}
+
+// after lets that much time pass, and everything happen that is due.
+func (s *sky) after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func (s *sky) now(l notice.Levels) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.levels = l
+}
+
+func (s *sky) read() (notice.Levels, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.levels, s.away
+}
+
+func (s *sky) TargetState(context.Context) (string, error) { l, err := s.read(); return l.Target, err }
+func (s *sky) SpotAction(context.Context) (instance.SpotAction, error) {
+	l, err := s.read()
+	return l.Spot, err
+}
+func (s *sky) Rebalance(context.Context) (time.Time, error) {
+	l, err := s.read()
+	return l.Rebalance, err
+}
+
+func (s *sky) expect(running string, drains ...string) {
+	s.t.Helper()
+	if s.running != running || !slices.Equal(s.drains, drains) {
+		s.t.Errorf("running %q, drains %q, want %q, %q; warnings %q", s.running, s.drains, running, drains, s.warnings)
+	}
+}
+
+func TestWatchDrainsOnce(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(time.Hour)
+		s.expect("", "drained terminated")
+		if !slices.Equal(s.signals, []lifecycle.Result{lifecycle.Continue}) {
+			t.Errorf("signals %v", s.signals)
+		}
+		if s.looks < 720 || s.looks > 725 {
+			t.Errorf("%d looks in an hour", s.looks)
+		}
+		s.end()
+		s.watch() // another process, the same notice
+		s.after(time.Hour)
+		s.expect("", "drained terminated")
+	})
+}
+
+// Metadata that is away, or says what it would not, is no notice and takes none back.
+func TestWatchWithoutMetadata(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		s.mu.Lock()
+		s.away = instance.ErrUnreachable
+		s.mu.Unlock()
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(time.Minute)
+		s.expect("1")
+		if len(s.warnings) != 1 {
+			t.Errorf("warnings %q, want one", s.warnings)
+		}
+	})
+}
+
+func TestWatchGoesOnWithADrain(t *testing.T) {
+	for name, stopped := range map[string]time.Duration{"let-go": 12 * time.Second} {
+		watched(t, func(t *testing.T, s *sky) {
+			s.beatErr = lifecycle.ErrNoAction
+			s.now(notice.Levels{Target: "Terminated"})
+			s.after(stopped)
+			s.end()
+			if r := s.record(); !r.Open() || r.Step != name {
+				t.Fatalf("the record is %+v", r)
+			}
+			s.beatErr = nil
+			s.now(notice.Levels{}) // metadata has nothing yet, the disk has
+			s.away = instance.ErrUnreachable
+			s.watch()
+			s.after(time.Minute)
+			s.expect("", "failed terminated", "drained terminated")
+		})
+	}
+}
+
+func TestWatchWithdraws(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		s.beatErr = lifecycle.ErrNoAction
+		for range 3 { // a target that flaps
+			s.now(notice.Levels{Target: "Terminated"})
+			s.after(12 * time.Second)
+			s.now(notice.Levels{Target: "InService"})
+			s.after(12 * time.Second)
+		}
+		s.expect("1", "current terminated", "current terminated", "current terminated")
+		if r := s.record(); r != (drain.Record{}) {
+			t.Errorf("the record is %+v", r)
+		}
+		if _, err := s.sync(); err != nil {
+			t.Errorf("a sync afterwards: %v", err)
+		}
+		if len(s.signals) > 0 {
+			t.Errorf("signals %v", s.signals)
+		}
+	})
+}
+
+func TestWatchSpot(t *testing.T) {
+	tests := map[string]struct {
+		clock time.Duration // of the machine, off
+		in    time.Duration // when the notice ends the instance
+		most  time.Duration
+	}{
+		"in two minutes":            {0, 2 * time.Minute, 5 * time.Second},
+		"the clock is an hour fast": {time.Hour, 2 * time.Minute, 5 * time.Second},
+		"the clock is an hour slow": {-time.Hour, 2 * time.Minute, 5 * time.Second},
+	}
+	for name, tt := range tests {
+		watched(t, func(t *testing.T, s *sky) {
+			end := s.world.now.Add(tt.in)
+			s.world.now = s.world.now.Add(tt.clock)
+			s.now(notice.Levels{Target: "InService", Spot: instance.SpotAction{Action: "terminate", Time: end}})
+			s.after(tt.most)
+			s.expect("", "drained spot")
+			if len(s.signals) > 0 {
+				t.Errorf("%s: signals %v: the group has not decided", name, s.signals)
+			}
+			s.now(notice.Levels{Target: "Terminated", Spot: instance.SpotAction{Action: "terminate", Time: end}})
+			s.after(time.Minute)
+			s.expect("", "drained spot", "drained terminated")
+			if !slices.Equal(s.signals, []lifecycle.Result{lifecycle.Continue}) {
+				t.Errorf("%s: signals %v", name, s.signals)
+			}
+		})
+	}
+}
+
+// A Spot notice in the middle of a drain leaves it the less time.
+func TestWatchSpotDuringADrain(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		s.beatErr = lifecycle.ErrNoAction
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(12 * time.Second)
+		s.now(notice.Levels{Target: "Terminated", Spot: instance.SpotAction{Action: "terminate", Time: s.world.now.Add(2 * time.Minute)}})
+		s.after(2 * time.Minute)
+		s.expect("", "drained terminated")
+	})
+}
+
+func TestWatchShutdown(t *testing.T) {
+	tests := map[string]struct {
+		before   notice.Levels
+		stopping bool
+		want     []string
+	}{
+		"power-off":                {notice.Levels{Target: "InService"}, true, []string{"drained shutdown"}},
+		"the watch is stopped":     {notice.Levels{Target: "InService"}, false, nil},
+		"power-off during a drain": {notice.Levels{Target: "Terminated"}, true, []string{"drained terminated"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			watched(t, func(t *testing.T, s *sky) {
+				s.beatErr = lifecycle.ErrNoAction
+				s.now(tt.before)
+				s.after(12 * time.Second)
+				s.stopping = tt.stopping
+				if tt.stopping {
+					s.running = "" // by systemd
+				}
+				begun := time.Now()
+				s.end()
+				if took := time.Since(begun); took > time.Minute {
+					t.Errorf("the end took %v", took)
+				}
+				s.expect(s.running, tt.want...)
+				if r := s.record(); name == "power-off" && r != (drain.Record{}) {
+					t.Errorf("the record is %+v: the next boot would start nothing", r)
+				}
+			})
+		})
+	}
+}
+
+func TestWatchUnknownTarget(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		s.inState = "Terminating:Wait"
+		s.now(notice.Levels{Target: "Recycled"})
+		s.after(time.Minute)
+		s.expect("", "drained terminated")
+		if n := len(s.warnings); n != 1 || !strings.Contains(s.warnings[0], "Recycled") {
+			t.Errorf("warnings %q, want one", s.warnings)
+		}
+	})
+	watched(t, func(t *testing.T, s *sky) {
+		s.inState = "InService"
+		s.now(notice.Levels{Target: "Recycled"})
+		s.after(time.Minute)
+		s.expect("1")
+	})
+}
+
+func TestWatchAnInstanceThatRests(t *testing.T) {
+	for _, target := range []string{"Standby", "Detached", "", "InService"} {
+		watched(t, func(t *testing.T, s *sky) {
+			s.now(notice.Levels{Target: target})
+			s.after(time.Minute)
+			s.expect("1")
+		})
+	}
+}
+
+func TestTwoWatches(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		ctx, stop := context.WithCancel(t.Context())
+		second := make(chan error, 1)
+		go func() { second <- s.agent().Watch(ctx, s.options()) }()
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(time.Minute)
+		s.expect("", "drained terminated")
+		if !slices.Equal(s.signals, []lifecycle.Result{lifecycle.Continue}) {
+			t.Errorf("signals %v", s.signals)
+		}
+		stop()
+		if err := <-second; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("the second: %v", err)
+		}
+	})
+}
