@@ -302,6 +302,9 @@ func (s simulated) Restart(context.Context, []string) (service.Gate, error) {
 func (simulated) RunHook(context.Context, service.Hook) error { return nil }
 
 // Running reports an app that stays up.
+// Stop implements the app.
+func (simulated) Stop(context.Context) error { return nil }
+
 func (simulated) Running(context.Context) (bool, error) { return true, nil }
 
 // Probe finds it healthy.
