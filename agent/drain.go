@@ -239,7 +239,7 @@ func (r *run) leave(ctx context.Context) error {
 	if r.RunDir == nil {
 		return r.dirs.err
 	}
-	if err := state.Leave(r.RunDir, string(r.report.Drain.Reason)); err != nil {
+	if err := state.Leave(r.RunDir, r.report.Drain.Reason); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaveTime)

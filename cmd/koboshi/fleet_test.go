@@ -301,10 +301,10 @@ func (s simulated) Restart(context.Context, []string) (service.Gate, error) {
 // RunHook runs nothing: the release has no hooks.
 func (simulated) RunHook(context.Context, service.Hook) error { return nil }
 
-// Running reports an app that stays up.
-// Stop implements the app.
+// Stop stops nothing: nothing runs.
 func (simulated) Stop(context.Context) error { return nil }
 
+// Running reports an app that stays up.
 func (simulated) Running(context.Context) (bool, error) { return true, nil }
 
 // Probe finds it healthy.
