@@ -118,7 +118,7 @@ func TestSyncStartsAnAppThatSomebodyHasStopped(t *testing.T) {
 	w.running, w.restarts = "", 0
 	rep, err := w.sync()
 	w.check(t, rep, err, result{report.Current, nil, "2", "2", nil})
-	if w.restarts != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "is not running") {
+	if w.restarts != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "web.service is inactive (dead)") {
 		t.Errorf("%d restarts, warnings %q", w.restarts, rep.Warnings)
 	}
 	w.running, w.tags[config.TagHold] = "", "somebody looks at it"

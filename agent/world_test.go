@@ -563,6 +563,13 @@ func (s fakeApp) Stop(context.Context) error {
 
 func (s fakeApp) Running(context.Context) (bool, error) { return s.running != "", nil }
 
+func (s fakeApp) Down(context.Context) (string, error) {
+	if s.running == "" {
+		return "web.service is inactive (dead)", nil
+	}
+	return "", nil
+}
+
 func (s fakeApp) RunHook(ctx context.Context, h service.Hook) error {
 	name := h.Name + " " + h.Version
 	s.story = append(s.story, name)

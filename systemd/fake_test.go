@@ -62,7 +62,7 @@ func newUnit(result string, after ...string) *fakeUnit {
 			"InvocationID": []byte{0xab, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, "After": after,
 		},
 		service: map[string]any{
-			"NRestarts": uint32(0), "MainPID": uint32(4711), "Result": "success", "ExecMainStatus": int32(0),
+			"NRestarts": uint32(0), "Type": "exec", "ReloadResult": "success", "MainPID": uint32(4711), "Result": "success", "ExecMainStatus": int32(0),
 		},
 	}
 }
@@ -215,6 +215,14 @@ type managerObject struct{ f *fakeSystemd }
 
 func (o *managerObject) RestartUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 	return o.f.job("restart", unit, mode)
+}
+
+func (o *managerObject) StartUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
+	return o.f.job("start", unit, mode)
+}
+
+func (o *managerObject) ReloadUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
+	return o.f.job("reload", unit, mode)
 }
 
 func (o *managerObject) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {

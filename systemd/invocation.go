@@ -6,6 +6,10 @@ import (
 	"fmt"
 )
 
+// ErrRestarting is a unit that has ended, or is ending, and that Restart= may start
+// again.
+var ErrRestarting = errors.New("systemd restarts it")
+
 // Invocation is one run of a unit.
 type Invocation struct {
 	Unit     string
@@ -13,24 +17,25 @@ type Invocation struct {
 	Restarts uint32 // the unit's restart counter when this invocation was first seen
 
 	manager *Manager
+	ended   error // how an earlier run ended, as far as that was seen
 }
 
 // Current returns the present invocation of a unit, running or not.
-func (m *Manager) Current(ctx context.Context, unit string) (Invocation, error) {
+func (m *Manager) Current(ctx context.Context, unit string) (*Invocation, error) {
 	s, err := m.State(ctx, unit)
 	if err != nil {
-		return Invocation{}, err
+		return nil, err
 	}
-	return Invocation{Unit: unit, ID: s.Invocation, Restarts: s.Restarts, manager: m}, nil
+	return &Invocation{Unit: unit, ID: s.Invocation, Restarts: s.Restarts, manager: m}, nil
 }
 
 // Identity is its id.
-func (i Invocation) Identity() string { return i.ID }
+func (i *Invocation) Identity() string { return i.ID }
 
-// Gone asks whether this invocation is over. why is empty while it is active,
+// Gone asks whether this very invocation is over. why is empty while it is active,
 // and otherwise what happened to it; it does not come back, whatever systemd
 // starts in its place. An error means that systemd could not be asked.
-func (i Invocation) Gone(ctx context.Context) (why string, err error) {
+func (i *Invocation) Gone(ctx context.Context) (why string, err error) {
 	s, err := i.manager.State(ctx, i.Unit)
 	switch {
 	case errors.Is(err, ErrNoUnit):
@@ -40,9 +45,64 @@ func (i Invocation) Gone(ctx context.Context) (why string, err error) {
 	case s.Restarts != i.Restarts:
 		return fmt.Sprintf("%s ended and was restarted by systemd (NRestarts %d, was %d)", i.Unit, s.Restarts, i.Restarts), nil
 	case s.Invocation != i.ID:
-		return fmt.Sprintf("%s was started anew (invocation %s, was %s)", i.Unit, s.Invocation, i.ID), nil
+		return i.anew(s), nil
 	case s.Active != "active" && s.Active != "reloading":
 		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
 	}
 	return "", nil
+}
+
+// GoneForGood asks whether the unit is over: it does not run, and systemd does not
+// start it again by Restart=. Where it does, the error is ErrRestarting, once at
+// least, and the next run takes the place of this one.
+func (i *Invocation) GoneForGood(ctx context.Context) (why string, err error) {
+	s, err := i.manager.State(ctx, i.Unit)
+	switch {
+	case errors.Is(err, ErrNoUnit):
+		return i.Unit + " does not exist any more", nil
+	case err != nil:
+		return "", err
+	case s.Restarts > i.Restarts && s.Invocation != i.ID:
+		i.ID, i.Restarts = s.Invocation, s.Restarts
+		return "", i.restarting(fmt.Sprintf("NRestarts %d", s.Restarts))
+	case s.Invocation != i.ID:
+		return i.anew(s), nil
+	case s.Active == "activating" || s.Active == "deactivating":
+		if ended := i.manager.Ended(ctx, i.Unit); ended != nil {
+			i.ended = ended
+		}
+		return "", i.restarting(s.Sub)
+	case s.Active != "active" && s.Active != "reloading":
+		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
+	}
+	return "", nil
+}
+
+// Failed asks whether the unit has failed. That it ends, or is started anew, is what
+// a unit of Type=oneshot does.
+func (i *Invocation) Failed(ctx context.Context) (why string, err error) {
+	s, err := i.manager.State(ctx, i.Unit)
+	switch {
+	case errors.Is(err, ErrNoUnit):
+		return i.Unit + " does not exist any more", nil
+	case err != nil:
+		return "", err
+	case s.Active == "failed":
+		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
+	case s.Sub == "auto-restart":
+		return "", i.restarting(s.Sub)
+	}
+	return "", nil
+}
+
+func (i *Invocation) anew(s State) string {
+	return fmt.Sprintf("%s was started anew (invocation %s, was %s)", i.Unit, s.Invocation, i.ID)
+}
+
+// restarting begins with how the unit ended.
+func (i *Invocation) restarting(now string) error {
+	if i.ended != nil {
+		return fmt.Errorf("%w; %w (%s)", i.ended, ErrRestarting, now)
+	}
+	return fmt.Errorf("%s has ended; %w (%s)", i.Unit, ErrRestarting, now)
 }

@@ -23,8 +23,9 @@ const (
 // JobError is a job that systemd could not do.
 type JobError struct {
 	Unit   string
+	Reload bool   // the job was to reload the unit, which runs on
 	Result string // the job's, "ended" where there was none: failed, timeout, dependency, canceled, skipped, …
-	Cause  string // the unit's own Result: exit-code, signal, timeout, start-limit-hit, …; "" or success if there is none
+	Cause  string // the unit's own Result, or ReloadResult: exit-code, signal, timeout, start-limit-hit, …; "" or success if there is none
 	Status int32  // ExecMainStatus: exit code or signal number of the unit's main process
 }
 
@@ -38,11 +39,17 @@ var exitNames = map[int32]string{200: "/CHDIR", 203: "/EXEC", 216: "/GROUP", 217
 // Error reads "job for web.service: failed (exit-code, status 217/USER)".
 func (e *JobError) Error() string {
 	text := fmt.Sprintf("job for %s: %s", e.Unit, e.Result)
-	if e.Result == ended {
+	switch {
+	case e.Reload:
+		text = fmt.Sprintf("reload of %s: %s", e.Unit, e.Result)
+	case e.Result == ended:
 		text = e.Unit + " has ended"
 	}
-	if e.Cause == "" || e.Cause == "success" {
+	switch {
+	case e.Cause == "" || e.Cause == "success":
 		return text
+	case e.Reload:
+		return fmt.Sprintf("%s (%s)", text, e.Cause)
 	}
 	if e.Cause != "exit-code" {
 		return fmt.Sprintf("%s (%s, status %d)", text, e.Cause, e.Status)
@@ -62,34 +69,80 @@ type job struct {
 }
 
 // Restart starts a unit, stopping it first if it runs, and returns when systemd
-// reports that it has started. An earlier crash loop does not count: the
-// unit's failed state, start limit and restart counter are reset before.
+// reports that it has started, or that it has ended and Restart= starts it again. An
+// earlier crash loop does not count: the unit's failed state, start limit and restart
+// counter are reset before.
 //
 // Errors: ErrNoUnit; *JobError if it did not start; ErrOrderedAfterUs if it
 // never could; ErrDisconnected. When ctx ends first the job stays queued.
-func (m *Manager) Restart(ctx context.Context, unit string) (Invocation, error) {
-	if err := m.checkOrder(ctx, unit); err != nil {
-		return Invocation{}, err
+func (m *Manager) Restart(ctx context.Context, unit string) (*Invocation, error) {
+	return m.begin(ctx, unit, "restart", (*sdbus.Conn).RestartUnitContext)
+}
+
+// Start is Restart for a unit that stays as it is where it runs.
+func (m *Manager) Start(ctx context.Context, unit string) (*Invocation, error) {
+	return m.begin(ctx, unit, "start", (*sdbus.Conn).StartUnitContext)
+}
+
+// enqueue is a call that queues a job.
+type enqueue func(c *sdbus.Conn, ctx context.Context, unit, mode string, done chan<- string) (id int, err error)
+
+func (m *Manager) begin(ctx context.Context, unit, verb string, ask enqueue) (*Invocation, error) {
+	if err := m.CheckOrder(ctx, unit); err != nil {
+		return nil, err
 	}
 	if err := m.resetFailed(ctx, unit); err != nil {
-		return Invocation{}, err
+		return nil, err
 	}
 	before, err := m.State(ctx, unit)
 	if err != nil {
-		return Invocation{}, err
+		return nil, err
 	}
 	err = m.run(ctx, job{
 		unit: unit,
 		queue: func(c *sdbus.Conn, done chan<- string) (int, error) {
-			id, err := c.RestartUnitContext(ctx, unit, "replace", done)
-			return id, unitError("restart", unit, err)
+			id, err := ask(c, ctx, unit, "replace", done)
+			return id, unitError(verb, unit, err)
 		},
 		judge: func(ctx context.Context, _ bool) (bool, error) { return m.judgeStart(ctx, unit, before.Invocation) },
 	})
-	if err != nil {
-		return Invocation{}, err
+	failed, ok := errors.AsType[*JobError](err)
+	if err != nil && (!ok || failed.Result != "failed") {
+		return nil, err
 	}
-	return m.Current(ctx, unit)
+	begun, stateErr := m.State(ctx, unit)
+	if err != nil && (stateErr != nil || begun.Active == "inactive" || begun.Active == "failed") {
+		return nil, err
+	}
+	return &Invocation{Unit: unit, ID: begun.Invocation, Restarts: begun.Restarts, manager: m, ended: err}, stateErr
+}
+
+// ReloadUnit makes a unit that runs run its ExecReload=, and returns when that has
+// ended. The error is a *JobError where it failed; the unit runs on.
+func (m *Manager) ReloadUnit(ctx context.Context, unit string) error {
+	if err := m.CheckOrder(ctx, unit); err != nil {
+		return err
+	}
+	err := m.run(ctx, job{
+		unit: unit,
+		queue: func(c *sdbus.Conn, done chan<- string) (int, error) {
+			id, err := c.ReloadUnitContext(ctx, unit, "replace", done)
+			return id, unitError("reload", unit, err)
+		},
+		judge: func(ctx context.Context, answered bool) (bool, error) {
+			cause, err := serviceProperty[string](ctx, m, unit, "ReloadResult")
+			if err == nil && answered && cause != "success" {
+				err = &JobError{Unit: unit, Result: "failed"}
+			}
+			return answered, err // one that may not have been done is done once more
+		},
+	})
+	failed, ok := errors.AsType[*JobError](err)
+	if !ok {
+		return err
+	}
+	cause, _ := serviceProperty[string](ctx, m, unit, "ReloadResult") // only explains it
+	return &JobError{Unit: unit, Reload: true, Result: failed.Result, Cause: cause}
 }
 
 // judgeStart recognises a start by its invocation: any but the earlier one began
@@ -255,7 +308,7 @@ func (m *Manager) Ended(ctx context.Context, unit string) error {
 
 // checkStuck distinguishes a job that can never end from one that takes long.
 func (m *Manager) checkStuck(ctx context.Context, unit string) error {
-	err := m.checkOrder(ctx, unit)
+	err := m.CheckOrder(ctx, unit)
 	if !errors.Is(err, ErrOrderedAfterUs) {
 		return nil // even where systemd could not be asked: the job may still end
 	}

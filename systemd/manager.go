@@ -32,18 +32,22 @@ type State struct {
 	Restarts   uint32 // NRestarts: how often Restart= has started it again; 0 for a unit that is no service
 	MainPID    uint32 // 0 when nothing runs
 	Enabled    string // UnitFileState: enabled, disabled, static, masked, …
+	Loaded     string // LoadState: loaded, masked, bad-setting, …
+	Name       string // Id: the unit's own name, where it was asked for by another
+	Type       string // of a service: simple, notify, oneshot, …
+	Reloads    bool   // CanReload: it has an ExecReload=
 }
 
-// Link makes the unit file at an absolute path known to systemd under its own
-// name, in place of an earlier one of that name (systemctl link). The file is
-// read from that path, again at every [Manager.Reload].
-func (m *Manager) Link(ctx context.Context, path string) error {
+// Link makes the unit files at absolute paths known to systemd under their own
+// names, in place of earlier ones of those names (systemctl link). The files are
+// read from those paths, again at every [Manager.Reload].
+func (m *Manager) Link(ctx context.Context, paths ...string) error {
 	const lasting, replace = false, true
 	if err := m.ask(ctx, func(c *sdbus.Conn) error {
-		_, err := c.LinkUnitFilesContext(ctx, []string{path}, lasting, replace)
+		_, err := c.LinkUnitFilesContext(ctx, paths, lasting, replace)
 		return err
 	}); err != nil {
-		return fmt.Errorf("link %s: %w", path, err)
+		return fmt.Errorf("link %s: %w", strings.Join(paths, ", "), err)
 	}
 	return m.Reload(ctx)
 }
@@ -68,11 +72,18 @@ func (m *Manager) State(ctx context.Context, unit string) (State, error) {
 	s.Active, _ = props["ActiveState"].(string)
 	s.Sub, _ = props["SubState"].(string)
 	s.Enabled, _ = props["UnitFileState"].(string)
-	if strings.HasSuffix(unit, ".service") {
-		s.Restarts, err = serviceProperty[uint32](ctx, m, unit, "NRestarts")
-		if err == nil {
-			s.MainPID, err = serviceProperty[uint32](ctx, m, unit, "MainPID")
-		}
+	s.Loaded, _ = props["LoadState"].(string)
+	s.Name, _ = props["Id"].(string)
+	s.Reloads, _ = props["CanReload"].(bool)
+	if !strings.HasSuffix(unit, ".service") {
+		return s, nil
+	}
+	s.Restarts, err = serviceProperty[uint32](ctx, m, unit, "NRestarts")
+	if err == nil {
+		s.MainPID, err = serviceProperty[uint32](ctx, m, unit, "MainPID")
+	}
+	if err == nil {
+		s.Type, err = serviceProperty[string](ctx, m, unit, "Type")
 	}
 	return s, err
 }

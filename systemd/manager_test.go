@@ -21,16 +21,18 @@ func one(result string, after ...string) *fakeSystemd {
 func TestState(t *testing.T) {
 	f := one("done")
 	f.set("web.service", "NRestarts", uint32(3))
+	f.set("web.service", "Id", "web.service")
+	f.set("web.service", "CanReload", true)
 	f.units["app.target"] = newUnit("done")
 	m := f.start(t)
 
 	got, err := m.State(t.Context(), "web.service")
-	want := State{"active", "running", invocationID, 3, 4711, "disabled"}
+	want := State{Active: "active", Sub: "running", Invocation: invocationID, Restarts: 3, MainPID: 4711, Enabled: "disabled", Loaded: "loaded", Name: "web.service", Type: "exec", Reloads: true}
 	if err != nil || got != want {
 		t.Errorf("State(web.service) = %+v, %v; want %+v", got, err, want)
 	}
 	got, err = m.State(t.Context(), "app.target")
-	want = State{"active", "running", invocationID, 0, 0, "disabled"}
+	want = State{Active: "active", Sub: "running", Invocation: invocationID, Enabled: "disabled", Loaded: "loaded"}
 	if err != nil || got != want {
 		t.Errorf("State(app.target) = %+v, %v; want %+v", got, err, want)
 	}
@@ -62,6 +64,47 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A unit that runs stays as it is.
+func TestStart(t *testing.T) {
+	f := one("done")
+	got, err := f.start(t).Start(t.Context(), "web.service")
+	if err != nil || got.ID != invocationID {
+		t.Errorf("Start = %+v, %v", got, err)
+	}
+	if want := "reset web.service, start web.service replace"; f.called() != want {
+		t.Errorf("calls: %s; want %s", f.called(), want)
+	}
+}
+
+// A unit that has ended at once, and that systemd starts again, has begun.
+func TestRestartOfWhatIsRestarted(t *testing.T) {
+	for active, began := range map[string]bool{"activating": true, "active": true, "failed": false, "inactive": false} {
+		f := one("failed")
+		f.units["web.service"].started = func() { f.units["web.service"].props["ActiveState"] = active }
+		run, err := f.start(t).Restart(t.Context(), "web.service")
+		if began != (err == nil) || began != (run != nil) {
+			t.Errorf("a unit that is %s: %v, %v", active, run, err)
+		}
+	}
+}
+
+func TestReloadUnit(t *testing.T) {
+	f := one("done")
+	m := f.start(t)
+	if err := m.ReloadUnit(t.Context(), "web.service"); err != nil || f.called() != "reload web.service replace" {
+		t.Errorf("ReloadUnit = %v, calls %s", err, f.called())
+	}
+	f.units["web.service"].result = "failed"
+	f.set("web.service", "ReloadResult", "exit-code")
+	err := m.ReloadUnit(t.Context(), "web.service")
+	if failed, ok := errors.AsType[*JobError](err); !ok || !failed.Reload || err.Error() != "reload of web.service: failed (exit-code)" {
+		t.Errorf("ReloadUnit = %v", err)
+	}
+	if err := m.ReloadUnit(t.Context(), "none.service"); !errors.Is(err, ErrNoUnit) {
+		t.Errorf("ReloadUnit = %v, want ErrNoUnit", err)
+	}
+}
+
 func TestRestartLoadsTheUnit(t *testing.T) {
 	f := one("done")
 	f.units["web.service"].dormant = true
@@ -74,11 +117,12 @@ func TestRestartFails(t *testing.T) {
 	for _, result := range []string{"failed", "timeout", "dependency", "canceled"} {
 		t.Run(result, func(t *testing.T) {
 			f := one(result)
+			f.set("web.service", "ActiveState", "failed")
 			f.set("web.service", "Result", "exit-code")
 			f.set("web.service", "ExecMainStatus", int32(203))
 			_, err := f.start(t).Restart(t.Context(), "web.service")
 			failure, ok := errors.AsType[*JobError](err)
-			if want := (JobError{"web.service", result, "exit-code", 203}); !ok || *failure != want {
+			if want := (JobError{Unit: "web.service", Result: result, Cause: "exit-code", Status: 203}); !ok || *failure != want {
 				t.Fatalf("Restart = %v, want %+v", err, want)
 			}
 			if want := "job for web.service: " + result + " (exit-code, status 203/EXEC)"; err.Error() != want {
@@ -200,6 +244,92 @@ func TestGone(t *testing.T) {
 				t.Errorf("Gone over a new connection = %q, %v; want %q", got, err, test.want)
 			}
 		})
+	}
+}
+
+// What systemd starts again by itself is only red: what takes its place is looked at
+// from then on.
+func TestGoneForGood(t *testing.T) {
+	sub := func(active, sub string) func(*fakeSystemd) {
+		return func(f *fakeSystemd) {
+			f.set("web.service", "ActiveState", active)
+			f.set("web.service", "SubState", sub)
+		}
+	}
+	again := func(f *fakeSystemd) {
+		f.set("web.service", "NRestarts", uint32(1))
+		f.set("web.service", "InvocationID", make([]byte, 16))
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*fakeSystemd)
+		why    string
+		red    string
+		later  string // red at the next look
+	}{
+		{"running", func(*fakeSystemd) {}, "", "", ""},
+		{"reloading", sub("reloading", "reload"), "", "", ""},
+		{"failed", sub("failed", "failed"), "web.service is failed (failed)", "", ""},
+		{"ended", sub("inactive", "dead"), "web.service is inactive (dead)", "", ""},
+		{"waiting to be restarted", func(f *fakeSystemd) {
+			sub("activating", "auto-restart")(f)
+			f.set("web.service", "Result", "exit-code")
+			f.set("web.service", "ExecMainStatus", int32(3))
+		}, "", "web.service has ended (exit-code, status 3); systemd restarts it (auto-restart)", "web.service has ended (exit-code, status 3); systemd restarts it (auto-restart)"},
+		{"ending", sub("deactivating", "stop-post"), "", "web.service has ended; systemd restarts it (stop-post)", "web.service has ended; systemd restarts it (stop-post)"},
+		{"crashed and came back", again, "", "web.service has ended; systemd restarts it (NRestarts 1)", ""},
+		{"restarted by hand", func(f *fakeSystemd) { f.set("web.service", "InvocationID", make([]byte, 16)) }, "web.service was started anew", "", ""},
+		{"deleted", func(f *fakeSystemd) { f.set("web.service", "LoadState", "not-found") }, "web.service does not exist any more", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := one("done")
+			m := f.start(t)
+			run, err := m.Current(t.Context(), "web.service")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.change(f)
+			why, err := run.GoneForGood(t.Context())
+			if !strings.HasPrefix(why, tt.why) || tt.why == "" && why != "" || !isRed(err, tt.red) {
+				t.Errorf("GoneForGood = %q, %v; want %q, %q", why, err, tt.why, tt.red)
+			}
+			if why, err := run.GoneForGood(t.Context()); tt.why == "" && (why != "" || !isRed(err, tt.later)) {
+				t.Errorf("then %q, %v; want %q", why, err, tt.later)
+			}
+		})
+	}
+}
+
+func isRed(err error, want string) bool {
+	if want == "" {
+		return err == nil
+	}
+	return errors.Is(err, ErrRestarting) && err.Error() == want
+}
+
+// A service that ends by itself may do so, and be started anew.
+func TestFailed(t *testing.T) {
+	f := one("done")
+	m := f.start(t)
+	run, err := m.Current(t.Context(), "web.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set("web.service", "InvocationID", make([]byte, 16))
+	for active, want := range map[string]string{"inactive": "", "activating": "", "active": "", "failed": "web.service is failed (running)"} {
+		f.set("web.service", "ActiveState", active)
+		if why, err := run.Failed(t.Context()); why != want || err != nil {
+			t.Errorf("%s: Failed = %q, %v", active, why, err)
+		}
+	}
+	f.set("web.service", "ActiveState", "activating")
+	f.set("web.service", "SubState", "auto-restart")
+	if why, err := run.Failed(t.Context()); why != "" || !isRed(err, "web.service has ended; systemd restarts it (auto-restart)") {
+		t.Errorf("Failed = %q, %v", why, err)
+	}
+	f.set("web.service", "LoadState", "not-found")
+	if why, err := run.Failed(t.Context()); why == "" || err != nil {
+		t.Errorf("Failed = %q, %v", why, err)
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 // unit that waits for this one (multi-user.target, cloud-final.service).
 var ErrOrderedAfterUs = errors.New("ordered after the unit that is starting it")
 
-// checkOrder returns ErrOrderedAfterUs if a start of unit has to wait, directly
+// CheckOrder returns ErrOrderedAfterUs if a start of unit has to wait, directly
 // or through other queued jobs, for the start of our own unit.
-func (m *Manager) checkOrder(ctx context.Context, unit string) error {
+func (m *Manager) CheckOrder(ctx context.Context, unit string) error {
 	var own string
 	err := m.ask(ctx, func(c *sdbus.Conn) (err error) {
 		own, err = c.GetUnitNameByPID(ctx, uint32(os.Getpid()))

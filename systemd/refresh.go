@@ -55,9 +55,10 @@ func (m *Manager) upToDate(ctx context.Context, unit string) (bool, error) {
 	return true, nil
 }
 
-// startsWith are the services and sockets that a unit lists as started with it.
+// startsWith are the services and sockets that a unit lists as started with it, or by
+// it.
 func startsWith(props map[string]any) (units []string) {
-	for _, name := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy"} {
+	for _, name := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy", "Triggers"} {
 		named, _ := props[name].([]string)
 		for _, unit := range named {
 			if strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".socket") {

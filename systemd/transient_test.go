@@ -174,7 +174,7 @@ func TestRunTransientThatFails(t *testing.T) {
 	c, written := hook(t)
 	err := f.startWithFDs(t).RunTransient(t.Context(), c)
 	failure, ok := errors.AsType[*JobError](err)
-	if want := (JobError{hookUnit, "failed", "exit-code", 3}); !ok || *failure != want {
+	if want := (JobError{Unit: hookUnit, Result: "failed", Cause: "exit-code", Status: 3}); !ok || *failure != want {
 		t.Errorf("RunTransient = %v, want %+v", err, want)
 	}
 	if written() != "no such column\n" || f.left() != "" {

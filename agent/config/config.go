@@ -2,6 +2,9 @@ package config
 
 import (
 	"crypto/x509"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"koboshi/artifacts"
@@ -66,17 +69,53 @@ const (
 	DeltaNever  = "never"
 )
 
-// Service is how the app is started and stopped: exactly one of Unit and
+// Service is how the app is started and stopped: exactly one of Unit, Units and
 // Restart is set.
 type Service struct {
-	Unit     string   `toml:"unit"`      // a systemd unit
-	UnitFile string   `toml:"unit_file"` // where the release brings its own unit: a path inside the tree, or ""
-	Restart  []string `toml:"restart"`   // a command that (re)starts the app and returns
-	Stop     []string `toml:"stop"`      // goes with Restart: a command that stops the app and returns; empty = there is none
+	Unit      string   `toml:"unit"`       // a systemd unit: the short form of Units with one
+	Units     []string `toml:"units"`      // systemd units in the order in which they are started; see AllUnits
+	UnitFile  string   `toml:"unit_file"`  // the short form of UnitFiles with one
+	UnitFiles []string `toml:"unit_files"` // unit files that the release brings: paths inside the tree; see AllUnitFiles
+	Reload    bool     `toml:"reload"`     // units that run are reloaded, not restarted
+	Restart   []string `toml:"restart"`    // a command that (re)starts the app and returns
+	Stop      []string `toml:"stop"`       // goes with Restart: a command that stops the app and returns; empty = there is none
 }
 
-// Health is the probe that decides whether a release is healthy: exactly one of
-// URL, TCP and Command is set.
+// AllUnits are the app's units in the order in which they are started. The first is
+// the one that is probed; there is none where the app is started by a command.
+func (s Service) AllUnits() []string { return oneOr(s.Unit, s.Units) }
+
+// FirstUnit is the unit that is probed, "" where the app is started by a command.
+func (s Service) FirstUnit() string {
+	for _, unit := range s.AllUnits() {
+		return unit
+	}
+	return ""
+}
+
+// AllUnitFiles are the unit files that the release brings: paths inside the tree.
+func (s Service) AllUnitFiles() []string { return oneOr(s.UnitFile, s.UnitFiles) }
+
+// Brings reports whether the release brings the file of a unit.
+func (s Service) Brings(unit string) bool {
+	return slices.ContainsFunc(s.AllUnitFiles(), func(file string) bool { return isFileOf(unit, path.Base(file)) })
+}
+
+// isFileOf reports whether a unit file is a unit's own, or that of its template.
+func isFileOf(unit, file string) bool {
+	prefix, _, instance := strings.Cut(unit, "@")
+	return file == unit || instance && file == prefix+"@"+path.Ext(unit)
+}
+
+func oneOr(one string, several []string) []string {
+	if one != "" {
+		return []string{one}
+	}
+	return several
+}
+
+// Health is the probe that decides whether a release is healthy: one of URL, TCP and
+// Command is set, or none, and the units are only watched.
 type Health struct {
 	URL     string   `toml:"url"`
 	TCP     string   `toml:"tcp"`

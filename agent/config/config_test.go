@@ -76,6 +76,9 @@ func TestExample(t *testing.T) {
 func TestErrors(t *testing.T) {
 	add := func(lines string) string { return minimal + lines }
 	without := func(line string) string { return strings.Replace(minimal, line, "", 1) }
+	units := func(lines ...string) string {
+		return strings.Replace(minimal, `unit = "web.service"`, strings.Join(lines, "\n"), 1)
+	}
 	for _, tt := range []struct {
 		name, text string
 		want, hint string
@@ -119,7 +122,24 @@ func TestErrors(t *testing.T) {
 		{"a unit file outside", strings.Replace(minimal, "[health]", "unit_file = \"../web.service\"\n[health]", 1), `koboshi.toml:7: service.unit_file: `, ""},
 		{"a unit file of another name", strings.Replace(minimal, "[health]", "unit_file = \"x/app.service\"\n[health]", 1), `koboshi.toml:7: service.unit_file: `, ""},
 		{"a unit file without a unit", strings.Replace(minimal, "unit = \"web.service\"", "restart = [\"x\"]\nunit_file = \"x.service\"", 1), `koboshi.toml:7: service.unit_file: `, ""},
-		{"no probe", without("url = \"http://127.0.0.1:8080/healthz\"\n"), `health.url is missing`, "healthz"},
+		{"both kinds of units", units(`unit = "web.service"`, `units = ["web.service"]`), `koboshi.toml:7: service.units: service.unit is set too: want one of them`, ""},
+		{"units and a command", units(`units = ["web.service"]`, `restart = ["x"]`), `koboshi.toml:7: service.restart: service.units is set too`, ""},
+		{"a command that stops units", units(`units = ["web.service"]`, `stop = ["x"]`), `koboshi.toml:7: service.stop: service.units is set`, ""},
+		{"no unit in the list", units(`units = []`), `service.unit is missing`, "service.units"},
+		{"a unit twice", units(`units = ["web.service", "a.service", "web.service"]`), `koboshi.toml:6: service.units: "web.service" is named twice`, ""},
+		{"a timer that is probed", units(`units = ["clean.timer", "web.service"]`), `koboshi.toml:6: service.units: "clean.timer" cannot be the first: that one is probed, so it has to be a service`, ""},
+		{"a timer by itself", units(`unit = "clean.timer"`), `koboshi.toml:6: service.unit: "clean.timer" cannot be the first`, ""},
+		{"a socket that is probed", units(`units = ["web.socket", "web.service"]`), `koboshi.toml:6: service.units: "web.socket", want a name such as web.service`, ""},
+		{"a mount", units(`units = ["web.service", "srv.mount"]`), `koboshi.toml:6: service.units: "srv.mount", want services, timers and paths`, ""},
+		{"a name without a kind", units(`units = ["web.service", "worker"]`), `koboshi.toml:6: service.units: "worker", want a name such as web.service`, ""},
+		{"a path as a name", units(`units = ["web.service", "/etc/worker.service"]`), `koboshi.toml:6: service.units: "/etc/worker.service", want a name`, ""},
+		{"both kinds of unit files", units(`unit = "web.service"`, `unit_file = "web.service"`, `unit_files = ["web.service"]`), `koboshi.toml:8: service.unit_files: service.unit_file is set too`, ""},
+		{"a unit file twice", units(`unit = "web.service"`, `unit_files = ["a/web.service", "b/web.service"]`), `koboshi.toml:7: service.unit_files: web.service is named twice`, ""},
+		{"unit files outside", units(`unit = "web.service"`, `unit_files = ["../web.service"]`), `koboshi.toml:7: service.unit_files: "../web.service"`, ""},
+		{"unit files of a command", units(`restart = ["x"]`, `unit_files = ["x.service"]`), `koboshi.toml:7: service.unit_files: there is no service.unit or service.units`, ""},
+		{"a command that is reloaded", units(`restart = ["x"]`, `reload = true`), `koboshi.toml:7: service.reload: there is no unit to reload`, ""},
+		{"no probe of a command", strings.Replace(units(`restart = ["x"]`), "url = \"http://127.0.0.1:8080/healthz\"\n", "", 1), `health.url is missing`, "healthz"},
+		{"no probe and no time", strings.Replace(minimal, `url = "http://127.0.0.1:8080/healthz"`, `bake = "0s"`, 1), `koboshi.toml:8: health.bake: want more than 0s`, ""},
 		{"two probes", add("tcp = \"127.0.0.1:1\"\n"), `koboshi.toml:7: health: want one of`, ""},
 		{"tcp without port", strings.Replace(minimal, `url = "http://127.0.0.1:8080/healthz"`, `tcp = "127.0.0.1"`, 1), `koboshi.toml:8: health.tcp: `, ""},
 		{"a user with a colon", add("[hooks]\nuser = \"web:web\"\n"), `koboshi.toml:10: hooks.user: "web:web"`, ""},
@@ -176,6 +196,45 @@ func TestErrors(t *testing.T) {
 				t.Errorf("error %q", e)
 			}
 		})
+	}
+}
+
+// One unit is the short form of a list of one, and so is one unit file.
+func TestUnits(t *testing.T) {
+	for _, tt := range []struct {
+		lines        string
+		first        string
+		units, files []string
+		brings       string
+	}{
+		{`unit = "web.service"`, "web.service", []string{"web.service"}, nil, ""},
+		{`units = ["web.service", "worker@1.service", "clean.timer", "new.path"]`, "web.service", []string{"web.service", "worker@1.service", "clean.timer", "new.path"}, nil, ""},
+		{"unit = \"web.service\"\nunit_file = \"etc/web.service\"", "web.service", []string{"web.service"}, []string{"etc/web.service"}, "web.service"},
+		{"units = [\"web.service\", \"worker@1.service\"]\nunit_files = [\"worker@.service\", \"clean.service\"]", "web.service",
+			[]string{"web.service", "worker@1.service"}, []string{"worker@.service", "clean.service"}, "worker@1.service"},
+		{`restart = ["x"]`, "", nil, nil, ""},
+	} {
+		c, err := parse(t, strings.Replace(minimal, `unit = "web.service"`, tt.lines, 1))
+		if err != nil {
+			t.Errorf("%s: %v", tt.lines, err)
+			continue
+		}
+		s := c.Service
+		if s.FirstUnit() != tt.first || !slices.Equal(s.AllUnits(), tt.units) || !slices.Equal(s.AllUnitFiles(), tt.files) {
+			t.Errorf("%s: first %q of %q, files %q", tt.lines, s.FirstUnit(), s.AllUnits(), s.AllUnitFiles())
+		}
+		for _, unit := range tt.units {
+			if s.Brings(unit) != (unit == tt.brings) {
+				t.Errorf("%s: it brings %s: %v", tt.lines, unit, s.Brings(unit))
+			}
+		}
+	}
+}
+
+// An app without a port has nothing to be asked: its units are watched.
+func TestNoProbe(t *testing.T) {
+	if _, err := parse(t, strings.Replace(minimal, `url = "http://127.0.0.1:8080/healthz"`, "", 1)); err != nil {
+		t.Error(err)
 	}
 }
 

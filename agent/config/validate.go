@@ -88,25 +88,81 @@ func (c *Config) validateTrust() error {
 }
 
 func (c *Config) validateService() error {
-	switch unit, restart, stop := c.Service.Unit, c.Service.Restart, c.Service.Stop; {
-	case unit != "" && len(restart) > 0:
-		return c.at("service.restart", "service.unit is set too: want one of them")
-	case unit == "" && len(restart) == 0:
-		return c.missing("service.unit", `name the app's unit, or service.restart = ["command"] where there is no systemd`)
-	case unit != "" && (!strings.HasSuffix(unit, ".service") || strings.ContainsAny(unit, "/ \t\n")):
-		return c.at("service.unit", "%q, want a name such as %s.service", unit, c.App)
-	case unit != "" && len(stop) > 0:
-		return c.at("service.stop", "service.unit is set, which systemd stops: want it with service.restart only")
+	restart, stop := c.Service.Restart, c.Service.Stop
+	key := "service.units"
+	if c.Service.Unit != "" {
+		key = "service.unit"
+	}
+	switch units := len(c.Service.AllUnits()) > 0; {
+	case c.Service.Unit != "" && len(c.Service.Units) > 0:
+		return c.at("service.units", "service.unit is set too: want one of them")
+	case units && len(restart) > 0:
+		return c.at("service.restart", "%s is set too: want one of them", key)
+	case !units && len(restart) == 0:
+		return c.missing("service.unit", `name the app's unit, or several in service.units, or service.restart = ["command"] where there is no systemd`)
+	case units && len(stop) > 0:
+		return c.at("service.stop", "%s is set, which systemd stops: want it with service.restart only", key)
+	case !units && c.Service.Reload:
+		return c.at("service.reload", "there is no unit to reload: service.restart may be a command that reloads the app")
 	case len(restart) > 0 && restart[0] == "":
 		return c.at("service.restart", "the command is empty")
 	case len(stop) > 0 && stop[0] == "":
 		return c.at("service.stop", "the command is empty")
 	}
-	if file := c.Service.UnitFile; file != "" && (!filepath.IsLocal(file) || path.Clean(file) != file || path.Base(file) != c.Service.Unit) {
-		return c.at("service.unit_file", "%q, want a path inside the tree that ends in the name of service.unit", file)
+	if err := c.validateUnits(key); err != nil {
+		return err
+	}
+	return c.validateUnitFiles()
+}
+
+// laterUnits are the kinds of units that may follow the first, which is a service.
+var laterUnits = []string{".service", ".timer", ".path"}
+
+func (c *Config) validateUnits(key string) error {
+	units := c.Service.AllUnits()
+	for i, unit := range units {
+		kind := path.Ext(unit)
+		switch {
+		case kind == "" || kind == unit || strings.ContainsAny(unit, "/ \t\n"):
+			return c.at(key, "%q, want a name such as %s.service", unit, c.App)
+		case i == 0 && kind != ".service" && slices.Contains(laterUnits, kind):
+			return c.at(key, "%q cannot be the first: that one is probed, so it has to be a service", unit)
+		case i == 0 && kind != ".service":
+			return c.at(key, "%q, want a name such as %s.service", unit, c.App)
+		case !slices.Contains(laterUnits, kind):
+			return c.at(key, "%q, want services, timers and paths; what they need is started with them by Requires= or Wants=", unit)
+		case slices.Contains(units[:i], unit):
+			return c.at(key, "%q is named twice", unit)
+		}
 	}
 	return nil
 }
+
+func (c *Config) validateUnitFiles() error {
+	files := c.Service.AllUnitFiles()
+	switch key := "service.unit_files"; {
+	case c.Service.UnitFile != "" && len(c.Service.UnitFiles) > 0:
+		return c.at(key, "service.unit_file is set too: want one of them")
+	case c.Service.UnitFile != "" && (!isInTree(c.Service.UnitFile) || !slices.ContainsFunc(c.Service.AllUnits(), c.Service.Brings)):
+		return c.at("service.unit_file", "%q, want a path inside the tree that ends in the name of service.unit", c.Service.UnitFile)
+	case len(files) > 0 && len(c.Service.AllUnits()) == 0:
+		return c.at(key, "there is no service.unit or service.units that they could be of")
+	}
+	names := map[string]bool{}
+	for _, file := range files {
+		name := path.Base(file)
+		if !isInTree(file) || path.Ext(name) == "" || path.Ext(name) == name {
+			return c.at("service.unit_files", "%q, want a path inside the tree that ends in the name of a unit", file)
+		}
+		if names[name] {
+			return c.at("service.unit_files", "%s is named twice", name)
+		}
+		names[name] = true
+	}
+	return nil
+}
+
+func isInTree(file string) bool { return filepath.IsLocal(file) && path.Clean(file) == file }
 
 func (c *Config) validateHealth() error {
 	h, kinds := c.Health, 0
@@ -115,8 +171,11 @@ func (c *Config) validateHealth() error {
 			kinds++
 		}
 	}
-	if kinds == 0 {
+	if kinds == 0 && len(c.Service.AllUnits()) == 0 {
 		return c.missing("health.url", `set what answers when the app is healthy, for example url = "http://127.0.0.1:8080/healthz"`)
+	}
+	if kinds == 0 && h.Bake <= 0 {
+		return c.at("health.bake", "want more than 0s: without url, tcp and command the units are only watched, for this long")
 	}
 	if kinds > 1 {
 		return c.at("health", "want one of url, tcp and command")

@@ -28,8 +28,8 @@ func (r *Run) Look(ctx context.Context) error {
 	case !current.HealthyOn(r.Instance.ID):
 		return fmt.Errorf("%w: %s has not passed the gate on this instance", health.ErrUnhealthy, current.Version())
 	}
-	if running, err := r.Service.Running(ctx); err == nil && !running {
-		return fmt.Errorf("%w: the app is not running", health.ErrUnhealthy)
+	if why, err := r.Service.Down(ctx); err == nil && why != "" {
+		return fmt.Errorf("%w: %s", health.ErrUnhealthy, why)
 	}
 	var err error
 	for try := range lookTries {
@@ -59,7 +59,7 @@ func (r *Run) recovers(ctx context.Context, rel store.Release) bool {
 	if !found || current.ID() != rel.ID() || !rel.HealthyOn(r.Instance.ID) {
 		return false
 	}
-	if running, err := r.Service.Running(ctx); err != nil || !running {
+	if why, err := r.Service.Down(ctx); err != nil || why != "" {
 		return false
 	}
 	err := r.gate(ctx, rel, func(ctx context.Context, override artifacts.Health) (health.Report, error) {

@@ -92,6 +92,7 @@ type Service interface {
 	Restart(ctx context.Context, env []string) (service.Gate, error)
 	RunHook(ctx context.Context, h service.Hook) error
 	Running(ctx context.Context) (bool, error)
+	Down(ctx context.Context) (why string, err error)
 	Probe(ctx context.Context, override artifacts.Health) error
 	Await(ctx context.Context, override artifacts.Health) (health.Report, error)
 }

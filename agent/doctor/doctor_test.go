@@ -54,6 +54,9 @@ func TestMachineInOrder(t *testing.T) {
 // byCommand is a drop-in for an app without a unit.
 const byCommand = "service.unit = \"\"\nservice.restart = [\"/etc/init.d/web\", \"restart\"]\n"
 
+// several is a drop-in for an app of several units.
+const several = "service.unit = \"\"\nservice.units = [\"web.service\", \"worker.service\"]\n"
+
 func TestFindings(t *testing.T) {
 	second, err := artifacts.GenerateKey()
 	if err != nil {
@@ -209,6 +212,12 @@ func TestFindings(t *testing.T) {
 		{"unit failed", func(w *world) { w.unit.Active = "failed" }, "unit", Warn, "has failed"},
 		{"unit stopped", func(w *world) { w.unit.Active, w.unit.Sub = "inactive", "dead" }, "unit", Warn, "is inactive (dead), while 1.4.2 is installed"},
 		{"unit that waits for its first release", func(w *world) { w.unit.Active, w.current = "inactive", nil }, "unit", OK, "disabled as it should be"},
+		{"unit with a mistake", func(w *world) { w.unit.Loaded = "bad-setting" }, "unit", Fail, "the unit cannot be started: web.service is bad-setting"},
+		{"unit that cannot be reloaded", func(w *world) { w.settings = "service.reload = true\n" }, "unit", Fail, "service.reload is set, but the unit has no ExecReload=: web.service"},
+		{"unit that can be reloaded", func(w *world) { w.settings, w.unit.Reloads = "service.reload = true\n", true }, "unit", OK, "web.service is active (running)"},
+		{"one of several units", func(w *world) { w.settings, w.later.Active = several, "failed" }, "unit", Warn, "worker.service has failed"},
+		{"one of several units that has ended", func(w *world) { w.settings, w.later.Active, w.later.Type = several, "inactive", "oneshot" }, "unit", OK, "worker.service is inactive"},
+		{"several units", func(w *world) { w.settings = several }, "order", OK, "worker.service does not wait for koboshi-boot.service"},
 		{"unit static", func(w *world) { w.unit.Enabled = "static" }, "unit", OK, "static as it should be"},
 		{"ordered after us", func(w *world) { w.through = "web.service" }, "order", Fail, "a boot would wait for itself"},
 		{"ordered through a target", func(w *world) { w.through, w.target.Active = "multi-user.target", "active" }, "order", Fail, "ordered after multi-user.target, and that after koboshi-boot.service, which starts it"},

@@ -45,10 +45,8 @@ type facts struct {
 
 	hookUser fact[string]
 
-	unit    fact[systemd.State]
-	boot    fact[systemd.State]
-	order   fact[string]
-	through fact[systemd.State] // of the unit that order names
+	units []unitFacts
+	boot  fact[systemd.State]
 
 	who         fact[instance.Identity]
 	tags        fact[map[string]string]
@@ -70,6 +68,13 @@ type sourceFacts struct {
 	way     string
 	pointer fact[[]byte]
 	list    fact[struct{}]
+}
+
+type unitFacts struct {
+	name    string
+	state   fact[systemd.State]
+	order   fact[string]
+	through fact[systemd.State] // of the unit that order names
 }
 
 type membership struct {
@@ -138,23 +143,28 @@ func together(asking ...func()) {
 }
 
 func (f *facts) askSystemd(ctx context.Context) {
-	unit := f.Config.Service.Unit
-	if unit == "" {
-		return
-	}
 	state := func(unit string) func(context.Context) (systemd.State, error) {
 		return func(ctx context.Context) (systemd.State, error) { return f.Units.State(ctx, unit) }
 	}
-	together(
-		func() { f.unit = ask(ctx, state(unit)) },
-		func() { f.boot = ask(ctx, state(f.BootUnit)) },
-		func() {
-			f.order = ask(ctx, func(ctx context.Context) (string, error) { return f.Units.OrderedAfter(ctx, unit, f.BootUnit) })
-			if through := f.order.value; through != "" {
-				f.through = ask(ctx, state(through))
-			}
-		},
-	)
+	all := f.Config.Service.AllUnits()
+	if len(all) == 0 {
+		return
+	}
+	asking := []func(){func() { f.boot = ask(ctx, state(f.BootUnit)) }}
+	f.units = make([]unitFacts, len(all))
+	for i, unit := range all {
+		found := &f.units[i]
+		found.name = unit
+		asking = append(asking,
+			func() { found.state = ask(ctx, state(unit)) },
+			func() {
+				found.order = ask(ctx, func(ctx context.Context) (string, error) { return f.Units.OrderedAfter(ctx, unit, f.BootUnit) })
+				if through := found.order.value; through != "" {
+					found.through = ask(ctx, state(through))
+				}
+			})
+	}
+	together(asking...)
 }
 
 func (f *facts) askInstance(ctx context.Context) {

@@ -102,8 +102,8 @@ func (a appHere) override() artifacts.Health {
 // Look asks the app of this machine once whether it is up and healthy, as the gate
 // of the current release would. The error is what is wrong.
 func Look(ctx context.Context, cfg *config.Config, trust artifacts.Trust, app service.Service) error {
-	if running, err := app.Running(ctx); err == nil && !running {
-		return fmt.Errorf("%w: the app is not running", health.ErrUnhealthy)
+	if why, err := app.Down(ctx); err == nil && why != "" {
+		return fmt.Errorf("%w: %s", health.ErrUnhealthy, why)
 	}
 	return appHere{app, storeHere{cfg.Install.Root, trust}}.Probe(ctx)
 }

@@ -8,6 +8,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
+	"koboshi/agent/service"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
@@ -62,7 +63,7 @@ func checkApp(f *facts) []Finding {
 // checkListener explains what a report only notes: that it cannot be seen which
 // process answers for the app.
 func checkListener(f *facts) []Finding {
-	app := cmp.Or(f.Config.Service.Unit, "what the restart command started")
+	app := cmp.Or(f.Config.Service.FirstUnit(), "what the restart command started")
 	switch err := f.answers.err; {
 	case f.current.err != nil || f.current.value == nil:
 		return nil // nothing should answer
@@ -78,51 +79,70 @@ func checkListener(f *facts) []Finding {
 	case err != nil:
 		return unknown(err)
 	}
-	if f.Config.Service.Unit == "" {
+	if f.Config.Service.FirstUnit() == "" {
 		return fine("the process that answers can be seen: a sync finds out whether it is an old one")
 	}
 	return fine("what answers is %s", app)
 }
 
-func checkUnit(f *facts) []Finding {
-	unit, state, err := f.Config.Service.Unit, f.unit.value, f.unit.err
-	switch {
-	case unit == "":
+func checkUnit(f *facts) (found []Finding) {
+	if len(f.units) == 0 {
 		return fine("the app is started by a command, not by systemd")
+	}
+	for i, u := range f.units {
+		found = append(found, checkOneUnit(f, i, u)...)
+	}
+	return found
+}
+
+func checkOneUnit(f *facts, i int, u unitFacts) []Finding {
+	unit, state, err := u.name, u.state.value, u.state.err
+	switch {
 	case errors.Is(err, systemd.ErrNotBooted):
 		return failure("set service.restart where there is no systemd", "%s: %v", unit, err)
-	case errors.Is(err, systemd.ErrNoUnit) && f.Config.Service.UnitFile != "" && f.current.value == nil:
+	case errors.Is(err, systemd.ErrNoUnit) && f.Config.Service.Brings(unit) && f.current.value == nil:
 		return fine("%s comes with the first release", unit)
 	case errors.Is(err, systemd.ErrNoUnit):
-		return failure("install the unit file and run systemctl daemon-reload, or correct service.unit", "%s: %v", unit, err)
+		return failure("install the unit file and run systemctl daemon-reload, or correct service.unit or service.units", "%s: %v", unit, err)
 	case err != nil:
 		return unknown(err)
 	case state.Enabled == "masked" || state.Enabled == "masked-runtime":
 		return failure("systemctl unmask it", "%s is masked: it cannot be started", unit)
+	}
+	switch err := service.CheckUnit(unit, state, f.Config.Service.Reload); {
+	case errors.Is(err, service.ErrNoReload):
+		return failure("add ExecReload= to the unit, or remove service.reload", "%v", err)
+	case err != nil:
+		return failure("systemd-analyze verify shows what is wrong with it", "%v", err)
 	case state.Enabled == "enabled" || state.Enabled == "enabled-runtime":
 		return warning("systemctl disable it: koboshi starts it", "%s is enabled: systemd may start it before koboshi has checked the channel", unit)
 	case state.Active == "failed":
 		return warning("systemctl status and journalctl -u show why", "%s has failed (%s)", unit, state.Sub)
-	case state.Active == "inactive" && f.current.value != nil:
+	case state.Active == "inactive" && f.current.value != nil && !service.MayEnd(i, state):
 		return warning("koboshi sync starts it, and so does systemctl start", "%s is inactive (%s), while %s is installed", unit, state.Sub, f.current.value.Version)
 	}
 	return fine("%s is %s (%s), and %s as it should be", unit, state.Active, state.Sub, state.Enabled)
 }
 
-// checkOrdering finds the deadlock before it happens: koboshi starts the unit
-// and waits for it, while the unit waits for koboshi. Without a unit there is
+// checkOrdering finds the deadlock before it happens: koboshi starts the units
+// and waits for them, while one of them waits for koboshi. Without a unit there is
 // nothing to find.
-func checkOrdering(f *facts) []Finding {
-	unit, through := f.Config.Service.Unit, f.order.value
+func checkOrdering(f *facts) (found []Finding) {
+	for _, u := range f.units {
+		found = append(found, checkOrder(f, u)...)
+	}
+	return found
+}
+
+func checkOrder(f *facts, u unitFacts) []Finding {
+	unit, through := u.name, u.order.value
 	drop := "remove its After= on " + f.BootUnit + " and on what waits for that (multi-user.target, cloud-final.service)"
 	switch {
-	case unit == "":
-		return nil
-	case f.order.err != nil:
-		return unknown(f.order.err)
+	case u.order.err != nil:
+		return unknown(u.order.err)
 	case through == unit:
 		return failure(drop, "%s is ordered after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, f.BootUnit)
-	case through != "" && f.through.value.Active == "active": // so it was part of this boot, and will be of the next
+	case through != "" && u.through.value.Active == "active": // so it was part of this boot, and will be of the next
 		return failure(drop, "%s is ordered after %s, and that after %s, which starts it: a boot would wait for itself, so it refuses to start it", unit, through, f.BootUnit)
 	case through != "":
 		return warning(drop, "%s is ordered after %s, and that after %s: a boot that starts both would wait for itself", unit, through, f.BootUnit)
@@ -133,7 +153,7 @@ func checkOrdering(f *facts) []Finding {
 // checkBootUnit checks whether koboshi runs by itself, where apps are units.
 func checkBootUnit(f *facts) []Finding {
 	switch {
-	case f.Config.Service.Unit == "":
+	case len(f.units) == 0:
 		return nil
 	case errors.Is(f.boot.err, systemd.ErrNoUnit):
 		return warning("koboshi install brings it and enables it", "there is no %s: koboshi does not run by itself", f.BootUnit)

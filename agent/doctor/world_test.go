@@ -55,6 +55,7 @@ type world struct {
 	hookUser         string
 	hookUserErr      error
 	unit, boot       systemd.State
+	later            systemd.State // of the units after the first
 	unitErr, bootErr error
 	through          string // with the state of
 	target           systemd.State
@@ -102,7 +103,8 @@ func newWorld(t *testing.T) *world {
 		group:       "web", timeout: 5 * time.Minute, beatErr: lifecycle.ErrNoAction,
 		hookUser: "web",
 		others:   []config.Neighbour{{File: "/etc/koboshi/api.toml"}},
-		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled"},
+		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled", Loaded: "loaded"},
+		later:    systemd.State{Active: "active", Sub: "running", Enabled: "disabled", Loaded: "loaded"},
 		boot:     systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
 		lost:     map[string]error{},
 	}
@@ -254,6 +256,8 @@ func (u machineUnits) State(_ context.Context, unit string) (systemd.State, erro
 		return u.boot, u.bootErr
 	case u.through:
 		return u.target, nil
+	case "worker.service":
+		return u.later, nil
 	}
 	return u.unit, u.unitErr
 }

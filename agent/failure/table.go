@@ -74,6 +74,8 @@ var table = []row{
 	{is(health.ErrSurvivor), Unhealthy, config.Unhealthy, "KillMode= of the app's unit leaves processes of the release before, which may still answer: remove it, or set health.listener = \"any\""},
 	{is(health.ErrUnhealthy), Unhealthy, config.Unhealthy, "check the app's own log: journalctl -u its unit, or restart.log in state.run"},
 	{is(systemd.ErrOrderedAfterUs), Activate, config.Unhealthy, "take After= on koboshi-boot.service, or on what waits for it such as multi-user.target, out of the app's unit"},
+	{is(systemd.ErrNoUnit, service.ErrUnusable), Activate, config.Unhealthy, "install the unit file, or correct service.unit, service.units or service.unit_files; systemctl status shows what systemd knows of it"},
+	{is(service.ErrNoReload), Activate, config.Unhealthy, "add ExecReload= to the unit, or remove service.reload: then the unit is restarted"},
 	{is(service.ErrHook), Activate, config.Unhealthy, "the hook's output is in koboshi's own log: journalctl -u koboshi-boot, or where sync was called"},
 	{is(service.ErrActivate), Activate, config.Unhealthy, "check the app's unit or restart command: systemctl status, journalctl -u"},
 	{is(service.ErrNoStop), Configuration, "", "set service.stop to a command that stops the app"},

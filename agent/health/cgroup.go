@@ -26,11 +26,11 @@ func (c cgroups) checkVersion() error {
 	return nil
 }
 
-// below are the control groups at a path and below it, by the number that the
+// below are the control groups at some paths and below them, by the number that the
 // kernel shows of each: its inode.
-func (c cgroups) below(path string) (map[uint64]string, error) {
+func (c cgroups) below(paths ...string) (map[uint64]string, error) {
 	ids := map[uint64]string{}
-	err := c.walk(path, func(name string, info fs.FileInfo) error {
+	err := c.walk(paths, func(name string, info fs.FileInfo) error {
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 			ids[stat.Ino] = name
 		}
@@ -39,10 +39,10 @@ func (c cgroups) below(path string) (map[uint64]string, error) {
 	return ids, err
 }
 
-// processes are the ids of the processes in a control group and below it.
-func (c cgroups) processes(path string) (map[int]bool, error) {
+// processes are the ids of the processes in some control groups and below them.
+func (c cgroups) processes(paths []string) (map[int]bool, error) {
 	pids := map[int]bool{}
-	err := c.walk(path, func(name string, _ fs.FileInfo) error {
+	err := c.walk(paths, func(name string, _ fs.FileInfo) error {
 		text, err := os.ReadFile(filepath.Join(string(c), name, "cgroup.procs"))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.EOPNOTSUPP) {
 			return nil // removed meanwhile, or a threaded group, whose processes are shown above it
@@ -57,9 +57,18 @@ func (c cgroups) processes(path string) (map[int]bool, error) {
 	return pids, err
 }
 
-// walk visits the control groups at a path and below it, without those that are
-// removed meanwhile.
-func (c cgroups) walk(path string, visit func(name string, info fs.FileInfo) error) error {
+// walk visits the control groups at some paths and below them, without those that
+// are removed meanwhile.
+func (c cgroups) walk(paths []string, visit func(name string, info fs.FileInfo) error) error {
+	for _, path := range paths {
+		if err := c.walkOne(path, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c cgroups) walkOne(path string, visit func(name string, info fs.FileInfo) error) error {
 	root := filepath.Join(string(c), path)
 	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -16,11 +16,16 @@
 //   - The first green try must come within Gate.Timeout. It begins the window,
 //     in which every try must be green for Gate.Bake. A red try ends the window;
 //     the next green one begins another, if Timeout is not over by then.
-//   - A process that is gone ends the gate at once. It has crashed, and what was
-//     started in its place is not what was to be judged.
+//   - A process that is gone ends the gate at once: what was started in its place
+//     is not what was to be judged. A unit that has ended and that systemd starts
+//     again by its Restart= is not gone but red: some apps end until all that they
+//     need is there. So a unit that crashes again and again never opens the gate.
+//
+// An app may be several units. All of them are watched; one is probed. Without a
+// probe they are only watched.
 //
 // There are two ways to know which process answers. For a systemd unit it is
-// the invocation of the job that was just run; the caller passes it in as a
+// the invocations of the jobs that were just run; the caller passes them in as a
 // [Process]. For a restart command it is the age of the process that listens on
 // the probe's address: all processes that have the listening socket open must
 // have started after the command, so a command that only makes an old process

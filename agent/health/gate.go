@@ -23,13 +23,19 @@ type Gate struct {
 
 	// AnyListener switches off the check of which process answers.
 	AnyListener bool
+
+	// Red is told why the app is not healthy yet, while more tries follow: after a
+	// second of that, and when the reason changes, but not too often. nil = no one is.
+	Red func(why error)
 }
 
-// Process is the process that should answer the probe.
+// Process is what was started: the process that should answer the probe, or more
+// than that.
 type Process interface {
-	// Gone returns an empty why while the process is alive, and what happened
-	// to it once it has ended for good. An error makes the try red: it is not yet
-	// the right process that answers. One that is ErrUnknown does not count.
+	// Gone returns an empty why while all of it is alive, and what happened
+	// once some of it has ended for good. An error makes the try red: it is not yet
+	// the right process that answers, or some of it is just started again. One that
+	// is ErrUnknown does not count.
 	Gone(ctx context.Context) (why string, err error)
 }
 
@@ -88,10 +94,14 @@ func (g Gate) WaitSince(ctx context.Context, since time.Time) (Report, error) {
 	return report, err
 }
 
-// WaitUnit is Wait for an app that is a systemd unit: what listens on the probe's
-// address must be a process of the unit, none of which may be older than the
-// start. Where the probe has no address, the unit alone is watched.
+// WaitUnit is Wait for an app that systemd runs: what listens on the probe's
+// address must be a process of one of its units, none of which may be older than the
+// start. Where the probe has no address, or there is no probe, the units alone are
+// watched.
 func (g Gate) WaitUnit(ctx context.Context, u Unit) (Report, error) {
+	if g.Probe.None() && u.Process != nil {
+		g.Probe.Ask = func(context.Context) error { return nil }
+	}
 	if addr := g.Probe.address(); addr != "" && !g.AnyListener {
 		process := &unitListener{Unit: u, addr: addr, cgroups: cgroupMount, sockets: diagnose}
 		report, err := g.Wait(ctx, process)
@@ -123,11 +133,11 @@ func (unwatched) Gone(context.Context) (string, error) { return "", nil }
 // CheckListener looks once at what listens on the probe's address. The error is
 // ErrListener, or ErrUnseen where it cannot be seen; nil for a probe without an
 // address.
-func (g Gate) CheckListener(u Unit) error {
+func (g Gate) CheckListener(ctx context.Context, u Unit) error {
 	addr := g.Probe.address()
 	if addr == "" || g.AnyListener {
 		return nil
 	}
 	process := &unitListener{Unit: u, addr: addr, cgroups: cgroupMount, sockets: diagnose}
-	return process.check()
+	return process.check(ctx)
 }

@@ -56,6 +56,9 @@ func (p Probe) timeout() time.Duration {
 	return DefaultProbeTimeout
 }
 
+// None reports whether there is nothing to ask.
+func (p Probe) None() bool { return p.URL == "" && p.TCP == "" && p.Ask == nil }
+
 // compile makes one try of the probe.
 func (p Probe) compile() (func(context.Context) error, error) {
 	kinds := 0

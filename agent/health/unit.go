@@ -20,27 +20,26 @@ var (
 	ErrSurvivor = errors.New("an earlier start of the app still runs")
 )
 
-// Unit is an app that systemd runs as a unit.
+// Unit is an app that systemd runs, as one unit or several.
 type Unit struct {
-	Process // that was just started; nil: the app runs already
+	Process // its units; nil: they are not looked at
 
-	Name    string
-	Cgroup  string        // the unit's control group, as systemd names it; "" = it has none
-	Earlier []*os.Process // the processes in it before the start: see ProcessesIn
+	Name    string                                  // of the unit that should answer
+	Cgroups func(context.Context) ([]string, error) // the present control groups of all its units, as systemd names them
+	Earlier []*os.Process                           // the processes in those before the start: see ProcessesIn; none of an app that was not started anew
 }
 
-// ProcessesIn are the processes of a control group, as systemd names it. Where the
+// ProcessesIn are the processes of control groups, as systemd names those. Where the
 // kernel has pidfd (Linux 5.3) a process is not confused with a later one of the
 // same number. Where they cannot be seen there are none.
-func ProcessesIn(cgroup string) []*os.Process {
-	if cgroup == "" || cgroups(cgroupMount).checkVersion() != nil {
+func ProcessesIn(groups []string) (all []*os.Process) {
+	if cgroups(cgroupMount).checkVersion() != nil {
 		return nil
 	}
-	pids, err := cgroups(cgroupMount).processes(cgroup)
+	pids, err := cgroups(cgroupMount).processes(groups)
 	if err != nil {
 		return nil
 	}
-	var all []*os.Process
 	for pid := range pids {
 		if p, err := os.FindProcess(pid); err == nil {
 			all = append(all, p)
@@ -65,7 +64,7 @@ func (u *unitListener) Gone(ctx context.Context) (why string, err error) {
 			return why, err
 		}
 	}
-	err = u.check()
+	err = u.check(ctx)
 	if u.note = ""; errors.Is(err, ErrUnseen) {
 		u.note = fmt.Sprintf("%v: what answers may not be %s", err, u.Name)
 		return "", nil
@@ -73,21 +72,25 @@ func (u *unitListener) Gone(ctx context.Context) (why string, err error) {
 	return "", err
 }
 
-func (u *unitListener) check() error {
+func (u *unitListener) check(ctx context.Context) error {
 	if err := u.cgroups.checkVersion(); err != nil {
 		return err
 	}
-	if u.Cgroup == "" {
+	groups, err := u.Cgroups(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	if len(groups) == 0 {
 		return fmt.Errorf("%w on %s: %s has no processes of its own", ErrUnseen, u.addr, u.Name)
 	}
-	if err := u.checkSurvivors(); err != nil {
+	if err := u.checkSurvivors(groups); err != nil {
 		return err
 	}
 	asked, err := localAddresses(u.addr)
 	if err != nil {
 		return err
 	}
-	own, err := u.cgroups.below(u.Cgroup)
+	own, err := u.cgroups.below(groups...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
@@ -103,19 +106,19 @@ func (u *unitListener) check() error {
 	return nil
 }
 
-// checkSurvivors finds a process that was in the control group before the start
-// and still is: KillMode=process leaves some.
-func (u *unitListener) checkSurvivors() error {
+// checkSurvivors finds a process that was in one of the control groups before the
+// start and still is: KillMode=process leaves some.
+func (u *unitListener) checkSurvivors(groups []string) error {
 	if len(u.Earlier) == 0 {
 		return nil
 	}
-	now, err := u.cgroups.processes(u.Cgroup)
+	now, err := u.cgroups.processes(groups)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	for _, p := range u.Earlier {
 		if now[p.Pid] && !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) {
-			return fmt.Errorf("%w: pid %d of %s is older than this start", ErrSurvivor, p.Pid, u.Name)
+			return fmt.Errorf("%w: pid %d is older than this start of %s", ErrSurvivor, p.Pid, u.Name)
 		}
 	}
 	return nil

@@ -47,6 +47,10 @@ func (c cgroups) id(t *testing.T, name string) uint64 {
 
 const webGroup = "/system.slice/web.service"
 
+func in(groups ...string) func(context.Context) ([]string, error) {
+	return func(context.Context) ([]string, error) { return groups, nil }
+}
+
 func TestUnitListener(t *testing.T) {
 	c := groups(t, map[string][]int{
 		webGroup: {10}, webGroup + "/worker": {11}, "/system.slice/default-page.service": {12}, "/init.scope": {1},
@@ -81,7 +85,7 @@ func TestUnitListener(t *testing.T) {
 		{"of an old kernel", []socket{unknown}, ErrUnseen, "Linux 5.7"},
 		{"none", nil, ErrUnseen, "no such socket in this network namespace"},
 	} {
-		u := &unitListener{Unit: Unit{Name: "web.service", Cgroup: webGroup}, addr: addr, cgroups: c,
+		u := &unitListener{Unit: Unit{Name: "web.service", Cgroups: in(webGroup)}, addr: addr, cgroups: c,
 			sockets: func(uint16) ([]socket, error) { return tt.sockets, nil }}
 		why, err := u.Gone(t.Context())
 		switch {
@@ -104,11 +108,11 @@ func TestUnitListenerCannotSee(t *testing.T) {
 	}{
 		"netlink is closed":   {func(u *unitListener) { u.sockets = func(uint16) ([]socket, error) { return nil, syscall.EAFNOSUPPORT } }, syscall.EAFNOSUPPORT.Error()},
 		"cgroup v1":           {func(u *unitListener) { u.cgroups = cgroups(t.TempDir()) }, "no cgroup v2"},
-		"no control group":    {func(u *unitListener) { u.Cgroup = "" }, "web.service has no processes of its own"},
+		"no control group":    {func(u *unitListener) { u.Cgroups = in() }, "web.service has no processes of its own"},
 		"the host is a name":  {func(u *unitListener) { u.addr = "web.internal:80" }, "the host is not an address"},
 		"another one answers": {func(u *unitListener) { u.addr = "10.0.0.1:80" }, "no such socket"},
 	} {
-		u := &unitListener{Unit: Unit{Name: "web.service", Cgroup: webGroup}, addr: "127.0.0.1:8080", cgroups: groups(t, map[string][]int{webGroup: {10}}),
+		u := &unitListener{Unit: Unit{Name: "web.service", Cgroups: in(webGroup)}, addr: "127.0.0.1:8080", cgroups: groups(t, map[string][]int{webGroup: {10}}),
 			sockets: func(uint16) ([]socket, error) { return nil, nil }}
 		tt.change(u)
 		if _, err := u.Gone(t.Context()); err != nil || !strings.Contains(u.note, tt.want) {
@@ -131,12 +135,12 @@ func TestSurvivor(t *testing.T) {
 	}
 	c := groups(t, map[string][]int{webGroup: {worker.Process.Pid, 1 << 30}})
 	u := &unitListener{
-		Unit: Unit{Name: "web.service", Cgroup: webGroup, Earlier: []*os.Process{earlier}}, addr: "127.0.0.1:8080", cgroups: c,
+		Unit: Unit{Name: "web.service", Cgroups: in(webGroup), Earlier: []*os.Process{earlier}}, addr: "127.0.0.1:8080", cgroups: c,
 		sockets: func(uint16) ([]socket, error) {
 			return []socket{{bound: netip.MustParseAddrPort("127.0.0.1:8080"), cgroup: c.id(t, webGroup)}}, nil
 		},
 	}
-	want := fmt.Sprintf("pid %d of web.service is older than this start", worker.Process.Pid)
+	want := fmt.Sprintf("pid %d is older than this start of web.service", worker.Process.Pid)
 	if _, err := u.Gone(t.Context()); !errors.Is(err, ErrSurvivor) || !strings.Contains(err.Error(), want) {
 		t.Errorf("Gone = %v, want %q", err, want)
 	}
@@ -180,7 +184,7 @@ func TestAnyListener(t *testing.T) {
 	gate := Gate{Probe: Probe{TCP: listenTCP(t)}, AnyListener: true}
 	for name, wait := range map[string]func() (Report, error){
 		"a unit": func() (Report, error) {
-			return gate.WaitUnit(t.Context(), Unit{Name: "web.service", Process: judged{}})
+			return gate.WaitUnit(t.Context(), Unit{Name: "web.service", Process: judged{}, Cgroups: in()})
 		},
 		"a command": func() (Report, error) { return gate.WaitSince(t.Context(), time.Now().Add(time.Hour)) },
 	} {
@@ -188,7 +192,7 @@ func TestAnyListener(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, report, err)
 		}
 	}
-	if err := gate.CheckListener(Unit{Name: "web.service"}); err != nil {
+	if err := gate.CheckListener(t.Context(), Unit{Name: "web.service", Cgroups: in()}); err != nil {
 		t.Errorf("CheckListener = %v", err)
 	}
 	if err := gate.CheckProcess(); err != nil {
@@ -201,10 +205,10 @@ func TestAnyListener(t *testing.T) {
 	if err := (Gate{Probe: Probe{Ask: func(context.Context) error { return nil }}}).CheckProcess(); !errors.Is(err, ErrUnseen) {
 		t.Errorf("CheckProcess without an address = %v, want ErrUnseen", err)
 	}
-	if report, err := gate.WaitUnit(t.Context(), Unit{Name: "web.service", Process: judged{}}); err != nil || report.Note == "" {
+	if report, err := gate.WaitUnit(t.Context(), Unit{Name: "web.service", Process: judged{}, Cgroups: in()}); err != nil || report.Note == "" {
 		t.Errorf("a unit without a control group: %+v, %v; want a note", report, err)
 	}
-	if err := gate.CheckListener(Unit{Name: "web.service"}); !errors.Is(err, ErrUnseen) {
+	if err := gate.CheckListener(t.Context(), Unit{Name: "web.service", Cgroups: in()}); !errors.Is(err, ErrUnseen) {
 		t.Errorf("CheckListener = %v, want ErrUnseen", err)
 	}
 }

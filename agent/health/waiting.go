@@ -25,9 +25,11 @@ type waiting struct {
 	probe   func(context.Context) error
 	process Process
 	began   time.Time
-	green   bool  // inside the window that began report.FirstGreen after began
-	last    error // of the last red try
-	unknown error // why the last try could not be made, which does not make the app unhealthy; nil = it was made
+	green   bool          // inside the window that began report.FirstGreen after began
+	last    error         // of the last red try
+	unknown error         // why the last try could not be made, which does not make the app unhealthy; nil = it was made
+	said    string        // the reason that Gate.Red was last told
+	saidAt  time.Duration // and when, after began
 	report  Report
 }
 
@@ -51,6 +53,7 @@ func (w *waiting) wait(ctx context.Context) error {
 		if w.green && w.unknown == nil && elapsed >= w.end() {
 			return nil
 		}
+		w.tell(elapsed)
 		next := pause(elapsed)
 		if left := w.end() - elapsed; left > 0 {
 			next = min(next, left)
@@ -72,26 +75,35 @@ func (w *waiting) try(ctx context.Context) error {
 	timeout := w.gate.Probe.timeout()
 	red := limited(probing, timeout, fmt.Errorf("no answer within %v", timeout), w.probe)
 	stop(nil)
-	if gone := <-watched; gone != nil {
-		return gone
+	seen := <-watched
+	if errors.Is(seen, errGone) {
+		return seen
 	}
 	look := w.look(ctx)
-	if red == nil || errors.Is(look, errGone) {
+	switch known := look != nil && !errors.Is(look, ErrUnknown); {
+	case known: // it explains why nothing answers, if that is so
 		return look
+	case seen != nil:
+		return seen
+	case red != nil:
+		return red
 	}
-	return red
+	return look
 }
 
-// watch looks at the process until ctx ends. Once the process is gone it ends
-// ctx by stop.
-func (w *waiting) watch(ctx context.Context, stop context.CancelCauseFunc) error {
+// watch looks at the process until ctx ends, and returns what it first found wrong.
+// Once the process is gone it ends ctx by stop.
+func (w *waiting) watch(ctx context.Context, stop context.CancelCauseFunc) (found error) {
 	for pace.Sleep(ctx, lookEach) == nil {
-		if err := w.look(ctx); errors.Is(err, errGone) {
+		switch err := w.look(ctx); {
+		case errors.Is(err, errGone):
 			stop(err)
 			return err
+		case found == nil && !errors.Is(err, ErrUnknown) && !errors.Is(err, context.Canceled):
+			found = err
 		}
 	}
-	return nil
+	return found
 }
 
 func (w *waiting) look(ctx context.Context) error {
@@ -115,6 +127,20 @@ func (w *waiting) judge(err error, elapsed time.Duration) {
 		w.green, w.last = false, err
 	case !w.green:
 		w.green, w.report.FirstGreen = true, elapsed
+	}
+}
+
+// Reasons are told after this time, and not again within it.
+const tellAfter = time.Second
+
+// tell passes on why the last try was red. The more time has passed, the less often.
+func (w *waiting) tell(elapsed time.Duration) {
+	if w.gate.Red == nil || w.green || w.last == nil || elapsed-w.saidAt < max(tellAfter, elapsed/10) {
+		return
+	}
+	if why := w.last.Error(); why != w.said {
+		w.gate.Red(w.last)
+		w.said, w.saidAt = why, elapsed
 	}
 }
 

@@ -79,6 +79,12 @@ func (c commands) running(context.Context) (bool, error) {
 	return false, ErrUnknown
 }
 
+// down cannot be known, either.
+func (c commands) down(context.Context) (string, error) {
+	cutLog(c.log())
+	return "", ErrUnknown
+}
+
 func (c commands) user(context.Context) (string, error) {
 	_, _, err := groupUser(c.config.Hooks.User)
 	return cmp.Or(c.config.Hooks.User, "koboshi itself"), err

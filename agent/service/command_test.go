@@ -54,9 +54,9 @@ func TestCommandStop(t *testing.T) {
 }
 
 // Whether a command's app runs is unknown, so there is no answer.
-func TestCommandRunning(t *testing.T) {
-	if _, err := New(commanded(t, "exit 0", ""), nil).Running(t.Context()); !errors.Is(err, ErrUnknown) {
-		t.Errorf("Running = %v", err)
+func TestCommandDown(t *testing.T) {
+	if _, err := New(commanded(t, "exit 0", ""), nil).Down(t.Context()); !errors.Is(err, ErrUnknown) {
+		t.Errorf("Down = %v", err)
 	}
 }
 

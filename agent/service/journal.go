@@ -70,6 +70,7 @@ type invoked struct {
 	id    string    // of its invocation, 32 hex digits; "" = it did not get so far
 	since time.Time // just before the start
 	ended bool
+	older bool // it began long before since: it was only reloaded
 }
 
 // journal returns the last lines that a start of a unit wrote, or where it wrote
@@ -88,16 +89,20 @@ func journal(ctx context.Context, start invoked) []string {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
 	defer cancel()
+	since := fmt.Sprintf("--since=@%d.%06d", start.since.Unix(), start.since.Nanosecond()/1000)
+	matches := []string{"_SYSTEMD_INVOCATION_ID=" + start.id}
+	if start.older {
+		matches = append(matches, since)
+	}
 	for try := range journalTries {
 		if try > 0 && pace.Sleep(ctx, journalPause) != nil {
 			return nil
 		}
-		last, err := readJournal(ctx, "_SYSTEMD_INVOCATION_ID="+start.id)
+		last, err := readJournal(ctx, matches...)
 		if len(last) > 0 || err != nil {
 			return last
 		}
 	}
-	since := fmt.Sprintf("--since=@%d.%06d", start.since.Unix(), start.since.Nanosecond()/1000)
 	last, _ := readJournal(ctx, since, "_SYSTEMD_UNIT="+start.unit)
 	if len(last) == 0 && start.ended { // that it was started is no reason
 		last, _ = readJournal(ctx, "INVOCATION_ID="+start.id) // its error was returned before

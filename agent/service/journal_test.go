@@ -109,12 +109,13 @@ func TestUnitExplains(t *testing.T) {
 	}
 	f.happened(t, "connect", "refresh web.service", "restart web.service", "journal abcd, ended: true", "close")
 
-	f.err, f.state.Invocation = &systemd.JobError{Unit: "web.service", Result: "failed", Cause: "exit-code", Status: 203}, "ef01"
+	failed := &systemd.JobError{Unit: "web.service", Result: "failed", Cause: "exit-code", Status: 203}
+	f.fails, f.state.Invocation = map[string]error{"restart web.service": failed}, "ef01"
 	_, err = f.service(configured(t, unit), nil).Restart(t.Context(), nil)
-	if start, ok := errors.AsType[*StartError](err); !ok || !errors.Is(err, f.err) || !slices.Equal(start.Last, f.lines) {
+	if start, ok := errors.AsType[*StartError](err); !ok || !errors.Is(err, failed) || !slices.Equal(start.Last, f.lines) {
 		t.Errorf("Restart = %v", err)
 	}
-	f.happened(t, "connect", "refresh web.service", "restart web.service", "state web.service", "journal ef01, ended: true", "close")
+	f.happened(t, "connect", "refresh web.service", "restart web.service", "journal ef01, ended: true", "close")
 }
 
 // A command's log is what it has written since its start.

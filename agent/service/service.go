@@ -8,6 +8,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
+	"koboshi/agent/report"
 	"koboshi/artifacts"
 )
 
@@ -27,6 +28,10 @@ type Hook struct {
 
 // Service is the app's service on this machine.
 type Service struct {
+	// Red gets the reason why an app that was started is not healthy yet, safe to
+	// print, while a gate waits for it. nil = it is not wanted.
+	Red func(why string)
+
 	config  *config.Config
 	output  func(h Hook, line string)
 	backend backend
@@ -39,6 +44,7 @@ type backend interface {
 	checkListener(ctx context.Context, gate health.Gate) error
 	stop(ctx context.Context) error
 	running(ctx context.Context) (bool, error)
+	down(ctx context.Context) (why string, err error)
 	user(ctx context.Context) (string, error)
 	run(ctx context.Context, p program) error
 }
@@ -49,10 +55,10 @@ type waiter func(context.Context, health.Gate) (health.Report, error)
 // New makes the service that the configuration describes. output gets what
 // hooks write, line by line, bounded and safe to print.
 func New(cfg *config.Config, output func(h Hook, line string)) Service {
-	if cfg.Service.Unit != "" {
-		return Service{cfg, output, units{cfg, connect, journal}}
+	if len(cfg.Service.AllUnits()) > 0 {
+		return Service{config: cfg, output: output, backend: units{cfg, connect, journal}}
 	}
-	return Service{cfg, output, commands{cfg}}
+	return Service{config: cfg, output: output, backend: commands{cfg}}
 }
 
 // Restart runs the app from <root>/current in place of what ran before, and
@@ -72,10 +78,14 @@ func (s Service) Restart(ctx context.Context, env []string) (Gate, error) {
 // there is none to stop it.
 func (s Service) Stop(ctx context.Context) error { return s.backend.stop(ctx) }
 
-// Running reports whether the app runs, which includes an app that is just
-// being started or stopped. The error is ErrUnknown where the app is started by
-// a command; every error means that it may run.
+// Running reports whether anything of the app runs, which includes what is just being
+// started or stopped. The error is ErrUnknown where the app is started by a command;
+// every error means that it may run.
 func (s Service) Running(ctx context.Context) (bool, error) { return s.backend.running(ctx) }
+
+// Down is the reason why not all of the app runs, and "" where it does. Errors are
+// those of Running.
+func (s Service) Down(ctx context.Context) (why string, err error) { return s.backend.down(ctx) }
 
 // HookUser is the name of the user that programs of a release run as: hooks.user,
 // else the user of the app's unit. The error is ErrNoUser where it is not set.
@@ -113,10 +123,14 @@ func (s Service) gate(override artifacts.Health) health.Gate {
 	if override.Bake > 0 {
 		h.Bake = override.Bake
 	}
-	return health.Gate{
+	gate := health.Gate{
 		Probe: s.probe(override), Timeout: time.Duration(h.Timeout), Bake: time.Duration(h.Bake),
 		AnyListener: h.Listener == config.ListenerAny,
 	}
+	if s.Red != nil {
+		gate.Red = func(why error) { s.Red(report.Clean(why.Error(), maxLine)) }
+	}
+	return gate
 }
 
 // probe is the configuration's probe, or that of the release. Under which name and

@@ -6,8 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
-	"path/filepath"
-	"time"
+	"slices"
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
@@ -15,26 +14,32 @@ import (
 	"koboshi/systemd"
 )
 
-// units is the backend for an app that is a systemd unit. It opens a connection
-// for each call.
+// units is the backend for an app that is one or several systemd units. It opens a
+// connection for each call.
 type units struct {
 	config  *config.Config
 	connect func(context.Context) (manager, error)
 	journal func(ctx context.Context, start invoked) []string
 }
 
-// invocation is the part of systemd.Invocation that units needs.
+// invocation is the part of *systemd.Invocation that units needs.
 type invocation interface {
-	health.Process
+	Gone(ctx context.Context) (why string, err error)
+	GoneForGood(ctx context.Context) (why string, err error)
+	Failed(ctx context.Context) (why string, err error)
 	Identity() string // 32 hex digits
 }
 
 // manager is the part of *systemd.Manager that units needs.
 type manager interface {
 	process.Manager
-	Link(ctx context.Context, path string) error
+	Link(ctx context.Context, paths ...string) error
 	Refresh(ctx context.Context, unit string) error
+	CheckOrder(ctx context.Context, unit string) error
 	Restart(ctx context.Context, unit string) (invocation, error)
+	Start(ctx context.Context, unit string) (invocation, error)
+	ReloadUnit(ctx context.Context, unit string) error
+	Current(ctx context.Context, unit string) (invocation, error)
 	ControlGroup(ctx context.Context, unit string) (string, error)
 	Stop(ctx context.Context, unit string) error
 	State(ctx context.Context, unit string) (systemd.State, error)
@@ -54,125 +59,66 @@ func connect(ctx context.Context) (manager, error) {
 
 // Restart returns the invocation that the job began.
 func (l live) Restart(ctx context.Context, unit string) (invocation, error) {
-	i, err := l.Manager.Restart(ctx, unit)
-	return watched{i}, err
+	return l.Manager.Restart(ctx, unit)
 }
 
-// watched is one run of the app's unit. That systemd does not answer does not make
-// the app unhealthy.
-type watched struct{ invocation }
-
-func (w watched) Gone(ctx context.Context) (why string, err error) {
-	if why, err = w.invocation.Gone(ctx); err != nil {
-		err = fmt.Errorf("%w: %w", health.ErrUnknown, err)
-	}
-	return why, err
+// Start returns the invocation that the job began, or that was there.
+func (l live) Start(ctx context.Context, unit string) (invocation, error) {
+	return l.Manager.Start(ctx, unit)
 }
 
-// restart runs the unit's restart job. Where the release brings the unit
-// itself, it is linked first; the link leads through current, so that a release
-// that is put back later brings its own unit with it. The connection stays open
-// while the gate watches the unit.
-func (u units) restart(ctx context.Context, _ []string) (waiter, error) {
-	m, err := u.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	start := invoked{unit: u.config.Service.Unit, since: time.Now()}
-	started, id, err := u.linkAndRestart(ctx, m)
-	if err != nil {
-		defer m.Close()
-		return nil, u.explain(ctx, m, start, err)
-	}
-	start.id = id
-	return func(ctx context.Context, gate health.Gate) (health.Report, error) {
-		defer m.Close()
-		report, err := gate.WaitUnit(ctx, started)
-		return report, u.explain(ctx, m, start, err)
-	}, nil
+// Current returns the present invocation.
+func (l live) Current(ctx context.Context, unit string) (invocation, error) {
+	return l.Manager.Current(ctx, unit)
 }
 
-// explain adds to the error of a start how the unit has ended and what it last
-// wrote.
-func (u units) explain(ctx context.Context, m manager, start invoked, err error) error {
-	failed, ok := errors.AsType[*systemd.JobError](err)
-	if !ok && !errors.Is(err, health.ErrUnhealthy) {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
-	defer cancel()
-	why := &StartError{Err: err}
-	if start.id == "" && ok {
-		state, _ := m.State(ctx, failed.Unit) // without it the error is all there is
-		start.id = state.Invocation
-	} else {
-		why.Exit = m.Ended(ctx, start.unit)
-	}
-	start.ended = ok || why.Exit != nil
-	why.Last = u.journal(ctx, start)
-	return why
-}
-
-func (u units) linkAndRestart(ctx context.Context, m manager) (started health.Unit, id string, err error) {
-	unit := u.config.Service.Unit
-	if file := u.config.Service.UnitFile; file != "" {
-		err = m.Link(ctx, filepath.Join(current(u.config), file))
-	} else {
-		err = m.Refresh(ctx, unit)
-	}
-	if err != nil {
-		return started, "", err
-	}
-	before, err := m.ControlGroup(ctx, unit)
-	if err != nil {
-		return started, "", err
-	}
-	started.Name, started.Earlier = unit, health.ProcessesIn(before)
-	run, err := m.Restart(ctx, unit)
-	if err != nil {
-		return started, "", err
-	}
-	started.Process = run
-	started.Cgroup, err = m.ControlGroup(ctx, unit)
-	return started, run.Identity(), err
-}
-
-// present is the unit that runs already, for checks of what listens.
-func (u units) present(ctx context.Context) (health.Unit, error) {
-	m, err := u.connect(ctx)
-	if err != nil {
-		return health.Unit{}, err
-	}
-	defer m.Close()
-	cgroup, err := m.ControlGroup(ctx, u.config.Service.Unit)
-	return health.Unit{Name: u.config.Service.Unit, Cgroup: cgroup}, err
-}
-
-// await does not check what listens where systemd does not answer: that would not
-// be the app's fault.
+// await looks at the app's units as they are now. Where systemd does not answer, that
+// is not the app's fault: then the probe alone decides, if there is one.
 func (u units) await(ctx context.Context, gate health.Gate) (health.Report, error) {
-	present, err := u.present(ctx)
-	if err != nil {
-		gate.AnyListener = true
+	m, err := u.connect(ctx)
+	if err == nil {
+		defer m.Close()
+		var present *watch
+		if present, err = u.watchPresent(ctx, m); err == nil {
+			return gate.WaitUnit(ctx, u.watched(m, present))
+		}
 	}
-	return gate.WaitUnit(ctx, present)
+	if errors.Is(err, systemd.ErrNoUnit) {
+		return gate.WaitUnit(ctx, health.Unit{Process: missing{err}})
+	}
+	if gate.Probe.None() {
+		return health.Report{}, fmt.Errorf("%w: %w", health.ErrUnknown, err)
+	}
+	gate.AnyListener = true
+	return gate.WaitUnit(ctx, health.Unit{})
 }
+
+// missing is a unit that does not exist.
+type missing struct{ err error }
+
+func (m missing) Gone(context.Context) (why string, err error) { return m.err.Error(), nil }
 
 func (u units) checkListener(ctx context.Context, gate health.Gate) error {
-	present, err := u.present(ctx)
+	m, err := u.connect(ctx)
 	if err != nil {
 		return err
 	}
-	return gate.CheckListener(present)
+	defer m.Close()
+	return gate.CheckListener(ctx, u.watched(m, nil))
 }
 
+// stop stops the last unit first.
 func (u units) stop(ctx context.Context) error {
 	m, err := u.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	return m.Stop(ctx, u.config.Service.Unit)
+	var errs []error
+	for _, unit := range slices.Backward(u.config.Service.AllUnits()) {
+		errs = append(errs, m.Stop(ctx, unit)) // the others are to be stopped in any case
+	}
+	return errors.Join(errs...)
 }
 
 func (u units) running(ctx context.Context) (bool, error) {
@@ -181,8 +127,31 @@ func (u units) running(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer m.Close()
-	state, err := m.State(ctx, u.config.Service.Unit)
-	return err == nil && state.Active != "inactive" && state.Active != "failed", err
+	for _, unit := range u.config.Service.AllUnits() {
+		if state, err := m.State(ctx, unit); err != nil || isUp(state) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// down is the first unit that does not run and should.
+func (u units) down(ctx context.Context) (why string, err error) {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer m.Close()
+	for i, unit := range u.config.Service.AllUnits() {
+		state, err := m.State(ctx, unit)
+		if err != nil {
+			return "", err
+		}
+		if state.Active == "failed" || state.Active == "inactive" && !MayEnd(i, state) {
+			return fmt.Sprintf("%s is %s (%s)", unit, state.Active, state.Sub), nil
+		}
+	}
+	return "", nil
 }
 
 // user looks the name up, except for that of DynamicUser=, which exists only while
@@ -208,8 +177,8 @@ func (u units) run(ctx context.Context, p program) error {
 		return err
 	}
 	defer m.Close()
-	if !p.quiet && u.config.Service.UnitFile == "" { // it may have been written just now
-		if err := m.Refresh(ctx, u.config.Service.Unit); err != nil {
+	if app := u.config.Service.FirstUnit(); !p.quiet && !u.config.Service.Brings(app) { // it may have been written just now
+		if err := m.Refresh(ctx, app); err != nil {
 			return err
 		}
 	}
@@ -236,8 +205,8 @@ func (u units) credentials(ctx context.Context, m manager) (systemd.Credentials,
 	switch {
 	case u.config.Hooks.User != "":
 		return systemd.Credentials{User: u.config.Hooks.User}, nil
-	case u.config.Service.UnitFile != "":
+	case u.config.Service.Brings(u.config.Service.FirstUnit()):
 		return systemd.Credentials{}, ErrNoUser
 	}
-	return m.Credentials(ctx, u.config.Service.Unit)
+	return m.Credentials(ctx, u.config.Service.FirstUnit())
 }

@@ -42,9 +42,10 @@ func TestUnitRestart(t *testing.T) {
 	}
 	f.happened(t, "journal abcd, ended: false", "close")
 
-	f.err = errors.New("no such unit")
-	if _, err := f.service(configured(t, unit), nil).Restart(t.Context(), nil); !errors.Is(err, f.err) {
-		t.Errorf("Restart = %v, want %v", err, f.err)
+	refused := errors.New("refused")
+	f.fails = map[string]error{"restart web.service": refused}
+	if _, err := f.service(configured(t, unit), nil).Restart(t.Context(), nil); !errors.Is(err, refused) {
+		t.Errorf("Restart = %v, want %v", err, refused)
 	}
 	f.happened(t, "connect", "refresh web.service", "restart web.service", "close")
 }
@@ -76,7 +77,7 @@ func TestUnitListener(t *testing.T) {
 // That systemd does not answer is not the app's fault.
 func TestUnitListenerWithoutSystemd(t *testing.T) {
 	cfg := configured(t, unit)
-	s := Service{cfg, nil, units{config: cfg, connect: func(context.Context) (manager, error) { return nil, systemd.ErrDisconnected }}}
+	s := Service{config: cfg, backend: units{config: cfg, connect: func(context.Context) (manager, error) { return nil, systemd.ErrDisconnected }}}
 	if err := s.Probe(t.Context(), noOverride); err != nil {
 		t.Errorf("Probe = %v", err)
 	}
@@ -89,15 +90,11 @@ func TestUnitListenerWithoutSystemd(t *testing.T) {
 }
 
 func TestWatchedIsNotJudgedWithoutAnswer(t *testing.T) {
-	if why, err := (watched{unanswered{}}).Gone(t.Context()); why != "" || !errors.Is(err, health.ErrUnknown) || !errors.Is(err, systemd.ErrDisconnected) {
+	w := watch{runs: []*run{{unit: "web.service", look: func(context.Context) (string, error) { return "", systemd.ErrDisconnected }}}}
+	if why, err := w.Gone(t.Context()); why != "" || !errors.Is(err, health.ErrUnknown) || !errors.Is(err, systemd.ErrDisconnected) {
 		t.Errorf("Gone = %q, %v", why, err)
 	}
 }
-
-type unanswered struct{}
-
-func (unanswered) Gone(context.Context) (string, error) { return "", systemd.ErrDisconnected }
-func (unanswered) Identity() string                     { return "abcd" }
 
 func TestUnitStop(t *testing.T) {
 	f := &fakeSystemd{}
@@ -106,28 +103,37 @@ func TestUnitStop(t *testing.T) {
 		t.Error(err)
 	}
 	f.happened(t, "connect", "stop web.service", "close")
+	if err := f.service(configured(t, several), nil).Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	f.happened(t, "connect", "stop clean.timer", "stop migrate.service", "stop worker.service", "stop web.service", "close")
 	f.err = systemd.ErrDisconnected
 	if err := s.Stop(t.Context()); !errors.Is(err, f.err) {
 		t.Errorf("Stop = %v, want %v", err, f.err)
 	}
 }
 
-func TestUnitRunning(t *testing.T) {
+func TestUnitDown(t *testing.T) {
 	f := &fakeSystemd{}
 	s := f.service(configured(t, unit), nil)
-	for state, want := range map[string]bool{
-		"active": true, "reloading": true, "activating": true, "deactivating": true, "inactive": false, "failed": false,
+	for state, want := range map[string]string{
+		"active": "", "reloading": "", "activating": "", "deactivating": "",
+		"inactive": "web.service is inactive (dead)", "failed": "web.service is failed (dead)",
 	} {
-		f.state.Active = state
-		if got, err := s.Running(t.Context()); got != want || err != nil {
-			t.Errorf("a unit that is %s: running = %v, %v", state, got, err)
+		f.state.Active, f.state.Sub = state, "dead"
+		if got, err := s.Down(t.Context()); got != want || err != nil {
+			t.Errorf("a unit that is %s: down: %q, %v", state, got, err)
 		}
 	}
 	f.calls, f.err, f.state = nil, systemd.ErrNoUnit, systemd.State{}
 	if _, err := s.Running(t.Context()); !errors.Is(err, f.err) {
 		t.Errorf("not knowing became an answer: %v", err)
 	}
-	f.happened(t, "connect", "state web.service", "close")
+	f.happened(t, "connect", "close")
+	if _, err := s.Down(t.Context()); !errors.Is(err, f.err) {
+		t.Errorf("not knowing became an answer: %v", err)
+	}
+	f.happened(t, "connect", "close")
 }
 
 // A hook runs as the app's user, in a unit of its own, with nothing of our

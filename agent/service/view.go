@@ -53,10 +53,10 @@ func isCurrent(root, tree string) bool {
 // its own. A unit that comes with the release is not asked: systemd may know only
 // that of the release before.
 func (u units) inherit(ctx context.Context, m manager) (systemd.Inherited, error) {
-	if u.config.Service.UnitFile != "" {
+	if u.config.Service.Brings(u.config.Service.FirstUnit()) {
 		return systemd.Inherited{}, nil
 	}
-	i, err := m.Inherit(ctx, u.config.Service.Unit)
+	i, err := m.Inherit(ctx, u.config.Service.FirstUnit())
 	if err != nil {
 		return i, err
 	}

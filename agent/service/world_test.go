@@ -1,10 +1,12 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 
 	"koboshi/agent/config"
@@ -35,10 +37,13 @@ health.bake = "0s"
 	return cfg
 }
 
-// fakeSystemd is a systemd with one unit, web.service.
+// fakeSystemd is a systemd whose units are all alike, unless a test says more of one.
 type fakeSystemd struct {
 	calls []string
-	state systemd.State
+	state systemd.State            // of a unit
+	units map[string]systemd.State // of those that are not like that
+	looks func(unit string, look string) (why string, err error)
+	fails map[string]error // calls, such as "start worker.service"
 	as    systemd.Credentials
 	gives systemd.Inherited
 	err   error // of every call
@@ -52,7 +57,7 @@ type fakeSystemd struct {
 
 // service is one whose systemd is the fake.
 func (f *fakeSystemd) service(cfg *config.Config, output func(Hook, string)) Service {
-	return Service{cfg, output, units{cfg, func(context.Context) (manager, error) {
+	return Service{config: cfg, output: output, backend: units{cfg, func(context.Context) (manager, error) {
 		f.calls = append(f.calls, "connect")
 		return f, nil
 	}, f.journal}}
@@ -63,7 +68,26 @@ func (f *fakeSystemd) journal(_ context.Context, start invoked) []string {
 	return f.lines
 }
 
-func (f *fakeSystemd) Identity() string { return "abcd" }
+// fakeRun is one run of a unit.
+type fakeRun struct {
+	*fakeSystemd
+	unit string
+}
+
+func (r fakeRun) Identity() string { return "abcd" }
+
+func (r fakeRun) Gone(context.Context) (string, error) { return r.look("gone") }
+
+func (r fakeRun) GoneForGood(context.Context) (string, error) { return r.look("gone for good") }
+
+func (r fakeRun) Failed(context.Context) (string, error) { return r.look("failed") }
+
+func (r fakeRun) look(how string) (string, error) {
+	if r.looks != nil {
+		return r.looks(r.unit, how)
+	}
+	return r.gone, nil
+}
 
 func (f *fakeSystemd) Ended(context.Context, string) error { return f.ended }
 
@@ -77,13 +101,29 @@ func (f *fakeSystemd) happened(t *testing.T, want ...string) {
 
 func (f *fakeSystemd) call(what, about string) error {
 	f.calls = append(f.calls, what+" "+about)
-	return f.err
+	return cmp.Or(f.err, f.fails[what+" "+about])
 }
 
-func (f *fakeSystemd) Link(_ context.Context, path string) error { return f.call("link", path) }
+func (f *fakeSystemd) Link(_ context.Context, paths ...string) error {
+	return f.call("link", strings.Join(paths, " "))
+}
+
+func (f *fakeSystemd) CheckOrder(_ context.Context, unit string) error {
+	return f.fails["order "+unit]
+}
 
 func (f *fakeSystemd) Restart(_ context.Context, unit string) (invocation, error) {
-	return f, f.call("restart", unit)
+	return fakeRun{f, unit}, f.call("restart", unit)
+}
+
+func (f *fakeSystemd) Start(_ context.Context, unit string) (invocation, error) {
+	return fakeRun{f, unit}, f.call("start", unit)
+}
+
+func (f *fakeSystemd) ReloadUnit(_ context.Context, unit string) error { return f.call("reload", unit) }
+
+func (f *fakeSystemd) Current(_ context.Context, unit string) (invocation, error) {
+	return fakeRun{f, unit}, nil
 }
 
 func (f *fakeSystemd) Refresh(_ context.Context, unit string) error {
@@ -95,12 +135,15 @@ func (f *fakeSystemd) ControlGroup(_ context.Context, unit string) (string, erro
 	return f.group, nil
 }
 
-func (f *fakeSystemd) Gone(context.Context) (string, error) { return f.gone, nil }
-
 func (f *fakeSystemd) Stop(_ context.Context, unit string) error { return f.call("stop", unit) }
 
 func (f *fakeSystemd) State(_ context.Context, unit string) (systemd.State, error) {
-	return f.state, f.call("state", unit)
+	state, own := f.units[unit]
+	if !own {
+		state = f.state
+	}
+	state.Loaded = cmp.Or(state.Loaded, "loaded")
+	return state, cmp.Or(f.err, f.fails["state "+unit])
 }
 
 func (f *fakeSystemd) Credentials(_ context.Context, unit string) (systemd.Credentials, error) {

@@ -307,6 +307,9 @@ func (simulated) Stop(context.Context) error { return nil }
 // Running reports an app that stays up.
 func (simulated) Running(context.Context) (bool, error) { return true, nil }
 
+// Down reports an app that stays up.
+func (simulated) Down(context.Context) (string, error) { return "", nil }
+
 // Probe finds it healthy.
 func (simulated) Probe(context.Context, artifacts.Health) error { return nil }
 

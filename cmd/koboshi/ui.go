@@ -231,6 +231,15 @@ func (u *ui) paint(p paint, text string) string {
 	return "\x1b[" + string(p) + "m" + text + "\x1b[0m"
 }
 
+// notHealthyYet prints why an app that was started does not pass its gate yet.
+func (u *ui) notHealthyYet(why string) {
+	if u.log != nil {
+		u.log.Info("not healthy yet", zap.String("step", "gate"), zap.String("error", why))
+		return
+	}
+	u.say("gate: not healthy yet: %s", why)
+}
+
 // hookLine prints a line of a hook's output.
 func (u *ui) hookLine(h service.Hook, line string) {
 	if u.log != nil {

@@ -39,6 +39,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 	ignoreSIGPIPE()
 	metadata := instance.New(instance.Options{})
 	app := service.New(cfg, c.ui.hookLine)
+	app.Red = c.ui.notHealthyYet
 	return &agent.Agent{
 		Files:   cfg,
 		Version: version,

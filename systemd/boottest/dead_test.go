@@ -25,6 +25,6 @@ func TestDiesAfterTheGate(t *testing.T) {
 			c.kill("web.service", unix.SIGKILL)
 			c.aws.Faults().Clear()
 		},
-		want: abandoned("20", "", "just before CONTINUE: unhealthy: the app is not running"),
+		want: abandoned("20", "", "just before CONTINUE: unhealthy: web.service is failed (failed)"),
 	}.run(t)
 }
