@@ -26,7 +26,7 @@ const (
 // Every recipe of the topic apps works as it is printed: built, published, started
 // on a new instance, and updated by sync.
 func TestApps(t *testing.T) {
-	host, all, short := readHostFiles(t), recipes(t), 0
+	host, all, short := readHost(t), recipes(t), 0
 	for _, r := range all {
 		if r.commands() <= maxCommands {
 			short++
@@ -51,16 +51,22 @@ func TestApps(t *testing.T) {
 
 // answers are commands on the instance that print the version that runs, by
 // recipe.
-var answers = map[string]string{}
+var answers = map[string]string{
+	"A Go binary on port 443":           "curl -sSf --cacert /etc/ssl/certs/web.crt --resolve www.example.org:443:127.0.0.1 https://www.example.org/",
+	"Python: Django with ALLOWED_HOSTS": "curl -sSf -H 'Host: www.example.org' http://127.0.0.1:8000/",
+}
 
 const usualAnswer = "curl -sSf http://127.0.0.1:8000/"
 
-func (r recipe) try(t *testing.T, host hostFiles) {
+func (r recipe) try(t *testing.T, host host) {
 	l := newLab(t, labOnly(), *runtimes)
 	l.aws.S3().CreateBucket("acme-releases")
 	w := newWorkshop(l, host)
-	w.run(r.once)
-	w.release(r, "1.0.0")
+	w.write(project, r.project)
+	for _, line := range r.once {
+		w.run(line)
+	}
+	w.release(r, r.build, "1.0.0")
 
 	r.image.write(t, l.root)
 	must(t, copyFile(filepath.Join(l.root, "etc/koboshi/keys/release.pub"), filepath.Join(w.disk, home, "release.pub"), 0o644))
@@ -72,7 +78,11 @@ func (r recipe) try(t *testing.T, host hostFiles) {
 	same(t, "state", l.instance.State(), autoscaling.InService)
 	c.answers(r.name, "1.0.0")
 
-	w.release(r, "1.1.0")
+	next := r.next
+	if next == nil {
+		next = r.build
+	}
+	w.release(r, next, "1.1.0")
 	same(t, "verdict", c.reports(0, "sync").Verdict, report.Fresh)
 	c.answers(r.name, "1.1.0")
 	c.end("exit")
@@ -90,18 +100,19 @@ func (l *lab) install(commands []string) {
 }
 
 // release builds, publishes and promotes a version.
-func (w *workshop) release(r recipe, version string) {
+func (w *workshop) release(r recipe, build []string, version string) {
 	w.Helper()
 	files := maps.Clone(r.project)
 	for name, text := range files {
 		files[name] = strings.ReplaceAll(text, "1.0.0", version)
 	}
-	w.write(files)
-	var build []string
-	for _, line := range r.build {
-		build = append(build, strings.ReplaceAll(line, "1.0.0", version))
+	w.write(project, files)
+	for _, line := range build {
+		if r.next == nil {
+			line = strings.ReplaceAll(line, "1.0.0", version)
+		}
+		w.run(line)
 	}
-	w.run(build)
 }
 
 // answers expects a version to run.
@@ -121,6 +132,6 @@ func (c *container) answers(name, version string) {
 func labOnly() files {
 	return standard().with(notObserved).with(files{
 		bootUnit: "", wants + "koboshi-boot.service": "", webUnit: "", config: "",
-		dropIn: "[health]\nbake = \"1s\"\n[lifecycle]\nabandon_delay = \"0s\"\n",
+		dropIn: "[health]\nbake = \"1s\"\ntimeout = \"30s\"\n[lifecycle]\nabandon_delay = \"0s\"\n",
 	})
 }

@@ -3,6 +3,7 @@
 package boottest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 // disk is none of the instance's.
 type workshop struct {
 	*lab
+	host host
 	disk string
 }
 
@@ -28,57 +30,82 @@ const (
 // opened before any test leaves that.
 var outside, errOutside = os.Open("/proc/self/ns/net")
 
-// newWorkshop makes a build machine with all runtimes. The Go of this machine, and
-// what that has compiled, are visible there.
-func newWorkshop(l *lab, host hostFiles) *workshop {
+// indexes are files in the home directory by which programs find Debian's packages
+// in place of an index that cannot be reached.
+var indexes = map[string]string{
+	".config/pip/pip.conf": "[global]\nno-index = true\nfind-links = /usr/local/share/wheels\n",
+	".m2/settings.xml": "<settings><mirrors><mirror><id>debian</id><mirrorOf>*</mirrorOf>" +
+		"<url>file:///usr/share/maven-repo</url></mirror></mirrors></settings>\n",
+	".bundle/config": "---\nBUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/: \"file:///usr/local/share/gems\"\n",
+}
+
+// newWorkshop makes a build machine with all runtimes, and the Go of this one.
+func newWorkshop(l *lab, host host) *workshop {
 	l.Helper()
 	dir := filepath.Join(l.dir, "build")
 	must(l.T, os.Mkdir(dir, 0o755))
-	w := &workshop{l, overlay(l.T, dir, *runtimes+":"+*rootFS)}
-	must(l.T, os.MkdirAll(filepath.Join(w.disk, project), 0o755))
+	w := &workshop{l, host, overlay(l.T, dir, *runtimes+":"+*rootFS)}
 	must(l.T, unix.Mount("proc", filepath.Join(w.disk, "proc"), "proc", 0, ""))
-	must(l.T, os.WriteFile(filepath.Join(w.disk, "etc/resolv.conf"), host.resolver, 0o644))
-	must(l.T, os.WriteFile(filepath.Join(w.disk, "etc/ca.pem"), host.authorities, 0o644))
+	w.shareGo(dir)
 	must(l.T, copyFile(filepath.Join(w.disk, "usr/local/bin/koboshi"), built.path("koboshi"), 0o755))
+	w.write("/", map[string]string{"etc/resolv.conf": host.resolver, "etc/ca.pem": host.authorities})
+	w.write(home, indexes)
 	return w
 }
 
-// hostFiles are files of this machine that others need to reach a network as it
-// does.
-type hostFiles struct{ resolver, authorities []byte }
+// shareGo shows the Go of this machine, and above what that has compiled a
+// directory for what is compiled here.
+func (w *workshop) shareGo(dir string) {
+	w.Helper()
+	goroot, cache := filepath.Join(w.disk, w.host.goroot), filepath.Join(w.disk, home, ".cache/go-build")
+	must(w.T, os.MkdirAll(goroot, 0o755))
+	must(w.T, os.MkdirAll(cache, 0o755))
+	must(w.T, unix.Mount(w.host.goroot, goroot, "", unix.MS_BIND, ""))
+	must(w.T, unix.Mount("", goroot, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	upper, work := filepath.Join(dir, "go-upper"), filepath.Join(dir, "go-work")
+	must(w.T, os.Mkdir(upper, 0o755))
+	must(w.T, os.Mkdir(work, 0o755))
+	must(w.T, unix.Mount("overlay", cache, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", w.host.gocache, upper, work)))
+}
 
-func readHostFiles(t *testing.T) (h hostFiles) {
+// host is what a build machine needs of this one.
+type host struct {
+	resolver, authorities string // texts: who knows names, and whom to trust
+	goroot, gocache       string
+}
+
+func readHost(t *testing.T) (h host) {
 	t.Helper()
 	must(t, errOutside)
-	var err error
-	h.resolver, err = os.ReadFile("/etc/resolv.conf")
+	for file, text := range map[string]*string{"/etc/resolv.conf": &h.resolver, "/etc/ssl/certs/ca-certificates.crt": &h.authorities} {
+		data, err := os.ReadFile(file)
+		must(t, err)
+		*text = string(data)
+	}
+	out, err := exec.Command("go", "env", "GOROOT", "GOCACHE").Output()
 	must(t, err)
-	h.authorities, err = os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	must(t, err)
+	h.goroot, h.gocache, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return h
 }
 
-// write puts files of the project there.
-func (w *workshop) write(project map[string]string) {
+// write puts files into a directory there.
+func (w *workshop) write(dir string, files map[string]string) {
 	w.Helper()
-	for name, text := range project {
-		path := filepath.Join(w.disk, home, "web", name)
+	for name, text := range files {
+		path := filepath.Join(w.disk, dir, name)
 		must(w.T, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(w.T, os.WriteFile(path, []byte(text), 0o644))
 	}
 }
 
-// run runs a recipe's commands, one at a time.
-func (w *workshop) run(commands []string) {
+// run runs one command of a recipe.
+func (w *workshop) run(line string) {
 	w.Helper()
-	for _, line := range commands {
-		cmd := w.command(line)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			w.Fatalf("%s: %v\n%s", line, err, out)
-		}
-		w.Logf("$ %s\n%s", line, out)
+	out, err := w.command(line).CombinedOutput()
+	if err != nil {
+		w.Fatalf("%s: %v\n%s", line, err, out)
 	}
+	w.Logf("$ %s\n%s", line, out)
 }
 
 // command is a line of a recipe. What speaks to AWS runs in the network of the
@@ -96,8 +123,7 @@ func (w *workshop) command(line string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(w.Context(), args[0], args[1:]...)
 	cmd.ExtraFiles = []*os.File{outside}
-	cmd.Env = append(builder(), "HOME="+home, "LC_ALL=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin",
-		"PIP_NO_INDEX=1", "PIP_FIND_LINKS=/usr/local/share/wheels", // Debian's packages as wheels
-		"NODE_EXTRA_CA_CERTS=/etc/ca.pem", "SSL_CERT_FILE=/etc/ca.pem")
+	cmd.Env = append(builder(), "HOME="+home, "LC_ALL=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:"+w.host.goroot+"/bin",
+		"GOTOOLCHAIN=local", "MAVEN_OPTS=-Duser.home="+home, "NODE_EXTRA_CA_CERTS=/etc/ca.pem", "SSL_CERT_FILE=/etc/ca.pem")
 	return cmd
 }

@@ -18,6 +18,7 @@ type recipe struct {
 	image   files             // files in the image
 	once    []string          // commands on the build machine, for all versions
 	build   []string          // commands on the build machine, for each
+	next    []string          // commands on the build machine for the second version, where they differ
 	install []string          // commands on the image
 }
 
@@ -60,9 +61,11 @@ var fileName = regexp.MustCompile("`([^`]+)`$")
 func (r *recipe) add(t *testing.T, caption, text string) {
 	t.Helper()
 	switch name := fileName.FindStringSubmatch(caption); {
-	case caption == "On the build machine, once":
+	case strings.HasPrefix(caption, "On the build machine, once"):
 		r.once = append(r.once, commands(text)...)
-	case caption == "On the build machine":
+	case strings.HasPrefix(caption, "On the build machine, for the next version"):
+		r.next = append(r.next, commands(text)...)
+	case strings.HasPrefix(caption, "On the build machine"):
 		r.build = append(r.build, commands(text)...)
 	case caption == "On the image":
 		r.install = append(r.install, commands(text)...)

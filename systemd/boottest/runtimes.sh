@@ -6,14 +6,17 @@
 #	runtimes.sh ROOTFS DIR
 set -eu
 rootfs=$1 dir=$2 script=$(realpath "$0")
-wheels=$(dirname "$script")/testdata/wheels.py
-if cat "$script" "$wheels" | cmp -s - "$dir.made-by"; then exit 0; fi
+packers="$(dirname "$script")/testdata/wheels.py $(dirname "$script")/testdata/gems.rb"
+# shellcheck disable=SC2086
+made_by() { cat "$script" $packers; }
+if made_by | cmp -s - "$dir.made-by"; then exit 0; fi
 
 packages="python3-venv python3-wheel gunicorn python3-django
 	nodejs curl
-	default-jdk-headless maven libmaven-assembly-plugin-java
-	nginx-light php-fpm ruby puma ruby-rack bundler openssl"
-npm=https://registry.npmjs.org/npm/-/npm-10.9.4.tgz
+	default-jdk-headless maven libmaven-assembly-plugin-java libmaven-compiler-plugin-java libmaven-install-plugin-java
+	libmaven-jar-plugin-java libmaven-resources-plugin-java libsurefire-java libcommons-lang3-java
+	nginx-light php-fpm ruby puma bundler ruby-rack ruby-nio4r openssl"
+registry=https://registry.npmjs.org
 
 # A namespace of its own: no mount is left behind, however this ends.
 if [ -z "${KOBOSHI_UNSHARED:-}" ]; then
@@ -34,13 +37,18 @@ inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteract
 inside apt-get update -q
 # shellcheck disable=SC2086
 inside apt-get install -qy --no-install-recommends $packages
-mkdir "$new/root/usr/local/lib/npm"
-curl -fsSL "$npm" | tar -xz --no-same-owner --strip-components 1 -C "$new/root/usr/local/lib/npm"
-ln -s ../lib/npm/bin/npm-cli.js "$new/root/usr/local/bin/npm"
-ln -s ../lib/npm/bin/npx-cli.js "$new/root/usr/local/bin/npx"
-cp "$wheels" "$new/root/tmp/"
-inside python3 /tmp/wheels.py /usr/local/share/wheels gunicorn django sqlparse asgiref pytz
-inside sh -c 'systemctl disable -q nginx.service php8.2-fpm.service; rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/*'
+fetch() { # NAME VERSION PROGRAM: a package of npm's registry
+	mkdir "$new/root/usr/local/lib/$1"
+	curl -fsSL "$registry/$1/-/$1-$2.tgz" | tar -xz --no-same-owner --strip-components 1 -C "$new/root/usr/local/lib/$1"
+	ln -s "../lib/$1/bin/$3" "$new/root/usr/local/bin/$1"
+}
+fetch npm 10.9.4 npm-cli.js
+fetch pnpm 9.15.9 pnpm.cjs
+# shellcheck disable=SC2086
+cp $packers "$new/root/tmp/"
+inside python3 /tmp/wheels.py /usr/local/share/wheels gunicorn django:asgiref,pytz,sqlparse asgiref pytz sqlparse
+inside ruby /tmp/gems.rb /usr/local/share/gems puma ruby-rack ruby-nio4r
+inside sh -c 'rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/*'
 umount -R "$new/root"
 mv "$new/upper" "$dir"
-cat "$script" "$wheels" >"$dir.made-by"
+made_by >"$dir.made-by"
