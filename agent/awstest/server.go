@@ -9,6 +9,7 @@ import (
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/control"
 	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
 	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/awstest/query"
@@ -16,11 +17,12 @@ import (
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, Auto Scaling and STS at one URL, each
+// Server is a loopback AWS: S3, Auto Scaling, ELB and STS at one URL, each
 // instance's IMDS at its own, and the control endpoint under /_mock/.
 type Server struct {
 	*ec2.Fleet
 	s3     *s3.Store
+	elb    *elb.Balancer
 	calls  faults.Calls
 	faults *faults.Script
 
@@ -64,13 +66,13 @@ func Start(set ...Option) (*Server, error) {
 	for _, change := range set {
 		change(&o)
 	}
-	s := &Server{s3: s3.New(o.now)}
+	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now)}
 	s.faults = faults.New(o.now, &s.calls)
 	var err error
 	if s.plain, err = loopback.Bind(o.addr, nil); err != nil {
 		return nil, fmt.Errorf("starting the mock: %w", err)
 	}
-	s.Fleet = ec2.New(ec2.Options{Now: o.now, Endpoint: s.URL(), IMDSAddr: o.imdsAddr, Faults: s.faults})
+	s.Fleet = ec2.New(ec2.Options{Now: o.now, Endpoint: s.URL(), IMDSAddr: o.imdsAddr, Faults: s.faults, Balancer: s.elb})
 	handler := s.handler()
 	s.plain.Serve(handler)
 	if o.tls == nil {
@@ -116,6 +118,9 @@ func (s *Server) TLSURL() string {
 // S3 is the object store.
 func (s *Server) S3() *s3.Store { return s.s3 }
 
+// Balancer has the target groups of load balancers.
+func (s *Server) Balancer() *elb.Balancer { return s.elb }
+
 // Faults is the script of what goes wrong, for every service.
 func (s *Server) Faults() *faults.Script { return s.faults }
 
@@ -135,9 +140,10 @@ func (s *Server) Close() {
 // handler sends each request to its service: the control endpoint by its path,
 // the query APIs by their form, and all else to S3.
 func (s *Server) handler() http.Handler {
-	scaling, identity := autoscaling.NewAPI(s.Model()), sts.New()
+	scaling, identity, balancer := autoscaling.NewAPI(s.Model()), sts.New(), elb.NewAPI(s.elb)
 	toScaling := s.faults.Wrap("autoscaling", scaling.Describe, scaling.Fail, scaling)
 	toIdentity := s.faults.Wrap("sts", identity.Describe, identity.Fail, identity)
+	toBalancer := s.faults.Wrap("elb", balancer.Describe, balancer.Fail, balancer)
 	toS3 := s.faults.Wrap("s3", s3.Describe, s3.WriteError, s.s3)
 	toControl := control.New(s.Fleet, s.s3, s.faults, &s.calls)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,6 +156,8 @@ func (s *Server) handler() http.Handler {
 			scaling.Fail(w, r, http.StatusBadRequest, "MalformedQueryString", "the body is not a form")
 		case identity.Has(r):
 			toIdentity.ServeHTTP(w, r)
+		case balancer.Has(r):
+			toBalancer.ServeHTTP(w, r)
 		default:
 			toScaling.ServeHTTP(w, r)
 		}

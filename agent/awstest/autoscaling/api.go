@@ -28,6 +28,15 @@ func NewAPI(m *Model) *query.API {
 		"RecordLifecycleActionHeartbeat":      api.locked(api.heartbeat),
 		"DescribeAutoScalingInstances":        api.locked(api.describeInstances),
 		"TerminateInstanceInAutoScalingGroup": api.locked(api.terminate),
+		"PutWarmPool":                         api.locked(api.putWarmPool),
+		"DeleteWarmPool":                      api.locked(api.deleteWarmPool),
+		"DescribeWarmPool":                    api.locked(api.describeWarmPool),
+		"EnterStandby":                        api.locked(api.enterStandby),
+		"ExitStandby":                         api.locked(api.exitStandby),
+		"DetachInstances":                     api.locked(api.detach),
+		"AttachLoadBalancerTargetGroups":      api.locked(api.attachTargetGroups),
+		"DetachLoadBalancerTargetGroups":      api.locked(api.detachTargetGroups),
+		"DescribeLoadBalancerTargetGroups":    api.locked(api.describeTargetGroups),
 	})
 }
 
@@ -42,7 +51,7 @@ func (s api) locked(run func(query.Params, time.Time) (any, error)) query.Action
 }
 
 func (s api) createGroup(p query.Params, _ time.Time) (any, error) {
-	g := Group{Name: p.Get("AutoScalingGroupName"), Template: LaunchOptions{AZ: p.Get("AvailabilityZones.member.1")}}
+	g := Group{Name: p.Get("AutoScalingGroupName"), TargetGroups: p.List("TargetGroupARNs"), Template: LaunchOptions{AZ: p.Get("AvailabilityZones.member.1")}}
 	var err error
 	if err = readCapacity(p, &g); err != nil {
 		return nil, err
@@ -76,6 +85,9 @@ func (s api) updateGroup(p query.Params, _ time.Time) (any, error) {
 
 // readCapacity reads sizes over those that the group has. Desired is at least Min.
 func readCapacity(p query.Params, g *Group) (err error) {
+	if action := p.Get("InstanceLifecyclePolicy.RetentionTriggers.TerminateHookAbandon"); action != "" {
+		g.Retain = action == "retain"
+	}
 	if g.Min, err = p.Int("MinSize", g.Min); err != nil {
 		return err
 	}

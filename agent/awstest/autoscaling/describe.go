@@ -23,6 +23,9 @@ type (
 		HealthCheck string          `xml:"HealthCheckType"`
 		CreatedTime string          `xml:"CreatedTime"`
 		Instances   []instanceShape `xml:"Instances>member"`
+		TargetARNs  []string        `xml:"TargetGroupARNs>member"`
+		Pool        *poolShape      `xml:"WarmPoolConfiguration"`
+		PoolSize    int             `xml:"WarmPoolSize"`
 	}
 	instanceShape struct {
 		ID         string `xml:"InstanceId"`
@@ -92,9 +95,12 @@ func (s api) groupShape(g *Group) groupShape {
 		Zones:       []string{cmp.Or(g.Template.AZ, "us-east-1a")},
 		HealthCheck: "EC2",
 		CreatedTime: timestamp(time.Unix(0, 0)),
+		TargetARNs:  g.TargetGroups,
+		Pool:        g.Pool.shape(),
+		PoolSize:    len(s.pooled(g.Name)),
 	}
 	for _, i := range s.instances {
-		if i.options.Group == g.Name && i.state != Terminated {
+		if i.options.Group == g.Name && !i.state.over() && !i.state.pooled() {
 			member := i.shape()
 			member.Group = ""
 			shape.Instances = append(shape.Instances, member)
@@ -107,7 +113,7 @@ func (s api) groupShape(g *Group) groupShape {
 func (s api) describeInstances(p query.Params, _ time.Time) (any, error) {
 	var result describeInstancesResult
 	for _, i := range s.instances {
-		if i.options.Group != "" && i.state != Terminated && chosen(p.List("InstanceIds"), i.id) {
+		if i.options.Group != "" && !i.state.over() && chosen(p.List("InstanceIds"), i.id) {
 			result.Instances = append(result.Instances, i.shape())
 		}
 	}

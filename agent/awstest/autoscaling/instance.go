@@ -31,7 +31,11 @@ type Instance struct {
 	history []Change
 	actions []*action
 	races   int
-	changed chan struct{} // closed and replaced at each change of state
+	off     bool // the machine is switched off
+	returns bool // it is on its way back into the warm pool
+
+	interrupted int           // how often that was scheduled or undone; only the last one counts
+	changed     chan struct{} // closed and replaced at each change of state
 }
 
 func newInstance(m *Model, serial int, o LaunchOptions, now time.Time) *Instance {
@@ -52,14 +56,17 @@ func newInstance(m *Model, serial int, o LaunchOptions, now time.Time) *Instance
 func (i *Instance) ID() string { return i.id }
 
 // Group is the name of its Auto Scaling group, or "".
-func (i *Instance) Group() string { return i.options.Group }
+func (i *Instance) Group() (name string) {
+	i.model.do(func(time.Time) { name = i.options.Group })
+	return name
+}
 
 // Metadata is what its metadata service shows now.
 func (i *Instance) Metadata() (shown imds.Instance) {
 	i.model.do(func(time.Time) {
 		shown = imds.Instance{
 			ID: i.id, IP: i.ip, Launched: i.launched, AZ: i.options.AZ, AMI: i.options.AMI, Type: i.options.Type,
-			Role: i.options.Role, UserData: i.options.UserData, TargetState: string(i.state.Target()),
+			Role: i.options.Role, UserData: i.options.UserData, TargetState: string(i.target()),
 		}
 		if !i.options.TagsOff {
 			shown.Tags = maps.Clone(i.options.Tags)
@@ -70,6 +77,13 @@ func (i *Instance) Metadata() (shown imds.Instance) {
 
 // Done is closed once it is Terminated.
 func (i *Instance) Done() <-chan struct{} { return i.done }
+
+// Off reports whether its machine is switched off: stopped in a warm pool, or
+// terminated behind Auto Scaling's back.
+func (i *Instance) Off() (off bool) {
+	i.model.do(func(time.Time) { off = i.off })
+	return off
+}
 
 // State is its lifecycle state now.
 func (i *Instance) State() (state State) {
@@ -103,8 +117,8 @@ func (i *Instance) Await(ctx context.Context, want State) error {
 		if state == want {
 			return nil
 		}
-		if state == Terminated {
-			return fmt.Errorf("waiting for %s to be %s: it is Terminated", i.id, want)
+		if state.over() {
+			return fmt.Errorf("waiting for %s to be %s: it is %s", i.id, want, state)
 		}
 		select {
 		case <-changed:
@@ -133,8 +147,14 @@ func (i *Instance) RemoveTag(key string) {
 func (i *Instance) enter(state State, at time.Time) {
 	i.state = state
 	i.history = append(i.history, Change{state, at})
-	if state == Terminated {
+	switch state {
+	case Terminated, WarmedTerminated:
 		close(i.done)
+	case WarmedStopped, WarmedHibernated:
+		i.off = true
+	case Pending, WarmedPending:
+		i.off = false
+	default: // leaves the machine as it is
 	}
 	close(i.changed)
 	i.changed = make(chan struct{})

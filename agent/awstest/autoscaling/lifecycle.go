@@ -10,25 +10,56 @@ import (
 // move applies an event, and starts the actions and timers of the new state.
 func (m *Model) move(i *Instance, ev event, at time.Time) {
 	next, ok := lifecycle[i.state][ev]
-	if !ok {
+	switch {
+	case !ok:
 		return
+	case next == warm:
+		next = m.poolState(i)
+	case next == Terminated && i.returns:
+		next = m.poolState(i)
 	}
 	m.enter(i, next, at)
 }
 
 func (m *Model) enter(i *Instance, state State, at time.Time) {
+	back := i.state == Standby
 	i.enter(state, at)
 	switch state {
 	case Pending:
-		m.later(i, at.Add(i.options.PendingFor), func(at time.Time) { m.begin(i, OnLaunch, at) })
-	case Terminating:
-		m.later(i, at.Add(i.options.TerminatingFor), func(at time.Time) { m.begin(i, OnTerminate, at) })
-	case PendingProceed, TerminatingProceed:
+		m.later(i, at.Add(i.options.PendingFor), func(at time.Time) {
+			if back { // no hook fires
+				m.move(i, passed, at)
+				return
+			}
+			m.begin(i, OnLaunch, at)
+		})
+	case WarmedPending:
+		m.later(i, m.deregister(i, at.Add(i.options.PendingFor)), func(at time.Time) { m.begin(i, i.transition(), at) })
+	case Terminating, WarmedTerminating, ReplacingRootVolume:
+		m.later(i, m.deregister(i, at.Add(i.options.TerminatingFor)), func(at time.Time) { m.begin(i, OnTerminate, at) })
+	case EnteringStandby, Detaching:
+		m.later(i, m.deregister(i, at), func(at time.Time) { m.move(i, passed, at) })
+	case PendingProceed, TerminatingProceed, ReplacingRootVolumeProceed, RootVolumeReplaced, WarmedPendingProceed, WarmedTerminatingProceed:
 		m.later(i, at.Add(i.options.ProceedFor), func(at time.Time) { m.move(i, passed, at) })
-	case Terminated:
+	case InService:
+		m.register(i)
+	case WarmedStopped, WarmedRunning, WarmedHibernated:
+		i.returns = false
+	case Detached:
+		i.options.Group = ""
+	case Terminated, WarmedTerminated:
+		m.deregister(i, at)
 		m.agenda.add(at, func(time.Time) { _ = m.reconcile(i.options.Group) }) // a launch that fails is not replaced
 	default: // stays until something happens to it
 	}
+}
+
+// transition is whose hooks fire on the way into the warm pool.
+func (i *Instance) transition() Transition {
+	if i.returns {
+		return OnTerminate
+	}
+	return OnLaunch
 }
 
 // later runs f unless the instance has moved on by then.
@@ -67,7 +98,8 @@ func (m *Model) watch(i *Instance, a *action) {
 }
 
 // finish ends one action. ABANDON stops the other hooks of the transition; at
-// launch it terminates the instance, at termination both results let it go.
+// launch it terminates the instance, at termination both results let it go, unless
+// the group retains what was abandoned.
 func (m *Model) finish(i *Instance, a *action, result Result, how Ending, at time.Time) {
 	a.end(result, how, at)
 	if result == Abandon {
@@ -76,6 +108,9 @@ func (m *Model) finish(i *Instance, a *action, result Result, how Ending, at tim
 	switch {
 	case result == Abandon && a.Transition == OnLaunch:
 		m.leave(i, false, at)
+	case result == Abandon && m.groups[i.options.Group].Retain && !i.returns:
+		m.move(i, retaining, at)
+		m.move(i, passed, at) // where there is nothing to retain
 	case !i.waits():
 		m.move(i, passed, at)
 	}
@@ -84,18 +119,19 @@ func (m *Model) finish(i *Instance, a *action, result Result, how Ending, at tim
 // leave starts the termination. Its hooks fire after an abandoned launch, too.
 // Without scaleIn a group that replaces keeps its desired capacity.
 func (m *Model) leave(i *Instance, scaleIn bool, at time.Time) {
-	if i.state == "" {
+	if i.state == "" || i.state == Detached {
 		i.enter(Terminated, at)
 		return
 	}
-	if i.state.leaves() {
+	if i.state.over() || i.state.ends() && !i.state.retained() {
 		return
 	}
 	g := m.groups[i.options.Group]
-	if scaleIn || !g.Replace {
+	if i.state.counts() && (scaleIn || !g.Replace) {
 		g.Desired = max(g.Desired-1, 0)
 	}
 	i.drop(at)
+	i.returns = false
 	m.move(i, leaving, at)
 }
 

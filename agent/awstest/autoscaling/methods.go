@@ -24,6 +24,12 @@ func (m *Model) Launch(o LaunchOptions) (i *Instance, err error) {
 	return i, err
 }
 
+// SetDesired changes how many instances a group is to have.
+func (m *Model) SetDesired(group string, n int) (err error) {
+	m.do(func(time.Time) { err = m.setDesired(group, n) })
+	return err
+}
+
 // Terminate is a scale-in of this very instance. One outside any group is
 // Terminated at once.
 func (m *Model) Terminate(id string) (err error) {

@@ -24,6 +24,10 @@ type Group struct {
 	Desired  int           `json:"desired,omitempty"` // launched at once, from Template
 	Replace  bool          `json:"replace,omitempty"` // launch another when an instance leaves other than by scale-in
 	Template LaunchOptions `json:"template,omitzero"` // for instances that the group launches on its own
+
+	Pool         *Pool    `json:"pool,omitempty"`
+	TargetGroups []string `json:"target_groups,omitempty"` // ARNs
+	Retain       bool     `json:"retain,omitempty"`        // the instance lifecycle policy TerminateHookAbandon=retain
 }
 
 // maxDesired keeps a typing error from binding every port of the machine.
@@ -69,6 +73,8 @@ func (g *Group) put(h Hook) error {
 // Model is the state of Auto Scaling: groups, instances and their states. Its
 // methods may be called at any time.
 type Model struct {
+	Balancer Balancer // nil = none; set it before the first group
+
 	now  func() time.Time
 	boot func(*Instance, LaunchOptions) error
 
@@ -120,6 +126,11 @@ func (m *Model) createGroup(g Group) error {
 	}
 	if err := g.fits(g.Desired); err != nil {
 		return err
+	}
+	if g.Pool != nil {
+		if err := g.Pool.check(); err != nil {
+			return err
+		}
 	}
 	m.groups[g.Name] = &g
 	return m.reconcile(g.Name)
@@ -173,8 +184,12 @@ func (m *Model) deleteHook(group, name string, now time.Time) error {
 
 func (m *Model) launch(o LaunchOptions, now time.Time) (*Instance, error) {
 	if o.Group != "" {
-		if _, err := m.group(o.Group); err != nil {
+		g, err := m.group(o.Group)
+		if err != nil {
 			return nil, err
+		}
+		if o.Warm && g.Pool == nil {
+			return nil, query.Invalid("No warm pool found for Auto Scaling group " + o.Group)
 		}
 	}
 	m.serial++
@@ -183,9 +198,13 @@ func (m *Model) launch(o LaunchOptions, now time.Time) (*Instance, error) {
 		return nil, fmt.Errorf("launching %s: %w", i.id, err)
 	}
 	m.instances = append(m.instances, i)
-	if o.Group != "" {
+	switch {
+	case o.Group == "":
+	case o.Warm:
+		m.enter(i, WarmedPending, now)
+	default:
 		g := m.groups[o.Group]
-		g.Desired = max(g.Desired, len(m.members(o.Group)))
+		g.Desired = max(g.Desired, len(m.members(o.Group))+1)
 		m.enter(i, Pending, now)
 	}
 	return i, nil
@@ -195,7 +214,7 @@ func (m *Model) launch(o LaunchOptions, now time.Time) (*Instance, error) {
 func (m *Model) members(group string) []*Instance {
 	var in []*Instance
 	for _, i := range m.instances {
-		if i.options.Group == group && !i.state.leaves() {
+		if i.options.Group == group && i.state.counts() {
 			in = append(in, i)
 		}
 	}
@@ -223,8 +242,8 @@ func (m *Model) setDesired(group string, n int) error {
 	return m.reconcile(group)
 }
 
-// reconcile launches or terminates (the oldest first) until the group has its
-// desired capacity.
+// reconcile takes instances out of the warm pool, launches or terminates (the oldest
+// first) until the group has its desired capacity, and fills the pool.
 func (m *Model) reconcile(group string) error {
 	g, ok := m.groups[group]
 	if !ok {
@@ -232,6 +251,9 @@ func (m *Model) reconcile(group string) error {
 	}
 	in := m.members(group)
 	for range g.Desired - len(in) {
+		if m.draw(g, m.now()) {
+			continue
+		}
 		o := g.Template
 		o.Group = group
 		if _, err := m.launch(o, m.now()); err != nil {
@@ -239,10 +261,14 @@ func (m *Model) reconcile(group string) error {
 		}
 	}
 	for _, i := range in[:max(len(in)-g.Desired, 0)] {
+		if g.Pool != nil && g.Pool.Reuse && i.state == InService {
+			m.giveBack(i, m.now())
+			continue
+		}
 		g.Desired++ // leave takes it away again
 		m.leave(i, true, m.now())
 	}
-	return nil
+	return m.fill(g)
 }
 
 // uuid is unique within the server and the same in every run.

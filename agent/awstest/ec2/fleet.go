@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
 	"koboshi/agent/awstest/imds"
 	"koboshi/agent/awstest/loopback"
@@ -21,6 +22,7 @@ type Options struct {
 	Endpoint string         // URL of the other services
 	IMDSAddr string         // where metadata services listen, unless a launch has another address
 	Faults   *faults.Script // acts on the metadata services
+	Balancer *elb.Balancer  // that groups can have target groups of
 }
 
 // Fleet is all instances, in Auto Scaling groups and outside. Its methods may be
@@ -37,6 +39,9 @@ type Fleet struct {
 func New(o Options) *Fleet {
 	f := &Fleet{options: o}
 	f.model = autoscaling.New(o.Now, f.boot)
+	if o.Balancer != nil {
+		f.model.Balancer = o.Balancer
+	}
 	return f
 }
 
@@ -107,7 +112,7 @@ func (f *Fleet) boot(of *autoscaling.Instance, o autoscaling.LaunchOptions) erro
 		return fmt.Errorf("binding IMDS: %w", err)
 	}
 	metadata := imds.New(f.options.Now, o.IMDS, of.Metadata)
-	listener.Serve(f.options.Faults.Wrap("imds", metadata.Describe, imds.WriteError, metadata))
+	listener.Serve(whileOn(of, f.options.Faults.Wrap("imds", metadata.Describe, imds.WriteError, metadata)))
 	f.instances = append(f.instances, &Instance{Instance: of, endpoint: f.options.Endpoint, metadata: metadata, listener: listener})
 	return nil
 }

@@ -1,6 +1,8 @@
 package ec2
 
 import (
+	"net/http"
+
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/imds"
 	"koboshi/agent/awstest/loopback"
@@ -32,6 +34,17 @@ func (i *Instance) SetIMDS(change func(*imds.Switches)) { i.metadata.Set(change)
 
 // ExpireTokens makes IMDS forget every token it gave out: 401 to all of them.
 func (i *Instance) ExpireTokens() { i.metadata.ExpireTokens() }
+
+// whileOn cuts connections off for as long as the machine is switched off: no
+// program runs on it that could ask.
+func whileOn(i *autoscaling.Instance, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if i.Off() {
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 func (i *Instance) isTerminated() bool {
 	select {

@@ -18,7 +18,7 @@ import (
 // change the real answer. Offsets and counts are bytes of the response body, so
 // those of a ranged request start at its range.
 type Fault struct {
-	Service   string `json:"service,omitempty"`   // "s3", "imds", "autoscaling", "sts"
+	Service   string `json:"service,omitempty"`   // one of Services
 	Operation string `json:"operation,omitempty"` // "GetObject", "PUT /latest/api/token"
 	Path      string `json:"path,omitempty"`      // substring of the decoded URL path
 	Instance  string `json:"instance,omitempty"`  // the instance that asks
@@ -52,7 +52,7 @@ type Fault struct {
 }
 
 // Services are those whose faults can be scripted, and whose calls are logged.
-var Services = []string{"s3", "imds", "autoscaling", "sts"}
+var Services = []string{"s3", "imds", "autoscaling", "elb", "sts"}
 
 // Check refuses a fault that could never act as it is meant to.
 func (f Fault) Check() error {
