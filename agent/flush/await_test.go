@@ -15,7 +15,7 @@ import (
 
 // Each kind of the configuration can be made, and no other.
 func TestKinds(t *testing.T) {
-	run := func(context.Context, string, config.Flush) (int, error) { return 0, nil }
+	run := func(context.Context, string, config.Flush) (int, string, error) { return 0, "", nil }
 	for _, kind := range config.FlushKinds() {
 		f, err := New("app", config.Flush{Kind: kind}, Deps{Command: run})
 		if err != nil || f.Name() != "app" || f.Kind() != kind {
@@ -178,19 +178,19 @@ func TestCommand(t *testing.T) {
 	}{
 		{"idle", []int{0}, nil, Done, "", 1},
 		{"idle after a while", []int{75, 75, 0}, nil, Done, "", 3},
-		{"failed", []int{75, 3, 0}, nil, Unknown, "exited with status 3", 2},
-		{"never", []int{75}, nil, Left, "asks to be run again", 0},
+		{"failed", []int{75, 3, 0}, nil, Unknown, "exited with status 3; 5 in the queue", 2},
+		{"never", []int{75}, nil, Left, "asks to be run again; 5 in the queue", 0},
 		{"cannot be run", []int{0}, errors.New("no such program"), Unknown, "no such program", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				runs := 0
-				f := flusher(t, config.Flush{Kind: config.FlushCommand, Command: []string{"idle"}}, Deps{Command: func(_ context.Context, name string, f config.Flush) (int, error) {
+				f := flusher(t, config.Flush{Kind: config.FlushCommand, Command: []string{"idle"}}, Deps{Command: func(_ context.Context, name string, f config.Flush) (int, string, error) {
 					if name != "app" || !slices.Equal(f.Command, []string{"idle"}) {
 						t.Errorf("%s: %q", name, f.Command)
 					}
 					runs++
-					return tt.exits[min(runs, len(tt.exits))-1], tt.err
+					return tt.exits[min(runs, len(tt.exits))-1], "5 in the queue", tt.err
 				}})
 				f.Before(t.Context())
 				expect(t, f.Look(t.Context()), Unknown, 0, 0, "run only after")

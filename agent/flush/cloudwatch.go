@@ -36,10 +36,10 @@ func (c *cloudWatch) look(_ context.Context, files []*file) (sight, error) {
 // that is unknown. The state has no inode: it counts only while the name leads to
 // this file, and where it was written after the file was.
 func (c *cloudWatch) advance(dir *stateDir, f *file) (unknown string) {
-	if !f.at() {
+	data, info, err := dir.read(cloudWatchState(f.name))
+	if !f.at() { // asked when the state was read: it may be of the next file
 		return f.name + " was renamed or deleted: the agent forgets such a file"
 	}
-	data, info, err := dir.read(cloudWatchState(f.name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "the agent has no state of " + f.name
 	}

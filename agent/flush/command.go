@@ -18,18 +18,18 @@ const again = 75
 type command struct {
 	name     string
 	settings config.Flush
-	run      func(ctx context.Context, name string, f config.Flush) (int, error)
+	run      Runner
 }
 
 func (c *command) look(ctx context.Context, _ []*file) (sight, error) {
-	status, err := c.run(ctx, c.name, c.settings)
+	status, last, err := c.run(ctx, c.name, c.settings)
 	switch {
 	case err != nil:
 		return sight{}, err
 	case status == 0:
 		return sight{settled: true}, nil
 	case status == again:
-		return sight{more: true, pending: "the command asks to be run again"}, nil
+		return sight{more: true, pending: "the command asks to be run again", note: last}, nil
 	}
-	return sight{settled: true, doubt: fmt.Sprintf("the command has exited with status %d", status)}, nil
+	return sight{settled: true, doubt: fmt.Sprintf("the command has exited with status %d", status), note: last}, nil
 }

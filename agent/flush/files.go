@@ -29,7 +29,6 @@ var compressed = []string{".gz", ".xz", ".zst", ".bz2", ".lz4"}
 type file struct {
 	name     string // by which it was found
 	handle   *os.File
-	device   uint64
 	inode    uint64
 	size     int64
 	tail     int64 // how much of it follows the last newline
@@ -44,9 +43,12 @@ type file struct {
 type fileSet struct {
 	globs []string
 	files []*file
+	known map[[2]uint64]bool // device and inode
 }
 
-func newFileSet(globs []string) *fileSet { return &fileSet{globs: globs} }
+func newFileSet(globs []string) *fileSet {
+	return &fileSet{globs: globs, known: map[[2]uint64]bool{}}
+}
 
 // measure takes the sizes of all files, those that match for the first time
 // included.
@@ -75,26 +77,32 @@ func (s *fileSet) measure() ([]*file, error) {
 
 // hold adds the file of that name, unless it is no regular file or known already.
 func (s *fileSet) hold(name string) error {
-	handle, err := os.OpenFile(name, unix.O_PATH|unix.O_CLOEXEC, 0) // asks for no permission to read, and does not wait for a pipe
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // gone since, or a link to nothing
+	info, err := os.Stat(name)
+	if errors.Is(err, os.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || s.known[identity(info)]) {
+		return nil // or gone since, or a link to nothing
 	}
 	if err != nil {
 		return err
 	}
-	info, err := handle.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return errors.Join(err, handle.Close())
+	handle, err := os.OpenFile(name, unix.O_PATH|unix.O_CLOEXEC, 0) // asks for no permission to read, and does not wait for a pipe
+	if err != nil {
+		return err
 	}
-	stat := info.Sys().(*syscall.Stat_t) //nolint:errcheck,forcetypeassert // this is Linux
-	if slices.ContainsFunc(s.files, func(f *file) bool { return f.device == stat.Dev && f.inode == stat.Ino }) {
-		return handle.Close()
+	if info, err = handle.Stat(); err != nil || !info.Mode().IsRegular() || s.known[identity(info)] {
+		return errors.Join(err, handle.Close())
 	}
 	if len(s.files) == maxFiles {
 		return errors.Join(fmt.Errorf("more than %d log files match", maxFiles), handle.Close())
 	}
-	s.files = append(s.files, &file{name: name, handle: handle, device: stat.Dev, inode: stat.Ino})
+	id := identity(info)
+	s.known[id] = true
+	s.files = append(s.files, &file{name: name, handle: handle, inode: id[1]})
 	return nil
+}
+
+func identity(info os.FileInfo) [2]uint64 {
+	stat := info.Sys().(*syscall.Stat_t) //nolint:errcheck,forcetypeassert // this is Linux
+	return [2]uint64{stat.Dev, stat.Ino}
 }
 
 func (f *file) measure() error {
@@ -162,5 +170,5 @@ func (s *fileSet) close() {
 	for _, f := range s.files {
 		_ = f.handle.Close()
 	}
-	s.files = nil
+	s.files, s.known = nil, map[[2]uint64]bool{}
 }

@@ -11,12 +11,16 @@ import (
 
 // Deps is what a flush needs of the world.
 type Deps struct {
-	// Command runs the command of a flush to its end and returns its exit status;
-	// an error means that it did not get so far. Only kind "command" needs it.
-	Command func(ctx context.Context, name string, f config.Flush) (status int, err error)
+	// Command runs the command of a flush to its end and returns its exit status
+	// and the last line of its output; an error means that it did not get so far.
+	// Only kind "command" needs it: service.Service.AskShipper.
+	Command Runner
 	// Transport carries what is asked over HTTP; nil: without a proxy.
 	Transport http.RoundTripper
 }
+
+// Runner runs a command of the operator's.
+type Runner func(ctx context.Context, name string, f config.Flush) (status int, last string, err error)
 
 // Flusher is one log shipper. Its methods are called one after the other:
 // Before while the app still runs, Await once it has stopped. Look is for a

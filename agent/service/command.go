@@ -96,7 +96,7 @@ func (c commands) run(ctx context.Context, p program) error {
 			return err
 		}
 	}
-	env, as, err := groupUser(c.config.Hooks.User)
+	env, as, err := groupUser(cmp.Or(p.user, c.config.Hooks.User))
 	if err != nil {
 		return err
 	}

@@ -182,9 +182,11 @@ func (u units) run(ctx context.Context, p program) error {
 			return err
 		}
 	}
-	as, err := u.credentials(ctx, m)
-	if err != nil {
-		return err
+	as := systemd.Credentials{User: p.user}
+	if p.user == "" {
+		if as, err = u.credentials(ctx, m); err != nil {
+			return err
+		}
 	}
 	unit := process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet, Brief: p.quiet}
 	if p.tree != "" {
