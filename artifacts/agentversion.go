@@ -39,6 +39,16 @@ func CheckMinAgent(minimum string) error {
 	return err
 }
 
+// NewerAgent is the later one of two agent versions; "" is older than any.
+func NewerAgent(a, b string) string {
+	first, _ := agentNumbers(a)
+	second, _ := agentNumbers(b)
+	if slices.Compare(first, second) < 0 {
+		return b
+	}
+	return a
+}
+
 func agentNumbers(version string) ([]int, error) {
 	m := agentGrammar.FindStringSubmatch(version)
 	if m == nil {

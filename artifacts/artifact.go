@@ -54,6 +54,10 @@ type Artifact struct {
 	Chunks        []Chunk `json:"chunks,omitzero"`
 	Index         *Blob   `json:"index,omitzero"`
 	Deltas        []Delta `json:"deltas,omitzero"`
+
+	// KeepTimes gives files the times that the archive and the index have for
+	// them, in place of the manifest's created.
+	KeepTimes bool `json:"keep_times,omitzero"`
 }
 
 // Chunk is a slice of an artifact's bytes; the chunks cover it in order. With

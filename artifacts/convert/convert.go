@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"koboshi/artifacts/tree"
 )
@@ -53,8 +54,9 @@ type Item struct {
 	Was        fs.FileMode
 	Size       int64 // of a file: its bytes in the spool
 	Offset     int64
-	Link       string // of a symbolic link: its target; of a hard link: the name of another item
-	Hard       bool   // a hard link
+	Link       string    // of a symbolic link: its target; of a hard link: the name of another item
+	Hard       bool      // a hard link
+	Modified   time.Time // zero = the archive has no time for it, or it is a hard link
 	Attributes []string
 	Sparse     bool
 }

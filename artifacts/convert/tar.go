@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -70,14 +71,14 @@ func decode(kind Kind, r io.Reader) (io.Reader, func(), error) {
 }
 
 func (r *reader) tarEntry(hdr *tar.Header, body io.Reader) error {
-	item := Item{Name: hdr.Name, Was: hdr.FileInfo().Mode(), Attributes: attributes(hdr), Sparse: sparse(hdr)}
+	item := Item{Name: hdr.Name, Was: hdr.FileInfo().Mode(), Modified: hdr.ModTime, Attributes: attributes(hdr), Sparse: sparse(hdr)}
 	switch hdr.Typeflag {
 	case tar.TypeXGlobalHeader:
 		return nil // such as the comment of git archive
 	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
 		return r.add(item, body)
 	case tar.TypeLink:
-		item.Link, item.Hard = hdr.Linkname, true
+		item.Link, item.Hard, item.Modified = hdr.Linkname, true, time.Time{}
 	case tar.TypeSymlink:
 		item.Link = hdr.Linkname
 	case tar.TypeDir, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:

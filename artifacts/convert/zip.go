@@ -42,7 +42,7 @@ func (r *reader) zipEntry(f *zip.File) error {
 	case strings.Contains(f.Name, `\`):
 		return tree.Refuse(f.Name, `a backslash in a name: make the zip with a tool that writes "/"`)
 	}
-	item := Item{Name: f.Name, Was: f.Mode()}
+	item := Item{Name: f.Name, Was: f.Mode(), Modified: f.Modified}
 	if !item.Was.IsRegular() && item.Was&fs.ModeSymlink == 0 {
 		return r.add(item, nil)
 	}

@@ -35,7 +35,7 @@ func (e *BaseError) Error() string {
 // [ErrBase] for a delta that does not fit, tree.ErrRefused for entries that are
 // not allowed, and artifacts.ErrIntegrity for bytes that do not match the
 // entries. Errors of the disk are wrapped.
-func (d *Delta) Apply(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, limits tree.Limits) error {
+func (d *Delta) Apply(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, opt tree.Options) error {
 	a := &application{delta: d, root: base.Root, files: map[string]tree.Entry{}, free: make(chan *patcher, patchers)}
 	for range patchers {
 		a.free <- new(patcher)
@@ -45,7 +45,7 @@ func (d *Delta) Apply(ctx context.Context, dir *os.Root, entries []tree.Entry, b
 			a.files[e.SHA256] = e
 		}
 	}
-	return tree.Assemble(ctx, dir, entries, tree.Options{Limits: limits}, a.write)
+	return tree.Assemble(ctx, dir, entries, opt, a.write)
 }
 
 // An application makes files of a delta and its base.
@@ -87,6 +87,7 @@ func (a *application) file(ctx context.Context, c *copier, e *tree.Entry) error 
 	}
 	if err = a.patch(ctx, c.base, e, f); err == nil {
 		tree.StartWriteBack(f, 0, e.Size)
+		err = tree.Stamp(f, e)
 	}
 	return errors.Join(err, f.Close())
 }

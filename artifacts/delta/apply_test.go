@@ -55,7 +55,9 @@ func root(t *testing.T, path string) *os.Root {
 // on it is cloned, a buffer has 1 MiB, and from 16 MiB on direct I/O is used.
 var sizes = []int{1, cloneMin - 1, cloneMin, 1<<20 - 1, 1 << 20, 1<<20 + 1, 2 << 20, 16<<20 + 3}
 
-func within(bytes int) tree.Limits { return tree.Limits{Bytes: int64(bytes), Entries: 10} }
+func within(bytes int) tree.Options {
+	return tree.Options{Limits: tree.Limits{Bytes: int64(bytes), Entries: 10}}
+}
 
 func TestUnchangedFiles(t *testing.T) {
 	for _, size := range sizes {
@@ -132,7 +134,7 @@ func TestApplyRefuses(t *testing.T) {
 		"no bytes with a sum": {hollow},
 	} {
 		dest := t.TempDir()
-		err := new(Delta).Apply(t.Context(), root(t, dest), entries, b.Tree, tree.Limits{Bytes: 25, Entries: 3})
+		err := new(Delta).Apply(t.Context(), root(t, dest), entries, b.Tree, tree.Options{Limits: tree.Limits{Bytes: 25, Entries: 3}})
 		if !errors.Is(err, tree.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}

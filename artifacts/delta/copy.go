@@ -42,9 +42,9 @@ func (c *copier) file(ctx context.Context, path string, e *tree.Entry) error {
 		return err
 	}
 	if unix.IoctlFileClone(int(f.Fd()), int(from.Fd())) == nil { //nolint:gosec // descriptors fit
-		return errors.Join(c.hashClone(ctx, path, e, f), f.Close())
+		return errors.Join(c.hashClone(ctx, path, e, f), tree.Stamp(f, e), f.Close())
 	}
-	return c.copy(ctx, from, path, e, tree.NewLargeFile(f, e.Size))
+	return c.copy(ctx, from, path, e, tree.NewLargeFile(f, e))
 }
 
 func (c *copier) small(path string, e *tree.Entry) error {

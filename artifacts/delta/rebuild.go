@@ -17,14 +17,14 @@ import (
 // Errors are [*BaseError] for a base that was changed, artifacts.ErrIntegrity
 // for a fetched file with another hash than its name, and tree.ErrRefused for
 // entries that are not allowed. Errors of the disk are wrapped.
-func Rebuild(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, fetched *os.Root, limits tree.Limits) error {
+func Rebuild(ctx context.Context, dir *os.Root, entries []tree.Entry, base Tree, fetched *os.Root, opt tree.Options) error {
 	paths := map[string]string{} // in the base, by SHA-256
 	for _, e := range base.Entries {
 		if e.Type == tree.TypeFile && e.SHA256 != "" {
 			paths[e.SHA256] = e.Path
 		}
 	}
-	return tree.Assemble(ctx, dir, entries, tree.Options{Limits: limits}, func(ctx context.Context, at *tree.DirHandle, files []*tree.Entry, buf []byte) error {
+	return tree.Assemble(ctx, dir, entries, opt, func(ctx context.Context, at *tree.DirHandle, files []*tree.Entry, buf []byte) error {
 		from, err := tree.OpenHandle(base.Root)
 		if err != nil {
 			return &BaseError{".", err}

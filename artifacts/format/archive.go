@@ -48,7 +48,7 @@ func (f archive) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 	if err != nil {
 		return nil, err
 	}
-	entries, err := unpack.Tar(ctx, plain, t.Tree, options(t))
+	entries, err := unpack.Tar(ctx, plain, t.Tree, t.Options())
 	cancel() // a goroutine that still reads ahead must not delay Close
 	err = errors.Join(err, plain.Close())
 	if err == nil && !r.ended.Load() {
@@ -74,9 +74,13 @@ func ownerOf(t Target) (int, error) {
 	return tree.OwnerOf(t.Meta)
 }
 
-// options are the limits of an artifact. Its files are hashed, and its entries
-// returned, only where there is no index that has them.
-func options(t Target) tree.Options {
+// Options are the limits of an artifact, and the times of its files. Files are
+// hashed, and entries returned, only where there is no index that has them.
+func (t Target) Options() tree.Options {
 	a := t.Artifact
-	return tree.Options{Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries}, Hash: a.Index == nil, Bare: a.Index != nil}
+	return tree.Options{
+		Limits: tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries},
+		Time:   t.Created, KeepTimes: a.KeepTimes,
+		Hash: a.Index == nil, Bare: a.Index != nil,
+	}
 }

@@ -22,7 +22,7 @@ func (file) Entries(_ context.Context, t Target) ([]tree.Entry, error) {
 }
 
 func (f file) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error) {
-	if err := tree.WriteSingle(ctx, t.Tree, t.App, options(t), next); err != nil {
+	if err := tree.WriteSingle(ctx, t.Tree, t.App, t.Options(), next); err != nil {
 		return nil, err
 	}
 	return f.Entries(ctx, t)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/tree"
@@ -43,10 +44,11 @@ type Format interface {
 type Target struct {
 	App      string
 	Artifact artifacts.Artifact
-	Index    []byte   // verified; nil where there is none, or none is needed
-	Window   int64    // bytes of memory that decoding may look back over; 0 = what every decoder has
-	Tree     *os.Root // what the app sees
-	Meta     *os.Root // for other files of a format, such as the image of a mounted tree
+	Created  time.Time // of the release: the time of all that the artifact has no time for; zero = none is set
+	Index    []byte    // verified; nil where there is none, or none is needed
+	Window   int64     // bytes of memory that decoding may look back over; 0 = what every decoder has
+	Tree     *os.Root  // what the app sees
+	Meta     *os.Root  // for other files of a format, such as the image of a mounted tree
 }
 
 // Info describes a format.

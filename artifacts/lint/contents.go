@@ -23,8 +23,8 @@ func (c *checker) contents(i int) error {
 		return nil
 	}
 	name := path.Base(f.Path)
-	pyc, key := c.hasSource(f.Path), keyName(name)
-	if !pyc && !key && (f.Was|f.Mode)&anyoneRuns == 0 {
+	source, key := c.sourceOf(f.Path), keyName(name)
+	if source == nil && !key && (f.Was|f.Mode)&anyoneRuns == 0 {
 		return nil
 	}
 	head := c.buf[:min(maxHead, f.Size)]
@@ -36,8 +36,8 @@ func (c *checker) contents(i int) error {
 		return err
 	}
 	switch head = head[:n]; {
-	case pyc:
-		c.pyc(f, head)
+	case source != nil:
+		c.pyc(f, source, head)
 	case key && bytes.Contains(head, []byte("PRIVATE KEY-----")):
 		c.note(Warning, "secret", f.Path, secretHint, "holds a private key")
 	case bytes.HasPrefix(head, []byte("#!")):
@@ -51,21 +51,38 @@ func (c *checker) contents(i int) error {
 
 const firstLook = 512
 
-// pyc reports compiled Python that is bound to the time of its source (PEP 552:
-// flags of zero). On an instance the source has another.
-func (c *checker) pyc(f *File, head []byte) {
-	if len(head) >= 8 && binary.LittleEndian.Uint32(head[4:]) == 0 {
-		c.note(Warning, "stale-pyc", f.Path, "an instance does not keep that time, so Python compiles again at every start: python3 -m compileall -f --invalidation-mode unchecked-hash, or --exclude __pycache__",
-			"is bound to the time of its source")
+// pyc reports compiled Python that is bound to the time and size of its source
+// (PEP 552: flags of zero) where the source on an instance has others.
+func (c *checker) pyc(f, source *File, head []byte) {
+	if len(head) < 16 || binary.LittleEndian.Uint32(head[4:]) != 0 {
+		return
+	}
+	if !c.tree.KeepTimes {
+		c.note(Warning, "stale-pyc", f.Path, "python3 -m compileall -f --invalidation-mode unchecked-hash, or --keep-times, or --exclude __pycache__",
+			"is bound to the time of its source, which is another on an instance: Python compiles again at every start")
+		return
+	}
+	modified, size := binary.LittleEndian.Uint32(head[8:]), binary.LittleEndian.Uint32(head[12:])
+	if modified != uint32(source.Time) || size != uint32(source.Size) { //nolint:gosec // as Python cuts them
+		c.note(Warning, "stale-pyc", f.Path, "compile after the last change to its source, or --exclude __pycache__",
+			"was compiled from a source of another time or size: Python compiles again at every start")
 	}
 }
 
-// hasSource reports whether name is compiled Python next to its source.
-func (c *checker) hasSource(name string) bool {
+// sourceOf is the source next to which name is compiled Python; nil where it is
+// none.
+func (c *checker) sourceOf(name string) *File {
 	dir, base := path.Split(name)
 	module, _, _ := strings.Cut(base, ".")
-	source, cached := strings.CutSuffix(dir, "__pycache__/")
-	return cached && strings.HasSuffix(base, ".pyc") && c.paths[source+module+".py"] != nil
+	above, cached := strings.CutSuffix(dir, "__pycache__/")
+	if !cached || !strings.HasSuffix(base, ".pyc") {
+		return nil
+	}
+	source := c.paths[above+module+".py"]
+	for source != nil && source.Type == tree.TypeHardlink {
+		source = c.paths[source.Link]
+	}
+	return source
 }
 
 // machines are where builds run: a path below one of them is on no instance.

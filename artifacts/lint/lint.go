@@ -39,8 +39,9 @@ type File struct {
 
 // Tree is what is to be published.
 type Tree struct {
-	Built string // absolute path of the directory it is in on this machine; empty for an archive
-	Files []File // parents first
+	KeepTimes bool   // entries have times that instances keep
+	Built     string // absolute path of the directory it is in on this machine; empty for an archive
+	Files     []File // parents first
 	// Head reads the first bytes of Files[i], as many as it has or buf takes.
 	Head func(i int, buf []byte) (int, error)
 }

@@ -116,10 +116,10 @@ func TestChecks(t *testing.T) {
 		{"compiled Python", func(s *sketch) {
 			s.dir("__pycache__")
 			s.file("a.py", 0o644, "x")
-			s.file("__pycache__/a.cpython-311.pyc", 0o644, "magi\x00\x00\x00\x00time")
-			s.file("__pycache__/b.cpython-311.pyc", 0o644, "magi\x00\x00\x00\x00time")
+			s.file("__pycache__/a.cpython-311.pyc", 0o644, "magi\x00\x00\x00\x00timesize")
+			s.file("__pycache__/b.cpython-311.pyc", 0o644, "magi\x00\x00\x00\x00timesize")
 			s.file("c.py", 0o644, "x")
-			s.file("__pycache__/c.cpython-311.pyc", 0o644, "magi\x01\x00\x00\x00hash")
+			s.file("__pycache__/c.cpython-311.pyc", 0o644, "magi\x01\x00\x00\x00hashhash")
 		}, []string{"stale-pyc __pycache__/a.cpython-311.pyc: unchecked-hash"}},
 		{"secrets", func(s *sketch) {
 			s.dir(".aws")
@@ -197,5 +197,33 @@ func TestNames(t *testing.T) {
 	}
 	if text := fmt.Sprint(names); !strings.Contains(text, "empty name link special") {
 		t.Errorf("the order of reports is %s", text)
+	}
+}
+
+// With the times of the tree, compiled Python is right where it was compiled last.
+func TestCompiledPythonWithTimes(t *testing.T) {
+	var s sketch
+	s.dir("__pycache__")
+	for _, name := range []string{"right", "touched", "longer"} {
+		s.add(File{Entry: tree.Entry{Path: name + ".py", Type: tree.TypeFile, Mode: 0o644, Time: 0x64636261}, Was: 0o644}, "four")
+		s.file("__pycache__/"+name+".cpython-311.pyc", 0o644, "magi\x00\x00\x00\x00abcd\x04\x00\x00\x00code")
+	}
+	s.files[3].Time++
+	s.files[5].Size++
+	findings, err := Check(t.Context(), Tree{KeepTimes: true, Files: s.files, Head: func(i int, buf []byte) (int, error) {
+		return copy(buf, s.contents[s.files[i].Path]), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stale []string
+	for _, f := range findings {
+		if f.Check != "stale-pyc" || !strings.Contains(f.Hint, "after the last change") {
+			t.Errorf("%+v", f)
+		}
+		stale = append(stale, f.Path)
+	}
+	if want := []string{"__pycache__/touched.cpython-311.pyc", "__pycache__/longer.cpython-311.pyc"}; !slices.Equal(stale, want) {
+		t.Errorf("stale: %q, want %q", stale, want)
 	}
 }

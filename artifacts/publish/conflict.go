@@ -25,7 +25,7 @@ func (e *ConflictError) Error() string {
 		return fmt.Sprintf("%s %s was %v: deltas from %s, this one from %s", e.App, e.Version, ErrConflict, e.Published, e.Mine)
 	}
 	if e.What == settings {
-		return fmt.Sprintf("%s %s was %v: other hooks, health or min_agent", e.App, e.Version, ErrConflict)
+		return fmt.Sprintf("%s %s was %v: other hooks, health, times or min_agent", e.App, e.Version, ErrConflict)
 	}
 	return fmt.Sprintf("%s %s was %v: the artifact for %s has sha256 %s, this one %s", e.App, e.Version, ErrConflict, e.What, e.Published, e.Mine)
 }
@@ -48,7 +48,7 @@ func compare(published, mine artifacts.Manifest) error {
 	for _, pair := range [][2]artifacts.Manifest{{published, mine}, {mine, published}} {
 		for _, a := range pair[0].Artifacts {
 			other, _ := pair[1].Artifact(a.OS, a.Arch)
-			if other.SHA256 != a.SHA256 || other.Format != a.Format {
+			if other.SHA256 != a.SHA256 || other.Format != a.Format || other.KeepTimes != a.KeepTimes {
 				conflict.What = a.OS + "/" + a.Arch
 				conflict.Published, conflict.Mine = digest(published, a), digest(mine, a)
 				return conflict

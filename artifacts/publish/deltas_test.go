@@ -92,7 +92,7 @@ func (w *world) makes(object, index []byte) {
 	made, err := os.OpenRoot(w.TempDir())
 	must(w.T, err)
 	defer func() { must(w.T, made.Close()) }()
-	must(w.T, d.Apply(w.Context(), made, entries, x.Tree, tree.Limits{Bytes: 1 << 20, Entries: 100}))
+	must(w.T, d.Apply(w.Context(), made, entries, x.Tree, tree.Options{Limits: tree.Limits{Bytes: 1 << 20, Entries: 100}}))
 	diff, err := tree.Verify(w.Context(), made, tree.AnyOwner, entries)
 	must(w.T, err)
 	if !diff.Clean() {

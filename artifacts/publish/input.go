@@ -86,7 +86,7 @@ func (in *Input) readDir(ctx context.Context) error {
 	}
 	built, err := filepath.Abs(in.path)
 	if err == nil {
-		in.list, err = scan(ctx, root)
+		in.list, err = scan(ctx, root, in.opt)
 	}
 	if err != nil {
 		return errors.Join(err, root.Close())
@@ -131,11 +131,11 @@ func (in *Input) readFile(ctx context.Context) error {
 	if in.opt.Strip > 0 || len(in.opt.Exclude) > 0 {
 		return fmt.Errorf("taking off folders or files %w, which is one file", ErrInput)
 	}
-	if in.opt.Name == "" || in.opt.Name == in.opt.App {
+	if (in.opt.Name == "" || in.opt.Name == in.opt.App) && !in.opt.KeepTimes { // the format of one file has no time
 		in.ready = artifacts.File
 	}
 	in.single = name
-	in.list = listSingle(in.file, in.info, name)
+	in.list = listSingle(in.file, in.info, name, in.opt)
 	return in.lint(ctx, "")
 }
 
@@ -148,7 +148,7 @@ func (in *Input) check(ctx context.Context, built string) error {
 }
 
 func (in *Input) lint(ctx context.Context, built string) (err error) {
-	in.findings, err = lint.Check(ctx, lint.Tree{Built: built, Files: in.list.files, Head: in.list.head})
+	in.findings, err = lint.Check(ctx, lint.Tree{KeepTimes: in.opt.KeepTimes, Built: built, Files: in.list.files, Head: in.list.head})
 	return err
 }
 
@@ -186,7 +186,7 @@ func (in *Input) Pack(ctx context.Context, platform string) (*Packed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", in.path, err)
 	}
-	p.artifact.OS, p.artifact.Arch, p.single = goos, arch, in.single
+	p.artifact.OS, p.artifact.Arch, p.artifact.KeepTimes, p.single = goos, arch, in.opt.KeepTimes, in.single
 	return p, nil
 }
 

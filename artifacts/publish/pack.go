@@ -18,6 +18,10 @@ type Options struct {
 	Exclude  []string                // patterns of what is left out, as in .koboshiignore
 	App      string                  // what a single file is called in the tree
 	Name     string                  // another name for it
+
+	// KeepTimes gives files on instances the times that they have here, in whole
+	// seconds, in place of the release's.
+	KeepTimes bool
 }
 
 // Packed is an artifact that can be released: its bytes, which cannot change any

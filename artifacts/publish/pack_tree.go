@@ -14,8 +14,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// packTree writes a tar of nothing but what an instance will keep: no owners,
-// no times, permissions within 0755.
+// packTree writes a tar of nothing but what an instance will keep: no owners, no
+// times unless they are to be kept, permissions within 0755.
 func packTree(ctx context.Context, t *listing, opt Options) (*Packed, error) {
 	seal, err := newSealer(opt.TempDir)
 	if err != nil {
@@ -90,7 +90,7 @@ func (w *treeWriter) entry(e *tree.Entry, number int) error {
 // header leaves the choice of ustar or PAX to the writer: PAX only where a
 // name, a target or a size needs it.
 func header(e *tree.Entry) *tar.Header {
-	h := &tar.Header{Name: e.Path, Mode: int64(e.Mode), Size: e.Size, Linkname: e.Link, ModTime: time.Unix(0, 0)}
+	h := &tar.Header{Name: e.Path, Mode: int64(e.Mode), Size: e.Size, Linkname: e.Link, ModTime: time.Unix(e.Time, 0)}
 	switch e.Type {
 	case tree.TypeDir:
 		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"

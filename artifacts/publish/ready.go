@@ -30,7 +30,7 @@ func packFile(ctx context.Context, f *os.File, info fs.FileInfo, name artifacts.
 	if err := cut(ctx, f, info, seal, opt.Progress); err != nil {
 		return seal.seal("", contents{}, err)
 	}
-	a := artifacts.Artifact{Format: name, Size: seal.size, UnpackedBytes: maxTried, Entries: tree.MaxEntries}
+	a := artifacts.Artifact{Format: name, Size: seal.size, UnpackedBytes: maxTried, Entries: tree.MaxEntries, KeepTimes: opt.KeepTimes}
 	if format.Known(a) {
 		return seal.seal(name, contents{bytes: seal.size, entries: 1}, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"koboshi/artifacts"
@@ -97,9 +98,19 @@ func (d Draft) before(ctx context.Context, b bucket.Bucket, trust artifacts.Trus
 	return have, nil
 }
 
+// needs is the oldest agent that knows what the release asks for. An older one
+// would take a member that it does not know for a forgery.
+func (d Draft) needs() string {
+	keepTimes := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.KeepTimes })
+	if keepTimes || d.Health.Status != "" {
+		return "0.1.0"
+	}
+	return ""
+}
+
 func (d Draft) manifest() artifacts.Manifest {
 	m := artifacts.Manifest{Schema: artifacts.Schema, App: d.App, Version: d.Version, Created: d.Created.UTC().Truncate(time.Second),
-		MinAgent: d.MinAgent, Hooks: d.Hooks, Health: d.Health}
+		MinAgent: artifacts.NewerAgent(d.MinAgent, d.needs()), Hooks: d.Hooks, Health: d.Health}
 	for _, p := range d.Packed {
 		a := p.artifact
 		a.Key = artifacts.ArtifactKey(d.App, d.Version, a.OS, a.Arch, a.SHA256, a.Format)

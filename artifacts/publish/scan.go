@@ -28,16 +28,17 @@ type directory struct {
 	names  []string // of all entries, as they are in the directory
 	infos  []fs.FileInfo
 	first  map[inode]string
+	times  bool // are kept
 }
 
 // scan lists everything in a directory, also what cannot be packed. The root is
 // closed with the listing.
-func scan(ctx context.Context, root *os.Root) (*listing, error) {
+func scan(ctx context.Context, root *os.Root, opt Options) (*listing, error) {
 	top, err := root.Lstat(".")
 	if err != nil {
 		return nil, err
 	}
-	t := &directory{root: root, top: top, first: map[inode]string{}}
+	t := &directory{root: root, top: top, first: map[inode]string{}, times: opt.KeepTimes}
 	t.source = t
 	if err := t.walk(ctx, "."); err != nil {
 		return nil, err
@@ -113,6 +114,9 @@ func (t *directory) note(name string, info fs.FileInfo) error {
 	}
 	if f.Type == tree.TypeFile || f.Type == tree.TypeDir {
 		t.look(&f)
+	}
+	if t.times && f.Type != tree.TypeHardlink {
+		f.Time = tree.Seconds(info.ModTime())
 	}
 	t.names, t.infos = append(t.names, name), append(t.infos, info)
 	t.add(f)

@@ -85,13 +85,16 @@ func (*single) settled([]int) error { return nil }
 func (*single) Close() error { return nil } // the file is the input's
 
 // listSingle makes a tree of one file, which may be executed.
-func listSingle(f *os.File, info fs.FileInfo, name string) *listing {
+func listSingle(f *os.File, info fs.FileInfo, name string, opt Options) *listing {
 	l := &listing{source: &single{f, info}}
 	file := lint.File{Entry: tree.Entry{Path: name, Type: tree.TypeFile, Mode: tree.FileMode(0o755), Size: info.Size()}, Was: info.Mode()}
 	var names [4 << 10]byte
 	n, err := unix.Flistxattr(int(f.Fd()), names[:])
 	if err == nil {
 		file.Attributes = splitNames(names[:n])
+	}
+	if opt.KeepTimes {
+		file.Time = tree.Seconds(info.ModTime())
 	}
 	l.add(file)
 	return l

@@ -44,13 +44,16 @@ func listArchive(ctx context.Context, kind convert.Kind, src io.ReaderAt, size i
 		return nil, nil, err
 	}
 	s.items = archive.Items
-	return s.list(), archive, nil
+	return s.list(opt), archive, nil
 }
 
-func (s *spooled) list() *listing {
+func (s *spooled) list(opt Options) *listing {
 	l := &listing{source: s}
 	for _, p := range s.place() {
 		s.of = append(s.of, p.bytes)
+		if !opt.KeepTimes {
+			p.Time = 0
+		}
 		l.add(p.File)
 	}
 	return l
@@ -70,7 +73,7 @@ func (s *spooled) place() []placed {
 	bytesOf := map[string]int{}        // of the files so far
 	dirs := map[string]bool{".": true} // that are listed
 	for i, item := range s.items {
-		p := placed{File: lint.File{Entry: tree.Entry{Path: item.Name}, Was: item.Was, Attributes: item.Attributes, Sparse: item.Sparse}, bytes: i}
+		p := placed{File: lint.File{Entry: tree.Entry{Path: item.Name, Time: tree.Seconds(item.Modified)}, Was: item.Was, Attributes: item.Attributes, Sparse: item.Sparse}, bytes: i}
 		if clean, err := tree.CleanPath(item.Name); err == nil {
 			p.Path = clean
 		} else {

@@ -55,8 +55,7 @@ func (s *Store) applyDelta(ctx context.Context, how format.Format, t format.Targ
 	if err != nil {
 		return nil, err
 	}
-	limits := tree.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
-	return entries, changes.Apply(ctx, t.Tree, entries, base, limits)
+	return entries, changes.Apply(ctx, t.Tree, entries, base, t.Options())
 }
 
 // openBase verifies the index of an installed release by its marker only: each

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,7 +34,7 @@ func (s shelf) tar() []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, name := range slices.Sorted(maps.Keys(s)) {
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: timeOf(name)}
 		data := s[name]
 		if target, ok := strings.CutPrefix(data, "-> "); ok {
 			h.Typeflag, h.Linkname, data = tar.TypeSymlink, target, ""
@@ -49,6 +50,9 @@ func (s shelf) tar() []byte {
 	_ = w.Close()
 	return out.Bytes()
 }
+
+// timeOf is the time of a path of a shelf.
+func timeOf(name string) time.Time { return time.Unix(1_000_000_000+int64(len(name)), 0) }
 
 // input is the release of the shelf with its index, as publish makes it.
 func (s shelf) input(t *testing.T, version string) Input {

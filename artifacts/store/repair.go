@@ -97,8 +97,7 @@ func (s *Store) applyRepair(ctx context.Context, how format.Format, t format.Tar
 	if err := in.Repair.extract(ctx, in, fetched); err != nil {
 		return nil, err
 	}
-	limits := tree.Limits{Bytes: in.Artifact.UnpackedBytes, Entries: in.Artifact.Entries}
-	return entries, delta.Rebuild(ctx, t.Tree, entries, delta.Tree{Root: base, Entries: in.Repair.whole}, fetched, limits)
+	return entries, delta.Rebuild(ctx, t.Tree, entries, delta.Tree{Root: base, Entries: in.Repair.whole}, fetched, t.Options())
 }
 
 // extract puts the files that the tree lacks into dir, by their SHA-256.

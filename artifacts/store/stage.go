@@ -146,7 +146,8 @@ func (s *Store) fill(ctx context.Context, how format.Format, t format.Target, in
 }
 
 func (in Input) target() format.Target {
-	return format.Target{App: in.Manifest.Manifest().App, Artifact: in.Artifact, Index: in.Index}
+	m := in.Manifest.Manifest()
+	return format.Target{App: m.App, Artifact: in.Artifact, Created: m.Created, Index: in.Index}
 }
 
 // next marks the errors of the content on their way through parsers.

@@ -38,7 +38,7 @@ func Assemble(ctx context.Context, dir *os.Root, entries []Entry, opt Options, w
 	if err != nil {
 		return err
 	}
-	return makeLinks(ctx, dir, list)
+	return finish(ctx, dir, list, opt)
 }
 
 // An assembly makes directories as they come and hands files to the writers, a
@@ -54,7 +54,7 @@ type assembly struct {
 func (a *assembly) run(ctx context.Context, l *listing) error {
 	for _, n := range l.order {
 		err := context.Cause(ctx)
-		switch e := n.entry(); {
+		switch e := a.out.stamped(n.entry()); {
 		case err != nil:
 		case n.Type == TypeDir:
 			err = a.at.mkdir(&e)

@@ -106,7 +106,7 @@ func TestLoopsSeeTheirContext(t *testing.T) {
 	defer func() { must(t, root.Close()) }()
 	for name, loop := range map[string]func() error{
 		"following links": func() error { return list().checkLinks(ended) },
-		"making links":    func() error { return makeLinks(ended, root, list()) },
+		"making links":    func() error { return makeLinks(ended, root, list(), Options{}) },
 		"reading an index": func() error {
 			_, err := ReadIndex(ended, index.Bytes(), 10)
 			return err

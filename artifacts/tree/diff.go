@@ -22,14 +22,14 @@ func (d *Diff) sort() {
 func Difference(before, after []Entry) (d Diff) {
 	was := make(map[string]Entry, len(before))
 	for _, e := range before {
-		was[e.Path] = e.withoutOffset()
+		was[e.Path] = e.content()
 	}
 	for _, e := range after {
 		old, known := was[e.Path]
 		switch {
 		case !known:
 			d.Added = append(d.Added, e.Path)
-		case old != e.withoutOffset():
+		case old != e.content():
 			d.Altered = append(d.Altered, e.Path)
 		}
 		delete(was, e.Path)
@@ -41,8 +41,9 @@ func Difference(before, after []Entry) (d Diff) {
 	return d
 }
 
-// withoutOffset is an entry without the position of its bytes in the archive.
-func (e Entry) withoutOffset() Entry {
-	e.Offset = 0
+// content is an entry without the position of its bytes in the archive, and
+// without its time.
+func (e Entry) content() Entry {
+	e.Offset, e.Time = 0, 0
 	return e
 }

@@ -108,7 +108,10 @@ func (h *DirHandle) mkdir(e *Entry) error {
 
 func (h *DirHandle) symlink(e *Entry) error {
 	return h.make("symlink", e, func(dir int, base string) error {
-		return unix.Symlinkat(e.Link, dir, base)
+		if err := unix.Symlinkat(e.Link, dir, base); err != nil {
+			return err
+		}
+		return stampAt(dir, base, e)
 	})
 }
 

@@ -25,6 +25,7 @@ type Entry struct {
 	SHA256 string      `json:"sha256,omitzero"` // of a file: lower-case hex; empty where it was not asked for
 	Link   string      `json:"link,omitzero"`   // a symlink's target as it stands, a hardlink's path in the tree
 	Offset int64       `json:"offset,omitzero"` // of a file's bytes in the plain tar stream
+	Time   int64       `json:"time,omitzero"`   // of its last modification, see [Seconds]; 0 = that of the release
 }
 
 // DirMode is the mode of every directory.
@@ -44,6 +45,9 @@ func FileMode(mode fs.FileMode) fs.FileMode {
 // check checks the shape of an entry that was read from an index.
 func (e *Entry) check() error {
 	want := Entry{Path: e.Path, Type: e.Type}
+	if e.Type != TypeHardlink {
+		want.Time = min(max(e.Time, 0), maxTime)
+	}
 	switch e.Type {
 	case TypeDir:
 		want.Mode = DirMode

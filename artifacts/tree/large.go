@@ -20,15 +20,15 @@ const (
 // any order.
 type LargeFile struct {
 	*os.File
-	size     int64 // at most
+	entry    *Entry
 	reserved int64
 	end      int64
 }
 
-// NewLargeFile takes over f, which is empty, for at most size bytes.
-func NewLargeFile(f *os.File, size int64) *LargeFile {
-	l := &LargeFile{File: f, size: size}
-	if size >= directMin {
+// NewLargeFile takes over f, which is empty, for at most the size of its entry.
+func NewLargeFile(f *os.File, e *Entry) *LargeFile {
+	l := &LargeFile{File: f, entry: e}
+	if e.Size >= directMin {
 		_ = l.setFlags(unix.O_DIRECT) // or else it goes through the page cache
 	}
 	return l
@@ -38,11 +38,11 @@ func NewLargeFile(f *os.File, size int64) *LargeFile {
 // returns where they belong.
 func (l *LargeFile) extend(n int) (at int64, err error) {
 	at = l.end
-	if l.end += int64(n); l.end > l.size {
+	if l.end += int64(n); l.end > l.entry.Size {
 		return at, Refuse(l.Name(), "longer than its limits allow")
 	}
-	for l.size >= directMin && l.reserved < l.end {
-		step := min(reserveStep, l.size-l.reserved)
+	for l.entry.Size >= directMin && l.reserved < l.end {
+		step := min(reserveStep, l.entry.Size-l.reserved)
 		if unix.Fallocate(int(l.Fd()), 0, l.reserved, step) != nil {
 			break // if there is no room, the write will fail
 		}
@@ -79,13 +79,13 @@ func (l *LargeFile) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close releases what was reserved and not written.
+// Close releases what was reserved and not written, and sets the file's time.
 func (l *LargeFile) Close() error {
 	var err error
 	if l.end < l.reserved {
 		err = l.Truncate(l.end)
 	}
-	return errors.Join(err, l.File.Close())
+	return errors.Join(err, Stamp(l.File, l.entry), l.File.Close())
 }
 
 func (l *LargeFile) setFlags(flags int) error {

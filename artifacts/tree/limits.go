@@ -1,5 +1,7 @@
 package tree
 
+import "time"
+
 // The limits of every tree, whatever its manifest allows.
 const (
 	MaxEntries = 1 << 20  // paths in a tree; an entry costs about 300 bytes of memory
@@ -20,7 +22,9 @@ type Limits struct {
 // Options say how to write a tree.
 type Options struct {
 	Limits
-	Writers int  // goroutines that write; 0 means 4
-	Hash    bool // put the SHA-256 of each added file into its entry
-	Bare    bool // return no entries, which may take much more memory than writing the tree
+	Writers   int       // goroutines that write; 0 means 4
+	Time      time.Time // that everything gets; zero = the time of writing
+	KeepTimes bool      // an entry with a time of its own gets that
+	Hash      bool      // put the SHA-256 of each added file into its entry
+	Bare      bool      // return no entries, which may take much more memory than writing the tree
 }

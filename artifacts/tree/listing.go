@@ -128,7 +128,7 @@ func (n *node) repeat(e *Entry) error {
 	if !n.implied || e.Type != TypeDir {
 		return Refuse(e.Path, "a %s where there is a %s already", e.Type, n.Type)
 	}
-	n.implied = false
+	n.implied, n.Time = false, e.Time
 	return nil
 }
 

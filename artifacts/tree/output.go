@@ -17,8 +17,8 @@ type job func(*DirHandle) error
 // An output hands files to writers. It owns a fixed number of buffers, so that
 // the reader of the archive waits for the disk.
 type output struct {
+	Options
 	dir     *os.Root
-	hash    bool
 	writers int
 	jobs    chan job
 	free    chan *buffer
@@ -30,7 +30,7 @@ func newOutput(dir *os.Root, opt Options) *output {
 	if writers <= 0 {
 		writers = defaultWriters
 	}
-	out := &output{dir: dir, hash: opt.Hash, writers: writers, jobs: make(chan job), free: make(chan *buffer, writers+3)}
+	out := &output{Options: opt, dir: dir, writers: writers, jobs: make(chan job), free: make(chan *buffer, writers+3)}
 	for range cap(out.free) {
 		out.free <- &buffer{}
 	}
@@ -90,7 +90,7 @@ func (out *output) writeBatch(at *DirHandle, b *buffer) error {
 		if err := at.WriteFile(&e.Entry, data[:e.Size]); err != nil {
 			return err
 		}
-		if out.hash {
+		if out.Hash {
 			sum := sha256.Sum256(data[:e.Size])
 			*e.sum = hex.EncodeToString(sum[:])
 		}
@@ -127,13 +127,13 @@ func (out *output) writeStream(at *DirHandle, e pending, buffers <-chan *buffer)
 	if err != nil {
 		return err
 	}
-	large, sum := NewLargeFile(f, e.Size), sha256.New()
+	large, sum := NewLargeFile(f, &e.Entry), sha256.New()
 	for b := range buffers {
 		if err = out.writeBuffer(large, sum, b); err != nil {
 			break
 		}
 	}
-	if out.hash {
+	if out.Hash {
 		*e.sum = hex.EncodeToString(sum.Sum(nil))
 	}
 	return errors.Join(err, large.Close())
@@ -141,7 +141,7 @@ func (out *output) writeStream(at *DirHandle, e pending, buffers <-chan *buffer)
 
 func (out *output) writeBuffer(w io.Writer, sum hash.Hash, b *buffer) error {
 	defer out.give(b)
-	if out.hash {
+	if out.Hash {
 		sum.Write(b.data[:b.used])
 	}
 	_, err := w.Write(b.data[:b.used])

@@ -22,9 +22,11 @@ func WriteSingle(ctx context.Context, dir *os.Root, name string, opt Options, ne
 		return Refuse(name, "is no plain file name")
 	}
 	e := &Entry{Path: name, Type: TypeFile, Mode: FileMode(0o755), Size: opt.Bytes}
-	if _, err := newListing(opt.Limits).add(e); err != nil {
+	list := newListing(opt.Limits)
+	if _, err := list.add(e); err != nil {
 		return err
 	}
+	*e = opt.stamped(*e)
 	at, err := OpenHandle(dir)
 	if err != nil {
 		return err
@@ -33,8 +35,11 @@ func WriteSingle(ctx context.Context, dir *os.Root, name string, opt Options, ne
 	if err := errors.Join(err, at.Close()); err != nil {
 		return err
 	}
-	large := NewLargeFile(f, opt.Bytes)
-	return errors.Join(large.fill(ctx, newOutput(dir, opt).writers, next), large.Close())
+	large := NewLargeFile(f, e)
+	if err := errors.Join(large.fill(ctx, newOutput(dir, opt).writers, next), large.Close()); err != nil {
+		return err
+	}
+	return stampDirs(ctx, dir, list, opt)
 }
 
 // fill appends pieces until there are no more. The first failure stops it;

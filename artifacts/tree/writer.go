@@ -43,7 +43,7 @@ func Write(ctx context.Context, dir *os.Root, opt Options, produce func(context.
 	if err := list.checkLinks(ctx); err != nil {
 		return nil, err
 	}
-	if err := makeLinks(ctx, dir, list); err != nil {
+	if err := finish(ctx, dir, list, opt); err != nil {
 		return nil, err
 	}
 	if opt.Bare {
@@ -83,7 +83,7 @@ func (w *Writer) Add(ctx context.Context, e *Entry, body io.Reader) error {
 			e := n.entry()
 			err = w.at.mkdir(&e)
 		case TypeFile:
-			err = w.out.file(ctx, pending{n.entry(), &n.SHA256}, body)
+			err = w.out.file(ctx, pending{w.out.stamped(n.entry()), &n.SHA256}, body)
 		}
 		if err != nil {
 			return err
@@ -92,8 +92,16 @@ func (w *Writer) Add(ctx context.Context, e *Entry, body io.Reader) error {
 	return nil
 }
 
-// makeLinks makes the links of a tree whose links were checked.
-func makeLinks(ctx context.Context, dir *os.Root, l *listing) error {
+// finish makes the links of a tree whose links were checked, and then sets the
+// times of its directories.
+func finish(ctx context.Context, dir *os.Root, l *listing, opt Options) error {
+	if err := makeLinks(ctx, dir, l, opt); err != nil {
+		return err
+	}
+	return stampDirs(ctx, dir, l, opt)
+}
+
+func makeLinks(ctx context.Context, dir *os.Root, l *listing, opt Options) error {
 	at, err := OpenHandle(dir)
 	if err != nil {
 		return err
@@ -106,7 +114,7 @@ func makeLinks(ctx context.Context, dir *os.Root, l *listing) error {
 		if err = context.Cause(ctx); err != nil {
 			break
 		}
-		switch e := n.entry(); n.Type {
+		switch e := opt.stamped(n.entry()); n.Type {
 		case TypeSymlink:
 			err = at.symlink(&e)
 		case TypeHardlink:

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"koboshi/artifacts/tree"
 
@@ -62,6 +63,20 @@ func BenchmarkTar(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkTimes measures what it costs to give every file a time.
+func BenchmarkTimes(b *testing.B) {
+	stream := benchTree()
+	top := b.TempDir()
+	for name, at := range map[string]time.Time{"none": {}, "set": time.Unix(1_795_255_200, 0)} {
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				opt := tree.Options{Limits: tree.Limits{Bytes: 1 << 30, Entries: 10000}, Time: at, Bare: true}
+				benchUnpack(b, filepath.Join(top, fmt.Sprint(name, b.N, "-", i)), bytes.NewReader(stream), opt)
+			}
+		})
 	}
 }
 

@@ -37,7 +37,7 @@ func Tar(ctx context.Context, r io.Reader, dir *os.Root, opt tree.Options) ([]tr
 			if hdr == nil || err != nil {
 				return err
 			}
-			if err := add(ctx, w, hdr, from); err != nil {
+			if err := add(ctx, w, hdr, from, opt.KeepTimes); err != nil {
 				return err
 			}
 		}
@@ -45,13 +45,16 @@ func Tar(ctx context.Context, r io.Reader, dir *os.Root, opt tree.Options) ([]tr
 	})
 }
 
-func add(ctx context.Context, w *tree.Writer, hdr *tar.Header, from *archive) error {
+func add(ctx context.Context, w *tree.Writer, hdr *tar.Header, from *archive, keepTimes bool) error {
 	e, err := entryOf(hdr)
 	if err != nil {
 		return err
 	}
 	if e.Type == tree.TypeFile {
 		e.Offset = from.src.n
+	}
+	if keepTimes && e.Type != tree.TypeHardlink {
+		e.Time = tree.Seconds(hdr.ModTime)
 	}
 	return w.Add(ctx, e, from)
 }

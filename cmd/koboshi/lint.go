@@ -64,16 +64,18 @@ type inputFlags struct {
 	strip   int
 	exclude []string
 	name    string
+	times   bool
 }
 
 func (f *inputFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.strip, "strip-components", 0, "take `N` folders off the front of every path, as tar does")
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches this `GLOB`, as in "+publish.IgnoreFile+"; repeat it for several")
+	cmd.Flags().BoolVar(&f.times, "keep-times", false, "files on instances have the times that they have here; default: the release's own")
 	cmd.Flags().StringVar(&f.name, "name", "", "what a single file is called in the release; default: the app")
 }
 
 func (f *inputFlags) options(app string) publish.Options {
-	return publish.Options{App: app, Name: f.name, Strip: f.strip, Exclude: f.exclude}
+	return publish.Options{App: app, Name: f.name, Strip: f.strip, Exclude: f.exclude, KeepTimes: f.times}
 }
 
 // read opens what is to be published.
