@@ -10,6 +10,12 @@ import (
 // BootUnit is the unit that runs koboshi at every start of the machine.
 const BootUnit = "koboshi-boot.service"
 
+// SyncTimer has the machine look at its channel every few minutes, by SyncUnit.
+const (
+	SyncTimer = "koboshi-sync.timer"
+	SyncUnit  = "koboshi-sync.service"
+)
+
 // FirstApp is the name of the app whose configuration is koboshi.toml.
 const FirstApp = "koboshi"
 
@@ -23,6 +29,8 @@ var files embed.FS
 // RestartPreventExitStatus= lists the exit codes that report how a run ended:
 // systemd repeats a run only where the agent could not report, after a signal,
 // a timeout, a watchdog or an internal error (70).
+//
+// koboshi-sync.timer runs koboshi-sync.service every few minutes, where it is enabled.
 //
 // Each has a template next to it, such as koboshi-boot@.service, for the apps
 // whose configuration is NAME.toml.

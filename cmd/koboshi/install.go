@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ import (
 type installOptions struct {
 	root           string
 	noEnable, json bool
+	follow         string
 	app            string // NAME of the configuration, NAME.toml
 }
 
@@ -30,18 +32,20 @@ func (c *cli) install() *cobra.Command {
 			"directories of the configuration, let the unit write to those that are not the default, and\n" +
 			"enable " + systemd.BootUnit + ". Nothing is started. Doing it again changes only what has to change.\n" +
 			"Where a package has brought binary and units, only the rest is done.\n" +
+			"With --follow the instance looks at its channel by itself from then on: " + systemd.SyncTimer + ".\n" +
 			"Another app on the same instance has its own configuration: --config " + install.ConfigDir + "/NAME.toml\n" +
 			"enables " + systemd.UnitOf(systemd.BootUnit, "NAME") + " for it.\n" +
 			"With --root it is done to an image, whose own configuration is read. Without systemd there\n" +
 			"is nothing to install into: exit 2." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Disk),
-		Example: "  koboshi install\n  koboshi install --config /etc/koboshi/green.toml\n  koboshi install --root /mnt/image --no-enable",
+		Example: "  koboshi install\n  koboshi install --follow 5m\n  koboshi install --config /etc/koboshi/green.toml\n  koboshi install --root /mnt/image --no-enable",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runInstall(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.root, "root", "/", "`DIR` of the root file system to install into")
-	cmd.Flags().BoolVar(&o.noEnable, "no-enable", false, "do not enable the unit")
+	cmd.Flags().BoolVar(&o.noEnable, "no-enable", false, "do not enable the units")
+	cmd.Flags().StringVar(&o.follow, "follow", "", "have the instance look at its channel at this `interval`, such as 5m; off = no longer")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
@@ -51,6 +55,10 @@ func (c *cli) runInstall(ctx context.Context, o installOptions) (err error) {
 		return err
 	}
 	c.configFile = filepath.Join(o.root, c.configFile)
+	follow, err := parseFollow(o.follow)
+	if err != nil {
+		return err
+	}
 	root, err := install.Open(o.root)
 	if err != nil {
 		return err
@@ -68,11 +76,36 @@ func (c *cli) runInstall(ctx context.Context, o installOptions) (err error) {
 			return err
 		}
 	}
-	changes, err := root.Install(install.Options{Program: "/proc/self/exe", App: o.app, Config: cfg, Enable: !o.noEnable})
+	changes, err := root.Install(install.Options{Program: "/proc/self/exe", App: o.app, Config: cfg, Enable: !o.noEnable, Follow: follow})
 	if err != nil {
 		return err
 	}
-	return c.reportChanges(ctx, root, changes, o.json)
+	if err := c.reportChanges(ctx, root, changes, o.json); err != nil {
+		return err
+	}
+	if timer := systemd.UnitOf(systemd.SyncTimer, o.app); o.root == "/" && follow != (install.Follow{}) {
+		verb := "restart"
+		if follow.Off {
+			verb = "stop"
+		}
+		c.ui.say("it counts from the next start of the machine on, or now: systemctl %s %s", verb, timer)
+	}
+	return nil
+}
+
+// parseFollow reads the value of --follow.
+func parseFollow(text string) (f install.Follow, err error) {
+	switch text {
+	case "":
+		return f, nil
+	case "off":
+		return install.Follow{Off: true}, nil
+	}
+	f.Every, err = time.ParseDuration(text)
+	if err != nil || f.Every < install.MinFollow || f.Every > install.MaxFollow {
+		return f, usage(fmt.Errorf("--follow %q: want an interval of 10s to 24h, such as 5m, or off", text))
+	}
+	return f, nil
 }
 
 // installedApp is the app whose unit reads a configuration file, as a path of the

@@ -10,6 +10,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/artifacts"
 	"koboshi/artifacts/publish"
+	"koboshi/systemd/install"
 )
 
 type promoteOptions struct {
@@ -80,7 +81,16 @@ func (c *cli) tellPromoted(o promoteOptions, p publish.Promoted) error {
 		was = "was " + p.Previous.Version
 	}
 	c.ui.printf("%s %s points to %s (%s), sequence %d%s\n", o.app, o.channel, o.version, was, p.Pointer.Sequence, until(p.Pointer))
+	c.ui.printf("launches install it at once; %s; others at the next koboshi sync\n", followers(o.spread))
 	return nil
+}
+
+// followers is when the machines begin that follow their channel by themselves. How
+// often that is, each of them knows; the promotion knows the spread.
+func followers(spread time.Duration) string {
+	const every = 5 * time.Minute
+	within := (install.Within(every) + spread + time.Minute - 1) / time.Minute
+	return fmt.Sprintf("instances installed with --follow 5m begin within %d min", within)
 }
 
 func until(p artifacts.Pointer) string {

@@ -23,7 +23,8 @@ type Options struct {
 	Program string         // the file that becomes [Binary], on the machine that runs this
 	App     string         // NAME of the configuration, NAME.toml in [ConfigDir]
 	Config  *config.Config // the root's; nil where it has none yet: then the default paths are used
-	Enable  bool           // make the links that enable the app's unit
+	Enable  bool           // make the links that enable the app's units
+	Follow  Follow
 }
 
 // Install brings binary, units and directories, in an order in which a unit
@@ -47,6 +48,9 @@ func (r *Root) install(o Options) error {
 		if err := r.ownDir(dir); err != nil {
 			return err
 		}
+	}
+	if err := r.follow(o.App, o.Follow, o.Enable); err != nil {
+		return err
 	}
 	if o.Config != nil {
 		if err := r.allowPaths(o.App, o.Config); err != nil {
@@ -99,17 +103,29 @@ func (r *Root) hasPackage() bool {
 	return err == nil
 }
 
-// allowPaths lets the app's unit write to the paths of the configuration.
+// allowPaths lets the app's units write to the paths of the configuration.
 func (r *Root) allowPaths(app string, cfg *config.Config) error {
-	if text := pathsDropIn(cfg.Install.Root, cfg.State.Dir, cfg.State.Run); text != "" {
-		return r.file(pathsOf(app), []byte(text), 0o644)
+	text := pathsDropIn(cfg.Install.Root, cfg.State.Dir, cfg.State.Run)
+	for _, unit := range runUnits() {
+		var err error
+		if name := dropInOf(unit, app, pathsFile); text == "" {
+			err = r.remove(name)
+		} else {
+			err = r.file(name, []byte(text), 0o644)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return r.remove(pathsOf(app))
+	return nil
 }
 
-// pathsOf is the drop-in of the app's unit that [Root.allowPaths] writes.
-func pathsOf(app string) string {
-	return path.Join(UnitDir, systemd.UnitOf(systemd.BootUnit, app)+".d", pathsFile)
+// runUnits are the units that install releases, and so write to the app's paths.
+func runUnits() []string { return []string{systemd.BootUnit, systemd.SyncUnit} }
+
+// dropInOf is a drop-in of the app's unit.
+func dropInOf(unit, app, name string) string {
+	return path.Join(UnitDir, systemd.UnitOf(unit, app)+".d", name)
 }
 
 const pathsFile = "10-paths.conf"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"koboshi/agent/config"
 	"koboshi/systemd"
@@ -145,7 +146,11 @@ func TestPackage(t *testing.T) {
 	r := newRootFS(t)
 	r.install(r.options(nil))
 	r.write(packaged, "[Unit]\n", 0o644)
-	want := []Change{{unit, "removed"}, {template, "removed"}, {Binary, "removed"}, {enabledBy, "enabled"}}
+	var want []Change
+	for _, name := range []string{"boot.service", "boot@.service", "sync.service", "sync.timer", "sync@.service", "sync@.timer"} {
+		want = append(want, Change{UnitDir + "/koboshi-" + name, "removed"})
+	}
+	want = append(want, Change{Binary, "removed"}, Change{enabledBy, "enabled"})
 	o := r.options(nil)
 	o.Program = "/nowhere" // not needed
 	if got := r.install(o); !slices.Equal(got, want) {
@@ -313,4 +318,59 @@ func advice(err error) string {
 		return e.Advice()
 	}
 	return ""
+}
+
+const (
+	followedBy = "/etc/systemd/system/timers.target.wants/koboshi-sync.timer"
+	interval   = UnitDir + "/koboshi-sync.timer.d/10-interval.conf"
+)
+
+// An interval stays until another one is asked for, or none.
+func TestFollow(t *testing.T) {
+	r := newRootFS(t)
+	o := r.options(settings("/srv/web", "/var/lib/koboshi/web"))
+	r.install(o)
+	if r.has(followedBy) || !r.has(UnitDir+"/koboshi-sync.timer") || !r.has(UnitDir+"/koboshi-sync.service.d/10-paths.conf") {
+		t.Error("the timer is not there, or enabled by itself, or may not write to the paths")
+	}
+	o.Follow = Follow{Every: 5 * time.Minute}
+	if changes := r.install(o); !slices.Contains(changes, Change{followedBy, "enabled"}) || !slices.Contains(changes, Change{interval, "created"}) {
+		t.Errorf("changes %v", changes)
+	}
+	text, err := os.ReadFile(r.path(interval))
+	if want := "# Written by koboshi install --follow.\n[Timer]\nOnActiveSec=\nOnActiveSec=300s\nOnUnitInactiveSec=300s\nRandomizedDelaySec=30s\n"; string(text) != want || err != nil {
+		t.Errorf("the drop-in is\n%s (%v), want\n%s", text, err, want)
+	}
+	o.Follow = Follow{}
+	if changes := r.install(o); len(changes) != 0 {
+		t.Errorf("to install again changed %v", changes)
+	}
+	o.Follow = Follow{Every: 15 * time.Second}
+	if changes := r.install(o); !slices.Equal(changes, []Change{{interval, "replaced"}}) {
+		t.Errorf("another interval changed %v", changes)
+	}
+	o.Follow = Follow{Off: true}
+	if changes := r.install(o); !slices.Equal(changes, []Change{{followedBy, "removed"}, {interval, "removed"}}) {
+		t.Errorf("off changed %v", changes)
+	}
+	o.Follow, o.Enable = Follow{Every: time.Hour}, false
+	if r.install(o); r.has(followedBy) || !r.has(interval) {
+		t.Error("enabled without being asked to, or no interval")
+	}
+	if r.uninstall(); r.has(interval) || r.has(filepath.Dir(interval)) || r.has(UnitDir+"/koboshi-sync.service.d") {
+		t.Error("uninstall leaves drop-ins")
+	}
+}
+
+// Each app has an interval of its own.
+func TestFollowOfAnotherApp(t *testing.T) {
+	r := newRootFS(t)
+	r.install(r.options(nil))
+	o := r.options(nil)
+	o.App, o.Follow = "green", Follow{Every: time.Hour}
+	r.install(o)
+	target, err := os.Readlink(r.path("/etc/systemd/system/timers.target.wants/koboshi-sync@green.timer"))
+	if target != UnitDir+"/koboshi-sync@.timer" || err != nil || !r.has(UnitDir+"/koboshi-sync@green.timer.d/10-interval.conf") || r.has(followedBy) {
+		t.Errorf("the link leads to %q (%v)", target, err)
+	}
 }

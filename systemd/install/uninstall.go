@@ -17,21 +17,31 @@ func (r *Root) Uninstall(app string) (changes []Change, others []string, err err
 }
 
 func (r *Root) uninstall(app string) (others []string, err error) {
+	if err := r.follow(app, Follow{Off: true}, false); err != nil {
+		return nil, err
+	}
 	if err := r.disable(systemd.BootUnit, app); err != nil {
 		return nil, err
 	}
-	if err := r.remove(pathsOf(app)); err != nil {
-		return nil, err
+	var dirs []string
+	for _, unit := range runUnits() {
+		name := dropInOf(unit, app, pathsFile)
+		if err := r.remove(name); err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, path.Dir(name))
 	}
+	dirs = append(dirs, path.Dir(dropInOf(systemd.SyncTimer, app, intervalFile)))
 	if others, err = r.Apps(); err != nil {
 		return nil, err
 	}
-	dirs := []string{path.Dir(pathsOf(app)), dropInsOf(app)}
 	if len(others) == 0 {
 		if err := r.removeProgram(); err != nil {
 			return nil, err
 		}
-		dirs = append(dirs[:1], ConfigDir+"/keys", dropInsOf(app), ConfigDir)
+		dirs = append(dirs, ConfigDir+"/keys", dropInsOf(app), ConfigDir)
+	} else {
+		dirs = append(dirs, dropInsOf(app))
 	}
 	for _, dir := range dirs {
 		if err := r.removeEmpty(dir); err != nil {
