@@ -30,18 +30,24 @@ func TestPackaged(t *testing.T) {
 		image: files{bootUnit: "", wants + "koboshi-boot.service": ""},
 		prepare: func(l *lab) {
 			must(t, os.Remove(filepath.Join(l.root, "usr/local/bin/koboshi")))
-			found, err := filepath.Glob(filepath.Join(*packages, "koboshi_*_amd64.deb"))
-			must(t, err)
-			if len(found) != 1 {
-				t.Fatalf("packages for Debian in %q: %q, want one: run make package", *packages, found)
-			}
-			must(t, copyFile(filepath.Join(l.root, "root/koboshi.deb"), found[0], 0o644))
-			l.chroot("dpkg", "--install", "/root/koboshi.deb")
+			l.installPackage()
 			l.chroot("koboshi", "install")
 		},
 		channel: "1.0.0",
 		want:    inService(report.Fresh, "1.0.0"),
 	}.run(t)
+}
+
+// installPackage installs the package for Debian in the image.
+func (l *lab) installPackage() {
+	l.Helper()
+	found, err := filepath.Glob(filepath.Join(*packages, "koboshi_*_amd64.deb"))
+	must(l.T, err)
+	if len(found) != 1 {
+		l.Fatalf("packages for Debian in %q: %q, want one: run make package", *packages, found)
+	}
+	must(l.T, copyFile(filepath.Join(l.root, "root/koboshi.deb"), found[0], 0o644))
+	l.chroot("dpkg", "--install", "/root/koboshi.deb")
 }
 
 // The image is made by koboshi install, with no path at its default.

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -56,7 +57,7 @@ func run() error {
 func listen() (net.Listener, error) {
 	const first = 3
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		return net.Listen("tcp", "127.0.0.1:8080")
+		return net.Listen("tcp", cmp.Or(os.Getenv("ADDRESS"), "127.0.0.1:8080"))
 	}
 	passed := os.NewFile(first, "LISTEN_FDS")
 	defer passed.Close()
