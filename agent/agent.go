@@ -27,6 +27,7 @@ type Agent struct {
 
 	Trust  artifacts.Trust // that releases on the disk are verified under
 	Window int64           // bytes of memory that unpacking may look back over; 0 = what every decoder has
+	Turns  string          // where the apps of the machine keep each other from filling a disk, as store.Store has it
 
 	Service  appService
 	Flushers func(*config.Config) []drain.Flusher           // what has to deliver the app's logs; nil = nothing

@@ -26,7 +26,7 @@ func (a *Agent) open() (d dirs) {
 	var errs [3]error
 	d.store, errs[0] = store.Open(a.Files.Install.Root, a.Trust)
 	if d.store != nil {
-		d.store.Window = a.Window
+		d.store.Window, d.store.Turns = a.Window, a.Turns
 	}
 	d.state, errs[1] = openDir("state.dir", a.Files.State.Dir)
 	d.run, errs[2] = openDir("state.run", a.Files.State.Run)

@@ -56,9 +56,11 @@ func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
 // stage fetches the artifact, or with an update its delta, and makes the release.
 func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span) (rel store.Release, err error) {
 	in := store.Input{Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Source: t.Source, ETag: t.ETag, Delta: u}
-	if err := r.Store.MakeRoom(ctx, in); err != nil {
+	endTurn, err := r.Store.MakeRoom(ctx, in)
+	if err != nil {
 		return rel, err
 	}
+	defer endTurn()
 	object := a
 	if u != nil {
 		object = u.Delta.Object()

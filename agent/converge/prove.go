@@ -201,9 +201,11 @@ func (r *Run) repair(ctx context.Context, rel store.Release, found comparison) (
 // patch makes the release from its own tree and some chunks of the artifact.
 func (r *Run) patch(ctx context.Context, rel store.Release, plan *store.Repair, s *report.Span) (again store.Release, err error) {
 	in := store.Input{Manifest: rel.Manifest(), Artifact: plan.Artifact, Index: plan.Index, Seen: r.Now(), Repair: plan}
-	if err := r.Store.MakeRoom(ctx, in); err != nil {
+	endTurn, err := r.Store.MakeRoom(ctx, in)
+	if err != nil {
 		return rel, err
 	}
+	defer endTurn()
 	if len(plan.Chunks) > 0 {
 		s.SetTotal(plan.Bytes)
 		content := patient{r.Artifacts.OpenChunks(ctx, plan.Artifact, plan.Chunks, r.Rate, s), r}

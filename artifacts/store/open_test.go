@@ -128,7 +128,7 @@ func TestMakeRoom(t *testing.T) {
 			megabytes := 2 + int64(tc.things-things()) // each thing is one; the new tree and delta are two
 			return unix.Statfs_t{Bsize: 4096, Bavail: uint64(spareBytes/4096 + 256*megabytes + 1)}, nil
 		}
-		err := s.MakeRoom(t.Context(), in)
+		_, err := s.MakeRoom(t.Context(), in)
 		if _, full := errors.AsType[*SpaceError](err); full != tc.full || !full && err != nil {
 			t.Errorf("room for %d: %v", tc.things, err)
 		}
@@ -140,7 +140,7 @@ func TestMakeRoom(t *testing.T) {
 		}
 	}
 	in.Delta.Delta.Size = 1 << 60
-	if err := s.MakeRoom(t.Context(), in); !errors.Is(err, ErrDisk) {
+	if _, err := s.MakeRoom(t.Context(), in); !errors.Is(err, ErrDisk) {
 		t.Errorf("a delta that does not fit: %v", err)
 	}
 }

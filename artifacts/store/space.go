@@ -24,15 +24,16 @@ const (
 // fit, at its signed upper limits; Content and Index may still be missing. Only
 // where it does not fit, it deletes: first what a crash has left, then releases,
 // all but the current, the previous, the input's own and the base of its delta.
+// Until end is called, after Stage, other apps leave that room alone.
 //
 // Errors are [*SpaceError] where even that is not enough, the cause of a context
 // that has ended, and [ErrDisk].
-func (s *Store) MakeRoom(ctx context.Context, in Input) error {
+func (s *Store) MakeRoom(ctx context.Context, in Input) (end func(), err error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
 	how, err := format.Of(in.Artifact)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	need := how.Space(in.Artifact)
 	needed := []string{releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())}
@@ -40,6 +41,17 @@ func (s *Store) MakeRoom(ctx context.Context, in Input) error {
 		need.Bytes += in.Delta.Delta.Size
 		needed = append(needed, in.Delta.Base.id)
 	}
+	if end, err = s.takeTurn(ctx, need); err != nil {
+		return nil, err
+	}
+	if err := s.makeRoom(ctx, need, needed); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+func (s *Store) makeRoom(ctx context.Context, need format.Space, needed []string) (err error) {
 	for _, free := range []func() error{
 		func() error { return nil },
 		func() error { return s.sweep(ctx) },

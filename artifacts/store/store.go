@@ -45,6 +45,11 @@ type Store struct {
 	// over, see unpack.Zstd. It is set before the first use.
 	Window int64
 
+	// Turns is a directory of root's in which the stores of several apps on one file
+	// system keep each other from filling it; "" = they do not. It is set before the
+	// first use.
+	Turns string
+
 	dir      string
 	root     filesystem
 	verified verifier

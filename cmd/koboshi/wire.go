@@ -22,6 +22,9 @@ import (
 	"koboshi/systemd"
 )
 
+// runtimeDir is the units' RuntimeDirectory=, which all apps have in common.
+const runtimeDir = "/run/koboshi"
+
 // newAgent builds an agent from the configuration files. It opens nothing and does
 // not use the network.
 func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
@@ -51,6 +54,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 		},
 		Trust:   trust,
 		Window:  chooseProfile(memory()).window,
+		Turns:   runtimeDir,
 		Service: app,
 		Ready:   systemd.Notifier{}.Ready,
 		Notify:  app.Notify,

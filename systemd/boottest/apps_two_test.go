@@ -4,6 +4,7 @@ package boottest
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,9 +29,13 @@ var greenApp = files{
 
 // twoApps launches an instance with both apps; the green one's channel points to a
 // version.
-func twoApps(t *testing.T, version string) *container {
+func twoApps(t *testing.T, version string, more ...files) *container {
 	t.Helper()
-	l := newLab(t, standard().with(notObserved).with(greenApp))
+	image := standard().with(notObserved).with(greenApp)
+	for _, f := range more {
+		image.with(f)
+	}
+	l := newLab(t, image)
 	must(t, l.aws.PutHook("web", autoscaling.Hook{Name: "api-launching", Transition: autoscaling.OnLaunch}))
 	must(t, built.koboshi(nil, "install", "--root", l.root))
 	must(t, built.koboshi(nil, "install", "--root", l.root, "--config", greenConfig))
@@ -147,4 +152,26 @@ func TestTwoAppsPackaged(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(l.root, wants, "koboshi-*")); len(left) != 0 {
 		t.Errorf("links are left: %q", left)
 	}
+}
+
+// Both apps look for room at the same time, and there is room for one: that one
+// comes up, and the other ends with 18 before it has written anything.
+func TestTwoAppsOneDisk(t *testing.T) {
+	t.Parallel()
+	app, err := os.Stat(built.path("web"))
+	must(t, err)
+	const spare = 32 << 20 // that an install leaves free
+	c := twoApps(t, "1.0.0", files{"/etc/systemd/system/opt-koboshi.mount": fmt.Sprintf(
+		"[Mount]\nWhat=tmpfs\nWhere=/opt/koboshi\nType=tmpfs\nOptions=mode=755,size=%d\n", spare+app.Size()*3/2)})
+	same(t, "state", c.instance.State(), autoscaling.Terminated)
+	full := map[bool]int{}
+	for _, unit := range []string{"koboshi-boot.service", "koboshi-boot@green.service"} {
+		code := strings.TrimSpace(c.must("systemctl", "show", "--value", "--property=ExecMainStatus", unit).out)
+		full[code == "18"]++ // the other one ends with 0, or with 21 once the instance is being terminated
+	}
+	same(t, "boots without space", full[true], 1)
+	if trees := strings.Fields(c.must("sh", "-c", "ls -d /opt/koboshi/*/releases/* /opt/koboshi/*/.staging/* 2>/dev/null || true").out); len(trees) != 1 {
+		t.Errorf("on the disk: %q, want one release", trees)
+	}
+	c.end("exit")
 }
