@@ -57,10 +57,10 @@ func run() error {
 func listen() (net.Listener, error) {
 	const first = 3
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		return net.Listen("tcp", cmp.Or(os.Getenv("ADDRESS"), "127.0.0.1:8080"))
+		return new(net.ListenConfig).Listen(context.Background(), "tcp", cmp.Or(os.Getenv("ADDRESS"), "127.0.0.1:8080"))
 	}
 	passed := os.NewFile(first, "LISTEN_FDS")
-	defer passed.Close()
+	defer func() { _ = passed.Close() }()
 	return net.FileListener(passed)
 }
 
@@ -87,7 +87,7 @@ const linger = 500 * time.Millisecond
 // serve ends at a SIGTERM in three steps. Shutdown alone is not enough: it drops
 // connections that were accepted and whose request has not been read.
 func serve(stop context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -108,7 +108,7 @@ func ready() error {
 	if socket == "" {
 		return nil
 	}
-	conn, err := net.Dial("unixgram", strings.Replace(socket, "@", "\x00", 1))
+	conn, err := new(net.Dialer).Dial("unixgram", strings.Replace(socket, "@", "\x00", 1)) //nolint:gosec // systemd's own
 	if err != nil {
 		return err
 	}
