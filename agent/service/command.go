@@ -80,9 +80,9 @@ func (c commands) running(context.Context) (bool, error) {
 }
 
 // down cannot be known, either.
-func (c commands) down(context.Context) (string, error) {
-	cutLog(c.log())
-	return "", ErrUnknown
+func (c commands) down(ctx context.Context) (string, error) {
+	_, err := c.running(ctx)
+	return "", err
 }
 
 func (c commands) user(context.Context) (string, error) {

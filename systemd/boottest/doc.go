@@ -78,6 +78,11 @@
 // A socket of systemd's belongs to init.scope (TestSomethingElseAnswers,
 // TestSurvivorAnswers, TestSocketsListenerIsNotSeen).
 //
+// Several units are started and put back together, and a worker that crashes keeps a
+// release from being healthy. An app that ends at first is waited for (TestUnits...).
+// nginx is reloaded without a failed request, also where a release is put back
+// (TestReload...).
+//
 // systemd does not notice a drop-in in a new directory, and reports that no reload
 // is needed (TestUnitChanged...). A volume with nofail is mounted after
 // local-fs.target, and hides what was installed before (Test...VolumeMountedLate).

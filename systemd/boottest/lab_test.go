@@ -90,8 +90,15 @@ func (l *lab) promoteTo(channel, version string, more ...string) {
 // publish makes one more release, without a flaw.
 func (l *lab) publish(version string) {
 	l.Helper()
+	l.publishWith(version, nil)
+}
+
+// publishWith makes one more release, with more files.
+func (l *lab) publishWith(version string, more files) {
+	l.Helper()
 	tree := filepath.Join(l.dir, "tree-"+version)
 	must(l.T, built.tree(tree, version))
+	more.write(l.T, tree)
 	must(l.T, built.koboshi(builder(), "publish", "--source", "s3://releases/apps", "--app", "web",
 		"--version", version, "--key", built.path("release.key"), tree))
 }

@@ -57,10 +57,14 @@ const minAnswers = 200
 // await returns when a version has answered n times since the last call.
 func (l *load) await(version string) {
 	l.Helper()
+	l.awaitAnswer(version + " on " + l.instance.ID())
+}
+
+func (l *load) awaitAnswer(answer string) {
+	l.Helper()
 	var got tally
-	l.until(settleLimit, version+" answers", func() bool {
+	l.until(settleLimit, answer+" is answered", func() bool {
 		got = l.now()
-		answer := version + " on " + l.instance.ID()
 		return got.Answers[answer]-l.seen[answer] >= minAnswers
 	})
 	l.seen = got.Answers

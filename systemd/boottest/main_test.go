@@ -70,7 +70,7 @@ func (s shop) build() error {
 }
 
 // flaws are the releases with a flaw: the files in their trees besides the app.
-var flaws = map[string]string{"2.0.0-ill": "ill", "2.0.0-mute": "mute", "2.0.0-dead": "dead", "2.0.0-frail": "frail"}
+var flaws = map[string]string{"2.0.0-ill": "ill", "2.0.0-mute": "mute", "2.0.0-dead": "dead", "2.0.0-frail": "frail", "2.0.0-lame": "lame"}
 
 // publish makes a pair of keys and some releases, as an operator would.
 func (s shop) publish() error {

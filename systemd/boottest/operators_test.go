@@ -24,7 +24,7 @@ func TestOperated(t *testing.T) {
 	c.keeps("1.0.0", func() { c.must("koboshi", "verify") })
 	c.moves("1.0.0", "2.0.0", func() { same(t, "sync", c.reports(0, "sync").Verdict, report.Fresh) })
 	c.must("systemctl", "stop", "web.service")
-	c.says("not running", "koboshi", "status")
+	c.says("web.service is inactive (dead)", "koboshi", "status")
 	same(t, "sync", c.reports(0, "sync").Verdict, report.Current)
 	same(t, "the running version", c.version(), "2.0.0")
 	c.moves("2.0.0", "2.0.0", func() {

@@ -51,8 +51,8 @@ func TestSyncUnderLoad(t *testing.T) {
 	}{
 		{"2.0.0", "2.0.0", 0, report.Fresh},
 		{"1.0.0", "1.0.0", 0, report.Current},
-		{"2.0.0-dead", "1.0.0", 19, report.Failed},
-		{"2.0.0-mute", "1.0.0", 19, report.Failed},
+		{"2.0.0-dead", "1.0.0", 20, report.Failed},
+		{"2.0.0-mute", "1.0.0", 20, report.Failed},
 		{"2.0.0-frail", "1.0.0", 20, report.Failed},
 		{"2.0.0", "2.0.0", 0, report.Current},
 	} {
