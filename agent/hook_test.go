@@ -39,6 +39,17 @@ func (w *world) happened(t *testing.T, want ...string) {
 	w.story = nil
 }
 
+// What is reloaded is not stopped.
+func TestNoPreStopBeforeReload(t *testing.T) {
+	w := hooked(t)
+	w.reload = true
+	live(w)
+	w.story = nil
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Fresh, nil, "2", "2", nil})
+	w.happened(t, "pre_start 2", "restart 2", "gate 2", "post_start 2")
+}
+
 func TestHooksOfEveryStart(t *testing.T) {
 	w := hooked(t)
 	live(w)

@@ -122,6 +122,7 @@ type world struct {
 	persists            int // how often refused credentials were to be asked for until the end
 	waits               []string
 	onWait              func()
+	reload              bool          // service.reload
 	spreadOver, holdFor time.Duration // lifecycle.continue_jitter and lifecycle.abandon_delay
 
 	maxRate config.Rate
@@ -313,6 +314,7 @@ run = %q
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	c.Service.Reload = w.reload
 	return c
 }
 

@@ -222,10 +222,11 @@ func (r *Run) runHook(ctx context.Context, rel store.Release, name string, args 
 }
 
 // runPreStop runs the pre_stop hook of the release that is about to be stopped.
-// It is stopped in any case: what is wrong with its hook is a warning.
+// It is stopped in any case: what is wrong with its hook is a warning. What is only
+// reloaded is not stopped.
 func (r *Run) runPreStop(ctx context.Context) {
 	leaving, found := r.Current()
-	if !found || r.up != leaving.ID() {
+	if !found || r.up != leaving.ID() || r.Config.Service.Reload {
 		return
 	}
 	if err := r.hook(ctx, leaving, preStop, leaving.Manifest().Manifest().Hooks.PreStop); err != nil {

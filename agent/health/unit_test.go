@@ -150,6 +150,53 @@ func TestSurvivor(t *testing.T) {
 	}
 }
 
+// An app of several units has several control groups: any of them may answer, and
+// none may have been left by an earlier start.
+func TestUnitListenerOfSeveral(t *testing.T) {
+	const workerGroup = "/system.slice/worker.service"
+	c := groups(t, map[string][]int{webGroup: {10}, workerGroup: {os.Getpid()}, "/system.slice/page.service": {12}})
+	answers := webGroup
+	u := &unitListener{Unit: Unit{Name: "web.service", Cgroups: in(webGroup, workerGroup)}, addr: "127.0.0.1:8080", cgroups: c,
+		sockets: func(uint16) ([]socket, error) {
+			return []socket{{bound: netip.MustParseAddrPort("127.0.0.1:8080"), cgroup: c.id(t, answers)}}, nil
+		}}
+	for group, is := range map[string]error{webGroup: nil, workerGroup: nil, "/system.slice/page.service": ErrListener} {
+		answers = group
+		if why, err := u.Gone(t.Context()); why != "" || !errors.Is(err, is) {
+			t.Errorf("%s: %q, %v", group, why, err)
+		}
+	}
+	answers = webGroup
+	me, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Earlier = []*os.Process{me}
+	if _, err := u.Gone(t.Context()); !errors.Is(err, ErrSurvivor) {
+		t.Errorf("a worker that was left: %v", err)
+	}
+	u.Cgroups = func(context.Context) ([]string, error) { return nil, errors.New("systemd does not answer") }
+	if _, err := u.Gone(t.Context()); !errors.Is(err, ErrUnknown) {
+		t.Errorf("without systemd: %v, want ErrUnknown", err)
+	}
+}
+
+// Without a probe the units decide, and where they cannot be looked at nothing does.
+func TestGateWithoutProbe(t *testing.T) {
+	if _, err := (Gate{}).WaitUnit(t.Context(), Unit{Name: "worker.service", Process: judged{}, Cgroups: in()}); err != nil {
+		t.Errorf("a worker that runs: %v", err)
+	}
+	if _, err := (Gate{}).WaitUnit(t.Context(), Unit{Name: "worker.service", Process: judged{why: "it is gone"}}); !errors.Is(err, ErrUnhealthy) {
+		t.Errorf("a worker that is gone: %v", err)
+	}
+	if _, err := (Gate{}).WaitUnit(t.Context(), Unit{Name: "worker.service"}); err == nil {
+		t.Error("a worker that was not looked at is healthy")
+	}
+	if _, err := (Gate{}).WaitSince(t.Context(), time.Now()); err == nil {
+		t.Error("nothing was asked, and it is healthy")
+	}
+}
+
 // systemd's state of the unit takes precedence.
 func TestUnitListenerAsksTheProcess(t *testing.T) {
 	u := &unitListener{Unit: Unit{Process: judged{why: "web.service is failed"}}, cgroups: cgroups(t.TempDir())}

@@ -80,9 +80,9 @@ func (w *waiting) try(ctx context.Context) error {
 		return seen
 	}
 	look := w.look(ctx)
-	switch known := look != nil && !errors.Is(look, ErrUnknown); {
-	case known: // it explains why nothing answers, if that is so
-		return look
+	switch {
+	case look != nil && !errors.Is(look, ErrUnknown) && !errors.Is(look, ErrUnseen):
+		return look // it explains why nothing answers, if that is so
 	case seen != nil:
 		return seen
 	case red != nil:

@@ -224,6 +224,63 @@ func TestHangingProcessIsCut(t *testing.T) {
 	})
 }
 
+// What the process did while a probe was under way counts, also where it is well
+// again when the probe has ended.
+func TestRedWhileProbing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		again := errors.New("web.service has ended; systemd restarts it")
+		a := &app{began: time.Now(), gone: func(at time.Duration) (string, error) {
+			if at > time.Second && at < 1500*time.Millisecond {
+				return "", again
+			}
+			return "", nil
+		}}
+		slow := func(ctx context.Context) error { <-time.After(2 * time.Second); return nil }
+		w := waiting{gate: Gate{Timeout: time.Minute, Bake: time.Second}, probe: slow, process: a, began: a.began}
+		if err := w.wait(t.Context()); err != nil || w.report.FirstGreen < 4*time.Second {
+			t.Errorf("wait = %v, first green after %v, want the second try", err, w.report.FirstGreen)
+		}
+	})
+}
+
+// Why the app is not healthy yet is told within two seconds, and when it changes,
+// but never of a start that is over before.
+func TestRedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		var at []time.Duration
+		began := time.Now()
+		tell := func(why error) { told, at = append(told, why.Error()), append(at, time.Since(began)) }
+		a := &app{began: began, probe: func(at time.Duration) error {
+			switch {
+			case at < 20*time.Second:
+				return errRefused
+			case at < 40*time.Second:
+				return errors.New("503")
+			}
+			return nil
+		}}
+		w := waiting{gate: Gate{Timeout: time.Minute, Red: tell}, probe: a.try, process: a, began: began}
+		if err := w.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Join(told, ", ") != "connection refused, 503" || at[0] > 2*time.Second || at[1] > 24*time.Second {
+			t.Errorf("told %q at %v", told, at)
+		}
+		told, a.began = nil, time.Now()
+		a.probe = red(0, 900*time.Millisecond)
+		w = waiting{gate: Gate{Timeout: time.Minute, Red: tell}, probe: a.try, process: a, began: a.began}
+		if err := w.wait(t.Context()); err != nil || told != nil {
+			t.Errorf("wait = %v, told %q", err, told)
+		}
+		a.began, a.probe = time.Now(), func(at time.Duration) error { return errors.New(at.String()) }
+		w = waiting{gate: Gate{Timeout: 2 * time.Minute, Red: tell}, probe: a.try, process: a, began: a.began}
+		if err := w.wait(t.Context()); err == nil || len(told) > 40 {
+			t.Errorf("wait = %v, told %d times", err, len(told))
+		}
+	})
+}
+
 func TestContextEndsTheWait(t *testing.T) {
 	for name, probe := range map[string]func(time.Duration) error{"red": red(0, never), "green": green} {
 		t.Run(name, func(t *testing.T) {

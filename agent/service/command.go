@@ -28,6 +28,9 @@ func (c commands) restart(ctx context.Context, env []string) (waiter, error) {
 	}
 	return func(ctx context.Context, gate health.Gate) (health.Report, error) {
 		defer stop()
+		if red := gate.Red; red != nil {
+			gate.Red = func(why error) { red(&StartError{Err: why, Last: logged(c.log())}) }
+		}
 		report, err := gate.WaitSince(ctx, since)
 		if errors.Is(err, health.ErrUnhealthy) {
 			err = &StartError{Err: err, Last: logged(c.log())}
