@@ -126,9 +126,106 @@ func TestCLIObjects(t *testing.T) {
 	aws.run("s3", "sync", "s3://releases/tree", filepath.Join(dir, "back"))
 	equal(t, string(read("back/sub/b with space")), "b")
 
+	aws.encryption(dir)
 	aws.run("s3", "rm", "--recursive", "s3://releases/app")
 	equal(t, s.S3().Keys("releases"), []string{"tree/sub/b with space"})
 	aws.fails("404", "s3api", "head-object", "--bucket", "releases", "--key", "app/small")
+}
+
+// encryption writes to a bucket that demands one key.
+func (c cli) encryption(dir string) {
+	c.t.Helper()
+	const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	policy := filepath.Join(dir, "policy.json")
+	check(c.t, os.WriteFile(policy, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::releases/*",`+
+		`"Condition":{"ArnNotEqualsIfExists":{"s3:x-amz-server-side-encryption-aws-kms-key-id":"`+key+`"}}}]}`), 0o644))
+	c.run("s3api", "put-bucket-policy", "--bucket", "releases", "--policy", "file://"+policy)
+	for _, name := range []string{"small", "big"} {
+		c.fails("AccessDenied", "s3", "cp", filepath.Join(dir, name), "s3://releases/kms/"+name)
+		c.fails("AccessDenied", "s3", "cp", "--sse", "AES256", filepath.Join(dir, name), "s3://releases/kms/"+name)
+		c.run("s3", "cp", "--sse", "aws:kms", "--sse-kms-key-id", key, filepath.Join(dir, name), "s3://releases/kms/"+name)
+		head := cliInto[struct{ ServerSideEncryption, SSEKMSKeyID string }](c, "s3api", "head-object", "--bucket", "releases", "--key", "kms/"+name)
+		equal(c.t, head, struct{ ServerSideEncryption, SSEKMSKeyID string }{"aws:kms", key})
+	}
+	c.fails("InvalidArgument", "s3api", "put-object", "--bucket", "releases", "--key", "k", "--ssekms-key-id", key)
+	c.run("s3api", "delete-bucket-policy", "--bucket", "releases")
+	c.run("s3", "rm", "--recursive", "s3://releases/kms")
+}
+
+// TestCLILife takes one instance through a warm pool, service, standby and out,
+// with a load balancer, as the AWS CLI drives and shows it.
+func TestCLILife(t *testing.T) {
+	s := New(t)
+	outside, err := s.Launch(autoscaling.LaunchOptions{AZ: "eu-west-1a"})
+	check(t, err)
+	aws := newCLI(t, s, outside)
+	type targetGroups struct {
+		TargetGroups []struct{ TargetGroupArn, TargetGroupName string }
+	}
+	arn := cliInto[targetGroups](aws, "elbv2", "create-target-group", "--name", "blue", "--protocol", "HTTP", "--port", "8080", "--vpc-id", "vpc-0123456789abcdef0").TargetGroups[0].TargetGroupArn
+	equal(t, cliInto[targetGroups](aws, "elbv2", "describe-target-groups", "--names", "blue").TargetGroups[0].TargetGroupArn, arn)
+	aws.fails("DuplicateTargetGroupName", "elbv2", "create-target-group", "--name", "blue", "--protocol", "HTTP", "--port", "80")
+	aws.run("elbv2", "modify-target-group-attributes", "--target-group-arn", arn, "--attributes", "Key=deregistration_delay.timeout_seconds,Value=3600")
+
+	ofGroup := []string{"--auto-scaling-group-name", "web"}
+	group := func(args ...string) { aws.run(append(append([]string{"autoscaling"}, args...), ofGroup...)...) }
+	group("create-auto-scaling-group", "--min-size", "0", "--max-size", "3", "--availability-zones", "eu-west-1a", "--target-group-arns", arn)
+	group("put-warm-pool", "--min-size", "1", "--pool-state", "Stopped", "--instance-reuse-policy", "ReuseOnScaleIn=true")
+	type pool struct {
+		WarmPoolConfiguration struct {
+			MinSize             int
+			PoolState           string
+			InstanceReusePolicy struct{ ReuseOnScaleIn bool }
+		}
+		Instances []struct{ InstanceID, LifecycleState string }
+	}
+	warm := cliInto[pool](aws, append([]string{"autoscaling", "describe-warm-pool"}, ofGroup...)...)
+	equal(t, []any{warm.WarmPoolConfiguration.MinSize, warm.WarmPoolConfiguration.PoolState, warm.WarmPoolConfiguration.InstanceReusePolicy.ReuseOnScaleIn, len(warm.Instances), warm.Instances[0].LifecycleState},
+		[]any{1, "Stopped", true, 1, "Warmed:Stopped"})
+	id := warm.Instances[0].InstanceID
+	health := func(want string) {
+		t.Helper()
+		type health struct {
+			TargetHealthDescriptions []struct {
+				TargetHealth struct{ State, Reason string }
+			}
+		}
+		got := cliInto[health](aws, "elbv2", "describe-target-health", "--target-group-arn", arn, "--targets", "Id="+id).TargetHealthDescriptions[0].TargetHealth
+		equal(t, strings.TrimSuffix(got.State+"/"+got.Reason, "/"), want)
+	}
+	type instances struct {
+		AutoScalingInstances []struct{ LifecycleState string }
+	}
+	state := func(want string) {
+		t.Helper()
+		all := cliInto[instances](aws, "autoscaling", "describe-auto-scaling-instances", "--instance-ids", id).AutoScalingInstances
+		equal(t, all[0].LifecycleState, want)
+	}
+
+	health("unused/Target.NotRegistered")
+	group("set-desired-capacity", "--desired-capacity", "1")
+	state("InService")
+	health("healthy")
+	aws.run("elbv2", "wait", "target-in-service", "--target-group-arn", arn, "--targets", "Id="+id)
+	group("enter-standby", "--instance-ids", id, "--should-decrement-desired-capacity")
+	state("EnteringStandby")
+	health("draining/Target.DeregistrationInProgress")
+	aws.run("elbv2", "register-targets", "--target-group-arn", arn, "--targets", "Id="+id)
+	health("healthy")
+	aws.run("elbv2", "modify-target-group-attributes", "--target-group-arn", arn, "--attributes", "Key=deregistration_delay.timeout_seconds,Value=0")
+	aws.run("elbv2", "deregister-targets", "--target-group-arn", arn, "--targets", "Id="+id)
+	aws.run("elbv2", "wait", "target-deregistered", "--target-group-arn", arn, "--targets", "Id="+id)
+	health("unused/Target.NotRegistered")
+	aws.fails("TargetGroupNotFound", "elbv2", "describe-target-health", "--target-group-arn", arn+"0")
+	aws.fails("is in EnteringStandby: it cannot go to service", append([]string{"autoscaling", "exit-standby", "--instance-ids", id}, ofGroup...)...)
+
+	group("set-desired-capacity", "--desired-capacity", "1")
+	other := s.Instances()[2]
+	equal(t, other.State(), autoscaling.InService)
+	group("detach-instances", "--instance-ids", other.ID(), "--no-should-decrement-desired-capacity")
+	equal(t, other.State(), autoscaling.Detached)
+	group("delete-warm-pool", "--force-delete")
+	aws.run("elbv2", "delete-target-group", "--target-group-arn", arn)
 }
 
 func TestCLIAutoScaling(t *testing.T) {

@@ -145,7 +145,7 @@ func (s *Server) handler() http.Handler {
 	toIdentity := s.faults.Wrap("sts", identity.Describe, identity.Fail, identity)
 	toBalancer := s.faults.Wrap("elb", balancer.Describe, balancer.Fail, balancer)
 	toS3 := s.faults.Wrap("s3", s3.Describe, s3.WriteError, s.s3)
-	toControl := control.New(s.Fleet, s.s3, s.faults, &s.calls)
+	toControl := control.New(s.Fleet, s.elb, s.s3, s.faults, &s.calls)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case control.Is(r):

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/elb"
 )
 
 // groupFlags describe a group: of serve and of group.
@@ -14,7 +15,8 @@ type groupFlags struct {
 	launchHooks, terminateHooks []string
 	hookDefault                 string
 	hookTimeout                 time.Duration
-	replace                     bool
+	replace, retain             bool
+	targetGroups                []string
 }
 
 func (f *groupFlags) register(cmd *cobra.Command) {
@@ -23,11 +25,16 @@ func (f *groupFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.terminateHooks, "terminate-hook", nil, "`NAME` of a terminate hook; may be repeated")
 	flags.DurationVar(&f.hookTimeout, "hook-timeout", time.Hour, "heartbeat timeout of its hooks; may be shorter than AWS's 30s")
 	flags.StringVar(&f.hookDefault, "hook-default", "ABANDON", "default `RESULT` of its hooks: CONTINUE or ABANDON")
+	flags.StringArrayVar(&f.targetGroups, "target-group", nil, "`NAME` of a target group that its instances are registered with; may be repeated")
+	flags.BoolVar(&f.retain, "retain", false, "keep an instance whose terminating action is abandoned")
 	flags.BoolVar(&f.replace, "replace", false, "launch another when an instance leaves other than by scale-in")
 }
 
 func (f *groupFlags) build(name string) autoscaling.Group {
-	g := autoscaling.Group{Name: name, Replace: f.replace}
+	g := autoscaling.Group{Name: name, Replace: f.replace, Retain: f.retain}
+	for _, target := range f.targetGroups {
+		g.TargetGroups = append(g.TargetGroups, elb.Group{Name: target}.ARN())
+	}
 	add := func(hooks []string, on autoscaling.Transition) {
 		for _, hook := range hooks {
 			g.Hooks = append(g.Hooks, autoscaling.Hook{

@@ -43,6 +43,8 @@ func (m *mock) launch() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.Group, "group", "", "its Auto Scaling `GROUP`")
 	flags.StringArrayVar(&tags, "tag", nil, "`KEY=VALUE`; may be repeated")
+	flags.BoolVar(&o.Warm, "warm", false, "into the warm pool of its group")
+	flags.BoolVar(&o.Spot, "spot", false, "a Spot instance")
 	flags.BoolVar(&o.TagsOff, "tags-off", false, "IMDS shows no tags")
 	flags.StringVar(&o.AZ, "az", "", "availability `ZONE` (default us-east-1a)")
 	flags.StringVar(&userData, "user-data", "", "`FILE` with its user data")
@@ -87,15 +89,6 @@ func instancePath(id string, more ...string) string {
 		parts = append(parts, url.PathEscape(part))
 	}
 	return strings.Join(parts, "/")
-}
-
-func (m *mock) terminate() *cobra.Command {
-	return &cobra.Command{
-		Use: "terminate ID", Short: "scale an instance in", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return m.do(cmd, http.MethodDelete, instancePath(args[0]), nil, nil)
-		},
-	}
 }
 
 func (m *mock) tag() *cobra.Command {

@@ -128,6 +128,63 @@ func TestSeveralHooks(t *testing.T) {
 	}
 }
 
+// TestScaleIn is the way of an instance out of the group, as its metadata and the
+// load balancer show it.
+func TestScaleIn(t *testing.T) {
+	s := serve(t, "--group", "web", "--terminate-hook", "down", "--target-group", "blue", "--deregistration-delay", "0s", "--retain")
+	id := s.instance("--group", "web", "--spot")
+	health := func(want string) {
+		t.Helper()
+		if got := s.ok("targets", "blue"); !strings.Contains(got, want) {
+			t.Errorf("targets: %s, want %s", got, want)
+		}
+	}
+	state := func(want string) {
+		t.Helper()
+		if got := s.ok("state", id); got != want+"\n" {
+			t.Errorf("state %q, want %s", got, want)
+		}
+	}
+	health(`"target":"` + id + `","state":"healthy"`)
+	s.ok("move", id, "standby")
+	health("[]")
+	state("Standby")
+	s.ok("move", id, "service")
+	health("healthy")
+	s.ok("spot", id, "--action", "stop", "--after", "1h")
+	s.ok("spot", id, "--withdraw")
+	s.ok("rebalance", id)
+	s.ok("rebalance", id, "--withdraw")
+	s.ok("terminate", id)
+	state("Terminating:Wait")
+	if i := s.status(id); i.Off {
+		t.Error("its machine is off")
+	}
+	other := s.instance("--group", "web")
+	s.ok("terminate", "--api", other)
+	if i := s.status(other); !i.Off || i.State != autoscaling.TerminatingWait {
+		t.Errorf("%+v", i)
+	}
+	s.ok("spot", other, "--after", "1ns")
+	if got := s.ok("target-group", "green", "--delay", "10s"); !strings.Contains(got, ":targetgroup/green/") {
+		t.Errorf("target group: %s", got)
+	}
+}
+
+func TestWarmPool(t *testing.T) {
+	s := serve(t, "--group", "web", "--launch-hook", "up", "--hook-timeout", "30ms", "--hook-default", "CONTINUE")
+	s.ok("pool", "web", "--state", "Running", "--reuse", "--back", "Warmed:Pending:Wait")
+	id := s.instance("--group", "web", "--warm")
+	s.ok("wait", id, "Warmed:Running")
+	s.ok("scale", "web", "1")
+	s.ok("wait", id, "InService")
+	s.ok("move", id, "pool")
+	s.ok("wait", id, "Warmed:Running")
+	s.ok("pool", "web", "--state", "Stopped", "--size", "1")
+	s.ok("pool", "web", "--delete")
+	s.ok("wait", id, "Warmed:Terminated")
+}
+
 func TestFaultsAndCalls(t *testing.T) {
 	s := serve(t, "--bucket", "releases")
 	if got := s.ok("fault", "--service", "s3", "--status", "503", "--times", "1", "--delay", "1ms"); got != "1\n" {
@@ -239,6 +296,19 @@ func TestErrors(t *testing.T) {
 		{[]string{"fault", "--percent", "101"}, exitUsage, "percent 101"},
 		{[]string{"fault", "--status", "7"}, exitUsage, "status 7"},
 		{[]string{"calls", "--service", "s4"}, exitUsage, `service "s4"`},
+		{[]string{"serve", "--target-group", "blue"}, exitUsage, "a target group needs --group"},
+		{[]string{"target-group", "a b"}, exitFailed, "Target group name 'a b'"},
+		{[]string{"target-group", "blue", "--delay", "-1s"}, exitUsage, "not below 0"},
+		{[]string{"targets", "nope"}, exitFailed, "target groups not found"},
+		{[]string{"scale", "web", "-1"}, exitUsage, ""},
+		{[]string{"scale", "web", "many"}, exitUsage, `"many" is no number`},
+		{[]string{"scale", "nope", "1"}, exitFailed, "name not found"},
+		{[]string{"pool", "nope"}, exitFailed, "name not found"},
+		{[]string{"launch", "--warm", "--group", "nope"}, exitFailed, "name not found"},
+		{[]string{"move", "i-none", "mars"}, exitUsage, `"mars", want one of standby, `},
+		{[]string{"move", "i-none", "standby"}, exitFailed, "i-none"},
+		{[]string{"spot", "i-none"}, exitFailed, "i-none"},
+		{[]string{"rebalance", "i-none"}, exitFailed, "i-none"},
 		{[]string{"bucket", "Not_A_Bucket"}, exitUsage, `"Not_A_Bucket" is no name of a bucket`},
 		{[]string{"serve", "--bucket", "10.0.0.1"}, exitUsage, `"10.0.0.1" is no name of a bucket`},
 		{[]string{"launch", "--group", "nope"}, exitFailed, "name not found"},

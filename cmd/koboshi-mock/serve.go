@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 type serveFlags struct {
 	addr, imds, readyFile, group string
 	buckets                      []string
+	delay                        time.Duration
 	hooks                        groupFlags
 }
 
@@ -35,13 +37,17 @@ func newServe() *cobra.Command {
 	flags.StringArrayVar(&f.buckets, "bucket", nil, "`NAME` of a bucket to create; may be repeated")
 	flags.StringVar(&f.group, "group", "", "`NAME` of an Auto Scaling group to create")
 	flags.StringVar(&f.readyFile, "ready-file", "", "`FILE` to write the environment to once all is ready")
+	flags.DurationVar(&f.delay, "deregistration-delay", 5*time.Minute, "how long the group's target groups, which serve creates, are draining an instance")
 	f.hooks.register(cmd)
 	return cmd
 }
 
 func (f *serveFlags) serve(cmd *cobra.Command) error {
-	if f.group == "" && len(f.hooks.launchHooks)+len(f.hooks.terminateHooks) > 0 {
+	switch {
+	case f.group == "" && len(f.hooks.launchHooks)+len(f.hooks.terminateHooks) > 0:
 		return errors.New("a hook needs --group")
+	case f.group == "" && len(f.hooks.targetGroups) > 0:
+		return errors.New("a target group needs --group")
 	}
 	for _, name := range f.buckets {
 		if err := s3.CheckBucketName(name); err != nil {
@@ -70,6 +76,11 @@ func (f *serveFlags) serve(cmd *cobra.Command) error {
 func (f *serveFlags) furnish(server *awstest.Server) error {
 	for _, name := range f.buckets {
 		server.S3().CreateBucket(name)
+	}
+	for _, name := range f.hooks.targetGroups {
+		if _, err := server.Balancer().CreateGroup(targetGroup(name, f.delay)); err != nil {
+			return err
+		}
 	}
 	if f.group == "" {
 		return nil

@@ -66,7 +66,7 @@ func (i *Instance) Metadata() (shown imds.Instance) {
 	i.model.do(func(time.Time) {
 		shown = imds.Instance{
 			ID: i.id, IP: i.ip, Launched: i.launched, AZ: i.options.AZ, AMI: i.options.AMI, Type: i.options.Type,
-			Role: i.options.Role, UserData: i.options.UserData, TargetState: string(i.target()),
+			Role: i.options.Role, UserData: i.options.UserData, TargetState: string(i.target()), Spot: i.options.Spot,
 		}
 		if !i.options.TagsOff {
 			shown.Tags = maps.Clone(i.options.Tags)

@@ -20,6 +20,7 @@ type LaunchOptions struct {
 	Type     string            `json:"type,omitempty"`      // default m7i.large
 	UserData []byte            `json:"user_data,omitempty"` // nil = none; base64 in JSON
 	Role     string            `json:"role,omitempty"`      // default koboshi-instance
+	Spot     bool              `json:"spot,omitempty"`      // what IMDS says of its life cycle
 	Warm     bool              `json:"warm,omitempty"`      // into the warm pool of its group
 	IMDSAddr string            `json:"imds_addr,omitempty"` // host:port of its IMDS; default that of the server
 

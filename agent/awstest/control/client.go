@@ -21,10 +21,20 @@ type Client struct {
 // goes in and out are:
 //
 //	POST   groups                     Group in
+//	PUT    groups/{name}/desired      int in
+//	PUT    groups/{name}/pool         Pool in
+//	DELETE groups/{name}/pool
+//	POST   targetgroups               elb.Group in, {"arn":"…"} out
+//	GET    targetgroups/{name}        []elb.Health out
 //	POST   instances                  LaunchOptions in, Status out
 //	GET    instances                  []Status out
 //	GET    instances/{id}             Status out; with ?state=S&timeout=D once it is in that state
 //	DELETE instances/{id}             scale-in
+//	POST   instances/{id}/move/{to}   to is one of autoscaling.Moves
+//	POST   instances/{id}/spot        Interruption in
+//	DELETE instances/{id}/spot        withdraws it
+//	POST   instances/{id}/rebalance   recommends it
+//	DELETE instances/{id}/rebalance
 //	PUT    instances/{id}/tags/{key}  string in
 //	DELETE instances/{id}/tags/{key}
 //	PUT    instances/{id}/imds        Switches in, all of them

@@ -11,6 +11,7 @@ import (
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/ec2"
+	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
 	"koboshi/agent/awstest/imds"
 	"koboshi/agent/awstest/s3"
@@ -24,17 +25,28 @@ func Is(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, root) }
 
 type endpoint struct {
 	*ec2.Fleet
+	elb    *elb.Balancer
 	s3     *s3.Store
 	faults *faults.Script
 	calls  *faults.Calls
 }
 
 // New is the control endpoint, without credentials: for loopback only.
-func New(fleet *ec2.Fleet, objects *s3.Store, script *faults.Script, calls *faults.Calls) http.Handler {
-	c := endpoint{fleet, objects, script, calls}
+func New(fleet *ec2.Fleet, balancer *elb.Balancer, objects *s3.Store, script *faults.Script, calls *faults.Calls) http.Handler {
+	c := endpoint{fleet, balancer, objects, script, calls}
 	mux := http.NewServeMux()
 	for pattern, run := range map[string]func(*http.Request) (any, error){
 		"POST /_mock/groups":                       c.createGroup,
+		"PUT /_mock/groups/{name}/desired":         c.scale,
+		"PUT /_mock/groups/{name}/pool":            c.putPool,
+		"DELETE /_mock/groups/{name}/pool":         c.deletePool,
+		"POST /_mock/targetgroups":                 c.createTargetGroup,
+		"GET /_mock/targetgroups/{name}":           c.targetHealth,
+		"POST /_mock/instances/{id}/move/{to}":     c.move,
+		"POST /_mock/instances/{id}/spot":          c.interrupt,
+		"DELETE /_mock/instances/{id}/spot":        c.withdraw,
+		"POST /_mock/instances/{id}/rebalance":     c.rebalance,
+		"DELETE /_mock/instances/{id}/rebalance":   c.rebalance,
 		"POST /_mock/instances":                    c.launch,
 		"GET /_mock/instances":                     c.instances,
 		"GET /_mock/instances/{id}":                c.instance,

@@ -10,6 +10,7 @@ type Status struct {
 	ID      string               `json:"id"`
 	Group   string               `json:"group"`
 	State   autoscaling.State    `json:"state"`
+	Off     bool                 `json:"off"` // its machine is switched off
 	IMDS    string               `json:"imds"`
 	Env     []string             `json:"env"` // KEY=value, see ec2.Instance.Env
 	Tags    map[string]string    `json:"tags"`
@@ -19,7 +20,7 @@ type Status struct {
 
 func statusOf(i *ec2.Instance) Status {
 	return Status{
-		ID: i.ID(), Group: i.Group(), State: i.State(), IMDS: i.IMDSURL(), Env: i.Env(),
+		ID: i.ID(), Group: i.Group(), State: i.State(), Off: i.Off(), IMDS: i.IMDSURL(), Env: i.Env(),
 		Tags: i.Tags(), History: i.History(), Actions: i.Actions(),
 	}
 }

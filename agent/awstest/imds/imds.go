@@ -26,6 +26,7 @@ type Instance struct {
 	UserData    []byte            // nil = none
 	Tags        map[string]string // nil = IMDS shows no tags
 	TargetState string            // "" = in no group
+	Spot        bool
 }
 
 // Service is the metadata service of one instance. Its methods may be called at

@@ -17,5 +17,6 @@ type Switches struct {
 	TargetState string    `json:"target_state,omitempty"` // shown at autoscaling/target-lifecycle-state instead of the true one
 	SpotAction  string    `json:"spot_action,omitempty"`  // terminate, stop or hibernate: shown at spot/instance-action
 	SpotTime    time.Time `json:"spot_time,omitzero"`     // when
+	SpotFrom    time.Time `json:"spot_from,omitzero"`     // from when on it is shown; zero = at once
 	Rebalance   time.Time `json:"rebalance,omitzero"`     // shown at events/recommendations/rebalance unless zero
 }

@@ -53,7 +53,7 @@ func (i Instance) metadata(switches Switches, now time.Time) tree {
 	t.put("meta-data/placement/", i.placement())
 	t.put("meta-data/network/interfaces/macs/"+i.mac()+"/", i.network())
 	t.put("meta-data/", i.credentials(switches, now))
-	t.put("meta-data/", i.notices(switches))
+	t.put("meta-data/", i.notices(switches, now))
 	t.put("dynamic/instance-identity/", i.identity())
 	t.put("meta-data/tags/instance/", i.visibleTags())
 	if i.UserData != nil {
@@ -70,7 +70,7 @@ func (i Instance) basics() map[string]string {
 		"hostname":            i.hostname(),
 		"instance-action":     "none",
 		"instance-id":         i.ID,
-		"instance-life-cycle": "on-demand",
+		"instance-life-cycle": i.lifeCycle(),
 		"instance-type":       i.Type,
 		"local-hostname":      i.hostname(),
 		"local-ipv4":          i.IP.String(),
@@ -81,6 +81,13 @@ func (i Instance) basics() map[string]string {
 		"services/domain":     "amazonaws.com",
 		"services/partition":  "aws",
 	}
+}
+
+func (i Instance) lifeCycle() string {
+	if i.Spot {
+		return "spot"
+	}
+	return "on-demand"
 }
 
 func (i Instance) placement() map[string]string {
@@ -110,12 +117,12 @@ func (i Instance) network() map[string]string {
 }
 
 // notices are the values that come and go: the target state, spot, rebalance.
-func (i Instance) notices(switches Switches) map[string]string {
+func (i Instance) notices(switches Switches, now time.Time) map[string]string {
 	leaves := map[string]string{}
 	if target := cmp.Or(switches.TargetState, i.TargetState); target != "" {
 		leaves["autoscaling/target-lifecycle-state"] = target
 	}
-	if at := switches.SpotTime; switches.SpotAction != "" {
+	if at := switches.SpotTime; switches.SpotAction != "" && !now.Before(switches.SpotFrom) {
 		leaves["spot/instance-action"] = fmt.Sprintf(`{"action":%q,"time":%q}`, switches.SpotAction, stamp(at))
 		leaves["spot/termination-time"] = stamp(at)
 	}
