@@ -37,11 +37,18 @@ fleet: ## 1,000 and 10,000 launches at once, in simulation: what they cost and h
 	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets$$' ./cmd/koboshi
 
 .PHONY: e2e
-e2e: build $(BIN)/versitygw ## the tests that need a real S3 server, the AWS CLI, root or minutes
-	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./artifacts/bucket/s3 ./cmd/koboshi
+e2e: build $(BIN)/versitygw $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 server, the AWS CLI, root or minutes
+	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./artifacts/bucket/s3 ./cmd/koboshi
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
+
+# Log shippers: see agent/flush.
+$(BIN)/shippers: agent/flush/testdata/shippers.sh
+	mkdir -p $(BIN) && sh $< $@
+
+$(BIN)/otelcol: agent/flush/testdata/otelcol.sh
+	mkdir -p $(BIN) && sh $< $@
 
 # The generator is cmd/koboshi itself, built with a tag: the binary that ships is not larger for it.
 .PHONY: man
