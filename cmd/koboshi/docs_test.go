@@ -87,8 +87,13 @@ func canBeTyped(root *cobra.Command, line string) error {
 	if err != nil {
 		return err
 	}
+	quoted := false
 	for _, word := range rest {
-		if strings.HasSuffix(word, `"`) { // the end of an argument with spaces
+		inside := quoted
+		if strings.Count(word, `"`)%2 == 1 { // an argument with spaces begins or ends
+			quoted = !quoted
+		}
+		if inside {
 			continue
 		}
 		if flag := flagName.FindString(word); flag != "" && !slices.Contains(flagsOf(cmd), flag) {

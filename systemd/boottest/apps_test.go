@@ -52,7 +52,10 @@ func TestApps(t *testing.T) {
 // answers are commands on the instance that print the version that runs, by
 // recipe.
 var answers = map[string]string{
-	"A Go binary on port 443":           "curl -sSf --cacert /etc/ssl/certs/web.crt --resolve www.example.org:443:127.0.0.1 https://www.example.org/",
+	"A Go binary on port 443":       "curl -sSf --cacert /etc/ssl/certs/web.crt --resolve www.example.org:443:127.0.0.1 https://www.example.org/",
+	"A queue worker without a port": "cat /var/lib/worker/seen",
+	"A web server with a worker and a timer": "curl -sSf http://127.0.0.1:8000/; " +
+		"until grep -q $VERSION /var/lib/web/done && grep -q $VERSION /var/lib/web/cleaned; do sleep 0.1; done; cat /var/lib/web/done",
 	"Python: Django with ALLOWED_HOSTS": "curl -sSf -H 'Host: www.example.org' http://127.0.0.1:8000/",
 }
 
@@ -122,7 +125,7 @@ func (c *container) answers(name, version string) {
 	if answers[name] != "" {
 		ask = answers[name]
 	}
-	if e := c.must("sh", "-euc", ask); !strings.Contains(e.out, version) {
+	if e := c.must("env", "VERSION="+version, "timeout", "20", "sh", "-euc", ask); !strings.Contains(e.out, version) {
 		c.Errorf("%s: %q, want %s", ask, e.out, version)
 	}
 }

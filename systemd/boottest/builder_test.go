@@ -47,10 +47,18 @@ func newWorkshop(l *lab, host host) *workshop {
 	w := &workshop{l, host, overlay(l.T, dir, *runtimes+":"+*rootFS)}
 	must(l.T, unix.Mount("proc", filepath.Join(w.disk, "proc"), "proc", 0, ""))
 	w.shareGo(dir)
-	must(l.T, copyFile(filepath.Join(w.disk, "usr/local/bin/koboshi"), built.path("koboshi"), 0o755))
+	w.share(built.path("koboshi"), "usr/local/bin/koboshi")
 	w.write("/", map[string]string{"etc/resolv.conf": host.resolver, "etc/ca.pem": host.authorities})
 	w.write(home, indexes)
 	return w
+}
+
+// share shows a program of this machine. A copy that was written a moment ago
+// could not be run while another test starts a process, which has it open.
+func (w *workshop) share(file, as string) {
+	w.Helper()
+	w.write("/", map[string]string{as: ""})
+	must(w.T, unix.Mount(file, filepath.Join(w.disk, as), "", unix.MS_BIND, ""))
 }
 
 // shareGo shows the Go of this machine, and above what that has compiled a

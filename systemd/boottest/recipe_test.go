@@ -56,7 +56,8 @@ func recipes(t *testing.T) (all []recipe) {
 // block is a line that says what is below it, and that in a fence.
 var block = regexp.MustCompile("(?m)^(.*):\n\n```[a-z]*\n((?s:.*?))^```$")
 
-var fileName = regexp.MustCompile("`([^`]+)`$")
+// fileName is what a caption is about, perhaps with a remark.
+var fileName = regexp.MustCompile("^(?:In the image.*, )?`([^`]+)`(?:, .*)?$")
 
 func (r *recipe) add(t *testing.T, caption, text string) {
 	t.Helper()

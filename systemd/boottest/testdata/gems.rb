@@ -13,8 +13,8 @@ ARGV.each do |package|
   Dir.mktmpdir do |dir|
     Dir.chdir(dir) do
       `dpkg -L #{package}`.split("\n").select { |f| File.file?(f) }.each do |file|
-        kept = file[%r{/vendor_ruby/(?:3\.\d\.\d/)?(.*)}, 1]&.then { |f| "lib/#{f}" } || (file[%r{^/usr/bin/(#{name})$}, 1]&.then { |f| "bin/#{f}" })
-        kept ||= file[%r{/gems/#{spec.full_name}/(.*)}, 1]
+        kept = file[%r{/gems/#{spec.full_name}/(.*)}, 1]
+        kept ||= [%r{/vendor_ruby/(?:3\.\d\.\d/)?(.*)}, %r{/extensions/.*/#{spec.full_name}/(.*)}].filter_map { |from| file[from, 1] }.map { |f| "lib/#{f}" }.first
         next unless kept
         FileUtils.mkdir_p(File.dirname(kept))
         FileUtils.cp(file, kept)
