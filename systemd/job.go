@@ -34,7 +34,7 @@ const ended = "ended"
 
 // exitNames are the exit codes of systemd itself, for why it could not run a
 // program (systemd.exec(5)).
-var exitNames = map[int32]string{200: "/CHDIR", 203: "/EXEC", 216: "/GROUP", 217: "/USER", 226: "/NAMESPACE"}
+var exitNames = map[int32]string{200: "/CHDIR", 203: "/EXEC", 216: "/GROUP", 217: "/USER", 226: "/NAMESPACE", 243: "/CREDENTIALS"}
 
 // Error reads "job for web.service: failed (exit-code, status 217/USER)".
 func (e *JobError) Error() string {

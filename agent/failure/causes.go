@@ -64,6 +64,8 @@ var causes = []cause{
 	{[]Code{Activate, Unhealthy}, exited(216), "Group= of the unit does not exist on this machine: bake it into the AMI (sysusers.d)"},
 	{[]Code{Activate, Unhealthy}, exited(217), "User= of the unit does not exist on this machine: bake it into the AMI (sysusers.d)"},
 	{[]Code{Activate, Unhealthy}, exited(226), "systemd could not set up the unit's sandbox: every path in ReadWritePaths=, BindPaths= and the like has to exist"},
+	{[]Code{Activate, Unhealthy}, exited(243), "a credential of the app's unit cannot be read: check LoadCredential= and SetCredential= in systemctl cat, and what is to write those files"},
+	{[]Code{Activate, Unhealthy}, unprepared, "systemd could not prepare the unit; a file of EnvironmentFile= may be missing: journalctl -b -u the unit"},
 	{[]Code{Activate}, notStarted(syscall.ENOEXEC), "the program is not built for this architecture, or is a script without #! in its first line"},
 	{[]Code{Activate}, notStarted(syscall.ENOENT), "there is no such program: one without a slash is looked up in PATH, and a script needs its interpreter"},
 	{[]Code{Activate}, notStarted(syscall.EACCES), "the program may not be executed: check its mode, and that it is not on a file system mounted noexec"},
@@ -170,6 +172,12 @@ func exited(status int32) func(error) bool {
 		e, ok := errors.AsType[*systemd.JobError](err)
 		return ok && e.Cause == "exit-code" && e.Status == status
 	}
+}
+
+// unprepared matches a unit that systemd gave up before it had started a process.
+func unprepared(err error) bool {
+	e, ok := errors.AsType[*systemd.JobError](err)
+	return ok && e.Cause == "resources"
 }
 
 func job(result string) func(error) bool {

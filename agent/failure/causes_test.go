@@ -77,6 +77,8 @@ func TestHintFitsTheCause(t *testing.T) {
 		"no such group":          {exit(216), "Group="},
 		"no such user":           {exit(217), "User="},
 		"no sandbox":             {exit(226), "sandbox"},
+		"no such credential":     {exit(243), "LoadCredential="},
+		"no environment":         {started(&systemd.JobError{Unit: "web.service", Result: "failed", Cause: "resources"}), "EnvironmentFile="},
 		"the app's own exit":     {exit(1), "journalctl"},
 		"another architecture":   {started(&fs.PathError{Op: "fork/exec", Err: syscall.ENOEXEC}), "architecture"},
 		"no such program":        {started(&fs.PathError{Op: "fork/exec", Err: syscall.ENOENT}), "no such program"},

@@ -192,3 +192,27 @@ func TestHookView(t *testing.T) {
 		})
 	}
 }
+
+// A secret that is not there stops the launch, whether a hook or the app would have been
+// started without it.
+func TestSecretMissing(t *testing.T) {
+	for name, tt := range map[string]struct{ file, says string }{
+		"credential":  {"/etc/web/loaded", "failed hook pre_start of 3.0.0: job for koboshi-web-hook.service: failed (exit-code, status 243/CREDENTIALS)"},
+		"environment": {"/etc/web/env", "failed hook pre_start of 3.0.0: job for koboshi-web-hook.service: failed (resources, status 0)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			scenario{
+				image: giving().with(files{tt.file: ""}), prepare: func(l *lab) { l.migrating("3.0.0") },
+				channel: "3.0.0", want: abandoned("19", "", tt.says),
+			}.run(t)
+		})
+	}
+	t.Run("app", func(t *testing.T) {
+		t.Parallel()
+		scenario{
+			image: giving().with(files{"/etc/web/loaded": ""}), channel: "1.0.0",
+			want: abandoned("19", "", "the release could not be started: job for web.service: failed (exit-code, status 243/CREDENTIALS)"),
+		}.run(t)
+	})
+}
