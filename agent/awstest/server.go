@@ -14,17 +14,22 @@ import (
 	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/awstest/query"
 	"koboshi/agent/awstest/s3"
+	"koboshi/agent/awstest/secretsmanager"
+	"koboshi/agent/awstest/ssm"
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, Auto Scaling, ELB and STS at one URL, each
-// instance's IMDS at its own, and the control endpoint under /_mock/.
+// Server is a loopback AWS: S3, Auto Scaling, ELB, STS, Parameter Store and Secrets
+// Manager at one URL, each instance's IMDS at its own, and the control endpoint under
+// /_mock/.
 type Server struct {
 	*ec2.Fleet
-	s3     *s3.Store
-	elb    *elb.Balancer
-	calls  faults.Calls
-	faults *faults.Script
+	s3      *s3.Store
+	elb     *elb.Balancer
+	ssm     *ssm.Store
+	secrets *secretsmanager.Store
+	calls   faults.Calls
+	faults  *faults.Script
 
 	plain  *loopback.Listener
 	secure *loopback.Listener // nil without WithTLS
@@ -66,7 +71,7 @@ func Start(set ...Option) (*Server, error) {
 	for _, change := range set {
 		change(&o)
 	}
-	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now)}
+	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now)}
 	s.faults = faults.New(o.now, &s.calls)
 	var err error
 	if s.plain, err = loopback.Bind(o.addr, nil); err != nil {
@@ -121,6 +126,12 @@ func (s *Server) S3() *s3.Store { return s.s3 }
 // Balancer has the target groups of load balancers.
 func (s *Server) Balancer() *elb.Balancer { return s.elb }
 
+// SSM is Parameter Store.
+func (s *Server) SSM() *ssm.Store { return s.ssm }
+
+// SecretsManager is Secrets Manager.
+func (s *Server) SecretsManager() *secretsmanager.Store { return s.secrets }
+
 // Faults is the script of what goes wrong, for every service.
 func (s *Server) Faults() *faults.Script { return s.faults }
 
@@ -138,18 +149,25 @@ func (s *Server) Close() {
 }
 
 // handler sends each request to its service: the control endpoint by its path,
-// the query APIs by their form, and all else to S3.
+// the JSON APIs by a header, the query APIs by their form, and all else to S3.
 func (s *Server) handler() http.Handler {
 	scaling, identity, balancer := autoscaling.NewAPI(s.Model()), sts.New(), elb.NewAPI(s.elb)
 	toScaling := s.faults.Wrap("autoscaling", scaling.Describe, scaling.Fail, scaling)
 	toIdentity := s.faults.Wrap("sts", identity.Describe, identity.Fail, identity)
 	toBalancer := s.faults.Wrap("elb", balancer.Describe, balancer.Fail, balancer)
 	toS3 := s.faults.Wrap("s3", s3.Describe, s3.WriteError, s.s3)
+	parameters, secrets := s.ssm.API(), s.secrets.API()
+	toParameters := s.faults.Wrap("ssm", parameters.Describe, parameters.Fail, parameters)
+	toSecrets := s.faults.Wrap("secretsmanager", secrets.Describe, secrets.Fail, secrets)
 	toControl := control.New(s.Fleet, s.elb, s.s3, s.faults, &s.calls)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case control.Is(r):
 			toControl.ServeHTTP(w, r)
+		case parameters.Has(r):
+			toParameters.ServeHTTP(w, r)
+		case secrets.Has(r):
+			toSecrets.ServeHTTP(w, r)
 		case !query.Is(r):
 			toS3.ServeHTTP(w, r)
 		case query.ParseForm(w, r) != nil:
