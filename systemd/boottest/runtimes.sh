@@ -15,7 +15,7 @@ packages="python3-venv python3-wheel gunicorn python3-django
 	nodejs curl
 	default-jdk-headless maven libmaven-assembly-plugin-java libmaven-compiler-plugin-java libmaven-install-plugin-java
 	libmaven-jar-plugin-java libmaven-resources-plugin-java libsurefire-java libcommons-lang3-java
-	nginx-light php-fpm ruby puma bundler ruby-rack ruby-nio4r openssl"
+	nginx-light php-fpm ruby puma bundler ruby-rack ruby-nio4r openssl awscli"
 registry=https://registry.npmjs.org
 
 # A namespace of its own: no mount is left behind, however this ends.
