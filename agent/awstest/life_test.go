@@ -48,7 +48,10 @@ func TestStoppedMachine(t *testing.T) {
 	check(t, err)
 	equal(t, i.State(), autoscaling.WarmedStopped)
 	equal(t, shows(t, i, "instance-id"), "")
+	on := make(chan error, 1)
+	go func() { on <- i.AwaitPower(t.Context(), true) }()
 	check(t, s.SetDesired("web", 1))
+	check(t, <-on)
 	equal(t, shows(t, i, "instance-id"), i.ID())
 	equal(t, shows(t, i, targetState), "InService")
 	check(t, s.Move(i.ID(), autoscaling.ToPool))
@@ -80,6 +83,7 @@ func TestSpot(t *testing.T) {
 
 	now = now.Add(time.Minute)
 	equal(t, shows(t, single, notice), "")
+	check(t, single.AwaitPower(t.Context(), false))
 	check(t, s.Withdraw(single.ID()))
 	equal(t, shows(t, single, notice), "404")
 	now = now.Add(time.Minute)

@@ -59,6 +59,16 @@ func (m *mock) fault() *cobra.Command {
 	return cmd
 }
 
+// oneOf refuses two flags together.
+func oneOf(cmd *cobra.Command, a, b string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+			return fmt.Errorf("--%s and --%s cannot be combined", a, b)
+		}
+		return nil
+	}
+}
+
 // ownFlags counts the flags that were given, without those of every command.
 func ownFlags(cmd *cobra.Command) (n int) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -101,7 +111,7 @@ func (m *mock) faults() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&clearAll, "clear", false, "remove them all")
 	cmd.Flags().IntVar(&remove, "remove", 0, "remove the one with this `ID`")
-	cmd.MarkFlagsMutuallyExclusive("clear", "remove")
+	oneOf(cmd, "clear", "remove")
 	return cmd
 }
 
@@ -131,7 +141,7 @@ func (m *mock) calls() *cobra.Command {
 	flags.StringVar(&instance, "instance", "", "only by the instance with this `ID`")
 	flags.BoolVar(&count, "count", false, "print how many there are")
 	flags.BoolVar(&reset, "reset", false, "empty the log")
-	cmd.MarkFlagsMutuallyExclusive("count", "reset")
+	oneOf(cmd, "count", "reset")
 	return cmd
 }
 

@@ -288,7 +288,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"serve", "--launch-hook", "up"}, exitUsage, "a hook needs --group"},
 		{[]string{"fault"}, exitUsage, "either JSON or flags"},
 		{[]string{"fault", "{}", "--status", "500"}, exitUsage, "either JSON or flags"},
-		{[]string{"faults", "--clear", "--remove", "1"}, exitUsage, "none of the others can be"},
+		{[]string{"faults", "--clear", "--remove", "1"}, exitUsage, "--clear and --remove cannot be combined"},
 		{[]string{"fault", `{"statuz":1}`}, exitUsage, "statuz"},
 		{[]string{"fault", `{`}, exitUsage, "reading JSON"},
 		{[]string{"fault", `{"service":"s4"}`}, exitUsage, `service "s4", want one of s3, imds, `},

@@ -35,7 +35,7 @@ type Instance struct {
 	returns bool // it is on its way back into the warm pool
 
 	interrupted int           // how often that was scheduled or undone; only the last one counts
-	changed     chan struct{} // closed and replaced at each change of state
+	changed     chan struct{} // closed and replaced at each change of state or power
 }
 
 func newInstance(m *Model, serial int, o LaunchOptions, now time.Time) *Instance {
@@ -83,6 +83,24 @@ func (i *Instance) Done() <-chan struct{} { return i.done }
 func (i *Instance) Off() (off bool) {
 	i.model.do(func(time.Time) { off = i.off })
 	return off
+}
+
+// AwaitPower returns when its machine is switched on, or off, or with an error when
+// ctx ends.
+func (i *Instance) AwaitPower(ctx context.Context, on bool) error {
+	for {
+		var off bool
+		var changed <-chan struct{}
+		i.model.do(func(time.Time) { off, changed = i.off, i.changed })
+		if off != on {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the machine of %s: %w", i.id, ctx.Err())
+		}
+	}
 }
 
 // State is its lifecycle state now.
@@ -156,8 +174,18 @@ func (i *Instance) enter(state State, at time.Time) {
 		i.off = false
 	default: // leaves the machine as it is
 	}
+	i.notify()
+}
+
+// notify wakes those who wait for a change.
+func (i *Instance) notify() {
 	close(i.changed)
 	i.changed = make(chan struct{})
+}
+
+func (i *Instance) power(on bool) {
+	i.off = !on
+	i.notify()
 }
 
 // waits reports whether any of its actions is still open.

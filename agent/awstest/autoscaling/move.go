@@ -88,7 +88,7 @@ func (m *Model) moveTo(i *Instance, to string, now time.Time) error {
 
 // vanish switches the machine off, which Auto Scaling then notices.
 func (m *Model) vanish(i *Instance, at time.Time) {
-	i.off = true
+	i.power(false)
 	m.leave(i, false, at)
 }
 
@@ -108,7 +108,7 @@ func (m *Model) Interrupt(id string, at time.Time, forGood bool) (err error) {
 			case forGood || i.state != "":
 				m.vanish(i, at)
 			default:
-				i.off = true
+				i.power(false)
 			}
 		})
 	})
@@ -125,7 +125,7 @@ func (m *Model) Start(id string) (err error) {
 		}
 		i.interrupted++
 		if i.state == "" {
-			i.off = false
+			i.power(true)
 		}
 	})
 	return err
