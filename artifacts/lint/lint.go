@@ -89,21 +89,32 @@ func Check(ctx context.Context, t Tree) ([]Finding, error) {
 		}
 	}
 	c.faults()
+	Sort(c.findings)
+	return c.findings, nil
+}
+
+// Sort sorts findings as [Check] returns them.
+func Sort(findings []Finding) {
 	hints := map[string]int{}
-	for _, f := range c.findings {
+	for _, f := range findings {
 		if _, known := hints[f.Hint]; !known {
 			hints[f.Hint] = len(hints)
 		}
 	}
-	slices.SortStableFunc(c.findings, func(a, b Finding) int {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(order(a.Check), order(b.Check)), cmp.Compare(hints[a.Hint], hints[b.Hint]))
 	})
-	return c.findings, nil
 }
+
+// Checks of package codedeploy, which only bundles have.
+const (
+	Appspec    = "appspec"    // what is wrong with an appspec
+	CodeDeploy = "codedeploy" // what koboshi has no counterpart for
+)
 
 // checks are the names of all checks in the order in which they are reported.
 var checks = [...]string{
-	"empty", "name", "link", "special", "setuid", "unreadable",
+	"empty", Appspec, "name", "link", "special", "setuid", "unreadable", CodeDeploy,
 	"interpreter", "build-path", "mode", "capability", "attribute", "sparse", "stale-pyc", "secret", "vcs", "top-folder",
 }
 

@@ -195,7 +195,7 @@ func TestNames(t *testing.T) {
 	if sorted := slices.Sorted(slices.Values(names)); len(slices.Compact(sorted)) != len(names) {
 		t.Errorf("one comes twice: %v", names)
 	}
-	if text := fmt.Sprint(names); !strings.Contains(text, "empty name link special") {
+	if text := fmt.Sprint(names); !strings.Contains(text, "empty appspec name link special") {
 		t.Errorf("the order of reports is %s", text)
 	}
 }

@@ -67,11 +67,7 @@ func (p *Packed) tree(ctx context.Context, app string) (map[string]tree.Entry, e
 
 // runnable follows the links of a tree, none of which leads out of it.
 func runnable(paths map[string]tree.Entry, command string) error {
-	name := command
-	for range tree.MaxHops {
-		name = follow(paths, name)
-	}
-	switch e, found := paths[name]; {
+	switch e, found := paths[resolve(paths, command)]; {
 	case !found:
 		return fmt.Errorf("%q is not in the tree", command)
 	case e.Type != tree.TypeFile:
@@ -80,6 +76,14 @@ func runnable(paths map[string]tree.Entry, command string) error {
 		return fmt.Errorf("%q may not be executed by everyone (mode %04o)", command, e.Mode)
 	}
 	return nil
+}
+
+// resolve is what a path is once links are followed.
+func resolve(paths map[string]tree.Entry, name string) string {
+	for range tree.MaxHops {
+		name = follow(paths, name)
+	}
+	return name
 }
 
 // follow replaces the first link on the way to name by what it points to.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,7 @@ type Input struct {
 	path     string
 	opt      Options
 	findings []lint.Finding
+	hooks    artifacts.Hooks
 	list     *listing
 	file     *os.File // what is at path
 	info     fs.FileInfo
@@ -33,7 +35,7 @@ type Input struct {
 // package convert, or any other regular file. What is packed later is what was
 // opened here.
 func Read(ctx context.Context, path string, opt Options) (*Input, error) {
-	in := &Input{path: path, opt: opt}
+	in := &Input{path: path, opt: opt, hooks: opt.Hooks}
 	if err := in.read(ctx); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, errors.Join(err, in.Close()))
 	}
@@ -131,6 +133,9 @@ func (in *Input) readFile(ctx context.Context) error {
 	if in.opt.Strip > 0 || len(in.opt.Exclude) > 0 {
 		return fmt.Errorf("taking off folders or files %w, which is one file", ErrInput)
 	}
+	if in.opt.CodeDeploy {
+		return fmt.Errorf("an appspec %w, which is one file and no bundle", ErrInput)
+	}
 	if (in.opt.Name == "" || in.opt.Name == in.opt.App) && !in.opt.KeepTimes { // the format of one file has no time
 		in.ready = artifacts.File
 	}
@@ -144,7 +149,11 @@ func (in *Input) check(ctx context.Context, built string) error {
 	if err := in.list.filter(in.opt); err != nil {
 		return err
 	}
-	return in.lint(ctx, built)
+	if err := in.lint(ctx, built); err != nil || !in.opt.CodeDeploy {
+		return err
+	}
+	defer func() { lint.Sort(in.findings) }()
+	return in.readAppspec()
 }
 
 func (in *Input) lint(ctx context.Context, built string) (err error) {
@@ -178,10 +187,10 @@ func (in *Input) Close() error {
 // if instances can read it. So does a single file, unless a tree of it is worth
 // more than it costs.
 func (in *Input) Pack(ctx context.Context, platform string) (*Packed, error) {
-	goos, arch, _ := strings.Cut(platform, "/")
-	if artifacts.CheckName(goos) != nil || artifacts.CheckName(arch) != nil {
-		return nil, fmt.Errorf("platform %q, want one such as linux/amd64", platform)
+	if err := CheckPlatform(platform); err != nil {
+		return nil, err
 	}
+	goos, arch, _ := strings.Cut(platform, "/")
 	p, err := in.pack(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", in.path, err)
@@ -205,6 +214,17 @@ func (in *Input) pack(ctx context.Context) (*Packed, error) {
 		return packTree(ctx, in.list, in.opt)
 	}
 	return p, err
+}
+
+// Platforms are those that an agent runs on.
+func Platforms() []string { return []string{"linux/amd64", "linux/arm64"} }
+
+// CheckPlatform refuses a platform that no instance can have.
+func CheckPlatform(platform string) error {
+	if !slices.Contains(Platforms(), platform) {
+		return fmt.Errorf("platform %q: koboshi runs on %s", platform, strings.Join(Platforms(), " and "))
+	}
+	return nil
 }
 
 // worthTree is the part of a file, in percent, that a tree with it may be.

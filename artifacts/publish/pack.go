@@ -19,6 +19,11 @@ type Options struct {
 	App      string                  // what a single file is called in the tree
 	Name     string                  // another name for it
 
+	// CodeDeploy maps the scripts of the bundle's appspec.yml to hooks, where Hooks
+	// has none.
+	CodeDeploy bool
+	Hooks      artifacts.Hooks
+
 	// KeepTimes gives files on instances the times that they have here, in whole
 	// seconds, in place of the release's.
 	KeepTimes bool

@@ -57,7 +57,7 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 	case "hook":
 		return cobra.FixedCompletions([]string{"pre_start=", "post_start=", "pre_stop="}, cobra.ShellCompDirectiveNoSpace)
 	case "health":
-		return cobra.FixedCompletions([]string{"url=", "tcp=", "command=", "timeout=", "bake="}, cobra.ShellCompDirectiveNoSpace)
+		return cobra.FixedCompletions([]string{"url=", "status=", "tcp=", "command=", "timeout=", "bake="}, cobra.ShellCompDirectiveNoSpace)
 	case "sse":
 		return cobra.FixedCompletions(s3.Algorithms, cobra.ShellCompDirectiveNoFileComp)
 	case "command":

@@ -22,7 +22,7 @@ var floors = map[string]int{
 
 	"agent/process": 2, "artifacts/tree": 2,
 
-	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3, "artifacts/lint": 3, "artifacts/convert": 3,
+	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3, "artifacts/lint": 3, "artifacts/codedeploy": 3, "artifacts/convert": 3,
 	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
 	"agent/instance": 3, "agent/lifecycle": 3, "agent/balancer": 3, "agent/group": 3,
 	"agent/health": 3, "agent/report": 3, "agent/config": 3,
@@ -73,6 +73,7 @@ var reserved = map[string][]string{
 	"github.com/BurntSushi/toml":      {"agent/config"},
 	"github.com/klauspost/compress":   {"artifacts/tree", "artifacts/unpack", "artifacts/delta", "artifacts/publish", "artifacts/convert"},
 	"github.com/ulikunitz/xz":         {"artifacts/convert"},
+	"go.yaml.in/yaml":                 {"artifacts/codedeploy"},
 	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health", "agent/flush"},
 	"github.com/secure-systems-lab/":  {"artifacts"},
 	"github.com/prometheus/procfs":    {"agent/health", "agent/instance"},

@@ -65,17 +65,19 @@ type inputFlags struct {
 	exclude []string
 	name    string
 	times   bool
+	bundle  bool // of CodeDeploy
 }
 
 func (f *inputFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.strip, "strip-components", 0, "take `N` folders off the front of every path, as tar does")
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches this `GLOB`, as in "+publish.IgnoreFile+"; repeat it for several")
+	cmd.Flags().BoolVar(&f.bundle, "codedeploy", false, "it is a CodeDeploy bundle: scripts in its appspec.yml become hooks")
 	cmd.Flags().BoolVar(&f.times, "keep-times", false, "files on instances have the times that they have here; default: the release's own")
 	cmd.Flags().StringVar(&f.name, "name", "", "what a single file is called in the release; default: the app")
 }
 
 func (f *inputFlags) options(app string) publish.Options {
-	return publish.Options{App: app, Name: f.name, Strip: f.strip, Exclude: f.exclude, KeepTimes: f.times}
+	return publish.Options{App: app, Name: f.name, Strip: f.strip, Exclude: f.exclude, KeepTimes: f.times, CodeDeploy: f.bundle}
 }
 
 // read opens what is to be published.

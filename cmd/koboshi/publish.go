@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -136,7 +137,9 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	}()
 	for _, platform := range o.platforms {
 		name, path, _ := strings.Cut(platform, "=")
-		in, err := c.read(ctx, path, o.input.options(o.app))
+		opt := o.input.options(o.app)
+		opt.Hooks = draft.Hooks
+		in, err := c.read(ctx, path, opt)
 		if err != nil {
 			return nil, err
 		}
@@ -150,6 +153,9 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	if err := notClean(findings, o.strict); err != nil {
 		return nil, failure.WithHint(err, "nothing was stored; without --strict these are warnings")
 	}
+	if draft.Hooks, err = hooksOf(inputs); err != nil {
+		return nil, err
+	}
 	for _, in := range inputs {
 		packed, err := c.pack(ctx, in)
 		if err != nil {
@@ -160,6 +166,17 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	return findings, nil
 }
 
+// hooksOf are the hooks of all inputs: a release has the same on every platform.
+func hooksOf(inputs []input) (artifacts.Hooks, error) {
+	hooks := inputs[0].Hooks()
+	for _, in := range inputs[1:] {
+		if !reflect.DeepEqual(in.Hooks(), hooks) {
+			return hooks, usage(fmt.Errorf("the appspecs for %s and %s have other hooks: want the same for every platform", inputs[0].platform, in.platform))
+		}
+	}
+	return hooks, nil
+}
+
 func (o publishOptions) checkPlatforms() error {
 	seen := map[string]bool{}
 	for _, platform := range o.platforms {
@@ -167,12 +184,22 @@ func (o publishOptions) checkPlatforms() error {
 		switch {
 		case !ok:
 			return usage(fmt.Errorf("--platform %q, want os/arch=PATH", beginning(platform)))
+		case publish.CheckPlatform(name) != nil:
+			return unknownPlatform(name)
 		case seen[name]:
 			return usage(fmt.Errorf("two artifacts for %s: a bare PATH is for %s", beginning(name), defaultPlatform))
 		}
 		seen[name] = true
 	}
 	return nil
+}
+
+func unknownPlatform(name string) error {
+	err := usage(fmt.Errorf("--%w", publish.CheckPlatform(beginning(name))))
+	if near, ok := artifacts.Nearest(name, publish.Platforms()); ok {
+		return failure.WithHint(err, "did you mean "+near+"?")
+	}
+	return err
 }
 
 func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {
@@ -196,6 +223,7 @@ type releasedJSON struct {
 	ManifestSHA256 artifacts.Digest    `json:"manifest_sha256"`
 	Already        bool                `json:"already"`
 	Artifacts      []publishedArtifact `json:"artifacts"`
+	Hooks          artifacts.Hooks     `json:"hooks,omitzero"`
 	Findings       []lint.Finding      `json:"findings,omitzero"`
 }
 
@@ -222,6 +250,9 @@ func (c *cli) tellReleased(o publishOptions, p publication) error {
 		}
 		c.ui.deltas(a)
 	}
+	if o.input.bundle {
+		c.ui.hooks(p.Manifest.Hooks)
+	}
 	word := "published"
 	if p.Already {
 		word = "was published before, with the same bytes"
@@ -230,8 +261,19 @@ func (c *cli) tellReleased(o publishOptions, p publication) error {
 	return nil
 }
 
+func (u *ui) hooks(h artifacts.Hooks) {
+	for _, hook := range []struct {
+		name string
+		argv []string
+	}{{"pre_start", h.PreStart}, {"post_start", h.PostStart}, {"pre_stop", h.PreStop}} {
+		if len(hook.argv) > 0 {
+			u.printf("  hook %s: %s\n", hook.name, report.Clean(strings.Join(hook.argv, " "), report.MaxText))
+		}
+	}
+}
+
 func (p publication) json() releasedJSON {
-	out := releasedJSON{App: p.Manifest.App, Version: p.Manifest.Version, ManifestSHA256: p.SHA256, Already: p.Already, Findings: p.findings}
+	out := releasedJSON{App: p.Manifest.App, Version: p.Manifest.Version, ManifestSHA256: p.SHA256, Already: p.Already, Hooks: p.Manifest.Hooks, Findings: p.findings}
 	for i := range p.Manifest.Artifacts {
 		out.Artifacts = append(out.Artifacts, p.artifact(i))
 	}
