@@ -106,15 +106,16 @@ func Sort(findings []Finding) {
 	})
 }
 
-// Checks of package codedeploy, which only bundles have.
+// Checks that publish makes, since they need more than the tree.
 const (
+	Program    = "program"    // what cannot be executed
 	Appspec    = "appspec"    // what is wrong with an appspec
 	CodeDeploy = "codedeploy" // what koboshi has no counterpart for
 )
 
 // checks are the names of all checks in the order in which they are reported.
 var checks = [...]string{
-	"empty", Appspec, "name", "link", "special", "setuid", "unreadable", CodeDeploy,
+	"empty", Appspec, "name", "link", "special", "setuid", "unreadable", Program, CodeDeploy,
 	"interpreter", "build-path", "mode", "capability", "attribute", "sparse", "stale-pyc", "secret", "vcs", "top-folder",
 }
 

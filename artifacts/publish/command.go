@@ -21,19 +21,7 @@ const anyoneRuns = 0o001
 
 // checkCommands finds every command of the draft in the tree of every platform.
 func (d Draft) checkCommands(ctx context.Context) error {
-	type command struct {
-		name string
-		argv []string
-	}
-	var commands []command
-	for _, c := range []command{
-		{"hooks.pre_start", d.Hooks.PreStart}, {"hooks.post_start", d.Hooks.PostStart}, {"hooks.pre_stop", d.Hooks.PreStop},
-		{"health.command", d.Health.Command},
-	} {
-		if len(c.argv) > 0 {
-			commands = append(commands, c)
-		}
-	}
+	commands := commandsOf(d.Hooks, d.Health)
 	if len(commands) == 0 {
 		return nil
 	}

@@ -149,15 +149,18 @@ func (in *Input) check(ctx context.Context, built string) error {
 	if err := in.list.filter(in.opt); err != nil {
 		return err
 	}
-	if err := in.lint(ctx, built); err != nil || !in.opt.CodeDeploy {
-		return err
-	}
-	defer func() { lint.Sort(in.findings) }()
-	return in.readAppspec()
+	return in.lint(ctx, built)
 }
 
 func (in *Input) lint(ctx context.Context, built string) (err error) {
+	defer func() { lint.Sort(in.findings) }()
 	in.findings, err = lint.Check(ctx, lint.Tree{KeepTimes: in.opt.KeepTimes, Built: built, Files: in.list.files, Head: in.list.head})
+	if err == nil && in.opt.CodeDeploy {
+		err = in.readAppspec()
+	}
+	if err == nil {
+		err = in.checkPrograms()
+	}
 	return err
 }
 

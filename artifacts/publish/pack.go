@@ -22,7 +22,12 @@ type Options struct {
 	// CodeDeploy maps the scripts of the bundle's appspec.yml to hooks, where Hooks
 	// has none.
 	CodeDeploy bool
-	Hooks      artifacts.Hooks
+
+	// What the release brings to be run, and where: what could not be executed
+	// there is found.
+	Hooks    artifacts.Hooks
+	Health   artifacts.Health
+	Platform string // "" = not known
 
 	// KeepTimes gives files on instances the times that they have here, in whole
 	// seconds, in place of the release's.

@@ -138,7 +138,7 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 	for _, platform := range o.platforms {
 		name, path, _ := strings.Cut(platform, "=")
 		opt := o.input.options(o.app)
-		opt.Hooks = draft.Hooks
+		opt.Hooks, opt.Health, opt.Platform = draft.Hooks, draft.Health, name
 		in, err := c.read(ctx, path, opt)
 		if err != nil {
 			return nil, err
