@@ -190,6 +190,32 @@ func TestHostileArchives(t *testing.T) {
 	wantEmpty(t, in.opt.TempDir)
 }
 
+func TestHostileZip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.zip")
+	f, err := os.Create(path)
+	must(t, err)
+	z := zip.NewWriter(f)
+	for _, name := range []string{"../up", "/abs", "a/../../b", "good", "d", "d/in-file"} {
+		_, err := z.Create(name)
+		must(t, err)
+	}
+	must(t, errors.Join(z.Close(), f.Close()))
+	in := readInput(t, path, Options{})
+	var got []string
+	for _, f := range in.Findings() {
+		if f.Level == lint.Error {
+			got = append(got, f.Check+" "+f.Path)
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"name ../up", "name /abs", "name a/../../b", "name d", "name d/in-file"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	if _, err := in.Pack(t.Context(), "linux/amd64"); !errors.Is(err, tree.ErrRefused) {
+		t.Errorf("packed all the same: %v", err)
+	}
+}
+
 func TestStripAndExclude(t *testing.T) {
 	for _, test := range []struct {
 		name  string
