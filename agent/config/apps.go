@@ -83,19 +83,19 @@ func isInside(dir, above string) bool {
 
 // sameUnits finds a unit that both apps would start and stop.
 func (a App) sameUnits(b App) []Overlap {
-	for _, unit := range a.Config.units() {
-		if slices.Contains(b.Config.units(), unit) {
-			return []Overlap{a.overlap(b, true, "service.unit", "service.unit", "give each app a unit of its own", "%q is a unit", unit)}
+	for _, unit := range a.Config.Service.AllUnits() {
+		if slices.Contains(b.Config.Service.AllUnits(), unit) {
+			return []Overlap{a.overlap(b, true, a.Config.Service.unitsKey(), b.Config.Service.unitsKey(), "give each app units of its own", "%q is a unit", unit)}
 		}
 	}
 	return nil
 }
 
-func (c *Config) units() []string {
-	if c.Service.Unit == "" {
-		return nil
+func (s Service) unitsKey() string {
+	if s.Unit != "" {
+		return "service.unit"
 	}
-	return []string{c.Service.Unit}
+	return "service.units"
 }
 
 // samePort finds a port that both probes ask, where what answers has to be the app
@@ -138,14 +138,22 @@ func atLoopback(address string) string {
 	return address
 }
 
-// sameHook finds one lifecycle hook for two launches. Auto Scaling waits once for
-// it, whichever app completes it.
-func (a App) sameHook(b App) []Overlap {
-	const key = "lifecycle.launch_hook"
+// sameHook finds one lifecycle hook for two launches, or two ends. Auto Scaling
+// waits once for it, whichever app completes it.
+func (a App) sameHook(b App) (all []Overlap) {
 	ours, theirs := a.Config.Lifecycle, b.Config.Lifecycle
-	if ours.LaunchHook == "" || ours.LaunchHook != theirs.LaunchHook || ours.Group != "" && theirs.Group != "" && ours.Group != theirs.Group {
+	if ours.Group != "" && theirs.Group != "" && ours.Group != theirs.Group {
 		return nil
 	}
-	return []Overlap{a.overlap(b, false, key, key, `add a launch hook to the group for each app and name it there; "" is for an app that no launch waits for`,
-		"%q is waited for once, so the first CONTINUE lets the instance into service before both apps are healthy; it is %s", ours.LaunchHook, key)}
+	for _, hook := range []struct{ key, ours, theirs, hint, early string }{
+		{"lifecycle.launch_hook", ours.LaunchHook, theirs.LaunchHook, `add a launch hook to the group for each app and name it there; "" is for an app that no launch waits for`,
+			"the first CONTINUE lets the instance into service before both apps are healthy"},
+		{"lifecycle.terminate_hook", ours.TerminateHook, theirs.TerminateHook, `add a terminate hook to the group for each app that is drained and name it there; "" is for an app that is not`,
+			"the first app that has drained lets the instance go before the other one has"},
+	} {
+		if hook.ours != "" && hook.ours == hook.theirs {
+			all = append(all, a.overlap(b, false, hook.key, hook.key, hook.hint, "%q is waited for once, so %s; it is %s", hook.ours, hook.early, hook.key))
+		}
+	}
+	return all
 }

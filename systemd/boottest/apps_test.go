@@ -85,7 +85,7 @@ func (r recipe) try(t *testing.T, host host) {
 	l.launch("")
 	c := l.start("exit")
 	c.up()
-	same(t, "verdict", c.reports(0, "status", "--command", "boot").Verdict, report.Fresh)
+	same(t, "verdict", c.reports(0, "status", "--command", "boot", "--config", config).Verdict, report.Fresh)
 	same(t, "state", l.instance.State(), autoscaling.InService)
 	c.answers(r.name, "1.0.0")
 

@@ -20,9 +20,8 @@ const greenConfig = "/etc/koboshi/green.toml"
 // greenApp is a second app next to the first one, on a port of its own.
 var greenApp = files{
 	bootUnit: "", wants + "koboshi-boot.service": "", // koboshi install brings them
-	"/etc/systemd/system/koboshi-boot@.service.d/lab.conf": "[Service]\nEnvironment=AWS_ENDPOINT_URL=http://" + endpoint + "\n",
-	"/etc/systemd/system/api.service":                      strings.NewReplacer("koboshi/web/", "koboshi/api/", "[Install]\n", "Environment=ADDRESS=127.0.0.1:8081\n[Install]\n").Replace(webService),
-	greenConfig: strings.NewReplacer(`"web"`, `"api"`, "web.service", "api.service", ":8080", ":8081", "[lifecycle]\n", "[lifecycle]\nlaunch_hook = \"api-launching\"\n").
+	"/etc/systemd/system/api.service": strings.NewReplacer("koboshi/web/", "koboshi/api/", "[Install]\n", "Environment=ADDRESS=127.0.0.1:8081\n[Install]\n").Replace(webService),
+	greenConfig: strings.NewReplacer(`"web"`, `"api"`, "web.service", "api.service", ":8080", ":8081", "[lifecycle]\n", "[lifecycle]\nlaunch_hook = \"api-launching\"\nterminate_hook = \"api-terminating\"\n").
 		Replace(koboshiToml),
 	"/etc/koboshi/green.d/quick.toml": "[health]\ntimeout = \"3s\"\n",
 }

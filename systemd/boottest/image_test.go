@@ -28,6 +28,8 @@ const (
 
 const endpoint = "169.254.169.254:9000" // of the APIs; a virtual machine reaches it, too
 
+const labEndpoint = "[Service]\nEnvironment=AWS_ENDPOINT_URL=http://" + endpoint + "\n"
+
 // webService is the app's unit as in the topic ami.
 const webService = `[Unit]
 Description=The app
@@ -77,7 +79,8 @@ func standard() files {
 		wants + "koboshi-boot.service": "-> " + bootUnit,
 		webUnit:                        webService,
 		config:                         koboshiToml,
-		bootUnit + ".d/lab.conf":       "[Service]\nEnvironment=AWS_ENDPOINT_URL=http://" + endpoint + "\n",
+		bootUnit + ".d/lab.conf":       labEndpoint,
+		"/etc/systemd/system/koboshi-boot@.service.d/lab.conf": labEndpoint,
 
 		"/etc/cloud/ds-identify.cfg":            "policy: enabled\n",
 		cloudConfig:                             ec2Only,
