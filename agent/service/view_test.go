@@ -109,6 +109,16 @@ func TestHookInheritsNothing(t *testing.T) {
 	f.happened(t, "connect", "close")
 }
 
+// Of several units the first is the app.
+func TestHookInheritsFromTheFirstUnit(t *testing.T) {
+	f := &fakeSystemd{run: func(systemd.Transient) error { return nil }}
+	cfg := configured(t, several+"hooks.user = \"nobody\"\n")
+	if err := f.service(cfg, func(Hook, string) {}).RunHook(t.Context(), Hook{Dir: t.TempDir(), Args: []string{"x"}}); err != nil {
+		t.Error(err)
+	}
+	f.happened(t, "connect", "refresh web.service", "inherit web.service", "close")
+}
+
 func TestWithoutTheRunEnv(t *testing.T) {
 	run := t.TempDir()
 	link := filepath.Join(t.TempDir(), "run")

@@ -62,7 +62,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "koboshi-mock",
 		Short:         "a loopback AWS for laptops and scripts",
-		Long:          "A loopback AWS for laptops and scripts: S3, Auto Scaling, ELB, STS and each instance's metadata service.\n\nExit codes: 0 done, 1 failed, 2 usage.",
+		Long:          "A loopback AWS for laptops and scripts: S3, Auto Scaling, ELB, STS, Parameter Store, Secrets Manager and each instance's metadata service.\n\nExit codes: 0 done, 1 failed, 2 usage.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
