@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/artifacts"
+	"koboshi/systemd"
 )
 
 var allHooks = artifacts.Hooks{
@@ -37,6 +38,23 @@ func (w *world) happened(t *testing.T, want ...string) {
 		t.Errorf("it went\n%q, want\n%q", w.story, want)
 	}
 	w.story = nil
+}
+
+// Where the units cannot be started nothing is touched: no hook runs, and the release
+// before goes on.
+func TestNothingIsTouchedWithoutUnits(t *testing.T) {
+	w := hooked(t)
+	live(w)
+	w.story, w.unusable = nil, systemd.ErrNoUnit
+	rep, err := w.sync()
+	w.check(t, rep, err, result{report.Failed, systemd.ErrNoUnit, "1", "1", nil})
+	w.happened(t)
+	if failure.CodeOf(err) != failure.Activate || w.current() != "1" {
+		t.Errorf("code %d, current %s", failure.CodeOf(err), w.current())
+	}
+	w.unusable = nil
+	rep, err = w.sync()
+	w.check(t, rep, err, result{report.Current, nil, "2", "2", nil})
 }
 
 // What is reloaded is not stopped.

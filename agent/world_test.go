@@ -123,6 +123,7 @@ type world struct {
 	waits               []string
 	onWait              func()
 	reload              bool          // service.reload
+	unusable            error         // why the app's units cannot be started
 	spreadOver, holdFor time.Duration // lifecycle.continue_jitter and lifecycle.abandon_delay
 
 	maxRate config.Rate
@@ -517,6 +518,8 @@ func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Res
 }
 
 type fakeApp struct{ *world }
+
+func (s fakeApp) Check(context.Context) error { return s.unusable }
 
 func (s fakeApp) Restart(_ context.Context, env []string) (service.Gate, error) {
 	version := s.current()

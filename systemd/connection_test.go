@@ -103,6 +103,39 @@ func TestJobIsLost(t *testing.T) {
 	})
 }
 
+// Whether a reload was made is not known where its answer was lost: then it is made
+// again. One that was accepted is judged by its result.
+func TestReloadSurvivesLostConnections(t *testing.T) {
+	const once = "reload web.service replace"
+	for when, calls := range map[string]string{"before": once, "after": once + ", " + once} {
+		synctest.Test(t, func(t *testing.T) {
+			f := one("done")
+			m := f.start(t)
+			f.cut = map[string]string{"reload": when}
+			if err := m.ReloadUnit(t.Context(), "web.service"); err != nil || f.called() != calls {
+				t.Errorf("%s: ReloadUnit = %v, calls %s; want %s", when, err, f.called(), calls)
+			}
+		})
+	}
+	for result, want := range map[string]string{"success": "", "timeout": "reload of web.service: failed (timeout)"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := one("")
+			m := f.start(t)
+			time.AfterFunc(10*time.Second, f.hangUp)
+			time.AfterFunc(20*time.Second, func() {
+				f.set("web.service", "ReloadResult", result)
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.units["web.service"].job = 0
+			})
+			err := m.ReloadUnit(t.Context(), "web.service")
+			if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) || f.called() != once {
+				t.Errorf("ReloadUnit = %v, want %q; calls %s", err, want, f.called())
+			}
+		})
+	}
+}
+
 func TestStopSurvivesLostConnections(t *testing.T) {
 	for _, when := range []string{"before", "after"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -125,8 +125,11 @@ func (r *Run) Reinstate(ctx context.Context, rel store.Release) error {
 }
 
 // start runs the app from rel in place of what ran before. Nothing is touched
-// until the pre_start hook has succeeded.
+// until it is clear that it can be started, and the pre_start hook has succeeded.
 func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, err error) {
+	if err := r.Service.Check(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", service.ErrActivate, err)
+	}
 	if err := r.hook(ctx, rel, preStart, rel.Manifest().Manifest().Hooks.PreStart); err != nil {
 		return nil, err
 	}

@@ -89,6 +89,7 @@ type Content interface {
 
 // Service starts the app and runs the hooks of its releases: service.Service.
 type Service interface {
+	Check(ctx context.Context) error
 	Restart(ctx context.Context, env []string) (service.Gate, error)
 	RunHook(ctx context.Context, h service.Hook) error
 	Running(ctx context.Context) (bool, error)

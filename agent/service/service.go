@@ -39,6 +39,7 @@ type Service struct {
 
 // backend is what differs between a unit and a command.
 type backend interface {
+	check(ctx context.Context) error
 	restart(ctx context.Context, env []string) (waiter, error)
 	await(ctx context.Context, gate health.Gate) (health.Report, error)
 	checkListener(ctx context.Context, gate health.Gate) error
@@ -60,6 +61,10 @@ func New(cfg *config.Config, output func(h Hook, line string)) Service {
 	}
 	return Service{config: cfg, output: output, backend: commands{cfg}}
 }
+
+// Check finds out, before anything is done, whether the app can be started, as far as
+// that does not depend on the release.
+func (s Service) Check(ctx context.Context) error { return s.backend.check(ctx) }
 
 // Restart runs the app from <root>/current in place of what ran before, and
 // returns the gate that the started app has to pass.

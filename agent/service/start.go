@@ -45,13 +45,24 @@ func (u units) restart(ctx context.Context, _ []string) (waiter, error) {
 	}, nil
 }
 
+// check looks at the units that the machine has without the release.
+func (u units) check(ctx context.Context) error {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	s := &start{units: u, m: m}
+	return s.check(ctx, func(unit string) bool { return !u.config.Service.Brings(unit) })
+}
+
 // begin touches no unit before it has looked at all of them. Those that run now are
 // stopped from the last on, so that none is started by another one's restart, or twice.
 func (s *start) begin(ctx context.Context) (app health.Unit, err error) {
-	if err := s.refresh(ctx); err != nil {
+	if err := s.link(ctx); err != nil {
 		return app, err
 	}
-	if err := s.check(ctx); err != nil {
+	if err := s.check(ctx, func(string) bool { return true }); err != nil {
 		return app, err
 	}
 	groups, err := s.controlGroups(ctx, s.m, s.anew)
@@ -111,32 +122,30 @@ func (s *start) bringUp(ctx context.Context, i int, unit string) (err error) {
 	return err
 }
 
-// refresh has systemd know the units' files as they are now.
-func (s *start) refresh(ctx context.Context) error {
+// link has systemd read the files of the units that the release brings.
+func (s *start) link(ctx context.Context) error {
 	var brought []string
 	for _, file := range s.config.Service.AllUnitFiles() {
 		brought = append(brought, filepath.Join(current(s.config), file))
 	}
-	if len(brought) > 0 {
-		if err := s.m.Link(ctx, brought...); err != nil {
-			return err
-		}
+	if len(brought) == 0 {
+		return nil
 	}
-	for _, unit := range s.config.Service.AllUnits() {
-		if s.config.Service.Brings(unit) {
-			continue // Link has read it
-		}
-		if err := s.m.Refresh(ctx, unit); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.m.Link(ctx, brought...)
 }
 
-// check finds out whether all units can be started.
-func (s *start) check(ctx context.Context) error {
+// check finds out whether units can be started, by their files as they are now.
+func (s *start) check(ctx context.Context, wanted func(unit string) bool) error {
 	names := map[string]string{}
 	for _, unit := range s.config.Service.AllUnits() {
+		if !wanted(unit) {
+			continue
+		}
+		if !s.config.Service.Brings(unit) { // else link has read it
+			if err := s.m.Refresh(ctx, unit); err != nil {
+				return err
+			}
+		}
 		now, err := s.m.State(ctx, unit)
 		if err == nil {
 			err = CheckUnit(unit, now, s.config.Service.Reload)

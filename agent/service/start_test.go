@@ -131,6 +131,20 @@ func TestUnitsAreChecked(t *testing.T) {
 	}
 }
 
+// What the machine has can be looked at before anything is done. What the release
+// brings is not there yet.
+func TestCheck(t *testing.T) {
+	f := &fakeSystemd{fails: map[string]error{"state worker.service": systemd.ErrNoUnit}}
+	if err := f.service(configured(t, several), nil).Check(t.Context()); !errors.Is(err, systemd.ErrNoUnit) {
+		t.Errorf("Check = %v", err)
+	}
+	f.happened(t, "connect", "refresh web.service", "refresh worker.service", "close")
+	if err := f.service(configured(t, several+"service.unit_files = [\"worker.service\"]\n"), nil).Check(t.Context()); err != nil {
+		t.Errorf("Check of what the release brings = %v", err)
+	}
+	f.happened(t, "connect", "refresh web.service", "refresh migrate.service", "refresh clean.timer", "close")
+}
+
 // What cannot be started ends the start; those after it are not begun.
 func TestUnitsStartFails(t *testing.T) {
 	failed := &systemd.JobError{Unit: "worker.service", Result: "failed", Cause: "exit-code", Status: 3}

@@ -284,6 +284,9 @@ func (simulated) Tags(context.Context, ...string) (map[string]string, error) {
 
 func (simulated) TargetState(context.Context) (string, error) { return "InService", nil }
 
+// Check finds nothing wrong.
+func (simulated) Check(context.Context) error { return nil }
+
 // Restart starts an app that is up after one to ten seconds; its gate takes ten
 // more.
 func (s simulated) Restart(context.Context, []string) (service.Gate, error) {
