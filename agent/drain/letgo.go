@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"koboshi/agent/balancer"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/notice"
 	"koboshi/artifacts/pace"
@@ -102,6 +103,10 @@ func (d *Drain) leaveGroup(ctx context.Context, group string) error {
 	}
 	return d.ask(ctx, func(ctx context.Context) (bool, error) {
 		unused, err := d.Groups.Balancer.Unused(ctx, group, d.Record.Instance)
+		if errors.Is(err, balancer.ErrNoGroup) {
+			d.warn("%s: %v", groupName(group), err)
+			return true, nil
+		}
 		if err == nil && !unused {
 			err = fmt.Errorf("%s still has the instance", groupName(group))
 		}
