@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"koboshi/agent/flush"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/notice"
 	"koboshi/agent/report"
@@ -45,7 +46,7 @@ type world struct {
 	stops   time.Duration // how long stopping takes
 	hangs   bool          // pre_stop
 	full    bool          // the disk
-	flushes report.Flush
+	flushes flush.Answer
 	slow    time.Duration // a flush
 	beats   int
 	told    string
@@ -55,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, begun: time.Now(), boot: "one", running: true, state: "Terminating:Proceed",
 		waits: after(20 * time.Second), unused: after(10 * time.Second),
-		flushes: report.Flush{Name: "app", Kind: "rsyslog"},
+		flushes: flush.Answer{Outcome: flush.Done},
 	}
 }
 
@@ -168,9 +169,12 @@ func (w *world) Stop(ctx context.Context) error {
 
 func (w *world) Before(context.Context) { w.note("before") }
 
-func (w *world) Await(ctx context.Context) report.Flush {
+func (w *world) Name() string { return "app" }
+func (w *world) Kind() string { return "rsyslog" }
+
+func (w *world) Await(ctx context.Context) flush.Answer {
 	if pace.Sleep(ctx, w.slow) != nil || ctx.Err() != nil {
-		return report.Flush{Name: "app", Kind: "rsyslog", Left: 100, Unit: "bytes"}
+		return flush.Answer{Outcome: flush.Left, Left: 100, Unit: flush.Bytes}
 	}
 	w.note("flushed")
 	return w.flushes
@@ -225,9 +229,9 @@ func TestDrain(t *testing.T) {
 			[]string{"leaving", "pre_stop", "warning", "before", "CONTINUE"}, 10 * time.Minute, 10 * time.Minute, ErrDeadline},
 		"the app ignores SIGTERM": {func(w *world, d *Drain) { w.stopErr = errors.New("timeout"); w.stops = 90 * time.Second },
 			[]string{"leaving", "pre_stop", "before", "flushed", "CONTINUE"}, 110 * time.Second, 135 * time.Second, ErrStop},
-		"something is left": {func(w *world, d *Drain) { w.flushes.Left = 7 }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
-		"something is lost": {func(w *world, d *Drain) { w.flushes.Lost = 7 }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
-		"cannot be told":    {func(w *world, d *Drain) { w.flushes.Unknown = true }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
+		"something is left": {func(w *world, d *Drain) { w.flushes = flush.Answer{Outcome: flush.Left, Left: 7} }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
+		"something is lost": {func(w *world, d *Drain) { w.flushes = flush.Answer{Outcome: flush.Lost, Lost: 7} }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
+		"cannot be told":    {func(w *world, d *Drain) { w.flushes = flush.Answer{Outcome: flush.Unknown} }, whole, 20 * time.Second, 45 * time.Second, ErrLeft},
 		"a flush without end": {func(w *world, d *Drain) { w.slow = time.Hour },
 			[]string{"leaving", "pre_stop", "before", "stopped", "CONTINUE"}, 10 * time.Minute, 10 * time.Minute, ErrDeadline},
 		"the disk is full": {func(w *world, d *Drain) { w.full = true },

@@ -5,18 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
+	"koboshi/agent/flush"
 	"koboshi/agent/report"
 )
 
-// Flusher is one log shipper, or whatever else has to deliver what the app wrote.
+// Flusher is one log shipper, or whatever else has to deliver what the app wrote:
+// flush.Flusher.
 type Flusher interface {
-	// Before notes what the shipper has counted so far, just before the app is
-	// stopped: errors before that are not the drain's.
+	Name() string
+	Kind() string
 	Before(ctx context.Context)
-	// Await waits until everything that the app wrote is delivered, or until that
-	// cannot be any more. The time of the shipper's own settings is in it.
-	Await(ctx context.Context) report.Flush
+	Await(ctx context.Context) flush.Answer
 }
 
 // ErrLeft is a drain that ended before everything was known to be delivered.
@@ -29,18 +30,28 @@ func (d *Drain) beforeStop(ctx context.Context) {
 
 // flush waits for all shippers, side by side.
 func (d *Drain) flush(ctx context.Context) (string, error) {
-	d.Report.Flush = make([]report.Flush, len(d.Flushers))
-	d.each(func(i int, f Flusher) { d.Report.Flush[i] = f.Await(ctx) })
-	var failed error
-	for _, f := range d.Report.Flush {
-		if !f.Done() {
-			failed = errors.Join(failed, fmt.Errorf("%w: %s (%s): %s", ErrLeft, f.Name, f.Kind, f.Text()))
-		}
-	}
 	if len(d.Flushers) == 0 {
 		return "nothing to flush is configured", nil
 	}
+	d.Report.Flush = make([]report.Flush, len(d.Flushers))
+	d.each(func(i int, f Flusher) { d.Report.Flush[i] = await(ctx, f) })
+	var failed error
+	for _, f := range d.Report.Flush {
+		if f.Outcome != string(flush.Done) {
+			failed = errors.Join(failed, fmt.Errorf("%w: %s (%s): %s", ErrLeft, f.Name, f.Kind, f.Text()))
+		}
+	}
 	return "", because(ctx, failed)
+}
+
+// await is what became of one shipper.
+func await(ctx context.Context, f Flusher) report.Flush {
+	began := time.Now()
+	a := f.Await(ctx)
+	return report.Flush{
+		Name: f.Name(), Kind: f.Kind(), MS: time.Since(began).Milliseconds(),
+		Outcome: string(a.Outcome), Left: a.Left, Lost: a.Lost, Unit: a.Unit, Note: report.Clean(a.Note, report.MaxText),
+	}
 }
 
 func (d *Drain) each(do func(int, Flusher)) {

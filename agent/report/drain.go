@@ -14,33 +14,28 @@ type Drain struct {
 	Flush    []Flush   `json:"flush,omitzero"`
 }
 
-// Flush is what became of one log shipper. Left is what it had not delivered and
-// Lost what it gave up, in its own Unit (bytes or records). Unknown is set where that
-// cannot be told; Note says why, or what else there is to say.
+// Flush is what became of one log shipper. Outcome is done, left, lost or unknown. Left
+// is what it had not delivered, in its own Unit (bytes, records or chunks), and Lost the
+// records that it gave up; Note says why, or what else there is to say.
 type Flush struct {
 	Name    string `json:"name"`
 	Kind    string `json:"kind"`
 	MS      int64  `json:"ms"`
+	Outcome string `json:"outcome"`
 	Left    int64  `json:"left"`
 	Lost    int64  `json:"lost"`
 	Unit    string `json:"unit,omitzero"`
-	Unknown bool   `json:"unknown,omitzero"`
 	Note    string `json:"note,omitzero"`
 }
 
-// Done reports whether everything was delivered.
-func (f Flush) Done() bool { return !f.Unknown && f.Left == 0 && f.Lost == 0 }
-
 // Text is what became of it, for people.
 func (f Flush) Text() string {
-	text := "delivered"
-	switch {
-	case f.Lost > 0:
-		text = fmt.Sprintf("lost %d %s", f.Lost, f.Unit)
-	case f.Left > 0:
-		text = fmt.Sprintf("%d %s left", f.Left, f.Unit)
-	case f.Unknown:
-		text = "unknown"
+	text := f.Outcome
+	if f.Left > 0 {
+		text += fmt.Sprintf(", %d %s left", f.Left, f.Unit)
+	}
+	if f.Lost > 0 {
+		text += fmt.Sprintf(", %d records lost", f.Lost)
 	}
 	if f.Note != "" {
 		text += ": " + f.Note
