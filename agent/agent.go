@@ -30,7 +30,7 @@ type Agent struct {
 	Turns  string          // where the apps of the machine keep each other from filling a disk, as store.Store has it
 
 	Service  appService
-	Flushers func(*config.Config) []drain.Flusher           // what has to deliver the app's logs; nil = nothing
+	Flushers func(*config.Config) ([]drain.Flusher, error)  // what has to deliver the app's logs; nil = nothing
 	Ready    func() error                                   // reports to systemd that the boot is done
 	Notify   func(ctx context.Context, report []byte) error // runs notify.command
 

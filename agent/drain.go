@@ -54,7 +54,12 @@ func (a *Agent) Drain(ctx context.Context, o DrainOptions) (report.Report, error
 			r.warn("%v", err)
 		}
 	}
-	switch err := errors.Join(d.Run(ctx), doubt); {
+	err = errors.Join(d.Run(ctx), doubt)
+	r.report.Lifecycle.Heartbeats = int(d.Beats.Load())
+	if d.Record.Told {
+		r.report.Lifecycle.Result = string(lifecycle.Continue)
+	}
+	switch {
 	case errors.Is(err, drain.ErrWithdrawn):
 		return r.stay(ctx, err)
 	case ctx.Err() != nil:
@@ -153,8 +158,8 @@ func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record)
 		Hooks: r.cloud.Lifecycle, App: drained{r}, Events: o.Events,
 		Steps: r.Steps, Warn: r.warn, Report: r.report.Drain,
 	}
-	if r.agent.Flushers != nil {
-		d.Flushers = r.agent.Flushers(r.Config)
+	if d.Flushers, doubt = r.flushers(); doubt != nil {
+		return d, doubt
 	}
 	if record.Reason == notice.Shutdown { // everything else is too late
 		return d, nil
@@ -165,6 +170,14 @@ func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record)
 		r.report.Lifecycle.Hook, r.Config.Lifecycle.Group = d.Action.Hook, d.Action.Group
 	}
 	return d, doubt
+}
+
+// flushers are what has to deliver the app's logs.
+func (r *run) flushers() ([]drain.Flusher, error) {
+	if r.agent.Flushers == nil {
+		return nil, nil
+	}
+	return r.agent.Flushers(r.Config)
 }
 
 // decided reports whether the group itself takes the instance out of service: its

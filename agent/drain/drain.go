@@ -35,6 +35,7 @@ type Drain struct {
 	Steps  *report.Timeline
 	Warn   func(format string, args ...any)
 	Report *report.Drain
+	Beats  atomic.Int64 // heartbeats that were sent, for the report
 
 	limit     *limit
 	serving   context.Context // until the app is to be stopped

@@ -172,6 +172,8 @@ func (w *world) Before(context.Context) { w.note("before") }
 func (w *world) Name() string { return "app" }
 func (w *world) Kind() string { return "rsyslog" }
 
+func (w *world) Look(context.Context) flush.Answer { return w.flushes }
+
 func (w *world) Await(ctx context.Context) flush.Answer {
 	if pace.Sleep(ctx, w.slow) != nil || ctx.Err() != nil {
 		return flush.Answer{Outcome: flush.Left, Left: 100, Unit: flush.Bytes}

@@ -16,6 +16,7 @@ import (
 type Flusher interface {
 	Name() string
 	Kind() string
+	Look(ctx context.Context) flush.Answer
 	Before(ctx context.Context)
 	Await(ctx context.Context) flush.Answer
 }
@@ -45,9 +46,14 @@ func (d *Drain) flush(ctx context.Context) (string, error) {
 }
 
 // await is what became of one shipper.
-func await(ctx context.Context, f Flusher) report.Flush {
+func await(ctx context.Context, f Flusher) report.Flush { return describe(ctx, f, f.Await) }
+
+// Look is how far a shipper is while the app may still run.
+func Look(ctx context.Context, f Flusher) report.Flush { return describe(ctx, f, f.Look) }
+
+func describe(ctx context.Context, f Flusher, ask func(context.Context) flush.Answer) report.Flush {
 	began := time.Now()
-	a := f.Await(ctx)
+	a := ask(ctx)
 	return report.Flush{
 		Name: f.Name(), Kind: f.Kind(), MS: time.Since(began).Milliseconds(),
 		Outcome: string(a.Outcome), Left: a.Left, Lost: a.Lost, Unit: a.Unit, Note: report.Clean(a.Note, report.MaxText),

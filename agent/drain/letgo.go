@@ -131,6 +131,7 @@ func (d *Drain) awaitHook(ctx context.Context) error {
 	return d.ask(ctx, func(ctx context.Context) (bool, error) {
 		err := d.Hooks.Heartbeat(ctx, d.Action)
 		if err == nil {
+			d.Beats.Store(1)
 			d.keepAlive(ctx)
 		}
 		return err == nil, err

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"koboshi/agent"
+	"koboshi/agent/balancer"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
@@ -52,15 +53,17 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 		Connect: func(cfg *config.Config, who instance.Identity) (agent.Cloud, error) {
 			return connect(ctx, cfg, trust, metadata, who)
 		},
-		Trust:   trust,
-		Window:  chooseProfile(memory()).window,
-		Turns:   runtimeDir,
-		Service: app,
-		Ready:   systemd.Notifier{}.Ready,
-		Notify:  app.Notify,
-		Now:     time.Now,
-		Observe: c.ui.observe,
-		Waits:   c.ui.waits,
+		Trust:    trust,
+		Window:   chooseProfile(memory()).window,
+		Turns:    runtimeDir,
+		Service:  app,
+		Ready:    systemd.Notifier{}.Ready,
+		Notify:   app.Notify,
+		Flushers: flushers(app),
+		Now:      time.Now,
+		Clock:    clock(),
+		Observe:  c.ui.observe,
+		Waits:    c.ui.waits,
 	}, nil
 }
 
@@ -94,7 +97,11 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 		sources = append(sources, source)
 	}
 	o := origin{fetch.New(cfg.App, trust, seed, sources...), memory, func() []string { return versionsHere(cfg, trust) }}
-	return agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Persist: retryer.persist}, nil
+	cloud := agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Persist: retryer.persist}
+	if len(cfg.Drain.TargetGroups) > 0 {
+		cloud.Balancer = balancer.New(settings)
+	}
+	return cloud, nil
 }
 
 // localID is the instance id of the firmware. Where the environment has another
