@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"exits":     exitsWith,
 			"hook":      hook,
 			"addhook":   addHook,
+			"terminate": terminate,
 			"fault":     fault,
 			"calls":     calls,
 			"answered":  answered,
@@ -171,6 +172,7 @@ keys     = ["%[1]s/release.pub"]
 root     = "%[1]s/opt"
 [service]
 restart  = ["env", "GORACE=atexit_sleep_ms=0", "testapp", "restart", "%[2]s", "%[1]s/app.pid"]
+stop     = ["env", "GORACE=atexit_sleep_ms=0", "testapp", "stop", "%[2]s", "%[1]s/app.pid"]
 [health]
 url      = "http://%[2]s/healthz"
 timeout  = "5s"
@@ -261,12 +263,22 @@ func hook(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// addhook NAME adds a launch hook to the group.
+// addhook NAME [terminate] adds a lifecycle hook to the group, for launches or
+// terminations.
 func addHook(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: addhook NAME")
+	transition := autoscaling.OnLaunch
+	switch {
+	case len(args) == 2 && args[1] == "terminate":
+		transition = autoscaling.OnTerminate
+	case len(args) != 1:
+		ts.Fatalf("usage: addhook NAME [terminate]")
 	}
-	ts.Check(of(ts).aws.PutHook("web", autoscaling.Hook{Name: args[0], Transition: autoscaling.OnLaunch}))
+	ts.Check(of(ts).aws.PutHook("web", autoscaling.Hook{Name: args[0], Transition: transition}))
+}
+
+// terminate scales the instance in.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(of(ts).aws.Terminate(of(ts).instance.ID()))
 }
 
 // fault JSON scripts a misbehaviour of the loopback AWS; fault clear ends all.

@@ -300,6 +300,9 @@ func (u *ui) screen(r recorded) {
 	if r.Lifecycle.Result != "" {
 		row("action", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
 	}
+	if r.Drain != nil {
+		u.drainRows(r.Drain)
+	}
 	if r.Error != nil {
 		u.errorRows(r.Error)
 	}
@@ -318,6 +321,13 @@ func (u *ui) screen(r recorded) {
 // row is a line of the overview.
 func (u *ui) row(key, format string, args ...any) {
 	u.printf("%-8s  %s\n", key, wrap(fmt.Sprintf(format, args...), 10, columns(u.out)))
+}
+
+func (u *ui) drainRows(d *report.Drain) {
+	u.row("drained", "%s, noticed %s", d.Reason, d.Noticed.Format(time.RFC3339))
+	for _, f := range d.Flush {
+		u.row("flush", "%s (%s): %s", f.Name, f.Kind, f.Text())
+	}
 }
 
 func (u *ui) errorRows(e *report.Error) {

@@ -118,7 +118,7 @@ func relaunch(ctx context.Context, unit string) error {
 func flushers(app service.Service) func(*config.Config) ([]drain.Flusher, error) {
 	return func(cfg *config.Config) (all []drain.Flusher, err error) {
 		for _, name := range slices.Sorted(maps.Keys(cfg.Drain.Flush)) {
-			f, err := flush.New(name, cfg.Drain.Flush[name], flush.Deps{Command: app.Flush})
+			f, err := flush.New(name, cfg.Drain.Flush[name], flush.Deps{Command: app.AskShipper})
 			if err != nil {
 				return nil, err // the configuration was checked for it
 			}
