@@ -172,7 +172,6 @@ keys     = ["%[1]s/release.pub"]
 root     = "%[1]s/opt"
 [service]
 restart  = ["env", "GORACE=atexit_sleep_ms=0", "testapp", "restart", "%[2]s", "%[1]s/app.pid"]
-stop     = ["env", "GORACE=atexit_sleep_ms=0", "testapp", "stop", "%[2]s", "%[1]s/app.pid"]
 [health]
 url      = "http://%[2]s/healthz"
 timeout  = "5s"
