@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
 
+	"koboshi/agent/awstest"
 	"koboshi/agent/awstest/faults"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/s3"
 )
 
 func TestErrorsOfPut(t *testing.T) {
@@ -142,7 +145,19 @@ func TestLargePutIsAbortedWhenCancelled(t *testing.T) {
 
 // What an attempt has sent that failed does not count.
 func TestProgress(t *testing.T) {
-	b, server := mocked(t)
+	plain, server := mocked(t)
+	t.Run("HTTP", func(t *testing.T) { reportsProgress(t, plain, server) })
+	certified := httptest.NewTLSServer(nil) // over TLS the SDK sends the checksum behind the body
+	defer certified.Close()
+	server = awstest.New(t, awstest.WithTLS(certified.TLS.Certificates[0]))
+	server.S3().CreateBucket("releases")
+	cfg := config(server.TLSURL())
+	cfg.HTTPClient = certified.Client()
+	t.Run("HTTPS", func(t *testing.T) { reportsProgress(t, s3.New(cfg, "releases", ""), server) })
+}
+
+func reportsProgress(t *testing.T, b *s3.Bucket, server *awstest.Server) {
+	t.Helper()
 	for _, operation := range []string{"UploadPart", "PutObject"} {
 		server.Faults().Add(faults.Fault{Operation: operation, Applied: true, Status: 503, Code: "SlowDown", Times: 1})
 	}
