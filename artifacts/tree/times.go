@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"math"
 	"os"
 	"time"
 	"unsafe"
@@ -72,7 +71,7 @@ func times(seconds int64) [2]unix.Timespec {
 // stampDirs sets the times of all directories. Making an entry changes that of
 // its directory, so nothing may be made any more.
 func stampDirs(ctx context.Context, dir *os.Root, l *listing, opt Options) error {
-	if opt.stamped(Entry{Time: math.MaxInt64}).Time == 0 {
+	if opt.Time.IsZero() && !opt.KeepTimes {
 		return nil
 	}
 	at, err := OpenHandle(dir)
