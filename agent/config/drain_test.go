@@ -116,6 +116,7 @@ func TestDrainErrors(t *testing.T) {
 		{"a url of files", flush("kind = \"fluent-bit\"\nurl = \"file:///x\"\n"), `koboshi.toml:11: drain.flush.a.url: want http://host:port/path`, ""},
 		{"a url without a scheme", flush("kind = \"otel-collector\"\nurl = \"127.0.0.1:8888\"\n"), `koboshi.toml:11: drain.flush.a.url: want http://host:port/path`, ""},
 		{"no time", flush("kind = \"fluent-bit\"\ntimeout = \"0s\"\n"), `koboshi.toml:11: drain.flush.a.timeout: want more than 0s`, ""},
+		{"no time for two looks", flush("kind = \"fluent-bit\"\ntimeout = \"10s\"\n"), `koboshi.toml:11: drain.flush.a.timeout: 10s, want at least 20s`, ""},
 		{"a pair of three", flush("kind = \"metrics\"\nurl = \"http://127.0.0.1/\"\nequal = [[\"a\", \"b\", \"c\"]]\n"), `koboshi.toml:`, ""},
 		{"metrics that never stay", flush("kind = \"metrics\"\nurl = \"http://127.0.0.1/\"\nzero = [\"a\"]\nfor = \"1m\"\n"), `koboshi.toml:13: drain.flush.a.for: 1m0s, want`, ""},
 	} {

@@ -130,12 +130,21 @@ func (c *Config) validateKind(prefix string, f Flush) error {
 	return nil
 }
 
+// A shorter timeout would end before anything can be proven.
+const (
+	minFluentBit = Duration(20 * time.Second)
+	minMetrics   = Duration(2 * time.Second)
+)
+
 func (c *Config) validateTimes(prefix string, f Flush) error {
 	if f.Timeout == 0 && f.Kind != FlushWait {
 		return c.at(prefix+"timeout", "want more than 0s")
 	}
-	if f.Kind == FlushMetrics && (f.For == 0 || f.Timeout <= 2*f.For) {
-		return c.at(prefix+"for", "%s, want more than 0s and less than half of timeout", time.Duration(f.For))
+	if f.Kind == FlushMetrics && (f.For == 0 || f.Timeout <= 2*f.For+minMetrics) {
+		return c.at(prefix+"for", "%s, want more than 0s, and timeout longer than twice that and %s", time.Duration(f.For), time.Duration(minMetrics))
+	}
+	if f.Kind == FluentBit && f.Timeout < minFluentBit {
+		return c.at(prefix+"timeout", "%s, want at least %s: Fluent Bit makes its numbers every 5s", time.Duration(f.Timeout), time.Duration(minFluentBit))
 	}
 	return nil
 }

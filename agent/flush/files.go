@@ -54,9 +54,9 @@ func newFileSet(globs []string) *fileSet {
 // included.
 func (s *fileSet) measure() ([]*file, error) {
 	for _, glob := range s.globs {
-		names, err := filepath.Glob(glob)
+		names, err := expand(glob)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", glob, err)
+			return nil, err
 		}
 		for _, name := range names {
 			if slices.Contains(compressed, strings.ToLower(filepath.Ext(name))) {
@@ -78,7 +78,7 @@ func (s *fileSet) measure() ([]*file, error) {
 // hold adds the file of that name, unless it is no regular file or known already.
 func (s *fileSet) hold(name string) error {
 	info, err := os.Stat(name)
-	if errors.Is(err, os.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || s.known[identity(info)]) {
+	if absent(err) || err == nil && (!info.Mode().IsRegular() || s.known[identity(info)]) {
 		return nil // or gone since, or a link to nothing
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package flush
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -15,8 +16,9 @@ import (
 // is behind. Its database of checkpoints proves nothing: buffers are sent in
 // parallel, and a later one moves the offset past one that is still being retried.
 type kinesis struct {
-	log   *tail
-	flows map[string]*flow
+	log     *tail
+	flows   map[string]*flow
+	reports interval // of the agent as a whole
 }
 
 // flow is what was reported of one.
@@ -42,7 +44,7 @@ func (k *kinesis) look(context.Context, []*file) (sight, error) {
 	for _, line := range lines {
 		k.read(line)
 	}
-	s := sight{unit: Records, made: math.MaxInt64}
+	s := sight{unit: Records, made: math.MaxInt64, note: k.reports.advice("log.statusReportingPeriodSeconds to 1")}
 	if len(k.flows) == 0 {
 		s.pending = "no progress of a tailer in " + k.log.path
 	}
@@ -54,6 +56,9 @@ func (k *kinesis) look(context.Context, []*file) (sight, error) {
 
 // read takes a line of the log. In each report the progress comes first.
 func (k *kinesis) read(line []byte) {
+	if bytes.Contains(line, []byte(" Agent: Progress: ")) {
+		k.reports.take("2006-01-02 15:04:05", line)
+	}
 	name, report, ok := parseTailer(line)
 	if !ok {
 		return

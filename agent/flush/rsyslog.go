@@ -25,6 +25,7 @@ type rsyslog struct {
 	withFiles bool
 
 	queues   map[string]queue // as last seen
+	reports  interval
 	failed   map[string]int64 // by action: what it could not send, as last seen
 	measured []int64          // the files, as last seen
 	through  bool             // they were read, and later counts since then
@@ -89,6 +90,7 @@ func (r *rsyslog) judge(s *sight) {
 	for _, n := range r.failed {
 		s.failed[1] += n
 	}
+	s.note = join(s.note, r.reports.advice(`interval="1" of impstats`))
 	if !r.withFiles {
 		s.made = rounds // of each queue two reports must agree
 	}
@@ -123,6 +125,8 @@ func (r *rsyslog) take(line []byte) {
 	stat, ok := parseStats(line)
 	switch {
 	case !ok:
+	case stat.Origin == "impstats": // once in each block
+		r.reports.take(time.ANSIC, line)
 	case stat.Origin == "core.action":
 		r.failed[stat.Name] = stat.Failed
 	case stat.Origin == "core.queue" && stat.Size != nil && *stat.Size >= 0:

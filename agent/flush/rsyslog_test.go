@@ -187,6 +187,18 @@ func TestRsyslog(t *testing.T) {
 			after(5500*time.Millisecond, func() { r.read(log, 19, 19) })
 			r.every(func(int) bool { r.report(0, 3, 0); return true })
 		}, Done, 0, 0, "", 6 * time.Second},
+		{"grown and read since the last report", func(_ *testing.T, r imitation) {
+			log := put(r.t, r.log("app.log"), lines)
+			r.read(log, 14, 14)
+			after(500*time.Millisecond, func() { r.report(0, 3, 0) })
+			after(700*time.Millisecond, func() { add(r.t, log, "four\n"); r.read(log, 19, 19) })
+		}, Unknown, 0, 0, "no later statistics", 0},
+		{"a report that may have been made before", func(_ *testing.T, r imitation) {
+			r.read(put(r.t, r.log("app.log"), lines), 14, 14)
+			after(500*time.Millisecond, func() {
+				add(r.t, filepath.Join(r.dir, "stats"), `{ "name": "main Q", "origin": "core.queue", "size": 0, "enqueued": 3 }`+"\n")
+			})
+		}, Unknown, 0, 0, "no later statistics", 0},
 		{"a state of the inode's former file", func(_ *testing.T, r imitation) {
 			log := put(r.t, r.log("app.log"), lines)
 			r.read(log, 99, 99)
@@ -312,4 +324,16 @@ func TestLookWhileTheAppRuns(t *testing.T) {
 	expect(t, flusher(t, r.settings("*.log"), Deps{}).Look(t.Context()), Done, 0, 0, "")
 	r.report(4, 4, 0)
 	expect(t, flusher(t, r.settings("*.log"), Deps{}).Look(t.Context()), Left, 4, 0, "")
+}
+
+func TestSlowReports(t *testing.T) {
+	r := imitate(t)
+	r.read(put(t, r.log("app.log"), lines), 14, 14)
+	for _, date := range []string{"Sat Nov 28 18:31:42 2026", "Sat Nov 28 18:36:42 2026"} {
+		add(t, filepath.Join(r.dir, "stats"), date+`: { "name": "resource-usage", "origin": "impstats", "utime": 3875 }`+"\n")
+	}
+	expect(t, flusher(t, r.settings("*.log"), Deps{}).Look(t.Context()), Done, 0, 0, `it reports every 5m0s: set interval="1" of impstats`)
+
+	log := put(t, filepath.Join(r.dir, "agent.log"), progress(flowName, 9, 0, 9, 0)+strings.ReplaceAll(progress(flowName, 9, 0, 9, 0), "00:57:16", "00:57:46"))
+	expect(t, flusher(t, config.Flush{Kind: config.KinesisAgent, Log: log}, Deps{}).Look(t.Context()), Done, 0, 0, "it reports every 30s: set log.statusReportingPeriodSeconds to 1")
 }
