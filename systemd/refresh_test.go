@@ -93,7 +93,7 @@ func TestRefresh(t *testing.T) {
 
 // A unit that starts with the app's, and one that is not installed.
 func TestRefreshLooksAtCompanions(t *testing.T) {
-	for _, property := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy"} {
+	for _, property := range []string{"Requires", "BindsTo", "Wants", "TriggeredBy", "Triggers"} {
 		f, etc := onDisk(t, "lib/web.service", "lib/web.socket")
 		socket := newUnit("done")
 		socket.props["FragmentPath"] = filepath.Join(etc, "../lib/web.socket")

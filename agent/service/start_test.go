@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,6 +171,9 @@ func TestUnitsReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.happened(t, refreshed("stop clean.timer", "reload web.service", "start worker.service", "start migrate.service", "start clean.timer")...)
+	if want := []string{"worker.service", "migrate.service"}; !slices.Equal(f.asked, want) { // processes of a unit that is reloaded may be older
+		t.Errorf("earlier processes of %q, want those of %q", f.asked, want)
+	}
 	looked := map[string]string{}
 	f.looks = func(unit, how string) (string, error) { looked[unit] = how; return "", nil }
 	if _, err := gate(t.Context(), noOverride); err != nil {

@@ -125,6 +125,10 @@ func TestUnitDown(t *testing.T) {
 			t.Errorf("a unit that is %s: down: %q, %v", state, got, err)
 		}
 	}
+	f.state = once
+	if got, err := s.Down(t.Context()); got == "" || err != nil {
+		t.Errorf("a first unit that has ended: down: %q, %v", got, err)
+	}
 	f.calls, f.err, f.state = nil, systemd.ErrNoUnit, systemd.State{}
 	if _, err := s.Running(t.Context()); !errors.Is(err, f.err) {
 		t.Errorf("not knowing became an answer: %v", err)

@@ -52,7 +52,8 @@ type fakeSystemd struct {
 	gone  string // why the unit is gone
 	ended error  // how
 	lines []string
-	group string // the unit's control group
+	group string   // the unit's control group
+	asked []string // units whose control group was asked for
 }
 
 // service is one whose systemd is the fake.
@@ -132,6 +133,7 @@ func (f *fakeSystemd) Refresh(_ context.Context, unit string) error {
 }
 
 func (f *fakeSystemd) ControlGroup(_ context.Context, unit string) (string, error) {
+	f.asked = append(f.asked, unit)
 	return f.group, nil
 }
 
