@@ -67,9 +67,10 @@ func TestTwoApps(t *testing.T) {
 	for hook, result := range c.completed() {
 		same(t, "result of "+hook, result, autoscaling.Continue)
 	}
-	c.wantCalls(2, "autoscaling", "CompleteLifecycleAction")
-	c.wantCalls(0, "autoscaling", "RecordLifecycleActionHeartbeat")
-	c.wantCalls(0, "autoscaling", "DescribeLifecycleHooks")
+	for path, want := range map[string]int{"/latest/dynamic/instance-identity/document": 2, "/latest/meta-data/iam/security-credentials/koboshi-instance": 2, "/channels/stable.json": 4, "/manifest.json": 2} {
+		c.wantCalls(want, "", path) // as many as two machines make
+	}
+	c.wantCalls(2, "autoscaling", "") // the completions
 	c.wantVerdicts(report.Fresh, report.Fresh)
 	for _, unit := range []string{"koboshi-boot.service", "koboshi-boot@green.service"} {
 		c.says("ActiveState=active\nSubState=exited\n", "systemctl", "show", "--property=ActiveState,SubState", unit)
@@ -77,6 +78,9 @@ func TestTwoApps(t *testing.T) {
 	}
 	if said := c.said(); !strings.Contains(said, "koboshi: web 1.0.0 is running") || !strings.Contains(said, "koboshi: api 1.0.0 is running") {
 		t.Errorf("the console does not name both apps:\n%s", said)
+	}
+	if !strings.Contains(c.console(), "koboshi@green[") {
+		t.Errorf("the console does not say which lines are the green app's:\n%s", c.console())
 	}
 	findings := c.do("koboshi", "doctor")
 	for _, want := range []string{"for itself, next to green.toml", "for itself, next to koboshi.toml", "koboshi-boot@green.service is enabled"} {
@@ -128,10 +132,13 @@ func (c *container) wantVerdicts(web, api report.Verdict) {
 	}
 }
 
-func (l *lab) wantCalls(want int, service, operation string) {
+// wantCalls counts the calls of a service ("" = any) whose path ends so.
+func (l *lab) wantCalls(want int, service, path string) {
 	l.Helper()
-	got := len(l.aws.Calls().Filter(func(c faults.Call) bool { return c.Service == service && c.Operation == operation }))
-	same(l.T, service+" "+operation, got, want)
+	got := len(l.aws.Calls().Filter(func(c faults.Call) bool {
+		return (service == "" || c.Service == service) && strings.HasSuffix(c.Path, path)
+	}))
+	same(l.T, "calls of "+service+path, got, want)
 }
 
 // The package for Debian brings the templates, and removing it removes the links of
