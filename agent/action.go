@@ -71,13 +71,13 @@ func (r *run) certainAction(ctx context.Context) (lifecycle.Action, error) {
 	return action, nil
 }
 
-// awaited reports whether a lifecycle action waits for this run.
+// awaited reports whether a lifecycle action waits for this run, or a stack may.
 func (r *run) awaited() bool {
 	if r.action == nil {
 		return false
 	}
 	action, _ := r.action() // signal reports the error
-	return action != (lifecycle.Action{})
+	return action != (lifecycle.Action{}) || r.stackResource() != (lifecycle.Resource{})
 }
 
 // keepAlive looks for the lifecycle action that waits for this launch and sends

@@ -45,6 +45,7 @@ type Cloud struct {
 	Releases  converge.Releases
 	Artifacts converge.Artifacts
 	Lifecycle actions
+	Stacks    stacks
 	Balancer  drain.Balancer // nil where no target groups are configured
 
 	// Persist has requests repeated for as long as their contexts last where AWS
@@ -64,6 +65,11 @@ type machine interface {
 	Identity(ctx context.Context) (instance.Identity, error)
 	Tags(ctx context.Context, names ...string) (map[string]string, error)
 	TargetState(ctx context.Context) (string, error) // "" = not in a group
+}
+
+// stacks is CloudFormation's side of a launch: lifecycle.Stacks.
+type stacks interface {
+	Signal(ctx context.Context, resource lifecycle.Resource, status lifecycle.Status, ready func(context.Context) error) (lifecycle.End, error)
 }
 
 // actions is the Auto Scaling group's side of a launch and of a drain: lifecycle.Client.

@@ -33,6 +33,7 @@ type run struct {
 
 	action       func() (lifecycle.Action, error) // what waits for this launch, and what is not known about it; nil = not a launch
 	jittered     bool                             // CONTINUE was held back
+	stackOver    bool                             // the stack does not wait
 	startedAgain bool                             // what was healthy here was started, before anything else
 }
 

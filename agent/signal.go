@@ -64,10 +64,15 @@ func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome
 	defer cancel()
 	action, err := r.certainAction(longer)
 	switch {
+	case errors.Is(err, errTerminating):
+		return r.completionFailed(out, err)
 	case err != nil:
+		if out.Err != nil {
+			_ = r.signalStack(longer, lifecycle.Failure) // a warning tells of it; in doubt no success is reported
+		}
 		return r.completionFailed(out, err)
 	case action == (lifecycle.Action{}):
-		return r.recordLaunch(out, "")
+		return r.finish(longer, out, "")
 	case errors.Is(out.Err, instance.ErrNoCredentials):
 		return out // they were waited for, and completing needs them too
 	}
@@ -91,13 +96,14 @@ func (r *run) completeWith(ctx context.Context, action lifecycle.Action, out con
 		if r.Config.Lifecycle.OnFailure == config.Wait {
 			return out
 		}
+		_ = r.signalStack(ctx, lifecycle.Failure) // before ABANDON ends this instance; finish tries again
 		result = lifecycle.Abandon
 		err = r.complete(ctx, action, result)
 	}
 	if err != nil {
 		return r.completionFailed(out, err)
 	}
-	return r.recordLaunch(out, string(result))
+	return r.finish(ctx, out, result)
 }
 
 // notCompleted is an error of completing an action. What ended ctx comes first.
@@ -146,7 +152,7 @@ func (r *run) completionFailed(out converge.Outcome, err error) converge.Outcome
 // recordLaunch makes durable that this instance is through its launch.
 func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome {
 	r.state.Instance = r.Instance.ID
-	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second)}
+	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second), Stack: r.report.Stack.Result}
 	if err := r.saveState(); err != nil {
 		r.warn("that the launch is over could not be recorded, so that the next boot asks again: %v", err)
 	}

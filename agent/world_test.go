@@ -87,9 +87,16 @@ type world struct {
 	throttled   time.Duration // how long completing takes
 	outcome     lifecycle.Outcome
 	heartbeats  bool
-	hook        string // the lifecycle hook that waits; "" = koboshi-launching
-	hookErr     error  // of looking it up
-	beatErr     error  // of a heartbeat
+
+	// the stack
+	stack    string   // signal.stack; "" = none
+	told     []string // the statuses that it was sent
+	onStack  func()
+	stackErr func() error
+	stackEnd lifecycle.End // "" = completed
+	hook     string        // the lifecycle hook that waits; "" = koboshi-launching
+	hookErr  error         // of looking it up
+	beatErr  error         // of a heartbeat
 
 	// the app
 	broken   map[string]bool // versions that do not start
@@ -230,7 +237,7 @@ func (w *world) agent() *agent.Agent {
 		Files: w.config(), Version: "0.1.0", Machine: machine{w}, Trust: trust,
 		LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
 		Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
-			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Persist: func() { w.persists++ }}, nil
+			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Stacks: stacks{w}, Persist: func() { w.persists++ }}, nil
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 		Notify: func(_ context.Context, report []byte) error {
@@ -282,6 +289,10 @@ func (w *world) config() *config.Config {
 	if w.wait {
 		onFailure = config.Wait
 	}
+	resource := ""
+	if w.stack != "" {
+		resource = "Group"
+	}
 	text := fmt.Sprintf(`
 app = "web"
 source = "s3://releases"
@@ -305,12 +316,15 @@ abandon_delay = %q
 [fallback]
 when = [%s]
 max_age = %q
+[signal]
+stack = %q
+resource = %q
 [notify]
 command = ["pager"]
 [state]
 dir = %q
 run = %q
-`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
+`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -515,6 +529,29 @@ func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Res
 	}
 	g.signals = append(g.signals, r)
 	return g.outcome, g.completeErr
+}
+
+type stacks struct{ *world }
+
+func (s stacks) Signal(ctx context.Context, r lifecycle.Resource, status lifecycle.Status, ready func(context.Context) error) (lifecycle.End, error) {
+	if r != (lifecycle.Resource{Stack: s.stack, Name: "Group", Instance: s.id}) {
+		return "", fmt.Errorf("an unknown resource %v", r)
+	}
+	if s.onStack != nil {
+		s.onStack()
+	}
+	if ready != nil {
+		if err := ready(ctx); err != nil {
+			return "", err
+		}
+	}
+	if s.stackErr != nil {
+		if err := s.stackErr(); err != nil {
+			return "", err
+		}
+	}
+	s.told = append(s.told, string(status))
+	return cmp.Or(s.stackEnd, lifecycle.Completed), nil
 }
 
 type fakeApp struct{ *world }

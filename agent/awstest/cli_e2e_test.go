@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/cloudformation"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/faults"
 )
@@ -278,4 +279,32 @@ func TestCLIAutoScaling(t *testing.T) {
 	equal(t, one.AutoScalingGroups[0].Instances[0].LifecycleState, "InService")
 	s.Faults().Add(faults.Fault{Service: "autoscaling", Status: 400, Code: "Throttling", Message: "Rate exceeded"})
 	aws.fails("(Throttling) when calling the DescribeAutoScalingGroups operation", "autoscaling", "describe-auto-scaling-groups")
+}
+
+func TestCLIStacks(t *testing.T) {
+	s := New(t)
+	i, err := s.Launch(autoscaling.LaunchOptions{AZ: "eu-west-1a"})
+	check(t, err)
+	aws := newCLI(t, s, i)
+	s.Stacks().Put(cloudformation.Stack{Name: "web", Resource: "Group", Count: 2})
+	signal := func(id, status string) []string {
+		return []string{"cloudformation", "signal-resource", "--stack-name", "web", "--logical-resource-id", "Group", "--unique-id", id, "--status", status}
+	}
+	status := func() string {
+		return cliInto[struct {
+			StackResourceDetail struct{ ResourceStatus string }
+		}](aws, "cloudformation", "describe-stack-resource", "--stack-name", "web", "--logical-resource-id", "Group").StackResourceDetail.ResourceStatus
+	}
+	aws.run(signal("i-1", "SUCCESS")...)
+	aws.fails("Signal with ID i-1 for resource Group already exists", signal("i-1", "SUCCESS")...)
+	equal(t, status(), "CREATE_IN_PROGRESS")
+	aws.run(signal(i.ID(), "SUCCESS")...)
+	equal(t, status(), "CREATE_COMPLETE")
+	aws.fails("is in CREATE_COMPLETE state and cannot be signaled", signal("i-3", "SUCCESS")...)
+	aws.fails("Stack 'api' does not exist", "cloudformation", "describe-stack-resource", "--stack-name", "api", "--logical-resource-id", "Group")
+	aws.fails("Resource Other does not exist for stack web", "cloudformation", "describe-stack-resource", "--stack-name", "web", "--logical-resource-id", "Other")
+
+	s.Stacks().Put(cloudformation.Stack{Name: "web", Resource: "Group", Status: cloudformation.UpdateInProgress})
+	aws.run(signal(i.ID(), "FAILURE")...)
+	equal(t, status(), "UPDATE_FAILED")
 }

@@ -17,6 +17,7 @@ func FuzzQuery(f *testing.F) {
 	f.Add("Action=PutLifecycleHook&AutoScalingGroupName=web&LifecycleHookName=up&HeartbeatTimeout=x")
 	f.Add("Action=CreateAutoScalingGroup&AutoScalingGroupName=w&MinSize=-1&MaxSize=1")
 	f.Add("Action=GetCallerIdentity")
+	f.Add("Action=SignalResource&StackName=web&LogicalResourceId=Group&UniqueId=i-1&Status=SUCCESS")
 	f.Add("Action=%3Cb%3E&Version=%00")
 	f.Add("%zz")
 	s := New(f)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/cloudformation"
 	"koboshi/agent/awstest/control"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/elb"
@@ -19,13 +20,14 @@ import (
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, Auto Scaling, ELB, STS, Parameter Store and Secrets
+// Server is a loopback AWS: S3, Auto Scaling, CloudFormation, ELB, STS, Parameter Store and Secrets
 // Manager at one URL, each instance's IMDS at its own, and the control endpoint under
 // /_mock/.
 type Server struct {
 	*ec2.Fleet
 	s3      *s3.Store
 	elb     *elb.Balancer
+	stacks  *cloudformation.Stacks
 	ssm     *ssm.Store
 	secrets *secretsmanager.Store
 	calls   faults.Calls
@@ -71,7 +73,7 @@ func Start(set ...Option) (*Server, error) {
 	for _, change := range set {
 		change(&o)
 	}
-	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now)}
+	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now)}
 	s.faults = faults.New(o.now, &s.calls)
 	var err error
 	if s.plain, err = loopback.Bind(o.addr, nil); err != nil {
@@ -132,6 +134,9 @@ func (s *Server) SSM() *ssm.Store { return s.ssm }
 // SecretsManager is Secrets Manager.
 func (s *Server) SecretsManager() *secretsmanager.Store { return s.secrets }
 
+// Stacks are those of CloudFormation.
+func (s *Server) Stacks() *cloudformation.Stacks { return s.stacks }
+
 // Faults is the script of what goes wrong, for every service.
 func (s *Server) Faults() *faults.Script { return s.faults }
 
@@ -155,6 +160,8 @@ func (s *Server) handler() http.Handler {
 	toScaling := s.faults.Wrap("autoscaling", scaling.Describe, scaling.Fail, scaling)
 	toIdentity := s.faults.Wrap("sts", identity.Describe, identity.Fail, identity)
 	toBalancer := s.faults.Wrap("elb", balancer.Describe, balancer.Fail, balancer)
+	formation := cloudformation.NewAPI(s.stacks)
+	toFormation := s.faults.Wrap("cloudformation", formation.Describe, formation.Fail, formation)
 	toS3 := s.faults.Wrap("s3", s3.Describe, s3.WriteError, s.s3)
 	parameters, secrets := s.ssm.API(), s.secrets.API()
 	toParameters := s.faults.Wrap("ssm", parameters.Describe, parameters.Fail, parameters)
@@ -174,6 +181,8 @@ func (s *Server) handler() http.Handler {
 			scaling.Fail(w, r, http.StatusBadRequest, "MalformedQueryString", "the body is not a form")
 		case identity.Has(r):
 			toIdentity.ServeHTTP(w, r)
+		case formation.Has(r):
+			toFormation.ServeHTTP(w, r)
 		case balancer.Has(r):
 			toBalancer.ServeHTTP(w, r)
 		default:

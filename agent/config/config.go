@@ -23,6 +23,7 @@ type Config struct {
 	Health    Health    `toml:"health"`
 	Hooks     Hooks     `toml:"hooks"`
 	Lifecycle Lifecycle `toml:"lifecycle"`
+	Signal    Signal    `toml:"signal"`
 	Fallback  Fallback  `toml:"fallback"`
 	Notify    Notify    `toml:"notify"`
 	Drain     Drain     `toml:"drain"`
@@ -180,6 +181,13 @@ const (
 	Unhealthy   = "unhealthy"
 	Untrusted   = "untrusted"
 )
+
+// Signal is the resource of a CloudFormation stack that waits for this instance, by
+// its CreationPolicy or UpdatePolicy; both are set or none.
+type Signal struct {
+	Stack    string `toml:"stack"`    // its name or id
+	Resource string `toml:"resource"` // its logical id
+}
 
 // Notify is what is run at the end of each run, with the run's report on its
 // standard input.

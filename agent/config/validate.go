@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
-		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateFallback, c.validateNotify, c.validateInstall,
+		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateSignal, c.validateFallback, c.validateNotify, c.validateInstall,
 		c.validateDrain, c.validateFlushes, c.validatePaths,
 	} {
 		if err := check(); err != nil {
@@ -271,6 +272,27 @@ func (c *Config) validateLifecycle() error {
 	}
 	if l.TerminateHook == l.LaunchHook && l.LaunchHook != "" {
 		return c.at("lifecycle.terminate_hook", "%q is lifecycle.launch_hook too: a lifecycle hook has one transition", l.TerminateHook)
+	}
+	return nil
+}
+
+// What CloudFormation takes for a stack and for a logical id.
+var (
+	stackName = regexp.MustCompile(`^([a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-z0-9]+:[0-9]{12}:stack/[-a-zA-Z0-9]+/[-a-zA-Z0-9]+)$`)
+	logicalID = regexp.MustCompile(`^[a-zA-Z0-9]{1,255}$`)
+)
+
+func (c *Config) validateSignal() error {
+	switch s := c.Signal; {
+	case s.Stack == "" && s.Resource == "":
+	case s.Resource == "":
+		return c.at("signal.stack", "signal.resource is missing: want both, or none")
+	case s.Stack == "":
+		return c.at("signal.resource", "signal.stack is missing: want both, or none")
+	case !stackName.MatchString(s.Stack):
+		return c.at("signal.stack", "%q, want the name or the id of a stack", s.Stack)
+	case !logicalID.MatchString(s.Resource):
+		return c.at("signal.resource", "%q, want a logical id, such as WebGroup", s.Resource)
 	}
 	return nil
 }

@@ -64,6 +64,7 @@ func TestSorted(t *testing.T) {
 		{wrapped(health.ErrUnknown), Activate, ""},
 		{wrapped(systemd.ErrDisconnected), Activate, ""},
 		{wrapped(lifecycle.ErrNotCompleted), Lifecycle, ""},
+		{wrapped(lifecycle.ErrNotSignalled), Lifecycle, ""},
 		{wrapped(state.ErrLocked), Locked, ""},
 		{wrapped(ErrDeadline), Deadline, ""},
 		{wrapped(ErrInterrupted), Interrupted, ""},

@@ -54,14 +54,16 @@ func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 // dial returns a client of the answers, with the SDK's standard retryer, its
 // three attempts and its budget. Nothing is sent anywhere, so that time can be
 // the test's own.
-func dial(a answers) *Client {
+func dial(a answers) *Client { return New(dialed(a)) }
+
+func dialed(a answers) aws.Config {
 	retryer := retry.NewStandard()
-	return New(aws.Config{
+	return aws.Config{
 		Region:      "eu-central-1",
 		HTTPClient:  a,
 		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 		Retryer:     func() aws.Retryer { return retryer },
-	})
+	}
 }
 
 // Do implements [aws.HTTPClient].

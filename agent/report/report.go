@@ -45,6 +45,14 @@ type Lifecycle struct {
 	Heartbeats int    `json:"heartbeats"`
 }
 
+// Stack is the resource of a CloudFormation stack that the run has signalled, and
+// Result SUCCESS or FAILURE; all are empty where none was.
+type Stack struct {
+	Name     string `json:"name"`
+	Resource string `json:"resource"`
+	Result   string `json:"result"`
+}
+
 // Error is why a run failed: the exit code, one line, and what can be done
 // about it. Output is what the app last wrote, line by line, where it did not
 // come up.
@@ -87,6 +95,7 @@ type Report struct {
 	Unseen    bool      `json:"unseen,omitzero"`
 	Instance  Instance  `json:"instance"`
 	Lifecycle Lifecycle `json:"lifecycle"`
+	Stack     Stack     `json:"stack,omitzero"`
 	NodeID    *int      `json:"node_id,omitzero"`
 	Drain     *Drain    `json:"drain,omitzero"`
 	Steps     []Step    `json:"steps"`

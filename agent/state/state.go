@@ -46,6 +46,7 @@ type Signal struct {
 	Result string    `json:"result"`
 	At     time.Time `json:"at"`
 	Pooled bool      `json:"pooled,omitzero"`
+	Stack  string    `json:"stack,omitzero"` // the signal to a CloudFormation stack: SUCCESS, FAILURE, or empty where none waited
 	Others others    `json:",embed"`
 }
 

@@ -124,7 +124,8 @@ func instancePolicy(partition string, cfg *config.Config, keys ...string) iam.Po
 	return iam.New(slices.Concat(
 		s3.Statements(partition, "Releases", s3.ReadActions, places(cfg.App, cfg.Source...)...),
 		s3.KeyStatements(keys, s3.ReadKeyActions...),
-		lifecycle.Statements(partition, cfg.Lifecycle.Group))...)
+		lifecycle.Statements(partition, cfg.Lifecycle.Group),
+		lifecycle.StackStatements(partition, cfg.Signal.Stack))...)
 }
 
 // publisherPolicy allows the calls of publish, promote, sign and releases, or with

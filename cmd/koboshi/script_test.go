@@ -21,6 +21,7 @@ import (
 
 	"koboshi/agent/awstest"
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/cloudformation"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/faults"
 	"koboshi/artifacts"
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"fault":     fault,
 			"calls":     calls,
 			"answered":  answered,
+			"stack":     stack,
 			"flip":      flip,
 			"replicate": replicate,
 			"proxy":     proxy,
@@ -311,6 +313,20 @@ func calls(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("%d calls of %s %s %s, want %s", got, args[1], args[2], part, args[0])
+	}
+}
+
+// stack STATUS makes or moves the stack web, whose resource Group waits for one signal;
+// stack STATUS SIGNAL asserts its status and what this instance has sent, or nothing.
+func stack(ts *testscript.TestScript, _ bool, args []string) {
+	stacks := of(ts).aws.Stacks()
+	if len(args) == 1 {
+		stacks.Put(cloudformation.Stack{Name: "web", Resource: "Group", Status: args[0]})
+		return
+	}
+	s := stacks.Stack("web")
+	if got := cmp.Or(s.Signals[of(ts).instance.ID()], "nothing"); s.Status != args[0] || got != args[1] {
+		ts.Fatalf("the stack is %s and got %s, want %s and %s", s.Status, got, args[0], args[1])
 	}
 }
 

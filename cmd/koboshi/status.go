@@ -303,6 +303,9 @@ func (u *ui) screen(r recorded) {
 	if r.Drain != nil {
 		u.drainRows(r.Drain)
 	}
+	if r.Stack.Result != "" {
+		row("stack", "%s/%s: %s", r.Stack.Name, r.Stack.Resource, r.Stack.Result)
+	}
 	if r.Error != nil {
 		u.errorRows(r.Error)
 	}

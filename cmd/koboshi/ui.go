@@ -196,6 +196,9 @@ func aside(r report.Report) string {
 	if r.Lifecycle.Result != "" {
 		text += fmt.Sprintf(", lifecycle hook %s: %s", r.Lifecycle.Hook, r.Lifecycle.Result)
 	}
+	if r.Stack.Result != "" {
+		text += fmt.Sprintf(", stack %s/%s: %s", r.Stack.Name, r.Stack.Resource, r.Stack.Result)
+	}
 	return text
 }
 

@@ -97,7 +97,7 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 		sources = append(sources, source)
 	}
 	o := origin{fetch.New(cfg.App, trust, seed, sources...), memory, func() []string { return versionsHere(cfg, trust) }}
-	cloud := agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Persist: retryer.persist}
+	cloud := agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Stacks: lifecycle.NewStacks(settings), Persist: retryer.persist}
 	if len(cfg.Drain.TargetGroups) > 0 {
 		cloud.Balancer = balancer.New(settings)
 	}
