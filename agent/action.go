@@ -13,7 +13,8 @@ import (
 // errTerminating is a launch that is over before it has begun.
 var errTerminating = failure.WithHint(fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted), "nothing is to be done: Auto Scaling replaces the instance")
 
-// checkTarget refuses to bring up an instance that is to be terminated.
+// checkTarget refuses to bring up an instance that is to be terminated, and finds out
+// whether it goes into a warm pool.
 func (r *run) checkTarget(ctx context.Context) error {
 	target, err := r.agent.Machine.TargetState(ctx)
 	if err != nil {
@@ -21,6 +22,9 @@ func (r *run) checkTarget(ctx context.Context) error {
 	}
 	if lifecycle.Leaving(target) {
 		return errTerminating
+	}
+	if err == nil {
+		r.pooled = lifecycle.TargetOf(target) == lifecycle.Warm
 	}
 	return nil
 }

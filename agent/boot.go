@@ -41,6 +41,9 @@ func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	if r.trouble != nil {
 		return r.end(converge.Failed(limited, r.trouble))
 	}
+	if r.pooled {
+		return r.end(r.stock(limited))
+	}
 	r.Patience = time.Duration(r.Config.Fallback.After) // what runs is a fallback that stands ready
 	if turn := r.turn(limited); turn > 0 {
 		return r.catchUp(ctx, turn)
@@ -61,7 +64,7 @@ func (r *run) launch(ctx context.Context) converge.Outcome {
 	r.cloud.Persist()
 	stopHeartbeats := r.keepAlive(ctx) // which looks for the action while the release is fetched
 	r.note(r.lock(ctx, true))
-	if r.trouble == nil && r.state.Signalled != nil { // the boot that had the lock has ended the launch
+	if r.trouble == nil && r.state.Signalled != nil && !r.pooledHere() { // the boot that had the lock has ended the launch
 		stopHeartbeats()
 		return r.reboot(ctx)
 	}
@@ -83,6 +86,9 @@ func (r *run) bringUp(ctx context.Context) converge.Outcome {
 	r.note(r.checkTarget(ctx))
 	if r.trouble != nil {
 		return converge.Failed(ctx, r.trouble)
+	}
+	if r.pooled {
+		return r.stock(ctx)
 	}
 	if _, held := r.held(); held {
 		r.warn("a hold does not count at launch")

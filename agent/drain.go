@@ -56,6 +56,9 @@ func (a *Agent) Drain(ctx context.Context, o DrainOptions) (report.Report, error
 	}
 	err = errors.Join(d.Run(ctx), doubt)
 	r.report.Lifecycle.Heartbeats = int(d.Beats.Load())
+	if d.Record.Reason == notice.Pooled && !d.Record.Open() {
+		r.enterPool()
+	}
 	if d.Record.Told {
 		r.report.Lifecycle.Result = string(lifecycle.Continue)
 	}

@@ -21,7 +21,7 @@ import (
 // the disk, which is the error, keeps nothing from being started.
 func (r *run) startAgain(ctx context.Context, id string) error {
 	current, found := r.Current()
-	if !found || !current.HealthyOn(id) || r.startedAgain {
+	if !found || !current.HealthyOn(id) || r.startedAgain || r.pooledHere() {
 		return nil
 	}
 	r.startedAgain = true
@@ -84,6 +84,13 @@ func (r *run) remember(id string, knew store.Place) {
 // a boot before, and Auto Scaling whether its action was completed. In doubt the
 // launch is not over.
 func (r *run) launched(ctx context.Context) bool {
+	if r.pooledHere() {
+		r.pooled = r.stillPooled(ctx)
+		if !r.pooled {
+			r.note(leavePool(r.dirs))
+		}
+		return r.pooled
+	}
 	if r.state.Signalled != nil || !r.stateLost {
 		return r.state.Signalled != nil
 	}

@@ -34,6 +34,9 @@ func (a *Agent) Rollback(ctx context.Context, o RollbackOptions) (report.Report,
 	if err := r.prepare(ctx, false); err != nil {
 		return r.refuse(err)
 	}
+	if r.pooledHere() {
+		return r.refuse(errPooled)
+	}
 	if err := r.discover(ctx); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}

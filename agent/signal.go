@@ -118,7 +118,7 @@ func (r *run) complete(ctx context.Context, action lifecycle.Action, result life
 	defer r.Steps.Begin("signal").End(&err)
 	var look func(context.Context) error
 	var wrong error
-	if result == lifecycle.Continue {
+	if result == lifecycle.Continue && !r.pooled {
 		look = func(ctx context.Context) error { wrong = r.Look(ctx); return wrong }
 	}
 	found, err := r.cloud.Lifecycle.Complete(ctx, action, result, look)
@@ -152,7 +152,9 @@ func (r *run) completionFailed(out converge.Outcome, err error) converge.Outcome
 // recordLaunch makes durable that this instance is through its launch.
 func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome {
 	r.state.Instance = r.Instance.ID
-	r.state.Signalled = &state.Signal{Result: result, At: r.Now().UTC().Truncate(time.Second), Stack: r.report.Stack.Result}
+	r.state.Signalled = &state.Signal{
+		Result: result, At: r.Now().UTC().Truncate(time.Second), Stack: r.report.Stack.Result, Pooled: r.pooled,
+	}
 	if err := r.saveState(); err != nil {
 		r.warn("that the launch is over could not be recorded, so that the next boot asks again: %v", err)
 	}

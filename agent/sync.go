@@ -86,6 +86,9 @@ func (r *run) syncNow(ctx context.Context, o SyncOptions) (report.Report, error)
 // its share of the network there, so the download may be limited; at launch only
 // the download needs it.
 func (r *run) follow(ctx context.Context) converge.Outcome {
+	if r.pooledHere() { // the boot starts the app, on the way out
+		return r.stock(ctx)
+	}
 	r.Rate = r.Config.Install.MaxRate
 	before, had, err := r.before()
 	if err != nil {

@@ -167,7 +167,7 @@ func (w *watch) act(ctx context.Context) {
 	case n != (notice.Notice{}) && !record.For(w.id, n):
 		w.start(ctx, n)
 	case lifecycle.TargetOf(w.levels.Target) == lifecycle.Serve && launch != nil && launch.Pooled:
-		w.relaunch(ctx)
+		w.relaunch(ctx, d)
 	}
 }
 
@@ -247,12 +247,12 @@ func (d *watchedDrain) send(e drain.Event) {
 }
 
 // relaunch brings an instance that has left its warm pool into service.
-func (w *watch) relaunch(ctx context.Context) {
+func (w *watch) relaunch(ctx context.Context, d dirs) {
 	if !w.relaunched.IsZero() && time.Since(w.relaunched) < time.Duration(w.agent.Files.Lifecycle.Deadline) {
 		return
 	}
 	w.relaunched = time.Now()
-	if err := w.Relaunch(ctx); err != nil {
+	if err := errors.Join(leavePool(d), w.Relaunch(ctx)); err != nil {
 		w.Warn("the instance has left its warm pool, but the boot could not be started: %v", err)
 	}
 }
