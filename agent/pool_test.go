@@ -103,7 +103,7 @@ func TestBackIntoAWarmPool(t *testing.T) {
 			t.Errorf("signals %v, state %+v", s.signals, s.state().Signalled)
 		}
 		s.signals = nil
-		s.world.target, s.inState, s.hook = "InService", "Pending:Wait", ""
+		s.target, s.inState, s.hook = "InService", "Pending:Wait", ""
 		s.now(notice.Levels{Target: "InService"})
 		s.after(time.Minute)
 		if s.relaunchs != 1 {
