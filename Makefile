@@ -6,7 +6,7 @@ VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 CYCLONEDX     := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
-MAX_BINARY    := 17300000
+MAX_BINARY    := 19500000
 MAX_EXPOSURE  := 25
 FUZZTIME      := 20s
 

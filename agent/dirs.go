@@ -34,6 +34,15 @@ func (a *Agent) open() (d dirs) {
 	return d
 }
 
+// openState opens only those that tell what becomes of the instance.
+func (a *Agent) openState() (d dirs) {
+	var errs [2]error
+	d.state, errs[0] = openDir("state.dir", a.Files.State.Dir)
+	d.run, errs[1] = openDir("state.run", a.Files.State.Run)
+	d.err = errors.Join(errs[:]...)
+	return d
+}
+
 func openDir(key, name string) (*os.Root, error) {
 	err := durable.MakeDir(name)
 	if err != nil {

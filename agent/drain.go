@@ -252,6 +252,9 @@ func (r *run) reserve() time.Duration {
 
 // leave keeps every other run away, and waits for the one under way.
 func (r *run) leave(ctx context.Context) error {
+	if r.report.Drain.Reason == string(notice.Shutdown) { // systemd stops them, and what runs next is to start
+		return nil
+	}
 	if r.RunDir == nil {
 		return r.dirs.err
 	}

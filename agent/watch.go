@@ -154,7 +154,7 @@ func (w *watch) timeSpot() {
 
 // act does what the levels ask for.
 func (w *watch) act(ctx context.Context) {
-	d := w.agent.open()
+	d := w.agent.openState()
 	defer d.close()
 	record, launch := w.recorded(d)
 	policy := w.policy(launch)
