@@ -30,6 +30,21 @@ func TestBootRestarts(t *testing.T) {
 	}
 }
 
+// That another run has the lock, or that the unit was stopped, is no failure of a look;
+// it is not begun while a boot brings the app up.
+func TestSyncUnit(t *testing.T) {
+	unit := settings(t, SyncUnit)
+	if got := unit["SuccessExitStatus"]; !slices.Equal(got, []string{"23", "130"}) {
+		t.Errorf("SuccessExitStatus=%v", got)
+	}
+	if !slices.Contains(unit["After"], BootUnit) || !slices.Equal(unit["NotifyAccess"], []string{"main"}) {
+		t.Errorf("After=%v NotifyAccess=%v", unit["After"], unit["NotifyAccess"])
+	}
+	if got := settings(t, SyncTimer)["WantedBy"]; !slices.Equal(got, []string{"timers.target"}) {
+		t.Errorf("WantedBy=%v", got)
+	}
+}
+
 // Proxies and endpoints reach the agent through a file that may be missing.
 func TestEnvironment(t *testing.T) {
 	if got := settings(t, BootUnit)["EnvironmentFile"]; !slices.Equal(got, []string{"-/etc/koboshi/environment"}) {

@@ -173,7 +173,7 @@ func checkHookUser(f *facts) []Finding {
 		return nil // the check of the release reports it
 	}
 	m := f.manifest.value.Manifest()
-	if len(m.Hooks.PreStart)+len(m.Hooks.PostStart)+len(m.Hooks.PreStop)+len(m.Health.Command)+len(f.Config.Health.Command) == 0 {
+	if len(m.Hooks.PreStart)+len(m.Hooks.PostStart)+len(m.Hooks.PreStop)+len(m.Health.Command)+len(f.Config.Health.Command)+len(f.Config.Notify.Command) == 0 {
 		return nil
 	}
 	name, err := f.hookUser.value, f.hookUser.err
