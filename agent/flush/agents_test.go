@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +79,7 @@ func every(d time.Duration, f func(n int)) {
 // fluentBitServer imitates Fluent Bit: its numbers are made every 5 s, and in
 // between it answers with those from before.
 type fluentBitServer struct {
+	mu                               sync.Mutex
 	chunks, records, errors, dropped int
 	storage, metrics                 string
 }
@@ -88,6 +90,8 @@ func (b *fluentBitServer) make() {
 }
 
 func (b *fluentBitServer) answer(path string) (int, string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch path {
 	case "/api/v1/storage":
 		return 200, b.storage
@@ -135,6 +139,8 @@ func TestFluentBit(t *testing.T) {
 				f := flusher(t, config.Flush{Kind: config.FluentBit, URL: "http://x/"}, Deps{Transport: web(b.answer)})
 				f.Before(t.Context())
 				every(time.Second, func(n int) {
+					b.mu.Lock()
+					defer b.mu.Unlock()
 					tt.tick(b, n)
 					if n%5 == 4 {
 						b.make()

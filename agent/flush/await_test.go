@@ -100,7 +100,7 @@ func TestUnreachable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := flusher(t, config.Flush{Kind: config.FlushMetrics, URL: "http://u:secret@x/m?key=secret", Zero: []string{"queue"}}, Deps{Transport: tt.web})
-				got := f.Await(t.Context())
+				got := f.Await(limited(t, 3*time.Second))
 				expect(t, got, Unknown, 0, 0, tt.note)
 				if strings.Contains(got.Note, "secret") {
 					t.Errorf("note %q", got.Note)

@@ -300,7 +300,7 @@ func TestStateIsUntrusted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := imitation{t, r.dir}
 				r.every(func(int) bool { r.report(0, 3, 0); return true })
-				expect(t, flusher(t, r.settings("*.log"), Deps{}).Await(t.Context()), Unknown, 14, 0, "")
+				expect(t, flusher(t, r.settings("*.log"), Deps{}).Await(limited(t, 3*time.Second)), Unknown, 14, 0, "")
 			})
 		})
 	}
