@@ -65,12 +65,13 @@ var answers = map[string]string{
 
 const usualAnswer = "curl -sSf http://127.0.0.1:8000/"
 
-// awsOfTheLab is the AWS CLI on an instance. Debian's does not read AWS_ENDPOINT_URL.
+// awsOfTheLab is the AWS CLI on an instance, and where a recipe is followed. Debian's does not read AWS_ENDPOINT_URL.
 const awsOfTheLab = "#!/bin/sh\nexec /usr/bin/aws --endpoint-url http://" + endpoint + " \"$@\"\n"
 
 func (r recipe) try(t *testing.T, host host) {
 	l := newLab(t, labOnly(), *runtimes)
 	l.aws.S3().CreateBucket("acme-releases")
+	must(t, os.WriteFile(filepath.Join(l.root, "usr/local/bin/aws"), []byte(awsOfTheLab), 0o755))
 	w := newWorkshop(l, host)
 	w.write(project, r.project)
 	for _, line := range r.once {
@@ -80,7 +81,6 @@ func (r recipe) try(t *testing.T, host host) {
 
 	r.image.write(t, l.root)
 	must(t, copyFile(filepath.Join(l.root, "etc/koboshi/keys/release.pub"), filepath.Join(w.disk, home, "release.pub"), 0o644))
-	must(t, os.WriteFile(filepath.Join(l.root, "usr/local/bin/aws"), []byte(awsOfTheLab), 0o755))
 	l.install(r.install)
 	l.launch("")
 	c := l.start("exit")

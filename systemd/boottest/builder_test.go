@@ -122,7 +122,7 @@ func (w *workshop) command(line string) *exec.Cmd {
 	program, _, _ := strings.Cut(line, " ")
 	if program == "aws" { // of this machine
 		cmd := exec.CommandContext(w.Context(), "sh", "-euc", line)
-		cmd.Env = append(append(os.Environ(), "AWS_DEFAULT_REGION=us-east-1"), builder()...)
+		cmd.Env = append(append(os.Environ(), "AWS_DEFAULT_REGION=us-east-1", "PATH="+filepath.Join(w.root, "usr/local/bin")+":/usr/bin:/bin"), builder()...)
 		return cmd
 	}
 	args := []string{"chroot", w.disk, "sh", "-euc", "cd " + project + "; " + line}
