@@ -36,10 +36,12 @@ func (r *run) finish(ctx context.Context, out converge.Outcome, result lifecycle
 	return r.recordLaunch(out, string(result))
 }
 
-// stackResource is what waits for a signal of this instance, zero where nothing does.
+// stackResource is what waits for a signal of this instance, zero where nothing does. A
+// stack counts instances that serve: one that goes into a warm pool signals on its way
+// out.
 func (r *run) stackResource() lifecycle.Resource {
 	s := r.Config.Signal
-	if s.Stack == "" {
+	if s.Stack == "" || r.pooled {
 		return lifecycle.Resource{}
 	}
 	return lifecycle.Resource{Stack: s.Stack, Name: s.Resource, Instance: r.Instance.ID}

@@ -124,3 +124,18 @@ func TestTheStackAtAReboot(t *testing.T) {
 		t.Errorf("boot = %v, reported %+v, warnings %q", err, rep.Stack, rep.Warnings)
 	}
 }
+
+// An instance signals when it comes into service, not when it goes into a warm pool.
+func TestTheStackOfAWarmPool(t *testing.T) {
+	w := stacked(t)
+	w.target, w.inState = "Warmed:Stopped", "Warmed:Pending:Wait"
+	if _, err := w.boot(); err != nil {
+		t.Fatal(err)
+	}
+	w.wasTold(t, true)
+	w.target, w.inState = "InService", "Pending:Wait"
+	if _, err := w.boot(); err != nil {
+		t.Fatal(err)
+	}
+	w.wasTold(t, true, "SUCCESS")
+}
