@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,8 +54,9 @@ func TestApps(t *testing.T) {
 // answers are commands on the instance that print the version that runs, by
 // recipe.
 var answers = map[string]string{
-	"A Go binary on port 443":       "curl -sSf --cacert /etc/ssl/certs/web.crt --resolve www.example.org:443:127.0.0.1 https://www.example.org/",
-	"A queue worker without a port": "cat /var/lib/worker/seen",
+	"A Go binary on port 443":                    "curl -sSf --cacert /etc/ssl/certs/web.crt --resolve www.example.org:443:127.0.0.1 https://www.example.org/",
+	"A blue app and a green app on one instance": usualAnswer + "; curl -sSf http://127.0.0.1:8001/ | grep $VERSION",
+	"A queue worker without a port":              "cat /var/lib/worker/seen",
 	"A web server with a worker and a timer": "curl -sSf http://127.0.0.1:8000/; " +
 		"until grep -q $VERSION /var/lib/web/done && grep -q $VERSION /var/lib/web/cleaned; do sleep 0.1; done; cat /var/lib/web/done",
 	"Python: Django with ALLOWED_HOSTS": "curl -sSf -H 'Host: www.example.org' http://127.0.0.1:8000/",
@@ -71,6 +73,7 @@ const awsOfTheLab = "#!/bin/sh\nexec /usr/bin/aws --endpoint-url http://" + endp
 func (r recipe) try(t *testing.T, host host) {
 	l := newLab(t, labOnly(), *runtimes)
 	l.aws.S3().CreateBucket("acme-releases")
+	l.lifetime = 10 * time.Minute // the next version is built while it runs
 	must(t, os.WriteFile(filepath.Join(l.root, "usr/local/bin/aws"), []byte(awsOfTheLab), 0o755))
 	w := newWorkshop(l, host)
 	w.write(project, r.project)
@@ -80,12 +83,17 @@ func (r recipe) try(t *testing.T, host host) {
 	w.release(r, r.build, "1.0.0")
 
 	r.image.write(t, l.root)
+	for _, name := range r.configs() {
+		files{strings.TrimSuffix(name, ".toml") + ".d/scenario.toml": quick}.write(t, l.root)
+	}
 	must(t, copyFile(filepath.Join(l.root, "etc/koboshi/keys/release.pub"), filepath.Join(w.disk, home, "release.pub"), 0o644))
 	l.install(r.install)
 	l.launch("")
 	c := l.start("exit")
 	c.up()
-	same(t, "verdict", c.reports(0, "status", "--command", "boot", "--config", config).Verdict, report.Fresh)
+	for _, name := range r.configs() {
+		same(t, "verdict of "+name, c.reports(0, "status", "--command", "boot", "--config", name).Verdict, report.Fresh)
+	}
 	same(t, "state", l.instance.State(), autoscaling.InService)
 	c.answers(r.name, "1.0.0")
 
@@ -94,9 +102,12 @@ func (r recipe) try(t *testing.T, host host) {
 		next = r.build
 	}
 	w.release(r, next, "1.1.0")
-	same(t, "verdict", c.reports(0, "sync").Verdict, report.Fresh)
+	for _, name := range r.configs() {
+		same(t, "verdict of "+name, c.reports(0, "sync", "--config", name).Verdict, report.Fresh)
+	}
 	c.answers(r.name, "1.1.0")
-	c.end("exit")
+	must(t, c.cmd.Process.Kill())
+	_ = c.cmd.Wait() // it was killed
 }
 
 // install runs commands on the image, as its builder does.
@@ -138,11 +149,13 @@ func (c *container) answers(name, version string) {
 	}
 }
 
+// quick is a drop-in for the sake of a test that ends soon.
+const quick = "[health]\nbake = \"1s\"\ntimeout = \"30s\"\n[lifecycle]\nabandon_delay = \"0s\"\n"
+
 // labOnly is the standard image without anything of koboshi's, which does not end
-// by itself. Health is watched for a second only.
+// by itself.
 func labOnly() files {
 	return standard().with(notObserved).with(files{
 		bootUnit: "", wants + "koboshi-boot.service": "", webUnit: "", config: "",
-		dropIn: "[health]\nbake = \"1s\"\ntimeout = \"30s\"\n[lifecycle]\nabandon_delay = \"0s\"\n",
 	})
 }

@@ -48,6 +48,7 @@ func newWorkshop(l *lab, host host) *workshop {
 	must(l.T, unix.Mount("proc", filepath.Join(w.disk, "proc"), "proc", 0, ""))
 	w.shareGo(dir)
 	w.share(built.path("koboshi"), "usr/local/bin/koboshi")
+	w.share("testdata/docker", "usr/local/bin/docker")
 	w.write("/", map[string]string{"etc/resolv.conf": host.resolver, "etc/ca.pem": host.authorities})
 	w.write(home, indexes)
 	return w

@@ -36,6 +36,7 @@ type lab struct {
 	aws      *awstest.Server
 	instance *ec2.Instance
 	boots    int
+	lifetime time.Duration // a machine that runs longer is killed
 }
 
 // newLab makes a machine from an image, and an Auto Scaling group for it. The
@@ -43,7 +44,7 @@ type lab struct {
 func newLab(t *testing.T, image files, layers ...string) *lab {
 	t.Helper()
 	leave(t)
-	l := &lab{T: t, dir: t.TempDir()}
+	l := &lab{T: t, dir: t.TempDir(), lifetime: settleLimit + endLimit}
 	l.root = overlay(t, l.dir, strings.Join(append(layers, *rootFS), ":"))
 	image.write(t, l.root)
 	l.copyIn("koboshi", "/usr/local/bin/koboshi", 0o755)
@@ -135,7 +136,7 @@ func (l *lab) start(verb string) *container {
 	console, err := os.Create(l.consoleFile())
 	must(l.T, err)
 	defer func() { _ = console.Close() }()
-	ctx, cancel := context.WithTimeout(l.Context(), settleLimit+endLimit)
+	ctx, cancel := context.WithTimeout(l.Context(), l.lifetime)
 	l.Cleanup(cancel)
 	c.cmd = exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--link-journal=no",
 		"--resolv-conf=off", "--timezone=off", "--network-namespace-path=/proc/self/ns/net", "--console=read-only",

@@ -5,6 +5,7 @@ package boottest
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,16 @@ type recipe struct {
 // commands is how many a new user types until an instance is in service.
 func (r recipe) commands() int { return len(r.once) + len(r.build) + len(r.install) }
 
+// configs are the configurations in the image, one an app.
+func (r recipe) configs() (names []string) {
+	for name := range r.image {
+		if path.Dir(name) == path.Dir(config) && path.Ext(name) == ".toml" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // forAll is the chapter that all others build on.
 const forAll = "For all recipes"
 
@@ -39,7 +50,7 @@ func recipes(t *testing.T) (all []recipe) {
 	var common recipe
 	for chapter := range strings.SplitSeq(text, "\n## ") {
 		name, body, _ := strings.Cut(chapter, "\n")
-		r := recipe{name: name, project: map[string]string{}, image: files{}.with(common.image), once: common.once}
+		r := recipe{name: name, project: map[string]string{}, image: files{}.with(common.image), once: slices.Clone(common.once)}
 		for _, m := range block.FindAllStringSubmatch(body, -1) {
 			r.add(t, m[1], m[2])
 		}
