@@ -67,6 +67,19 @@ var answers = map[string]string{
 
 const usualAnswer = "curl -sSf http://127.0.0.1:8000/"
 
+// visits makes at least 300 requests, until a sync is over. It ends when one fails.
+const visits = "i=0; until [ -e /run/synced ] && [ $i -ge 300 ]; do " + usualAnswer + " >/dev/null; i=$((i+1)); done"
+
+// reloads reports whether a recipe promises that no request fails.
+func (r recipe) reloads() bool {
+	for _, text := range r.image {
+		if strings.Contains(text, "reload = true") {
+			return true
+		}
+	}
+	return false
+}
+
 // awsOfTheLab is the AWS CLI on an instance, and where a recipe is followed. Debian's does not read AWS_ENDPOINT_URL.
 const awsOfTheLab = "#!/bin/sh\nexec /usr/bin/aws --endpoint-url http://" + endpoint + " \"$@\"\n"
 
@@ -102,8 +115,13 @@ func (r recipe) try(t *testing.T, host host) {
 		next = r.build
 	}
 	w.release(r, next, "1.1.0")
+	ended := c.begin("sh", "-euc", visits)
 	for _, name := range r.configs() {
 		same(t, "verdict of "+name, c.reports(0, "sync", "--config", name).Verdict, report.Fresh)
+	}
+	c.must("touch", "/run/synced")
+	if e := ended(); e.code != 0 && r.reloads() {
+		t.Errorf("requests failed during the sync:\n%s", e.err)
 	}
 	c.answers(r.name, "1.1.0")
 	must(t, c.cmd.Process.Kill())

@@ -8,7 +8,7 @@ set -eu
 rootfs=$1 dir=$2 script=$(realpath "$0")
 packers="$(dirname "$script")/testdata/wheels.py $(dirname "$script")/testdata/gems.rb"
 # shellcheck disable=SC2086
-made_by() { cat "$script" $packers; }
+made_by() { cat "$script" $packers; stat -c 'above the root filesystem %i' "$rootfs"; }
 if made_by | cmp -s - "$dir.made-by"; then exit 0; fi
 
 packages="python3-venv python3-wheel gunicorn python3-django
@@ -48,7 +48,8 @@ fetch pnpm 9.15.9 pnpm.cjs
 cp $packers "$new/root/tmp/"
 inside python3 /tmp/wheels.py /usr/local/share/wheels gunicorn django:asgiref,pytz,sqlparse asgiref pytz sqlparse
 inside ruby /tmp/gems.rb /usr/local/share/gems puma ruby-rack ruby-nio4r
-inside sh -c 'rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/*'
+inside sh -c 'systemctl enable -q nginx.service # as its package does; the root filesystem has it disabled
+	rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/*'
 umount -R "$new/root"
 mv "$new/upper" "$dir"
 made_by >"$dir.made-by"
