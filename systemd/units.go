@@ -10,6 +10,9 @@ import (
 // BootUnit is the unit that runs koboshi at every start of the machine.
 const BootUnit = "koboshi-boot.service"
 
+// WatchUnit is the unit that drains the app before the machine ends.
+const WatchUnit = "koboshi-watch.service"
+
 // SyncTimer has the machine look at its channel every few minutes, by SyncUnit.
 const (
 	SyncTimer = "koboshi-sync.timer"
@@ -29,6 +32,8 @@ var files embed.FS
 // RestartPreventExitStatus= lists the exit codes that report how a run ended:
 // systemd repeats a run only where the agent could not report, after a signal,
 // a timeout, a watchdog or an internal error (70).
+//
+// koboshi-watch.service runs "koboshi watch" for as long as the machine runs.
 //
 // koboshi-sync.timer runs koboshi-sync.service every few minutes, where it is enabled.
 //

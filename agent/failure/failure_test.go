@@ -135,22 +135,24 @@ func TestEveryCodeHasAMeaning(t *testing.T) {
 	}
 }
 
-// TestUnitKnowsTheCodes holds the boot unit against the table: a run is started
-// again only where that may end otherwise.
-func TestUnitKnowsTheCodes(t *testing.T) {
+// TestUnitsKnowTheCodes holds the units of boot and watch against the table: a run is
+// started again only where that may end otherwise.
+func TestUnitsKnowTheCodes(t *testing.T) {
 	var want []string
 	for _, code := range Codes() {
 		if code != OK && !code.Restartable() {
 			want = append(want, strconv.Itoa(int(code)))
 		}
 	}
-	unit, err := fs.ReadFile(systemd.Units(), "koboshi-boot.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(unit), "\nRestartPreventExitStatus=")
-	line, _, _ := strings.Cut(rest, "\n")
-	if got := strings.Fields(line); !found || !slices.Equal(got, want) {
-		t.Errorf("RestartPreventExitStatus=%v, want %v", got, want)
+	for _, name := range []string{systemd.BootUnit, systemd.WatchUnit} {
+		unit, err := fs.ReadFile(systemd.Units(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(string(unit), "\nRestartPreventExitStatus=")
+		line, _, _ := strings.Cut(rest, "\n")
+		if got := strings.Fields(line); !found || !slices.Equal(got, want) {
+			t.Errorf("%s: RestartPreventExitStatus=%v, want %v", name, got, want)
+		}
 	}
 }

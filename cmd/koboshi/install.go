@@ -29,12 +29,13 @@ func (c *cli) install() *cobra.Command {
 		Use:   "install",
 		Short: "install koboshi, its units and its directories",
 		Long: "Copy this binary to " + install.Binary + " and the units to " + install.UnitDir + ", make the\n" +
-			"directories of the configuration, let the unit write to those that are not the default, and\n" +
-			"enable " + systemd.BootUnit + ". Nothing is started. Doing it again changes only what has to change.\n" +
+			"directories of the configuration, let the units write to those that are not the default, and\n" +
+			"enable " + systemd.BootUnit + " and " + systemd.WatchUnit + ", which is stopped after the app\n" +
+			"and before its log shippers. Nothing is started. Doing it again changes only what has to change.\n" +
 			"Where a package has brought binary and units, only the rest is done.\n" +
 			"With --follow the instance looks at its channel by itself from then on: " + systemd.SyncTimer + ".\n" +
 			"Another app on the same instance has its own configuration: --config " + install.ConfigDir + "/NAME.toml\n" +
-			"enables " + systemd.UnitOf(systemd.BootUnit, "NAME") + " for it.\n" +
+			"enables " + systemd.UnitOf(systemd.BootUnit, "NAME") + " and " + systemd.UnitOf(systemd.WatchUnit, "NAME") + " for it.\n" +
 			"With --root it is done to an image, whose own configuration is read. Without systemd there\n" +
 			"is nothing to install into: exit 2." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Disk),

@@ -14,7 +14,7 @@ func (c *cli) uninstall() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "remove what install has written",
-		Long: "Remove the binary, the units, and the link that enables the app's unit. Configuration, keys,\n" +
+		Long: "Remove the binary, the units, and the links that enable the app's units. Configuration, keys,\n" +
 			"releases and state stay, and nothing is stopped. Doing it again changes nothing. With several apps\n" +
 			"it is done for the one of --config, and binary and units go with the last one." +
 			exits(failure.OK, failure.Usage, failure.Disk),

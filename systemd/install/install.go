@@ -56,11 +56,19 @@ func (r *Root) install(o Options) error {
 		if err := r.allowPaths(o.App, o.Config); err != nil {
 			return err
 		}
+		if err := r.orderWatch(o.App, o.Config); err != nil {
+			return err
+		}
 	}
 	if !o.Enable {
 		return nil
 	}
-	return r.enable(systemd.BootUnit, o.App)
+	for _, unit := range alwaysEnabled() {
+		if err := r.enable(unit, o.App); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // program brings binary and units, or removes those that a package replaces.
@@ -120,8 +128,11 @@ func (r *Root) allowPaths(app string, cfg *config.Config) error {
 	return nil
 }
 
-// runUnits are the units that install releases, and so write to the app's paths.
-func runUnits() []string { return []string{systemd.BootUnit, systemd.SyncUnit} }
+// runUnits are the units that write to the app's paths.
+func runUnits() []string { return []string{systemd.BootUnit, systemd.SyncUnit, systemd.WatchUnit} }
+
+// alwaysEnabled are the units that every app has.
+func alwaysEnabled() []string { return []string{systemd.BootUnit, systemd.WatchUnit} }
 
 // dropInOf is a drop-in of the app's unit.
 func dropInOf(unit, app, name string) string {

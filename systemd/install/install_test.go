@@ -86,6 +86,7 @@ func settings(root, state string) *config.Config {
 
 const (
 	enabledBy = "/etc/systemd/system/multi-user.target.wants/koboshi-boot.service"
+	watchedBy = "/etc/systemd/system/multi-user.target.wants/koboshi-watch.service"
 	unit      = UnitDir + "/koboshi-boot.service"
 	template  = UnitDir + "/koboshi-boot@.service"
 	dropIn    = unit + ".d/10-paths.conf"
@@ -147,10 +148,10 @@ func TestPackage(t *testing.T) {
 	r.install(r.options(nil))
 	r.write(packaged, "[Unit]\n", 0o644)
 	var want []Change
-	for _, name := range []string{"boot.service", "boot@.service", "sync.service", "sync.timer", "sync@.service", "sync@.timer"} {
+	for _, name := range []string{"boot.service", "boot@.service", "sync.service", "sync.timer", "sync@.service", "sync@.timer", "watch.service", "watch@.service"} {
 		want = append(want, Change{UnitDir + "/koboshi-" + name, "removed"})
 	}
-	want = append(want, Change{Binary, "removed"}, Change{enabledBy, "enabled"})
+	want = append(want, Change{Binary, "removed"}, Change{enabledBy, "enabled"}, Change{watchedBy, "enabled"})
 	o := r.options(nil)
 	o.Program = "/nowhere" // not needed
 	if got := r.install(o); !slices.Equal(got, want) {

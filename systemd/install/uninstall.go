@@ -20,7 +20,12 @@ func (r *Root) uninstall(app string) (others []string, err error) {
 	if err := r.follow(app, Follow{Off: true}, false); err != nil {
 		return nil, err
 	}
-	if err := r.disable(systemd.BootUnit, app); err != nil {
+	for _, unit := range alwaysEnabled() {
+		if err := r.disable(unit, app); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.remove(dropInOf(systemd.WatchUnit, app, orderFile)); err != nil {
 		return nil, err
 	}
 	var dirs []string

@@ -3,5 +3,5 @@
 # Nothing that runs is stopped. dpkg passes "remove", rpm the number of versions that stay.
 set -e
 case "$1" in
-remove | 0) systemctl disable koboshi-boot.service koboshi-boot@.service koboshi-sync.timer koboshi-sync@.timer || true ;;
+remove | 0) systemctl disable koboshi-boot.service koboshi-boot@.service koboshi-watch.service koboshi-watch@.service koboshi-sync.timer koboshi-sync@.timer || true ;;
 esac
