@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"koboshi/agent/balancer"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/lifecycle"
@@ -125,7 +126,16 @@ func instancePolicy(partition string, cfg *config.Config, keys ...string) iam.Po
 		s3.Statements(partition, "Releases", s3.ReadActions, places(cfg.App, cfg.Source...)...),
 		s3.KeyStatements(keys, s3.ReadKeyActions...),
 		lifecycle.Statements(partition, cfg.Lifecycle.Group),
-		lifecycle.StackStatements(partition, cfg.Signal.Stack))...)
+		lifecycle.StackStatements(partition, cfg.Signal.Stack),
+		balancerStatements(cfg.Drain))...)
+}
+
+// balancerStatements are for the target groups that a drain waits for.
+func balancerStatements(d config.Drain) []iam.Statement {
+	if len(d.TargetGroups) == 0 {
+		return nil
+	}
+	return balancer.Statements(d.TargetGroups, d.Deregister != config.DeregisterNever)
 }
 
 // publisherPolicy allows the calls of publish, promote, sign and releases, or with

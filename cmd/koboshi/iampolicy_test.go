@@ -63,7 +63,7 @@ func TestPoliciesKeepTheGrammar(t *testing.T) {
 
 var (
 	sidPattern    = regexp.MustCompile(`^[A-Za-z0-9]+$`)
-	actionPattern = regexp.MustCompile(`^(s3|autoscaling|kms):[A-Z][A-Za-z]+$`)
+	actionPattern = regexp.MustCompile(`^(s3|autoscaling|kms|elasticloadbalancing):[A-Z][A-Za-z]+$`)
 )
 
 func checkPolicy(t *testing.T, partition string, p iam.Policy) {
@@ -111,7 +111,7 @@ func checkStatement(t *testing.T, partition string, s iam.Statement) {
 		}
 	}
 	for _, resource := range s.Resource {
-		if resource == "*" && s.Sid == "Describe" {
+		if resource == "*" && (s.Sid == "Describe" || s.Sid == "TargetHealth") {
 			continue // nothing smaller is possible
 		}
 		if parts := strings.SplitN(resource, ":", 6); len(parts) != 6 || parts[0] != "arn" || parts[1] != partition || parts[5] == "*" {
@@ -129,6 +129,31 @@ func TestPolicyTakesNamesLiterally(t *testing.T) {
 		i := slices.IndexFunc(p.Statement, func(s iam.Statement) bool { return s.Sid == sid })
 		if got := p.Statement[i].Resource; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q, want %q", sid, got, want)
+		}
+	}
+}
+
+// A drain asks every target group, and takes the instance out of those alone that are
+// configured.
+func TestPolicyOfADrain(t *testing.T) {
+	const group = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
+	for deregister, want := range map[string]string{
+		config.DeregisterNever:  "elasticloadbalancing:DescribeTargetHealth *",
+		config.DeregisterSpot:   "elasticloadbalancing:DescribeTargetHealth * elasticloadbalancing:DeregisterTargets " + group,
+		config.DeregisterAlways: "elasticloadbalancing:DescribeTargetHealth * elasticloadbalancing:DeregisterTargets " + group,
+	} {
+		cfg := policyConfig(t, `"s3://releases"`, "")
+		cfg.Drain.Deregister = deregister
+		bare := instancePolicy("aws", cfg)
+		cfg.Drain.TargetGroups = []string{group}
+		p := instancePolicy("aws", cfg)
+		checkPolicy(t, "aws", p)
+		var got []string
+		for _, s := range p.Statement[len(bare.Statement):] {
+			got = append(got, strings.Join(s.Action, " "), strings.Join(s.Resource, " "))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %s, want %s", deregister, got, want)
 		}
 	}
 }

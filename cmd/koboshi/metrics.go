@@ -5,11 +5,19 @@ import (
 
 	"go.uber.org/zap"
 
+	"koboshi/agent/flush"
 	"koboshi/agent/report"
 )
 
 // namespace is where CloudWatch shows the metrics of runs.
 const namespace = "koboshi"
+
+// metric is a number of a run, for CloudWatch.
+type metric struct {
+	Name  string
+	Unit  string
+	value int64
+}
 
 // metricsOf are the fields that make the summary line of a run a metric in
 // CloudWatch's embedded metric format: where the log is sent to CloudWatch Logs, the
@@ -17,10 +25,6 @@ const namespace = "koboshi"
 //
 // Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 func metricsOf(r report.Report) []zap.Field {
-	type metric struct {
-		Name string
-		Unit string
-	}
 	type directive struct {
 		Namespace  string
 		Dimensions [][]string
@@ -31,16 +35,48 @@ func metricsOf(r report.Report) []zap.Field {
 		CloudWatchMetrics []directive
 	}
 	end := r.Started.Add(time.Duration(r.MS) * time.Millisecond)
-	return []zap.Field{
+	counted := append([]metric{{"fetched_bytes", "Bytes", fetchedBy(r)}, {"failed", "Count", failures(r)}}, drainMetrics(r, end)...)
+	fields := []zap.Field{
 		zap.Any("_aws", metadata{end.UnixMilli(), []directive{{
 			Namespace:  namespace,
 			Dimensions: [][]string{{"app", "command"}, {"app", "command", "verdict"}},
-			Metrics:    []metric{{"ms", "Milliseconds"}, {"fetched_bytes", "Bytes"}, {"failed", "Count"}},
+			Metrics:    append([]metric{{"ms", "Milliseconds", r.MS}}, counted...), // the line has its value
 		}}}),
 		zap.String("app", r.App),
 		zap.String("command", r.Command),
-		zap.Int64("fetched_bytes", fetchedBy(r)),
-		zap.Int("failed", failures(r)),
+	}
+	for _, m := range counted {
+		fields = append(fields, zap.Int64(m.Name, m.value))
+	}
+	return fields
+}
+
+// drainMetrics are the numbers of a drain: how long it took from the notice, and for
+// how long its logs were waited for; what was left or lost, and how many log shippers
+// have not proven that nothing was.
+func drainMetrics(r report.Report, end time.Time) []metric {
+	if r.Drain == nil {
+		return nil
+	}
+	var longest, bytes, records, lost, unproven int64
+	for _, f := range r.Drain.Flush {
+		longest, lost = max(longest, f.MS), lost+f.Lost
+		if f.Unit == flush.Bytes {
+			bytes += f.Left
+		} else {
+			records += f.Left
+		}
+		if f.Outcome != string(flush.Done) {
+			unproven++
+		}
+	}
+	return []metric{
+		{"drain_ms", "Milliseconds", max(0, end.Sub(r.Drain.Noticed).Milliseconds())},
+		{"flush_ms", "Milliseconds", longest},
+		{"left_bytes", "Bytes", bytes},
+		{"left_records", "Count", records},
+		{"lost_records", "Count", lost},
+		{"unproven", "Count", unproven},
 	}
 }
 
@@ -51,7 +87,7 @@ func fetchedBy(r report.Report) (n int64) {
 	return n
 }
 
-func failures(r report.Report) int {
+func failures(r report.Report) int64 {
 	if r.Verdict == report.Failed {
 		return 1
 	}
