@@ -9,10 +9,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
 )
 
-// ErrNoGroup is a target group that does not exist.
-var ErrNoGroup = errors.New("no such target group")
+var (
+	// ErrNoGroup is a target group that does not exist.
+	ErrNoGroup = errors.New("no such target group")
+	// ErrDenied is a call that the instance's role may not make.
+	ErrDenied = errors.New("access denied")
+)
 
 // Client calls Elastic Load Balancing. It is safe for concurrent use.
 type Client struct {
@@ -73,6 +78,23 @@ func (c *Client) Unused(ctx context.Context, group, instance string) (bool, erro
 	return true, nil
 }
 
+// Health is how the target group sees the instance, on each port at which it is
+// registered: "healthy", "initial", "draining" and so on. One that is in it no more, or
+// not yet, has none.
+func (c *Client) Health(ctx context.Context, group, instance string) (states []string, err error) {
+	targets, err := c.registered(ctx, group, instance)
+	if err != nil || len(targets) == 0 {
+		return nil, err
+	}
+	health, err := c.health(ctx, group, targets)
+	for _, h := range health {
+		if h.TargetHealth != nil {
+			states = append(states, string(h.TargetHealth.State))
+		}
+	}
+	return states, err
+}
+
 // registered is how the instance is in the group: a port each. It is asked for once:
 // afterwards only those are looked at, and not every instance of the group.
 func (c *Client) registered(ctx context.Context, group, instance string) ([]types.TargetDescription, error) {
@@ -109,6 +131,9 @@ func (c *Client) health(ctx context.Context, group string, targets []types.Targe
 func explain(err error) error {
 	if _, gone := errors.AsType[*types.TargetGroupNotFoundException](err); gone {
 		return ErrNoGroup
+	}
+	if refusal, ok := errors.AsType[smithy.APIError](err); ok && (refusal.ErrorCode() == "AccessDenied" || refusal.ErrorCode() == "AccessDeniedException") {
+		return fmt.Errorf("%w: %s (%s)", ErrDenied, refusal.ErrorMessage(), refusal.ErrorCode())
 	}
 	return err
 }

@@ -3,11 +3,13 @@ package balancer
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
 )
 
 const (
@@ -104,17 +106,36 @@ func TestAnInstanceThatIsInNoGroup(t *testing.T) {
 	}
 }
 
+func TestHealth(t *testing.T) {
+	s := newService()
+	s.states[self][8081] = types.TargetHealthStateEnumInitial
+	c := &Client{api: s}
+	states, err := c.Health(t.Context(), group, self)
+	if slices.Sort(states); !slices.Equal(states, []string{"healthy", "initial"}) || err != nil {
+		t.Errorf("registered: %q, %v", states, err)
+	}
+	delete(s.states, self)
+	if states, err := (&Client{api: s}).Health(t.Context(), group, self); len(states) > 0 || err != nil {
+		t.Errorf("not registered: %q, %v", states, err)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	broken := errors.New("throttled")
+	refused := &smithy.GenericAPIError{Code: "AccessDenied", Message: "not authorized"}
 	for name, tt := range map[string]struct{ err, want error }{
 		"gone":   {&types.TargetGroupNotFoundException{}, ErrNoGroup},
 		"broken": {broken, broken},
+		"denied": {refused, ErrDenied},
 	} {
 		s := newService()
 		s.err = tt.err
 		c := &Client{api: s}
 		if unused, err := c.Unused(t.Context(), group, self); unused || !errors.Is(err, tt.want) {
 			t.Errorf("%s: Unused: %v, %v", name, unused, err)
+		}
+		if states, err := c.Health(t.Context(), group, self); len(states) > 0 || !errors.Is(err, tt.want) {
+			t.Errorf("%s: Health: %q, %v", name, states, err)
 		}
 		if err := c.Deregister(t.Context(), group, self); !errors.Is(err, tt.want) {
 			t.Errorf("%s: Deregister: %v", name, err)

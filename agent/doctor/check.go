@@ -38,6 +38,9 @@ func checks() []check {
 		{"hook", checkTimeout},
 		{"heartbeat", checkHeartbeat},
 		{"complete", checkComplete},
+		{"terminate-hook", checkTerminateHook},
+		{"targets", checkTargets},
+		{"flush", checkFlush},
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"koboshi/agent/balancer"
 	"koboshi/agent/config"
+	"koboshi/agent/flush"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
@@ -38,7 +40,9 @@ func TestMachineInOrder(t *testing.T) {
 	}
 	var want []string
 	for _, c := range checks() {
-		want = append(want, c.name)
+		if c.name != "targets" && c.name != "flush" { // nothing is configured for them
+			want = append(want, c.name)
+		}
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("findings of %q, want one of each in the order %q", names, want)
@@ -56,6 +60,17 @@ const byCommand = "service.unit = \"\"\nservice.restart = [\"/etc/init.d/web\", 
 
 // several is a drop-in for an app of several units.
 const several = "service.unit = \"\"\nservice.units = [\"web.service\", \"worker.service\"]\n"
+
+// draining is a drop-in with a target group, and flushing one with a log shipper.
+const (
+	draining = "drain.target_groups = [\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef\"]\n"
+	flushing = "[drain.flush.app]\nkind = \"wait\"\nfor = \"30s\"\n"
+)
+
+// looksLike gives the world a log shipper.
+func looksLike(kind string, a flush.Answer) func(*world) {
+	return func(w *world) { w.shippers = []flusher{shipper{kind, a}} }
+}
 
 func TestFindings(t *testing.T) {
 	second, err := artifacts.GenerateKey()
@@ -270,6 +285,37 @@ func TestFindings(t *testing.T) {
 		{"foreign hook", func(w *world) { w.beatErr = lifecycle.ErrForeignHook }, "heartbeat", Fail, "CodeDeploy"},
 		{"never signalled", func(w *world) { w.state.Signalled = nil }, "complete", Warn, "cannot be tried"},
 		{"signalled elsewhere", func(w *world) { w.state.Instance = "i-0aaaaaaaaaaaaaaaa" }, "complete", Warn, "cannot be tried"},
+		{"launch hook at the end", func(w *world) { w.swapped = true }, "hook", Fail, "web/koboshi-launching waits at the end of instances, not at their launch"},
+
+		{"ends by a hook", func(*world) {}, "terminate-hook", OK, "web/koboshi-terminating waits 2 min 00 s from heartbeat to heartbeat, 3 h 20 min in all; drain.deadline is 10 min 00 s"},
+		{"ends in no group", func(w *world) { w.group = "" }, "terminate-hook", OK, "no group, so no lifecycle action to complete"},
+		{"ends, but who knows in which group", func(w *world) { w.group, w.groupOf = "", errAway }, "terminate-hook", Warn, "not checked: connection refused"},
+		{"ends without a hook", func(w *world) { w.endingErr = lifecycle.ErrNoHook }, "terminate-hook", OK, "group web has no lifecycle hook koboshi-terminating: the app serves until the instance shuts down, and no drain is configured"},
+		{"ends by no hook", func(w *world) { w.settings = "lifecycle.terminate_hook = \"\"\n" }, "terminate-hook", OK, "lifecycle.terminate_hook is empty: the app serves until"},
+		{"drains without a hook", func(w *world) { w.endingErr, w.settings = lifecycle.ErrNoHook, draining }, "terminate-hook", Warn, "koboshi-terminating: Auto Scaling ends the instance without waiting for its drain"},
+		{"flushes without a hook", func(w *world) { w.endingErr, w.settings = lifecycle.ErrNoHook, flushing }, "terminate-hook", Warn, "until the instance shuts down, and its logs have drain.on_shutdown (1 min 00 s)"},
+		{"terminating hook denied", func(w *world) { w.endingErr = errRefused }, "terminate-hook", Fail, "the timeout of lifecycle hook web/koboshi-terminating is unknown"},
+		{"terminating hook away", func(w *world) { w.endingErr = errAway }, "terminate-hook", Warn, "not checked: connection refused"},
+		{"terminating hook at the launch", func(w *world) { w.swapped = true }, "terminate-hook", Fail, "waits at the launch of instances, not at their end"},
+		{"terminating hook shorter than the deadline", func(w *world) { w.ending, w.settings = 40*time.Second, "drain.deadline = \"68m\"\n" }, "terminate-hook", Fail, "ends after 1 h 07 min whatever is sent, before drain.deadline (1 h 08 min)"},
+		{"terminating hook of days", func(w *world) { w.ending, w.settings = time.Hour, "drain.deadline = \"48h\"\n" }, "terminate-hook", OK, "48 h 00 min in all"},
+		{"terminating hook without beats", func(w *world) { w.beatErr = errRefused }, "terminate-hook", Fail, "before drain.deadline (10 min 00 s), since no heartbeat may be sent"},
+		{"terminating hook that may end first", func(w *world) { w.ending = 30 * time.Second }, "terminate-hook", Fail, "waits 30.0 s, and the first heartbeat may come 35.0 s after its wait began"},
+
+		{"a target", func(w *world) { w.settings = draining }, "targets", OK, "target group web has this instance: healthy"},
+		{"a target twice", func(w *world) { w.settings, w.health = draining, []string{"healthy", "initial"} }, "targets", OK, "healthy, initial"},
+		{"no target", func(w *world) { w.settings, w.health = draining, nil }, "targets", Warn, "target group web does not have this instance: a drain would not wait for it"},
+		{"no such target group", func(w *world) { w.settings, w.healthErr = draining, balancer.ErrNoGroup }, "targets", Fail, "target group web does not exist"},
+		{"target denied", func(w *world) { w.settings, w.healthErr = draining, balancer.ErrDenied }, "targets", Fail, "target group web: access denied"},
+		{"target away", func(w *world) { w.settings, w.healthErr = draining, errAway }, "targets", Warn, "not checked: target group web: connection refused"},
+		{"whose target?", func(w *world) { w.settings, w.whoErr = draining, errAway }, "targets", Warn, "unknown without metadata"},
+		{"target unconnected", func(w *world) { w.settings, w.connectErr = draining, errAway }, "targets", Warn, "no connection to AWS"},
+
+		{"all delivered", looksLike("rsyslog", flush.Answer{Outcome: flush.Done}), "flush", OK, "app (rsyslog): done at this moment"},
+		{"some on the way", looksLike("rsyslog", flush.Answer{Outcome: flush.Left, Left: 400, Unit: flush.Bytes}), "flush", OK, "app (rsyslog): left 400 bytes at this moment"},
+		{"shipper not there", looksLike("otel-collector", flush.Answer{Outcome: flush.Unknown, Note: "connection refused"}), "flush", Warn, "app (otel-collector): a drain could not find out what is delivered: connection refused"},
+		{"slow shipper", looksLike("rsyslog", flush.Answer{Outcome: flush.Done, Slow: "it reports every 30s"}), "flush", Warn, "takes long: it reports every 30s"},
+		{"command", looksLike("command", flush.Answer{Outcome: flush.Unknown, Note: "run later"}), "flush", OK, "app (command): run later"},
 		{"no group to signal", func(w *world) { w.group = "" }, "complete", OK, "no lifecycle action to complete"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/flush"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
@@ -59,8 +60,12 @@ type facts struct {
 	space    fact[struct{}]
 
 	group     fact[membership]
-	hook      fact[time.Duration]
+	hook      fact[lifecycle.Description]
 	heartbeat fact[struct{}]
+
+	terminate fact[lifecycle.Description]
+	targets   []fact[[]string]     // as drain.target_groups
+	shippers  []fact[flush.Answer] // as Flushers
 }
 
 type sourceFacts struct {
@@ -128,6 +133,7 @@ func (m Machine) gather(ctx context.Context) *facts {
 		func() { f.healthy = ask0(ctx, m.App.Probe) },
 		func() { f.answers = ask0(ctx, m.App.CheckListener) },
 		func() { f.hookUser = ask(ctx, m.App.HookUser) },
+		func() { f.askShippers(ctx) },
 		func() { f.askSystemd(ctx) },
 		func() { f.askInstance(ctx); f.askCloud(ctx) },
 	)
@@ -188,6 +194,7 @@ func (f *facts) askCloud(ctx context.Context) {
 		func() { f.credentials = ask(ctx, cloud.value.Account.Credentials) },
 		func() { f.askSources(ctx, cloud.value.Sources) },
 		func() { f.askHooks(ctx, cloud.value.Hooks) },
+		func() { f.askTargets(ctx, cloud.value.Balancer) },
 	)
 	if ahead, ok := cloud.value.Clock.Ahead(); ok {
 		f.clock.value = ahead
@@ -199,6 +206,10 @@ func (f *facts) askCloud(ctx context.Context) {
 func (f *facts) unconnected(why error) {
 	f.credentials.err, f.clock.err, f.pointer.err, f.manifest.err = why, why, why, why
 	f.group.err, f.hook.err, f.heartbeat.err, f.space.err = why, why, why, why
+	f.terminate.err = why
+	for range f.Config.Drain.TargetGroups {
+		f.targets = append(f.targets, fact[[]string]{err: why})
+	}
 }
 
 // askSources reads the channel from every source, and goes on with the first
@@ -274,27 +285,35 @@ func (f *facts) askRelease(ctx context.Context, from Source) {
 
 func (f *facts) askHooks(ctx context.Context, hooks hooks) {
 	if f.who.err != nil {
-		f.group.err = errors.New("the instance id is unknown without metadata")
-		f.hook.err, f.heartbeat.err = f.group.err, f.group.err
+		f.group.err = errNoID
+		f.hook.err, f.heartbeat.err, f.terminate.err = errNoID, errNoID, errNoID
 		return
 	}
 	f.group = ask(ctx, func(ctx context.Context) (m membership, err error) {
 		m.group, m.state, err = hooks.Group(ctx, f.who.value.ID)
 		return m, err
 	})
-	hook := f.launchHook()
-	if hook.Group == "" || hook.Hook == "" {
-		return
+	describe := func(hook lifecycle.Action) fact[lifecycle.Description] {
+		if hook.Group == "" || hook.Hook == "" {
+			return fact[lifecycle.Description]{}
+		}
+		return ask(ctx, func(ctx context.Context) (lifecycle.Description, error) {
+			return hooks.Describe(ctx, hook.Group, hook.Hook)
+		})
 	}
 	together(
+		func() { f.hook = describe(f.launchHook()) },
+		func() { f.terminate = describe(f.terminateHook()) },
 		func() {
-			f.hook = ask(ctx, func(ctx context.Context) (time.Duration, error) {
-				return hooks.HeartbeatTimeout(ctx, hook.Group, hook.Hook)
-			})
+			if hook := f.launchHook(); hook.Group != "" && hook.Hook != "" {
+				f.heartbeat = ask0(ctx, func(ctx context.Context) error { return hooks.Heartbeat(ctx, hook) })
+			}
 		},
-		func() { f.heartbeat = ask0(ctx, func(ctx context.Context) error { return hooks.Heartbeat(ctx, hook) }) },
 	)
 }
+
+// errNoID is why nothing can be asked about this instance.
+var errNoID = errors.New("the instance id is unknown without metadata")
 
 // launchHook is the lifecycle action that would wait for this instance, as far as
 // its names are known.
@@ -304,4 +323,39 @@ func (f *facts) launchHook() lifecycle.Action {
 		group = f.group.value.group
 	}
 	return lifecycle.Action{Group: group, Hook: f.config.Lifecycle.LaunchHook, Instance: f.who.value.ID}
+}
+
+// terminateHook is the one that would wait at its end.
+func (f *facts) terminateHook() lifecycle.Action {
+	action := f.launchHook()
+	action.Hook = f.config.Lifecycle.TerminateHook
+	return action
+}
+
+// askTargets asks each target group that a drain waits for.
+func (f *facts) askTargets(ctx context.Context, balancer balancers) {
+	f.targets = make([]fact[[]string], len(f.Config.Drain.TargetGroups))
+	var asking []func()
+	for i, group := range f.Config.Drain.TargetGroups {
+		asking = append(asking, func() {
+			if f.targets[i].err = errNoID; f.who.err == nil {
+				f.targets[i] = ask(ctx, func(ctx context.Context) ([]string, error) {
+					return balancer.Health(ctx, group, f.who.value.ID)
+				})
+			}
+		})
+	}
+	together(asking...)
+}
+
+// askShippers looks at each log shipper once.
+func (f *facts) askShippers(ctx context.Context) {
+	f.shippers = make([]fact[flush.Answer], len(f.Flushers))
+	var asking []func()
+	for i, shipper := range f.Flushers {
+		asking = append(asking, func() {
+			f.shippers[i] = ask(ctx, func(ctx context.Context) (flush.Answer, error) { return shipper.Look(ctx), nil })
+		})
+	}
+	together(asking...)
 }

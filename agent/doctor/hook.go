@@ -38,13 +38,6 @@ func checkGroup(f *facts) []Finding {
 	return fine("group %s, %s", m.group, m.state)
 }
 
-// maxWait and maxBeats are AWS's limits of a whole wait, whatever heartbeats
-// are sent.
-const (
-	maxWait  = 48 * time.Hour
-	maxBeats = 100
-)
-
 // checkTimeout is about DescribeLifecycleHooks, tried, and the hook's
 // timeouts against the deadline of a boot.
 func checkTimeout(f *facts) []Finding {
@@ -63,10 +56,11 @@ func checkTimeout(f *facts) []Finding {
 	case err != nil:
 		return unknown(err)
 	}
-	timeout := f.hook.value
-	longest := min(maxWait, maxBeats*timeout)
+	timeout, longest := f.hook.value.Timeout, f.hook.value.Longest()
 	silent := time.Duration(f.config.Lifecycle.HeartbeatAfter + f.config.Lifecycle.ContinueJitter)
 	switch {
+	case f.hook.value.Terminating:
+		return failure("correct lifecycle.launch_hook, or add one: aws autoscaling put-lifecycle-hook", "lifecycle hook %s waits at the end of instances, not at their launch", hook)
 	case longest < deadline:
 		return failure("raise the lifecycle hook's heartbeat timeout or lower lifecycle.deadline", "lifecycle hook %s ends after %s whatever is sent, before lifecycle.deadline (%s)", hook, report.Duration(longest), report.Duration(deadline))
 	case timeout < deadline && errors.Is(f.heartbeat.err, lifecycle.ErrDenied):

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/flush"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
@@ -30,6 +31,7 @@ type Machine struct {
 	Places   places
 	App      app
 	Units    units
+	Flushers []flusher // the log shippers of a drain
 	Metadata metadata
 	// Connect makes the clients of AWS. The zero Identity is a machine whose
 	// metadata did not answer.
@@ -38,10 +40,11 @@ type Machine struct {
 
 // Cloud is what is reached over the network.
 type Cloud struct {
-	Sources []Source // in the configured order
-	Account account
-	Hooks   hooks
-	Clock   clock
+	Sources  []Source // in the configured order
+	Account  account
+	Hooks    hooks
+	Balancer balancers
+	Clock    clock
 }
 
 // Source is one of the places that releases come from.
@@ -107,8 +110,21 @@ type account interface {
 // lifecycle.ErrDenied.
 type hooks interface {
 	Group(ctx context.Context, instance string) (group, state string, err error)
-	HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error)
+	Describe(ctx context.Context, group, hook string) (lifecycle.Description, error)
 	Heartbeat(context.Context, lifecycle.Action) error
+}
+
+// balancers is Elastic Load Balancing: how a target group sees the instance, on each
+// port at which it is registered.
+type balancers interface {
+	Health(ctx context.Context, group, instance string) (states []string, err error)
+}
+
+// flusher is a log shipper: how far it is, while the app may still write.
+type flusher interface {
+	Name() string
+	Kind() string
+	Look(context.Context) flush.Answer
 }
 
 // clock is how far this machine's clock is ahead of the one that answered last,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"koboshi/agent/config"
+	"koboshi/agent/flush"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/report"
@@ -75,8 +76,15 @@ type world struct {
 	group   string
 	groupOf error
 	timeout time.Duration
+	swapped bool // both lifecycle hooks are for the other transition
 	hookErr error
 	beatErr error
+
+	ending    time.Duration // of the terminating hook
+	endingErr error
+	health    []string // of the target groups
+	healthErr error
+	shippers  []flusher
 
 	mu    sync.Mutex
 	asked []string // keys that were read, heartbeats that were sent
@@ -101,6 +109,7 @@ func newWorld(t *testing.T) *world {
 		tags:        map[string]string{},
 		credentials: Credentials{From: "EC2RoleProvider", Expires: now.Add(6 * time.Hour)},
 		group:       "web", timeout: 5 * time.Minute, beatErr: lifecycle.ErrNoAction,
+		ending: 2 * time.Minute, health: []string{"healthy"},
 		hookUser: "web",
 		others:   []config.Neighbour{{File: "/etc/koboshi/api.toml"}},
 		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled", Loaded: "loaded"},
@@ -134,7 +143,7 @@ tcp = "127.0.0.1:8080"
 		w.t.Fatal(err)
 	}
 	m := Machine{Config: cfg, Others: w.others, BootUnit: systemd.BootUnit, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
-		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Metadata: w, Connect: w.connect}
+		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Metadata: w, Flushers: w.shippers, Connect: w.connect}
 	for _, k := range w.keys {
 		m.Keys = append(m.Keys, k.Public())
 	}
@@ -146,7 +155,7 @@ tcp = "127.0.0.1:8080"
 }
 
 func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
-	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Clock: w}, w.connectErr
+	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Balancer: w, Clock: w}, w.connectErr
 }
 
 func (w *world) Report() (report.Report, error)      { return w.report, w.reportErr }
@@ -190,9 +199,26 @@ func (w *world) Group(context.Context, string) (group, state string, err error) 
 	return w.group, "InService", w.groupOf
 }
 
-func (w *world) HeartbeatTimeout(context.Context, string, string) (time.Duration, error) {
-	return w.timeout, w.hookErr
+func (w *world) Describe(_ context.Context, _, hook string) (lifecycle.Description, error) {
+	if hook == "koboshi-terminating" {
+		return lifecycle.Description{Terminating: !w.swapped, Timeout: w.ending}, w.endingErr
+	}
+	return lifecycle.Description{Terminating: w.swapped, Timeout: w.timeout}, w.hookErr
 }
+
+func (w *world) Health(context.Context, string, string) ([]string, error) {
+	return w.health, w.healthErr
+}
+
+// shipper is a log shipper with one answer.
+type shipper struct {
+	kind   string
+	answer flush.Answer
+}
+
+func (s shipper) Name() string                      { return "app" }
+func (s shipper) Kind() string                      { return s.kind }
+func (s shipper) Look(context.Context) flush.Answer { return s.answer }
 
 func (w *world) Heartbeat(_ context.Context, hook lifecycle.Action) error {
 	w.note("heartbeat " + hook.String() + " " + hook.Instance)

@@ -32,6 +32,7 @@ type Answer struct {
 	Unit    string // Bytes or Records; "" where the kind counts nothing
 	Lost    int64  // records, or errors where the shipper counts only those
 	Note    string // the reason, or what an operator should know; one line; "" = nothing
+	Slow    string // a setting of the shipper that makes the proof slow, and a better one; "" = none
 }
 
 // String reads "done", "left 400 bytes", "lost 3 records: …".
@@ -52,7 +53,7 @@ func (a Answer) String() string {
 
 // done is the answer of a shipper that has proven everything.
 func (s sight) done(baseline *sight) Answer {
-	a := Answer{Outcome: Done, Unit: s.unit, Note: s.note, Lost: s.lost(baseline)}
+	a := Answer{Outcome: Done, Unit: s.unit, Note: join(s.note, s.slow), Lost: s.lost(baseline), Slow: s.slow}
 	if a.Lost > 0 {
 		a.Outcome = Lost
 	}
@@ -62,14 +63,14 @@ func (s sight) done(baseline *sight) Answer {
 
 // undone is the answer of a shipper that has not; why is what the look lacked.
 func (s sight) undone(baseline *sight, why string) Answer {
-	a := Answer{Outcome: Unknown, Left: s.left, Unit: s.unit, Lost: s.lost(baseline), Note: join(why, s.note)}
+	a := Answer{Outcome: Unknown, Left: s.left, Unit: s.unit, Lost: s.lost(baseline), Note: join(why, s.note, s.slow), Slow: s.slow}
 	switch {
 	case s.doubt != "":
-		a.Note = join(s.doubt, s.note)
+		a.Note = join(s.doubt, s.note, s.slow)
 	case s.left > 0 || s.more:
-		a.Outcome, a.Note = Left, join(s.pending, s.note)
+		a.Outcome, a.Note = Left, join(s.pending, s.note, s.slow)
 	case s.pending != "" || s.unconfirmed != "":
-		a.Note = join(s.pending, s.unconfirmed, s.note)
+		a.Note = join(s.pending, s.unconfirmed, s.note, s.slow)
 	}
 	a.Note = oneLine(a.Note)
 	return a

@@ -69,8 +69,8 @@ type sight struct {
 	counted bool
 	// doubt is why it cannot be found out.
 	doubt string
-	// note is worth reporting in any case.
-	note string
+	// note is worth reporting in any case, and slow is advice on a setting.
+	note, slow string
 }
 
 // pacing is how a kind is looked at.

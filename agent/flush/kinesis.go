@@ -44,7 +44,7 @@ func (k *kinesis) look(context.Context, []*file) (sight, error) {
 	for _, line := range lines {
 		k.read(line)
 	}
-	s := sight{unit: Records, made: math.MaxInt64, note: k.reports.advice("log.statusReportingPeriodSeconds to 1")}
+	s := sight{unit: Records, made: math.MaxInt64, slow: k.reports.advice("log.statusReportingPeriodSeconds to 1")}
 	if len(k.flows) == 0 {
 		s.pending = "no progress of a tailer in " + k.log.path
 	}

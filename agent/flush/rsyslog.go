@@ -90,7 +90,7 @@ func (r *rsyslog) judge(s *sight) {
 	for _, n := range r.failed {
 		s.failed[1] += n
 	}
-	s.note = join(s.note, r.reports.advice(`interval="1" of impstats`))
+	s.slow = r.reports.advice(`interval="1" of impstats`)
 	if !r.withFiles {
 		s.made = rounds // of each queue two reports must agree
 	}

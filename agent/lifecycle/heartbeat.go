@@ -19,14 +19,32 @@ const (
 
 // HeartbeatTimeout returns how long an action waits without a heartbeat: 30 s or
 // more. A group without the lifecycle hook is [ErrNoHook].
+func (c *Client) HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error) {
+	found, err := c.Describe(ctx, group, hook)
+	return found.Timeout, err
+}
+
+// Description is a lifecycle hook of a group.
+type Description struct {
+	Terminating bool          // it waits at the end of an instance, not at its launch
+	Timeout     time.Duration // how long an action waits without a heartbeat: 30 s or more
+}
+
+// Longest is AWS's limit for a whole wait, whatever heartbeats are sent.
+func (d Description) Longest() time.Duration { return min(maxWait, maxBeats*d.Timeout) }
+
+// Describe looks up a lifecycle hook. A group without it is [ErrNoHook].
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeLifecycleHooks.html
-func (c *Client) HeartbeatTimeout(ctx context.Context, group, hook string) (time.Duration, error) {
+func (c *Client) Describe(ctx context.Context, group, hook string) (Description, error) {
 	found, err := c.lookup(ctx, Action{Group: group, Hook: hook})
 	if err != nil {
-		return 0, err
+		return Description{}, err
 	}
-	return max(minTimeout, time.Duration(aws.ToInt32(found.HeartbeatTimeout))*time.Second), nil
+	return Description{
+		Terminating: aws.ToString(found.LifecycleTransition) == terminating,
+		Timeout:     max(minTimeout, time.Duration(aws.ToInt32(found.HeartbeatTimeout))*time.Second),
+	}, nil
 }
 
 // lookup describes one lifecycle hook.

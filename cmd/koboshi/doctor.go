@@ -22,7 +22,8 @@ func (c *cli) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "explain the last verdict, and test what the next run will need",
 		Long: "Explain how the last run ended, and try what the next one will need: metadata,\n" +
-			"credentials, clock, bucket, signatures, disk, systemd, lifecycle hook and permissions.\n" +
+			"credentials, clock, bucket, signatures, disk, systemd, lifecycle hooks and permissions, and\n" +
+			"what a drain waits for.\n" +
 			"Nothing is changed; where a lifecycle action waits for this instance its timeout begins anew.\n" +
 			"What is unreachable is reported within seconds. --json is an array of {check, level, text,\n" +
 			"hint}: level is ok, warn or fail, hint is left out where there is none. Without --config, or\n" +
@@ -112,7 +113,15 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 			return examineCloud(ctx, cfg, metadata, who)
 		},
 	}
-	m.Here(service.New(cfg, c.ui.hookLine))
+	app := service.New(cfg, c.ui.hookLine)
+	m.Here(app)
+	shippers, err := flushers(app)(cfg)
+	if err != nil {
+		return m, err
+	}
+	for _, f := range shippers {
+		m.Flushers = append(m.Flushers, f)
+	}
 	for _, name := range cfg.Trust.Keys {
 		keys, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
 		if err != nil {
@@ -132,9 +141,9 @@ func (u *ui) listFindings(findings []doctor.Finding) {
 		if inColour {
 			level = u.paint(paints[f.Level], level)
 		}
-		u.printf("%s  %-11s  %s\n", level, f.Check, wrap(f.Text, 19, width))
+		u.printf("%s  %-14s  %s\n", level, f.Check, wrap(f.Text, 22, width))
 		if f.Hint != "" {
-			u.printf("%19s%s\n", "", wrap("hint: "+f.Hint, 19, width))
+			u.printf("%22s%s\n", "", wrap("hint: "+f.Hint, 22, width))
 		}
 	}
 }

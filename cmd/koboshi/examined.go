@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
+	"koboshi/agent/balancer"
 	"koboshi/agent/config"
 	"koboshi/agent/doctor"
 	"koboshi/agent/instance"
@@ -39,7 +40,7 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		}
 		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Bucket: source})
 	}
-	cloud.Account, cloud.Hooks = account{settings.Credentials}, lifecycle.New(settings)
+	cloud.Account, cloud.Hooks, cloud.Balancer = account{settings.Credentials}, lifecycle.New(settings), balancer.New(settings)
 	return cloud, nil
 }
 
