@@ -87,6 +87,10 @@
 // is needed (TestUnitChanged...). A volume with nofail is mounted after
 // local-fs.target, and hides what was installed before (Test...VolumeMountedLate).
 //
+// Where a release lacks the mount point of BindPaths=, systemd makes it in the
+// release, which koboshi verify then reports. RootDirectory= through the link
+// current ends with 226/NAMESPACE (TestApps).
+//
 // # How it leaves nothing behind
 //
 // A scenario runs in a thread with mount and network namespaces of its own. The
