@@ -117,7 +117,11 @@ func (r recipe) try(t *testing.T, host host) {
 	w.release(r, next, "1.1.0")
 	ended := c.begin("sh", "-euc", visits)
 	for _, name := range r.configs() {
-		same(t, "verdict of "+name, c.reports(0, "sync", "--config", name).Verdict, report.Fresh)
+		synced := c.reports(0, "sync", "--config", name)
+		same(t, "verdict of "+name, synced.Verdict, report.Fresh)
+		if moved := fetched(synced); r.next != nil && moved > maxDelta {
+			t.Errorf("the sync fetched %d bytes, at most %d with a delta", moved, maxDelta)
+		}
 	}
 	c.must("touch", "/run/synced")
 	if e := ended(); e.code != 0 && r.reloads() {
@@ -130,6 +134,17 @@ func (r recipe) try(t *testing.T, host host) {
 	c.must("koboshi", "doctor")
 	must(t, c.cmd.Process.Kill())
 	_ = c.cmd.Wait() // it was killed
+}
+
+// maxDelta is for a recipe whose next version has a delta: without it a model is
+// fetched again.
+const maxDelta = 1 << 20
+
+func fetched(r report.Report) (bytes int64) {
+	for _, step := range r.Steps {
+		bytes += step.Bytes
+	}
+	return bytes
 }
 
 // install runs commands on the image, as its builder does.

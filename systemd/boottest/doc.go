@@ -15,7 +15,7 @@
 // on the host; the root filesystem (Debian 12 with systemd 252 and cloud-init
 // 22.4) 330 MB under .build and three minutes, once. For VM=1 qemu-system-x86
 // and e2fsprogs, and a kernel of 27 MB that becomes 110 MB. For make apps a layer
-// of runtimes above the root filesystem, 560 MB and two minutes, once.
+// of runtimes above the root filesystem, 780 MB and two minutes, once.
 //
 // Each scenario asserts the exit code of koboshi's unit, the verdict in the
 // report, what the lifecycle action was completed with and what became of the
