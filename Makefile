@@ -33,8 +33,8 @@ test: ## the tests, with the race detector
 	go test -race ./...
 
 .PHONY: fleet
-fleet: ## 1,000 and 10,000 launches at once, in simulation: what they cost and how they end
-	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets$$' ./cmd/koboshi
+fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulation: what they cost and how they end
+	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets' ./cmd/koboshi
 
 .PHONY: e2e
 e2e: build $(BIN)/versitygw $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 server, the AWS CLI, root or minutes

@@ -32,6 +32,9 @@ func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	if err := r.identify(limited); err != nil {
 		return r.end(converge.Failed(limited, errors.Join(err, r.trouble)))
 	}
+	if err := r.notDraining(r.Instance.ID); err != nil { // which completes what waits
+		return r.end(converge.Failed(limited, err))
+	}
 	r.note(r.startAgain(limited, r.Instance.ID))
 	r.note(r.readTags(limited)) // whatever has failed: the group is among them
 	if !r.launched(limited) {

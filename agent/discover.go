@@ -21,6 +21,14 @@ func (r *run) discover(ctx context.Context) error {
 	return r.readTags(ctx)
 }
 
+// discoverToStart is discover for a run that may start the app.
+func (r *run) discoverToStart(ctx context.Context) error {
+	if err := r.discover(ctx); err != nil {
+		return err
+	}
+	return r.notDraining(r.Instance.ID)
+}
+
 // identify asks who this machine is, and makes the clients: their credentials
 // are fetched while the tags are read.
 func (r *run) identify(ctx context.Context) (err error) {

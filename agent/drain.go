@@ -319,7 +319,24 @@ func (a *Agent) Undo(ctx context.Context) (report.Report, error) {
 	if err := r.forgetDrain(); err != nil {
 		return r.refuse(err)
 	}
+	if err := r.startHeld(ctx); err != nil {
+		return r.end(converge.Failed(ctx, err))
+	}
 	return a.Sync(ctx, SyncOptions{Wait: true})
+}
+
+// startHeld starts the release that this machine is held at: a sync would leave it as
+// it is.
+func (r *run) startHeld(ctx context.Context) error {
+	if err := r.lock(ctx, true); err != nil {
+		return err
+	}
+	defer r.release()
+	current, found := r.Current()
+	if _, held := r.held(); !held || !found {
+		return nil
+	}
+	return r.Activate(ctx, current)
 }
 
 // forgetDrain lets runs start the app again.

@@ -51,12 +51,8 @@ const targetTime = 2 * time.Second
 // mayStay refuses to start anything on an instance whose drain is not over, or that is
 // to be terminated. Where the metadata does not answer soon, the app starts.
 func (r *run) mayStay(ctx context.Context, id string) error {
-	record := r.openDrain()
-	if record.Open() && record.Instance == id {
-		if record.Boot != r.agent.Clock.Boot && record.Returns {
-			return drain.Remove(r.dirs.state) // the instance was to come back, and has
-		}
-		return fmt.Errorf("%w: %s, since %s", state.ErrLeaving, record.Reason, record.Noticed.Format(time.RFC3339))
+	if err := r.notDraining(id); err != nil {
+		return err
 	}
 	short, cancel := context.WithTimeout(ctx, targetTime)
 	defer cancel()
@@ -64,6 +60,19 @@ func (r *run) mayStay(ctx context.Context, id string) error {
 		return fmt.Errorf("%w: the target lifecycle state is %s", state.ErrLeaving, target)
 	}
 	return nil
+}
+
+// notDraining refuses to start anything on an instance whose drain is not over. The run
+// directory says so, too, but not after a reboot.
+func (r *run) notDraining(id string) error {
+	record := r.openDrain()
+	if !record.Open() || record.Instance != id {
+		return nil
+	}
+	if record.Boot != r.agent.Clock.Boot && record.Returns {
+		return drain.Remove(r.dirs.state) // the instance was to come back, and has
+	}
+	return fmt.Errorf("%w: %s, since %s", state.ErrLeaving, record.Reason, record.Noticed.Format(time.RFC3339))
 }
 
 // remember uses the channel, region and zone with which the app was healthy, until

@@ -37,7 +37,7 @@ func (a *Agent) Rollback(ctx context.Context, o RollbackOptions) (report.Report,
 	if r.pooledHere() {
 		return r.refuse(errPooled)
 	}
-	if err := r.discover(ctx); err != nil {
+	if err := r.discoverToStart(ctx); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
 	r.look(ctx)

@@ -34,7 +34,7 @@ func (a *Agent) Sync(ctx context.Context, o SyncOptions) (report.Report, error) 
 		return r.refuse(err)
 	}
 	r.Version, r.Force, r.IfNew = o.Version, o.Force, o.IfNew
-	if err := r.discover(limited); err != nil {
+	if err := r.discoverToStart(limited); err != nil {
 		return r.end(converge.Failed(limited, err))
 	}
 	r.look(limited)
@@ -64,7 +64,7 @@ func (r *run) syncLater(ctx context.Context, turn time.Duration, o SyncOptions) 
 		return r.refuse(err)
 	}
 	r.report.Warnings = nil // what counts still is found again
-	if err := r.discover(ctx); err != nil {
+	if err := r.discoverToStart(ctx); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
 	r.look(ctx)

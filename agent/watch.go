@@ -43,13 +43,24 @@ func (a *Agent) Watch(ctx context.Context, o WatchOptions) error {
 		w.look(ctx)
 		w.act(ctx)
 		w.Alive(w.status())
-		select {
-		case <-look.C:
-		case <-w.ended:
-			w.drain = nil
-		case <-ctx.Done():
+		if !w.next(ctx, look.C) {
 			w.end(context.WithoutCancel(ctx))
 			return nil
+		}
+	}
+}
+
+// next waits for the next look; false is the end of ctx. A drain that ends before is not
+// followed by another at once: it may have found that another process is at it.
+func (w *watch) next(ctx context.Context, look <-chan time.Time) bool {
+	for {
+		select {
+		case <-look:
+			return true
+		case <-w.ended:
+			w.over, w.drain = w.drain.over, nil
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -68,6 +79,7 @@ type watch struct {
 
 	relaunched time.Time
 	drain      *watchedDrain // nil = none is under way here
+	over       string        // the notice that holds and was drained for here, whatever the disk has of it
 	ended      chan struct{}
 }
 
@@ -77,6 +89,7 @@ type watchedDrain struct {
 	events chan drain.Event
 	cancel context.CancelFunc
 	done   chan struct{}
+	over   string // the notice, once the app is drained for it
 }
 
 // begin finds out who the instance is, by the firmware or by the metadata, for as long
@@ -159,12 +172,15 @@ func (w *watch) act(ctx context.Context) {
 	record, launch := w.recorded(d)
 	policy := w.policy(launch)
 	n := w.meaning().Notice(policy)
+	if n.ID != w.over {
+		w.over = "" // a notice that was gone comes anew
+	}
 	switch {
 	case w.drain != nil:
 		w.follow(n, policy)
 	case record.Open() && record.Instance == w.id:
 		w.start(ctx, resumed(record))
-	case n != (notice.Notice{}) && !record.For(w.id, n):
+	case n != (notice.Notice{}) && !record.For(w.id, n) && n.ID != w.over:
 		w.start(ctx, n)
 	case lifecycle.TargetOf(w.levels.Target) == lifecycle.Serve && launch != nil && launch.Pooled:
 		w.relaunch(ctx, d)
@@ -222,6 +238,9 @@ func (w *watch) start(ctx context.Context, n notice.Notice) {
 	go func() {
 		defer func() { close(d.done); w.ended <- struct{}{} }()
 		rep, err := w.agent.Drain(own, o)
+		if rep.Verdict == report.Drained {
+			d.over = n.ID
+		}
 		if !errors.Is(err, state.ErrLocked) { // koboshi drain, or another watch, is at it
 			w.Ended(rep, err)
 		}
@@ -264,7 +283,10 @@ func (w *watch) end(ctx context.Context) {
 	case w.drain == nil && down:
 		w.Ended(w.agent.Drain(ctx, DrainOptions{Notice: notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)}, Within: left}))
 	case w.drain != nil && down:
-		w.drain.events <- drain.Event{Kind: drain.Shutdown, In: left}
+		select {
+		case w.drain.events <- drain.Event{Kind: drain.Shutdown, In: left}:
+		case <-w.drain.done:
+		}
 		<-w.drain.done
 	case w.drain != nil:
 		w.drain.cancel()

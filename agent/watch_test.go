@@ -302,6 +302,9 @@ func TestTwoWatches(t *testing.T) {
 		if !slices.Equal(s.signals, []lifecycle.Result{lifecycle.Continue}) {
 			t.Errorf("signals %v", s.signals)
 		}
+		if s.looks > 30 {
+			t.Errorf("%d looks in a minute: one of them does not wait for the other", s.looks)
+		}
 		stop()
 		if err := <-second; err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("the second: %v", err)

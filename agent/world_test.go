@@ -67,7 +67,7 @@ type world struct {
 	fetches       int           // how often an artifact was asked for
 	rates         []config.Rate // of these
 	canary        []byte        // the pointer of that channel
-	silent        string        // what gets no answer: "pointer", "manifest" or "content"
+	silent        string        // what gets no answer: "pointer", "manifest", "content", "gate" or a hook such as "pre_start 2"
 	pointerErr    error         // for every read of the channel
 	onPointer     func(n int)
 	onFetch       func()
@@ -105,7 +105,8 @@ type world struct {
 	restarts int
 	onGate   func()
 	stopErr  error
-	envs     [][]string // of its restarts
+	stopTime time.Duration // how long stopping takes
+	envs     [][]string    // of its restarts
 
 	// the hooks of all releases that are published
 	hooks     artifacts.Hooks
@@ -572,7 +573,7 @@ func (s fakeApp) Restart(_ context.Context, env []string) (service.Gate, error) 
 		if s.onGate != nil {
 			s.onGate()
 		}
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(s.answers(ctx, "gate"), ctx.Err()); err != nil {
 			return health.Report{}, err
 		}
 		if s.ill[version] {
@@ -598,6 +599,7 @@ func (s fakeApp) Await(ctx context.Context, _ artifacts.Health) (health.Report, 
 }
 
 func (s fakeApp) Stop(context.Context) error {
+	<-time.After(s.stopTime)
 	s.story = append(s.story, "stop "+s.running)
 	s.running = ""
 	return s.stopErr
@@ -618,7 +620,7 @@ func (s fakeApp) RunHook(ctx context.Context, h service.Hook) error {
 	if s.onHook != nil {
 		s.onHook(h)
 	}
-	return errors.Join(ctx.Err(), s.hookFails[name])
+	return errors.Join(s.answers(ctx, name), ctx.Err(), s.hookFails[name])
 }
 
 // The failures of the outside world, as the packages below report them.

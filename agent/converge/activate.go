@@ -3,6 +3,7 @@ package converge
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -134,6 +135,9 @@ func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, 
 		return nil, err
 	}
 	r.runPreStop(ctx)
+	if err := context.Cause(ctx); errors.Is(err, state.ErrLeaving) {
+		return nil, err // it is to be stopped, and by the drain
+	}
 	err = r.Steps.Do(ctx, "activate", func(ctx context.Context, s *report.Span) (err error) {
 		s.Note(r.noteOf(rel))
 		gate, err = r.activate(ctx, rel)

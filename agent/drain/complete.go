@@ -86,7 +86,7 @@ func (d *Drain) keepAlive(ctx context.Context) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		d.Hooks.KeepAlive(ctx, d.Action, firstPause, func(n int, err error) {
+		d.Hooks.KeepAlive(ctx, d.Action, beatsAfter, func(n int, err error) {
 			if err == nil {
 				d.Beats.Store(int64(n) + 1) // and the one that was taken first
 			}

@@ -50,6 +50,12 @@ type world struct {
 	slow    time.Duration // a flush
 	beats   int
 	told    string
+
+	throttles time.Duration // how long completing takes
+	refusal   error         // of completing
+	replyLost bool          // of completing
+	expires   time.Duration // the hook, after its wait began; 0 = never
+	end       lifecycle.End // of completing; "" = as it comes
 }
 
 func newWorld(t *testing.T) *world {
@@ -137,11 +143,23 @@ func (w *world) Complete(ctx context.Context, a lifecycle.Action, result lifecyc
 			return lifecycle.Outcome{}, err
 		}
 	}
-	if w.told != "" {
+	if err := pace.Sleep(ctx, w.throttles); err != nil {
+		return lifecycle.Outcome{}, err
+	}
+	switch {
+	case w.refusal != nil:
+		return lifecycle.Outcome{}, w.refusal
+	case w.end != "":
+		return lifecycle.Outcome{End: w.end, State: w.state}, nil
+	}
+	if w.told != "" || w.expires > 0 && w.waits(w.since()-w.expires) {
 		return lifecycle.Outcome{End: lifecycle.AlreadyOver, State: w.state}, nil
 	}
 	w.told = string(result)
 	w.note(w.told)
+	if w.replyLost {
+		return lifecycle.Outcome{End: lifecycle.AlreadyOver, State: w.state}, nil
+	}
 	return lifecycle.Outcome{End: lifecycle.Completed}, nil
 }
 

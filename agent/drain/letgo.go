@@ -143,16 +143,20 @@ func (d *Drain) awaitHook(ctx context.Context) error {
 const (
 	firstPause   = 5 * time.Second
 	longestPause = 30 * time.Second
+	// beatsAfter is when heartbeats have to be kept up: the first was taken just before,
+	// and no lifecycle hook waits for less than 30 s.
+	beatsAfter = 10 * time.Second
 )
 
 // ask asks until the answer is yes, after 5 s at first and then 1.5 times as long,
-// up to 30 s. When ctx ends, the error is the last one. An error of a question that
+// up to 30 s, each by up to a quarter later. When ctx ends, the error is the last one. An error of a question that
 // never gets an answer, such as a foreign lifecycle hook, is not asked again.
 func (d *Drain) ask(ctx context.Context, question func(context.Context) (bool, error)) error {
 	pause := firstPause
 	var last error
 	for n := 1; ; n++ {
-		if err := pace.Sleep(ctx, pace.Scatter(pause, pace.Share(d.Record.Instance, n))); err != nil {
+		longer := time.Duration(pace.Share(d.Record.Instance, n) * float64(pause/4))
+		if err := pace.Sleep(ctx, min(longestPause, pause+longer)); err != nil {
 			return last
 		}
 		yes, err := question(ctx)

@@ -37,9 +37,10 @@ func (d *Drain) preStop(ctx context.Context) (string, error) {
 
 const notRunning = "no release is running"
 
-// stop is the last moment at which the notice may be withdrawn.
+// stop is the last moment at which the notice may be withdrawn, unless another process
+// has begun to stop the app.
 func (d *Drain) stop(ctx context.Context) (string, error) {
-	if d.withdrawn.Load() {
+	if d.withdrawn.Load() && !d.Record.Stopped {
 		return "", ErrWithdrawn
 	}
 	if running, err := d.App.Running(ctx); err == nil && !running {

@@ -7,6 +7,12 @@ import (
 	"testing"
 )
 
+// TestFleetsLeave is the scale-in of make fleet.
+func TestFleetsLeave(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(300))
+	leave{instances: 1000}.run(t).whole(t)
+}
+
 // TestFleets is what make fleet prints.
 func TestFleets(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(300))
