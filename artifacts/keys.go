@@ -139,7 +139,7 @@ func decodePEM(data []byte, want string) (blocks [][]byte, err error) {
 	}
 	switch {
 	case len(blocks) == 0:
-		return nil, fmt.Errorf("not PEM: want a block %q", want)
+		return nil, fmt.Errorf("not PEM: want a block %q with its line breaks", want)
 	case len(blocks) != begun:
 		return nil, fmt.Errorf("a PEM block %q is damaged", want)
 	}

@@ -88,7 +88,7 @@ var badType = regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]*)"\): (.*)
 func decodeError(file string, err error) error {
 	if m := badType.FindStringSubmatch(err.Error()); m != nil {
 		at, _ := strconv.Atoi(m[1]) // digits
-		return &Error{File: file, Line: at, Err: fmt.Errorf("%s: %s", m[2], m[3])}
+		return &Error{File: file, Line: at, Err: fmt.Errorf("%s: %s", m[2], wrongType(m[3]))}
 	}
 	parse, ok := errors.AsType[toml.ParseError](err)
 	if !ok {
@@ -99,6 +99,24 @@ func decodeError(file string, err error) error {
 		message = parse.LastKey + ": " + message
 	}
 	return &Error{File: file, Line: parse.Position.Line, Err: errors.New(message)}
+}
+
+var incompatible = regexp.MustCompile(`^incompatible types: TOML value has type (\S+); destination has type (\S+)$`)
+
+// typeNames are the library's names of types, which are Go's.
+var typeNames = map[string]string{
+	"string": "a text", "bool": "true or false", "boolean": "true or false", "int64": "a number", "integer": "a number", "float64": "a number",
+	"[]any": "a list", "slice": `a list, such as ["…"]`, "map[string]any": "a table", "map": "a table", "table": "a table", "time.Time": "a date",
+}
+
+// wrongType says the library's words about a value of the wrong type in those of
+// a configuration.
+func wrongType(text string) string {
+	m := incompatible.FindStringSubmatch(text)
+	if m == nil || typeNames[m[1]] == "" || typeNames[m[2]] == "" {
+		return text
+	}
+	return fmt.Sprintf("want %s, not %s", typeNames[m[2]], typeNames[m[1]])
 }
 
 func unknownKey(file string, at int, name string) error {

@@ -119,11 +119,17 @@ func (c *Config) validateService() error {
 // laterUnits are the kinds of units that may follow the first, which is a service.
 var laterUnits = []string{".service", ".timer", ".path"}
 
+// ownUnit is a unit that koboshi install brings: to start it from within a run
+// would wait for itself.
+var ownUnit = regexp.MustCompile(`^koboshi-(boot|sync|watch)(@.*)?\.`)
+
 func (c *Config) validateUnits(key string) error {
 	units := c.Service.AllUnits()
 	for i, unit := range units {
 		kind := path.Ext(unit)
 		switch {
+		case ownUnit.MatchString(unit):
+			return c.at(key, "%q is koboshi's own: want the app's", unit)
 		case kind == "" || kind == unit || strings.ContainsAny(unit, "/ \t\n"):
 			return c.at(key, "%q, want a name such as %s.service", unit, c.App)
 		case i == 0 && kind != ".service" && slices.Contains(laterUnits, kind):
@@ -173,7 +179,7 @@ func (c *Config) validateHealth() error {
 		}
 	}
 	if kinds == 0 && len(c.Service.AllUnits()) == 0 {
-		return c.missing("health.url", `set what answers when the app is healthy, for example url = "http://127.0.0.1:8080/healthz"`)
+		return c.missing("health.url", `set what answers when the app is healthy, for example url = "http://127.0.0.1:8080/healthz"; for a worker without a port, health.command`)
 	}
 	if kinds == 0 && h.Bake <= 0 {
 		return c.at("health.bake", "want more than 0s: without url, tcp and command the units are only watched, for this long")

@@ -31,7 +31,8 @@ func checkGroup(f *facts) []Finding {
 	case m.group == "" && named == "":
 		return fine("this instance is in no Auto Scaling group: there is no lifecycle action to complete")
 	case m.group == "":
-		return warning("remove lifecycle.group: koboshi finds the group where there is one", "Auto Scaling does not know this instance, while lifecycle.group is %s", named)
+		return warning("an instance that its group gives up, as after ABANDON, is terminated; otherwise remove lifecycle.group: koboshi finds the group where there is one",
+			"Auto Scaling does not know this instance, while its tag or lifecycle.group says %s", named)
 	case named != "" && m.group != named:
 		return failure("remove lifecycle.group: koboshi finds it", "this instance is in group %s, not in %s", m.group, named)
 	}

@@ -77,7 +77,7 @@ var causes = []cause{
 	{[]Code{Disk}, errno(syscall.EIO), "the disk fails: check dmesg and the EBS volume; replacing the instance is the surest way"},
 	{[]Code{Disk}, errno(syscall.EDQUOT), "a quota is used up: check quota -v of install.root and state.dir"},
 	{[]Code{Disk}, mayNot, "root itself may not write there: look for chattr +i, SELinux, or a unit with ProtectSystem= and no ReadWritePaths="},
-	{[]Code{Disk}, errno(syscall.ENOTDIR, syscall.EEXIST), "a file stands where a directory is needed: remove it, or set another install.root, state.dir or state.run"},
+	{[]Code{Disk}, errno(syscall.ENOTDIR, syscall.EEXIST, syscall.EISDIR), "a file stands where a directory is needed, or a directory where a file is: remove it, or set another install.root, state.dir or state.run"},
 }
 
 // causeOf is the hint for what is behind a failure, "" where the class says it all.

@@ -71,6 +71,7 @@ func TestHintFitsTheCause(t *testing.T) {
 		"a quota":                {disk(syscall.EDQUOT), "quota"},
 		"full":                   {disk(syscall.ENOSPC), "df -h"},
 		"a file in the way":      {fmt.Errorf("%w: %w", state.ErrDisk, syscall.ENOTDIR), "a file stands"},
+		"a directory in the way": {fmt.Errorf("%w: %w", state.ErrDisk, syscall.EISDIR), "a directory where a file is"},
 		"no permission":          {disk(syscall.EACCES), map[bool]string{true: "chattr", false: "run it as root"}[os.Geteuid() == 0]},
 		"systemd cannot execute": {exit(203), "noexec"},
 		"no such directory":      {exit(200), "WorkingDirectory="},

@@ -155,7 +155,7 @@ func (p *plain) Read(b []byte) (int, error) {
 	}
 	p.zeros += int64(n - len(text))
 	if p.left -= int64(n); p.left < 0 {
-		return 0, tree.Refuse("", "unpacks to more than %d bytes or %d times its size", int64(maxPlain), maxRatio)
+		return 0, tree.Refuse("", "unpacks to more than %d GiB, or to more than 1 GiB and %d times its size", int64(maxPlain)>>30, maxRatio)
 	}
 	return n, err
 }

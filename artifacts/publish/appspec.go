@@ -14,12 +14,7 @@ var appspecs = []string{"appspec.yml", "appspec.yaml"}
 // with it, or has no counterpart, becomes findings.
 func (in *Input) readAppspec() error {
 	b := bundle{list: in.list, paths: in.list.byPath()}
-	name := ""
-	for _, candidate := range appspecs {
-		if b.paths[candidate].Type == tree.TypeFile && name == "" {
-			name = candidate
-		}
-	}
+	name := b.appspec()
 	if name == "" {
 		in.findings = append(in.findings, lint.Finding{Level: lint.Error, Check: lint.Appspec, Path: appspecs[0],
 			Text: "is not there, at the top of the bundle", Hint: "--strip-components takes folders off; without an appspec leave --codedeploy out"})
@@ -37,6 +32,14 @@ func (in *Input) readAppspec() error {
 	in.hooks, notes, err = spec.Plan(b, in.opt.Hooks)
 	in.note(notes)
 	return err
+}
+
+// noteUnread warns of an appspec whose scripts would never run.
+func (in *Input) noteUnread() {
+	if name := (bundle{paths: in.list.byPath()}).appspec(); name != "" {
+		in.findings = append(in.findings, lint.Finding{Level: lint.Warning, Check: lint.CodeDeploy, Path: name,
+			Text: "is not read: none of its scripts will run", Hint: "--codedeploy makes hooks of them; where CodeDeploy alone needs it, --exclude it"})
+	}
 }
 
 func (in *Input) note(notes []codedeploy.Note) {
@@ -57,6 +60,16 @@ func (in *Input) Hooks() artifacts.Hooks { return in.hooks }
 type bundle struct {
 	list  *listing
 	paths map[string]tree.Entry
+}
+
+// appspec is the name of its appspec, "" where it has none.
+func (b bundle) appspec() string {
+	for _, name := range appspecs {
+		if b.paths[name].Type == tree.TypeFile {
+			return name
+		}
+	}
+	return ""
 }
 
 func (b bundle) Has(name string) bool {

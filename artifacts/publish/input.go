@@ -155,8 +155,13 @@ func (in *Input) check(ctx context.Context, built string) error {
 func (in *Input) lint(ctx context.Context, built string) (err error) {
 	defer func() { lint.Sort(in.findings) }()
 	in.findings, err = lint.Check(ctx, lint.Tree{KeepTimes: in.opt.KeepTimes, Built: built, Files: in.list.files, Head: in.list.head})
-	if err == nil && in.opt.CodeDeploy {
+	switch {
+	case err != nil:
+		return err
+	case in.opt.CodeDeploy:
 		err = in.readAppspec()
+	case in.single == "":
+		in.noteUnread()
 	}
 	if err == nil {
 		err = in.checkPrograms()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path"
 	"regexp"
@@ -66,6 +67,9 @@ func (c *cli) runIAMPolicy(o policyOptions) error {
 		return c.printPublisherPolicy(o, places(o.app, o.source))
 	}
 	cfg, err := c.loadConfig()
+	if o.publish && errors.Is(err, fs.ErrNotExist) {
+		return failure.WithHint(err, "--source and --app need no configuration: koboshi iam-policy --publish --source s3://BUCKET/PREFIX --app APP")
+	}
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/artifacts/lint"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/tree"
 )
 
 func (c *cli) lint() *cobra.Command {
@@ -90,6 +91,9 @@ func (c *cli) read(ctx context.Context, path string, opt publish.Options) (*publ
 	c.ui.clear()
 	if _, statErr := os.Stat(path); err != nil && statErr != nil {
 		err = unreadable(path, statErr)
+	}
+	if errors.Is(err, tree.ErrRefused) {
+		err = failure.WithHint(err, "make the archive again, or give the directory that it was made of; nothing was stored")
 	}
 	return in, ofTemp(ofCaller(err))
 }
