@@ -232,7 +232,10 @@ func (w *watch) start(ctx context.Context, n notice.Notice) {
 	d := &watchedDrain{notice: n, events: make(chan drain.Event, 4), cancel: cancel, done: make(chan struct{})}
 	w.drain = d
 	o := DrainOptions{Notice: n, Events: d.events}
-	if !w.spotEnd.IsZero() && n.Reason == notice.Spot {
+	switch {
+	case n.Reason == notice.Shutdown:
+		o.Within = time.Duration(w.agent.Files.Drain.OnShutdown)
+	case n.Reason == notice.Spot && !w.spotEnd.IsZero():
 		o.Within = min(time.Duration(w.agent.Files.Drain.Deadline), time.Until(w.spotEnd))
 	}
 	go func() {
@@ -279,18 +282,42 @@ func (w *watch) relaunch(ctx context.Context, d dirs) {
 // end is the end of the process. Where the machine goes on, the next one goes on, too.
 func (w *watch) end(ctx context.Context) {
 	left := time.Duration(w.agent.Files.Drain.OnShutdown)
-	switch down := left > 0 && w.Stopping(ctx); {
-	case w.drain == nil && down:
-		w.Ended(w.agent.Drain(ctx, DrainOptions{Notice: notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)}, Within: left}))
-	case w.drain != nil && down:
+	down := left > 0 && w.Stopping(ctx)
+	switch {
+	case w.drain == nil && !down:
+		return
+	case w.drain == nil:
+		w.start(ctx, notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)})
+	case down:
+		w.shutDown(left)
+	default:
+		w.drain.cancel()
+	}
+	alive := time.NewTicker(lookEvery)
+	defer alive.Stop()
+	for {
+		select {
+		case <-alive.C:
+			w.Alive(w.status())
+		case <-w.drain.done:
+			return
+		}
+	}
+}
+
+// shutDown lets the drain that is under way have so much time. It takes the place of
+// events that are still unread: that drain may listen no more.
+func (w *watch) shutDown(left time.Duration) {
+	for {
 		select {
 		case w.drain.events <- drain.Event{Kind: drain.Shutdown, In: left}:
-		case <-w.drain.done:
+			return
+		default:
 		}
-		<-w.drain.done
-	case w.drain != nil:
-		w.drain.cancel()
-		<-w.drain.done
+		select {
+		case <-w.drain.events:
+		default:
+		}
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"koboshi/agent"
+	"koboshi/agent/config"
 	"koboshi/agent/drain"
+	"koboshi/agent/flush"
 	"koboshi/agent/instance"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/notice"
@@ -261,6 +263,40 @@ func TestWatchShutdown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowShipper takes its time.
+type slowShipper struct{ drain.Flusher }
+
+func (slowShipper) Name() string           { return "app" }
+func (slowShipper) Kind() string           { return "wait" }
+func (slowShipper) Before(context.Context) {}
+func (slowShipper) Await(ctx context.Context) flush.Answer {
+	select {
+	case <-ctx.Done():
+		return flush.Answer{Outcome: flush.Unknown}
+	case <-time.After(50 * time.Second):
+		return flush.Answer{Outcome: flush.Done}
+	}
+}
+
+// systemd's watchdog counts on to the end of the flush.
+func TestWatchIsAliveToTheEnd(t *testing.T) {
+	serving(t, func(t *testing.T, w *world) {
+		s := &sky{world: w, levels: notice.Levels{Target: "InService"}, stopping: true}
+		a := s.world.agent()
+		a.Flushers = func(*config.Config) ([]drain.Flusher, error) { return []drain.Flusher{slowShipper{}}, nil }
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Watch(ctx, s.options()) }()
+		s.after(12 * time.Second)
+		looks := s.looks
+		stop()
+		if err := <-done; err != nil || s.looks-looks < 9 {
+			t.Errorf("in 50 s the watch was alive %d times (%v)", s.looks-looks, err)
+		}
+		s.expect("", "drained shutdown")
+	})
 }
 
 func TestWatchUnknownTarget(t *testing.T) {

@@ -36,6 +36,7 @@ type Transient struct {
 	Input       *os.File      // standard input; nil = /dev/null
 	Output      *os.File      // takes standard output and error
 	Quiet       bool          // nothing about it in the journal, even where it fails
+	AtShutdown  bool          // runs also while the machine shuts down, which else forbids every start
 	Bound       bool          // systemd stops the unit at once, should this process be gone by then
 }
 
@@ -130,7 +131,6 @@ func (t Transient) properties() []sdbus.Property {
 		{"SupplementaryGroups", t.As.Groups},
 		{"DynamicUser", t.As.Dynamic},
 		{"NoNewPrivileges", true},
-		{"PrivateTmp", true},
 		{"ProtectControlGroups", true},
 		{"ProtectKernelModules", true},
 		{"ProtectKernelTunables", true},
@@ -140,7 +140,20 @@ func (t Transient) properties() []sdbus.Property {
 	if t.Input != nil {
 		of = append(of, property{"StandardInputFileDescriptor", dbus.UnixFD(t.Input.Fd())}) //nolint:gosec // a descriptor fits
 	}
-	return slices.Concat(t.Inherited.properties(), t.View.properties(), properties(of))
+	return slices.Concat(t.Inherited.properties(), t.View.properties(), t.ownTmp(), properties(of))
+}
+
+// ownTmp gives the command temporary directories of its own. PrivateTmp= needs the
+// mount units of /tmp and /var/tmp, which a shutdown stops, as it conflicts with every
+// unit that has the default dependencies.
+func (t Transient) ownTmp() []sdbus.Property {
+	if !t.AtShutdown {
+		return properties([]property{{"PrivateTmp", true}})
+	}
+	return properties([]property{
+		{"DefaultDependencies", false},
+		{"TemporaryFileSystem", []filesystem{{"/tmp", "mode=1777"}, {"/var/tmp", "mode=1777"}}},
+	})
 }
 
 type property struct {

@@ -41,6 +41,27 @@ func hook(t *testing.T) (c Transient, written func() string) {
 	}
 }
 
+// At a shutdown no unit starts that conflicts with it, or needs a mount that it stops.
+func TestTransientAtShutdown(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		f := transient(t, "done", "")
+		var properties map[string]any
+		made := f.made
+		f.made = func(p map[string]any) *fakeUnit { properties = p; return made(p) }
+		c, _ := hook(t)
+		c.AtShutdown = late
+		if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		byDefault, set := properties["DefaultDependencies"]
+		_, private := properties["PrivateTmp"]
+		_, own := properties["TemporaryFileSystem"]
+		if set != late || set && byDefault != false || private == late || own != late {
+			t.Errorf("at shutdown: %t: %v", late, properties)
+		}
+	}
+}
+
 // transient has a command's unit end with result, after it has written its
 // output and closed it.
 func transient(t *testing.T, result, output string) *fakeSystemd {

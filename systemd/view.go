@@ -20,12 +20,14 @@ type View struct {
 	Entries map[string]string // by name: an absolute path, whose links are followed. What is gone by then is left out
 }
 
+// filesystem is an entry of TemporaryFileSystem: org.freedesktop.systemd1(5).
+type filesystem struct{ Path, Options string }
+
 func (v *View) properties() []sdbus.Property {
 	if v == nil {
 		return nil
 	}
-	type filesystem struct{ Path, Options string } // org.freedesktop.systemd1(5), as is the next
-	type bind struct {
+	type bind struct { // org.freedesktop.systemd1(5)
 		Source, Destination string
 		IgnoreMissing       bool
 		Flags               uint64

@@ -23,6 +23,7 @@ type Unit struct {
 	Inherited   systemd.Inherited // in addition to the command's environment
 	View        *systemd.View     // nil = directories are what they are
 	Quiet       bool              // nothing about it in the journal, even where it fails
+	AtShutdown  bool              // runs also while the machine shuts down
 	Brief       bool              // so short that it may outlive this process where that is killed
 }
 
@@ -58,7 +59,7 @@ func (u Unit) Run(ctx context.Context, m Manager, c Command) error {
 		return errors.Join(err, out.close())
 	}
 	err = m.RunTransient(ctx, systemd.Transient{
-		Unit: u.Name, Description: u.Description, As: u.As, Inherited: u.Inherited, View: u.View, Quiet: u.Quiet, Bound: !u.Brief,
+		Unit: u.Name, Description: u.Description, As: u.As, Inherited: u.Inherited, View: u.View, Quiet: u.Quiet, AtShutdown: u.AtShutdown, Bound: !u.Brief,
 		Args: args, Dir: c.Dir, Env: c.Env, Timeout: c.Timeout, Input: in.from, Output: out.to,
 	})
 	in.close()

@@ -21,6 +21,7 @@ type program struct {
 	unit  string // the name of its transient unit
 	about string
 	quiet bool   // runs too often to be worth a line in the journal
+	late  bool   // runs also while the machine shuts down
 	user  string // "" = as hooks do
 	tree  string // of a hook: what it has to see as current; "" = what is current
 }

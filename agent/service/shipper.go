@@ -19,6 +19,7 @@ func (s Service) AskShipper(ctx context.Context, name string, f config.Flush) (s
 		unit:  "koboshi-" + s.config.App + "-flush-" + name + ".service",
 		about: "drain.flush." + name + " of " + s.config.App,
 		quiet: true, // it may be asked each second
+		late:  true, // after the app has stopped with the machine
 		user:  f.User,
 		Command: process.Command{
 			Args: f.Command, Dir: "/", Timeout: time.Duration(f.Timeout), Output: out,

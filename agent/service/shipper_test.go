@@ -37,7 +37,7 @@ func TestUnitAskShipper(t *testing.T) {
 		if status != tt.status || (err != nil) != tt.err || err == nil && last != "5 in the queue" || err != nil && !errors.Is(err, tt.ended) {
 			t.Errorf("%v: status %d, %q, %v", tt.ended, status, last, err)
 		}
-		if m := f.made; m.Unit != "koboshi-web-flush-app.service" || m.As.User != "logs" || m.Dir != "/" || m.Timeout != time.Minute || !slices.Equal(m.Args, flush.Command) {
+		if m := f.made; m.Unit != "koboshi-web-flush-app.service" || m.As.User != "logs" || !m.AtShutdown || m.Dir != "/" || m.Timeout != time.Minute || !slices.Equal(m.Args, flush.Command) {
 			t.Errorf("ran %+v", m)
 		}
 		f.happened(t, "connect", "close")

@@ -188,7 +188,7 @@ func (u units) run(ctx context.Context, p program) error {
 			return err
 		}
 	}
-	unit := process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet, Brief: p.quiet}
+	unit := process.Unit{Name: p.unit, Description: p.about, As: as, Quiet: p.quiet, AtShutdown: p.late, Brief: p.quiet}
 	if p.tree != "" {
 		if unit.Inherited, err = u.inherit(ctx, m); err != nil {
 			return err
