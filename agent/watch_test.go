@@ -284,7 +284,7 @@ func (slowShipper) Await(ctx context.Context) flush.Answer {
 func TestWatchIsAliveToTheEnd(t *testing.T) {
 	serving(t, func(t *testing.T, w *world) {
 		s := &sky{world: w, levels: notice.Levels{Target: "InService"}, stopping: true}
-		a := s.world.agent()
+		a := s.agent()
 		a.Flushers = func(*config.Config) ([]drain.Flusher, error) { return []drain.Flusher{slowShipper{}}, nil }
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
