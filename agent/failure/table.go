@@ -66,7 +66,7 @@ var table = []row{
 	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: check koboshi releases, then run it again"},
 
 	{is(lifecycle.ErrNotSignalled), Lifecycle, "", "the stack may wait for its own timeout: check signal.stack and signal.resource, cloudformation:SignalResource, and the route to CloudFormation"},
-	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the app runs, but the action's timeout decides over the instance: check autoscaling:CompleteLifecycleAction"},
+	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the lifecycle action's own timeout decides over the instance: check autoscaling:CompleteLifecycleAction and the route to Auto Scaling"},
 	{is(drain.ErrDeadline), Deadline, "", "drain.deadline bounds the whole drain; koboshi status --timeline --command drain shows where the time went"},
 	{is(drain.ErrLeft), Deadline, "", "koboshi help scale-in has the settings of each log shipper; koboshi drain --dry-run shows how far each is"},
 	{is(drain.ErrStop), Activate, "", "check the app's unit: systemctl status, journalctl -u; TimeoutStopSec= bounds its stop"},

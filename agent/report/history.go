@@ -28,6 +28,7 @@ type Run struct {
 	By       string    `json:"by,omitzero"`     // as in the report, and so the next two
 	Reason   string    `json:"reason,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
+	Drain    string    `json:"drain,omitzero"` // of a drain: what it was for
 	MS       int64     `json:"ms"`
 	Error    *Error    `json:"error,omitzero"`
 }
@@ -63,6 +64,9 @@ func (r *Report) inShort() Run {
 	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, By: r.By, Reason: r.Reason, Until: r.Until}
 	if r.Error != nil {
 		run.Error = &Error{Code: r.Error.Code, Message: r.Error.Message, Hint: r.Error.Hint}
+	}
+	if r.Drain != nil {
+		run.Drain = r.Drain.Reason
 	}
 	if r.Release != nil {
 		run.Version, run.Sequence = r.Release.Version, r.Release.Sequence

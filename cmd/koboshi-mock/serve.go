@@ -59,10 +59,14 @@ func (f *serveFlags) serve(cmd *cobra.Command) error {
 		return failure{err}
 	}
 	defer server.Close()
-	if err := f.furnish(server); err != nil {
+	arns, err := f.furnish(server)
+	if err != nil {
 		return failure{err}
 	}
 	env := serverExports(server.URL())
+	for _, arn := range arns {
+		env += "# target group " + arn + "\n"
+	}
 	if err := f.writeReadyFile(env); err != nil {
 		return failure{err}
 	}
@@ -73,19 +77,22 @@ func (f *serveFlags) serve(cmd *cobra.Command) error {
 	return nil
 }
 
-func (f *serveFlags) furnish(server *awstest.Server) error {
+// furnish creates what the flags name. It returns the ARNs of the target groups.
+func (f *serveFlags) furnish(server *awstest.Server) (arns []string, err error) {
 	for _, name := range f.buckets {
 		server.S3().CreateBucket(name)
 	}
 	for _, name := range f.hooks.targetGroups {
-		if _, err := server.Balancer().CreateGroup(targetGroup(name, f.delay)); err != nil {
-			return err
+		arn, err := server.Balancer().CreateGroup(targetGroup(name, f.delay))
+		if err != nil {
+			return nil, err
 		}
+		arns = append(arns, arn)
 	}
 	if f.group == "" {
-		return nil
+		return arns, nil
 	}
-	return server.CreateGroup(f.hooks.build(f.group))
+	return arns, server.CreateGroup(f.hooks.build(f.group))
 }
 
 // writeReadyFile writes it in one piece: a script that sees the file sees all of it.

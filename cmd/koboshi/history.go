@@ -69,6 +69,9 @@ func why(r report.Run) string {
 	if r.By != "" {
 		parts = append(parts, "by "+r.By+untilText(r.Until))
 	}
+	if r.Drain != "" {
+		parts = append(parts, r.Drain)
+	}
 	if r.Reason != "" {
 		parts = append(parts, r.Reason)
 	}

@@ -298,7 +298,7 @@ func (u *ui) screen(r recorded) {
 	}
 	row("instance", "%s", instanceText(r.Instance))
 	if r.Lifecycle.Result != "" {
-		row("action", "%s: %s, %d heartbeats", r.Lifecycle.Hook, r.Lifecycle.Result, r.Lifecycle.Heartbeats)
+		row("action", "%s: %s, %s", r.Lifecycle.Hook, r.Lifecycle.Result, count(r.Lifecycle.Heartbeats, "heartbeat", "heartbeats"))
 	}
 	if r.Drain != nil {
 		u.drainRows(r.Drain)

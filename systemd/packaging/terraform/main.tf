@@ -37,6 +37,23 @@ resource "aws_iam_instance_profile" "web" {
   role = aws_iam_role.web.name
 }
 
+# Its ARN goes into drain.target_groups of koboshi.toml where an instance has to take
+# itself out of it, before a Spot interruption; at scale-in Auto Scaling does.
+resource "aws_lb_target_group" "web" {
+  name     = "web"
+  port     = 8080
+  protocol = "HTTP"
+  vpc_id   = var.vpc
+
+  # A target drains for all of it, even with nothing in flight, and the app serves
+  # until then. AWS's default is 300.
+  deregistration_delay = 60
+
+  health_check {
+    path = "/healthz"
+  }
+}
+
 resource "aws_launch_template" "web" {
   name          = "web"
   image_id      = var.image
@@ -59,8 +76,8 @@ resource "aws_autoscaling_group" "web" {
   min_size            = var.min_size
   max_size            = var.max_size
   vpc_zone_identifier = var.subnets
-  target_group_arns   = var.target_groups
-  health_check_type   = length(var.target_groups) > 0 ? "ELB" : "EC2"
+  target_group_arns   = [aws_lb_target_group.web.arn]
+  health_check_type   = "ELB"
 
   # Failing checks replace no instance that has been in service for less than this.
   # The app is healthy by then: that is what the lifecycle hook below is for.
@@ -79,14 +96,27 @@ resource "aws_autoscaling_group" "web" {
     default_result       = "ABANDON"
   }
 
-  # For the drain at scale-in, which this version of koboshi does not do yet: until it does, a terminating instance
-  # waits this long for nothing, and the hook can be left out.
+  # Waits while koboshi watch drains the instance: let go by the load balancer, the app
+  # stopped, its logs delivered. koboshi sends heartbeats until drain.deadline; where it
+  # cannot, a terminating instance is held for this long.
   initial_lifecycle_hook {
     name                 = "koboshi-terminating"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
     heartbeat_timeout    = 120
     default_result       = "CONTINUE"
   }
+
+  # Both hooks serve a warm pool as well, on the way in, out and back: the release is
+  # installed on the way in and started on the way out.
+  #
+  # warm_pool {
+  #   pool_state = "Stopped"
+  #   min_size   = 2
+  #
+  #   instance_reuse_policy {
+  #     reuse_on_scale_in = true
+  #   }
+  # }
 
   tag {
     key                 = "koboshi:channel"

@@ -8,10 +8,9 @@ variable "subnets" {
   description = "Where the instances run."
 }
 
-variable "target_groups" {
-  type        = list(string)
-  default     = []
-  description = "ARNs of the load balancer's target groups."
+variable "vpc" {
+  type        = string
+  description = "The VPC of the subnets. A listener of your load balancer forwards to the target group web."
 }
 
 variable "channel" {
