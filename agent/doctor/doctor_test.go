@@ -67,6 +67,23 @@ const (
 	flushing = "[drain.flush.app]\nkind = \"wait\"\nfor = \"30s\"\n"
 )
 
+// drained is a world whose app was taken out of service.
+func drained(failed *report.Error) func(*world) {
+	return func(w *world) {
+		w.report.Command, w.report.Verdict, w.report.Error = "drain", report.Drained, failed
+		w.report.Drain = &report.Drain{Reason: "terminated"}
+		w.report.Lifecycle = report.Lifecycle{Hook: "koboshi-terminating", Result: "CONTINUE"}
+		w.sick = errAway
+		w.unit.Active, w.unit.Sub = "inactive", "dead"
+	}
+}
+
+// pooled is one in a warm pool.
+func pooled(w *world) {
+	w.state.Signalled.Pooled, w.sick = true, errAway
+	w.current.HealthyOn = func(string) bool { return false }
+}
+
 // looksLike gives the world a log shipper.
 func looksLike(kind string, a flush.Answer) func(*world) {
 	return func(w *world) { w.shippers = []flusher{shipper{kind, a}} }
@@ -285,6 +302,14 @@ func TestFindings(t *testing.T) {
 		{"foreign hook", func(w *world) { w.beatErr = lifecycle.ErrForeignHook }, "heartbeat", Fail, "CodeDeploy"},
 		{"never signalled", func(w *world) { w.state.Signalled = nil }, "complete", Warn, "cannot be tried"},
 		{"signalled elsewhere", func(w *world) { w.state.Instance = "i-0aaaaaaaaaaaaaaaa" }, "complete", Warn, "cannot be tried"},
+		{"drained", drained(nil), "last-run", OK, "drain of 2026-11-21T11:00:00Z took the app out of service: terminated; lifecycle hook koboshi-terminating: CONTINUE"},
+		{"drained, not all delivered", drained(&report.Error{Message: "not everything was delivered", Hint: "look"}), "last-run", Warn, "; error: not everything was delivered"},
+		{"drained, so nothing runs", drained(nil), "app", OK, "the app does not run: this instance is drained (terminated)"},
+		{"drained, so the unit is inactive", drained(nil), "unit", OK, "web.service is inactive (dead)"},
+		{"drained elsewhere", func(w *world) { drained(nil)(w); w.report.Instance.ID = "i-0aaaaaaaaaaaaaaaa" }, "app", Fail, "not healthy now"},
+		{"pooled, so nothing runs", pooled, "app", OK, "this instance is in a warm pool, where nothing is started"},
+		{"pooled before the gate", pooled, "current", OK, "1.4.2 is current; it goes through the gate when it is started"},
+		{"pooled elsewhere", func(w *world) { pooled(w); w.state.Instance = "i-0aaaaaaaaaaaaaaaa" }, "app", Fail, "not healthy now"},
 		{"launch hook at the end", func(w *world) { w.swapped = true }, "hook", Fail, "web/koboshi-launching waits at the end of instances, not at their launch"},
 
 		{"ends by a hook", func(*world) {}, "terminate-hook", OK, "web/koboshi-terminating waits 2 min 00 s from heartbeat to heartbeat, 3 h 20 min in all; drain.deadline is 10 min 00 s"},

@@ -23,6 +23,8 @@ func checkCurrent(f *facts) []Finding {
 		return failure(again+"; what is there stays until then", "%v", err)
 	case f.who.err != nil:
 		return fine("%s is current; whether it passed the gate on this instance is not known", tree.Version)
+	case !tree.HealthyOn(f.who.value.ID) && f.resting() != "":
+		return fine("%s is current; it goes through the gate when it is started", tree.Version)
 	case !tree.HealthyOn(f.who.value.ID):
 		return warning("koboshi boot or koboshi sync runs the gate", "%s is current, but has not passed the gate on this instance", tree.Version)
 	}
@@ -54,6 +56,8 @@ func checkApp(f *facts) []Finding {
 		return unknown(errors.New("no release is installed"))
 	case errors.Is(f.healthy.err, health.ErrListener):
 		return unknown(f.healthy.err) // the check of the listener has the hint
+	case f.healthy.err != nil && f.resting() != "":
+		return fine("the app does not run: this instance is %s", f.resting())
 	case f.healthy.err != nil:
 		return failure("check the app's own log; koboshi verify shows whether its tree was altered", "the app is not healthy now: %v", f.healthy.err)
 	}
@@ -67,6 +71,8 @@ func checkListener(f *facts) []Finding {
 	switch err := f.answers.err; {
 	case f.current.err != nil || f.current.value == nil:
 		return nil // nothing should answer
+	case f.healthy.err != nil && f.resting() != "":
+		return nil
 	case f.Config.Health.Listener == config.ListenerAny:
 		return fine("health.listener is \"any\": whatever answers counts as the app")
 	case f.healthy.err != nil && !errors.Is(f.healthy.err, health.ErrListener):
@@ -118,7 +124,7 @@ func checkOneUnit(f *facts, i int, u unitFacts) []Finding {
 		return warning("systemctl disable it: koboshi starts it", "%s is enabled: systemd may start it before koboshi has checked the channel", unit)
 	case state.Active == "failed":
 		return warning("systemctl status and journalctl -u show why", "%s has failed (%s)", unit, state.Sub)
-	case state.Active == "inactive" && f.current.value != nil && !service.MayEnd(i, state):
+	case state.Active == "inactive" && f.resting() == "" && f.current.value != nil && !service.MayEnd(i, state):
 		return warning("koboshi sync starts it, and so does systemctl start", "%s is inactive (%s), while %s is installed", unit, state.Sub, f.current.value.Version)
 	}
 	return fine("%s is %s (%s), and %s as it should be", unit, state.Active, state.Sub, state.Enabled)

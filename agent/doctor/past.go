@@ -23,6 +23,9 @@ func checkLastRun(f *facts) []Finding {
 		return warning("the report came with the image; koboshi boot writes one of this instance", "the last run here was on another instance, %s", r.Instance.ID)
 	}
 	out := []Finding{{Level: gravity(r.Verdict), Text: verdictText(r)}}
+	if r.Error != nil && r.Verdict == report.Drained {
+		out[0].Level = Warn
+	}
 	if r.Error != nil {
 		out[0].Text += "; error: " + r.Error.Message
 		out[0].Hint = r.Error.Hint
@@ -38,7 +41,7 @@ func checkLastRun(f *facts) []Finding {
 
 func gravity(v report.Verdict) Level {
 	switch v {
-	case report.Fresh, report.Current:
+	case report.Fresh, report.Current, report.Drained:
 		return OK
 	case report.Stale, report.Held:
 		return Warn
@@ -64,6 +67,8 @@ func verdictMeans(r report.Report) string {
 		return "found " + running + " installed, as the channel wants, and healthy"
 	case report.Stale:
 		return "could not install what the channel points to (" + target + "); " + running + " keeps running"
+	case report.Drained:
+		return "took the app out of service: " + drainReason(r)
 	case report.Held:
 		return "kept " + running + " running, since it is held"
 	}
@@ -78,6 +83,25 @@ func name(r *report.Release) string {
 		return "an unknown release"
 	}
 	return r.Version
+}
+
+func drainReason(r report.Report) string {
+	if r.Drain == nil {
+		return "for an unknown reason"
+	}
+	return r.Drain.Reason
+}
+
+// resting is why nothing is to run here, "" where something is.
+func (f *facts) resting() string {
+	r := f.report.value
+	if f.report.err == nil && r.Verdict == report.Drained && r.Instance.ID == f.who.value.ID {
+		return "drained (" + drainReason(r) + "); where that is not too late, koboshi drain --undo starts it"
+	}
+	if done := f.state.value.For(f.who.value.ID).Signalled; done != nil && done.Pooled {
+		return "in a warm pool, where nothing is started"
+	}
+	return ""
 }
 
 // slowest is the step that took more than half of a run that people noticed.
