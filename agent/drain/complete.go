@@ -30,11 +30,14 @@ var errLastCall = fmt.Errorf("no success within %s of the deadline", lastCall)
 // before, the result is CONTINUE: ABANDON would end the instance as well.
 func (d *Drain) complete(ctx context.Context) (string, error) {
 	d.endBeats()
+	ctx, cancel := pace.Outlive(ctx, lastCall, errLastCall)
+	defer cancel()
+	if err := d.find(ctx); err != nil {
+		return "", because(ctx, err)
+	}
 	if d.Action == (lifecycle.Action{}) || d.Record.Told {
 		return "no lifecycle action to complete", nil
 	}
-	ctx, cancel := pace.Outlive(ctx, lastCall, errLastCall)
-	defer cancel()
 	found, err := d.hookCompleted(ctx)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, because(ctx, err))
@@ -48,6 +51,18 @@ func (d *Drain) complete(ctx context.Context) (string, error) {
 		return fmt.Sprintf("the lifecycle hook does not wait: the instance is %s", cmp.Or(found.State, "in no group")), nil
 	}
 	return string(lifecycle.Continue), nil
+}
+
+// find looks for the lifecycle action where it is not known.
+func (d *Drain) find(ctx context.Context) error {
+	if d.Find == nil {
+		return nil
+	}
+	action, err := d.Find(ctx)
+	if err == nil {
+		d.Action, d.Find = action, nil
+	}
+	return err
 }
 
 // hookCompleted completes the action. An instance that is to be terminated may

@@ -23,9 +23,10 @@ type Drain struct {
 	Deadline time.Duration // from the notice to the end
 	Reserve  time.Duration // of it, what the steps after the let-go may need
 
-	Announce func(ctx context.Context) error // ends the other runs of the app, and keeps new ones away
-	Groups   Groups                          // target groups that the app's instance is let go by
-	Action   lifecycle.Action                // the lifecycle action that waits, or will; zero = none
+	Announce func(ctx context.Context) error                 // ends the other runs of the app, and keeps new ones away
+	Groups   Groups                                          // target groups that the app's instance is let go by
+	Action   lifecycle.Action                                // the lifecycle action that waits, or will; zero = none
+	Find     func(context.Context) (lifecycle.Action, error) // looks for an action that could not be found yet; nil = Action is known
 	Hooks    Hooks
 	App      App
 	Flushers []Flusher

@@ -3,6 +3,7 @@ package drain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -51,11 +52,13 @@ type world struct {
 	beats   int
 	told    string
 
-	throttles time.Duration // how long completing takes
-	refusal   error         // of completing
-	replyLost bool          // of completing
-	expires   time.Duration // the hook, after its wait began; 0 = never
-	end       lifecycle.End // of completing; "" = as it comes
+	throttles    time.Duration // how long completing takes
+	refusal      error         // of completing
+	replyLost    bool          // of completing
+	expires      time.Duration // the hook, after its wait began; 0 = never
+	end          lifecycle.End // of completing; "" = as it comes
+	deregistered []string      // the groups, and when
+	warned       []string
 }
 
 func newWorld(t *testing.T) *world {
@@ -80,6 +83,14 @@ func (w *world) note(what string) {
 	w.log = append(w.log, what)
 }
 
+// warn notes a warning that was not there before, as a run does.
+func (w *world) warn(f string, args ...any) {
+	if text := fmt.Sprintf(f, args...); !slices.Contains(w.warned, text) || w.full {
+		w.warned = append(w.warned, text)
+		w.note("warning")
+	}
+}
+
 func (w *world) keep(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,7 +107,7 @@ func (w *world) drain(n notice.Notice) *Drain {
 		Announce: func(context.Context) error { w.note("leaving"); return nil },
 		Groups:   Groups{ARNs: []string{group}, Balancer: w},
 		Action:   ours, Hooks: w, App: w, Flushers: []Flusher{w},
-		Steps: report.NewTimeline(nil), Warn: func(f string, args ...any) { w.note("warning") }, Report: &report.Drain{},
+		Steps: report.NewTimeline(nil), Warn: w.warn, Report: &report.Drain{},
 	}
 }
 
@@ -108,8 +119,11 @@ func (w *world) save(r Record) error {
 	return nil
 }
 
-func (w *world) Deregister(context.Context, string, string) error {
-	w.note("deregister")
+func (w *world) Deregister(_ context.Context, group, _ string) error {
+	w.deregistered = append(w.deregistered, fmt.Sprint(group, " ", w.since()))
+	if len(w.deregistered) == 1 {
+		w.note("deregister")
+	}
 	return w.denied
 }
 
@@ -296,6 +310,60 @@ func TestDrain(t *testing.T) {
 					t.Errorf("%d heartbeats were tried", w.beats)
 				}
 			})
+		})
+	}
+}
+
+// Each target group has a delay of its own, so none waits for another; and what was
+// refused once is tried again.
+func TestDeregistersFromAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		d := w.drain(terminated)
+		d.Groups = Groups{ARNs: []string{"a", "b"}, Deregister: true, Balancer: w}
+		w.unused, w.denied = never, errors.New("throttled")
+		time.AfterFunc(time.Second, func() { w.denied = nil })
+		time.AfterFunc(time.Minute, func() { w.unused = after(0) })
+		if err := d.Run(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.within(time.Minute, 2*time.Minute)
+		if len(w.deregistered) < 3 || !slices.Equal(w.deregistered[:2], []string{"a 0s", "b 0s"}) {
+			t.Errorf("deregistered from %q", w.deregistered)
+		}
+	})
+}
+
+// A group that cannot be looked up at first is asked for again: the lifecycle action
+// that waits is completed.
+func TestAnActionThatIsFoundLate(t *testing.T) {
+	tests := map[string]struct {
+		err    error
+		until  time.Duration
+		found  lifecycle.Action
+		told   string
+		failed error
+		most   time.Duration
+	}{
+		"throttled for a while": {errors.New("throttled"), 2 * time.Minute, ours, "CONTINUE", nil, 3 * time.Minute},
+		"denied":                {lifecycle.ErrDenied, time.Hour, ours, "", lifecycle.ErrDenied, 10 * time.Minute},
+		"in no group":           {errors.New("throttled"), time.Minute, lifecycle.Action{}, "", nil, 10 * time.Minute},
+	}
+	for name, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			d := w.drain(terminated)
+			d.Groups, d.Action = Groups{}, lifecycle.Action{}
+			d.Find = func(context.Context) (lifecycle.Action, error) {
+				if w.since() < tt.until {
+					return lifecycle.Action{}, tt.err
+				}
+				return tt.found, nil
+			}
+			if err := d.Run(t.Context()); !errors.Is(err, tt.failed) || w.told != tt.told || w.running {
+				t.Errorf("%s: %v, completed with %q, running %v", name, err, w.told, w.running)
+			}
+			w.within(0, tt.most)
 		})
 	}
 }

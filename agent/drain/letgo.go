@@ -36,7 +36,7 @@ type Balancer interface {
 //
 // Whatever fails, the app serves until the later steps need what is left of the time.
 func (d *Drain) letGo(ctx context.Context) (string, error) {
-	if len(d.Groups.ARNs) == 0 && d.Action == (lifecycle.Action{}) {
+	if d.nothingLetsGo() {
 		return d.serveOn(ctx)
 	}
 	done := make(chan error, 2)
@@ -81,27 +81,33 @@ func (d *Drain) untilShutdown() bool {
 	case notice.Spot, notice.Operator, notice.Shutdown:
 		return false
 	}
-	return d.at() <= d.position("let-go") && len(d.Groups.ARNs) == 0 && d.Action == (lifecycle.Action{})
+	return d.at() <= d.position("let-go") && d.nothingLetsGo()
 }
 
-// leaveGroups returns once every target group says that the instance is unused.
+func (d *Drain) nothingLetsGo() bool {
+	return len(d.Groups.ARNs) == 0 && d.Action == (lifecycle.Action{}) && d.Find == nil
+}
+
+// leaveGroups returns once every target group says that the instance is unused. It is
+// deregistered from all of them first: each has a delay of its own.
 func (d *Drain) leaveGroups(ctx context.Context) error {
+	refused := make([]error, len(d.Groups.ARNs))
+	for i, group := range d.Groups.ARNs {
+		refused[i] = d.deregister(ctx, group)
+	}
 	var failed error
-	for _, group := range d.Groups.ARNs {
-		if err := d.leaveGroup(ctx, group); err != nil {
-			failed = errors.Join(failed, err)
-		}
+	for i, group := range d.Groups.ARNs {
+		failed = errors.Join(failed, d.leaveGroup(ctx, group, refused[i]))
 	}
 	return failed
 }
 
-func (d *Drain) leaveGroup(ctx context.Context, group string) error {
-	if d.Groups.Deregister {
-		if err := d.Groups.Balancer.Deregister(ctx, group, d.Record.Instance); err != nil {
-			d.warn("not deregistered from %s: %v", groupName(group), err)
-		}
-	}
+// leaveGroup asks on. What was refused is tried again.
+func (d *Drain) leaveGroup(ctx context.Context, group string, refused error) error {
 	return d.ask(ctx, func(ctx context.Context) (bool, error) {
+		if refused != nil {
+			refused = d.deregister(ctx, group)
+		}
 		unused, err := d.Groups.Balancer.Unused(ctx, group, d.Record.Instance)
 		if errors.Is(err, balancer.ErrNoGroup) {
 			d.warn("%s: %v", groupName(group), err)
@@ -112,6 +118,17 @@ func (d *Drain) leaveGroup(ctx context.Context, group string) error {
 		}
 		return unused, err
 	})
+}
+
+func (d *Drain) deregister(ctx context.Context, group string) error {
+	if !d.Groups.Deregister {
+		return nil
+	}
+	err := d.Groups.Balancer.Deregister(ctx, group, d.Record.Instance)
+	if err != nil {
+		d.warn("not deregistered from %s: %v", groupName(group), err)
+	}
+	return err
 }
 
 // groupName is the name in a target group's ARN.
@@ -125,11 +142,18 @@ func groupName(arn string) string {
 // awaitHook returns once a heartbeat is taken: the lifecycle hook waits. Heartbeats
 // are kept up from then on.
 func (d *Drain) awaitHook(ctx context.Context) error {
-	if d.Action == (lifecycle.Action{}) {
+	if d.Action == (lifecycle.Action{}) && d.Find == nil {
 		return nil
 	}
 	return d.ask(ctx, func(ctx context.Context) (bool, error) {
-		err := d.Hooks.Heartbeat(ctx, d.Action)
+		err := d.find(ctx)
+		switch {
+		case err != nil:
+		case d.Action == (lifecycle.Action{}):
+			err = lifecycle.ErrNoHook
+		default:
+			err = d.Hooks.Heartbeat(ctx, d.Action)
+		}
 		if err == nil {
 			d.Beats.Store(1)
 			d.keepAlive(ctx)
