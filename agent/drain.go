@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,13 +49,14 @@ func (a *Agent) Drain(ctx context.Context, o DrainOptions) (report.Report, error
 	if err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
-	d, doubt := r.newDrain(ctx, o, record)
+	d, unusable := r.newDrain(ctx, o, record)
 	if record.Step != drain.First { // of another process, or before a reboot
 		if err := r.leave(ctx); err != nil {
 			r.warn("%v", err)
 		}
 	}
-	err = errors.Join(d.Run(ctx), doubt)
+	err = errors.Join(d.Run(ctx), unusable)
+	r.report.Lifecycle.Hook, r.Config.Lifecycle.Group = d.Action.Hook, cmp.Or(d.Action.Group, r.Config.Lifecycle.Group)
 	r.report.Lifecycle.Heartbeats = int(d.Beats.Load())
 	if d.Record.Reason == notice.Pooled && !d.Record.Open() {
 		r.enterPool()
@@ -131,10 +133,18 @@ func (r *run) drainRecord(o DrainOptions) (drain.Record, error) {
 }
 
 func (r *run) drainTime(o DrainOptions) time.Duration {
-	if o.Within > 0 {
+	switch limit := time.Duration(r.Config.Drain.Deadline); {
+	case o.Within > 0:
 		return o.Within
+	case !o.Notice.Until.IsZero():
+		left, doubt := timeLeft(o.Notice, r.Now())
+		if doubt != nil {
+			r.warn("%v", doubt)
+		}
+		return min(limit, left)
+	default:
+		return limit
 	}
-	return time.Duration(r.Config.Drain.Deadline)
 }
 
 // openDrain is the record on the disk. One that cannot be read is none: a drain
@@ -150,10 +160,10 @@ func (r *run) openDrain() drain.Record {
 	return record
 }
 
-// newDrain is the drain with everything that this machine has for it. doubt is why it
-// is not known whether a lifecycle action waits.
-func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record) (d *drain.Drain, doubt error) {
-	r.report.Drain = &report.Drain{}
+// newDrain is the drain with everything that this machine has for it. The error is
+// that of log shippers which cannot be asked.
+func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record) (d *drain.Drain, err error) {
+	r.report.Drain = &report.Drain{Reason: string(record.Reason)}
 	r.report.Reason = record.Why
 	d = &drain.Drain{
 		Record: record, Save: r.saveDrain, Clock: r.agent.Clock, Now: r.Now,
@@ -161,18 +171,19 @@ func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record)
 		Hooks: r.cloud.Lifecycle, App: drained{r}, Events: o.Events,
 		Steps: r.Steps, Warn: r.warn, Report: r.report.Drain,
 	}
-	if d.Flushers, doubt = r.flushers(); doubt != nil {
-		return d, doubt
-	}
+	d.Flushers, err = r.flushers()
 	if record.Reason == notice.Shutdown { // everything else is too late
-		return d, nil
+		return d, err
 	}
 	d.Groups = r.targetGroups(record.Reason)
 	if !o.NoComplete && decided(record.Reason) {
-		d.Action, doubt = r.terminatingAction(ctx)
-		r.report.Lifecycle.Hook, r.Config.Lifecycle.Group = d.Action.Hook, d.Action.Group
+		var doubt error
+		if d.Action, doubt = r.terminatingAction(ctx); doubt != nil {
+			r.warn("%v", doubt)
+			d.Find = r.terminatingAction
+		}
 	}
-	return d, doubt
+	return d, err
 }
 
 // flushers are what has to deliver the app's logs.
@@ -258,12 +269,10 @@ func (r *run) leave(ctx context.Context) error {
 	if r.RunDir == nil {
 		return r.dirs.err
 	}
-	if err := state.Leave(r.RunDir, r.report.Drain.Reason); err != nil {
-		return err
-	}
+	err := state.Leave(r.RunDir, r.report.Drain.Reason)
 	ctx, cancel := context.WithTimeout(ctx, leaveTime)
 	defer cancel()
-	return r.lock(ctx, true)
+	return errors.Join(err, r.lock(ctx, true))
 }
 
 // leaveTime is how long another run has to end: it sees the drain within a second.
@@ -287,6 +296,9 @@ func (r *run) stay(ctx context.Context, why error) (report.Report, error) {
 		return r.end(converge.Failed(ctx, err))
 	}
 	r.warn("%v: the app goes on", why)
+	if r.state.Signalled != nil || r.stateErr != nil { // else its launch is to be gone on with, up or not
+		r.look(ctx)
+	}
 	rep, _ := r.end(converge.Outcome{Verdict: report.Current})
 	return rep, why
 }

@@ -283,3 +283,52 @@ func TestTwoDrains(t *testing.T) {
 		}
 	})
 }
+
+// A Spot notice bounds a drain by hand as it does one of the watch.
+func TestDrainByHandBeforeASpotInterruption(t *testing.T) {
+	serving(t, func(t *testing.T, w *world) {
+		for off, most := range map[time.Duration]time.Duration{time.Minute: time.Minute, time.Hour: 2 * time.Minute, -time.Hour: 2 * time.Minute} {
+			n := notice.Notice{Reason: notice.Spot, ID: "spot " + off.String(), Until: w.now.Add(off)}
+			rep, err := w.drain(agent.DrainOptions{Notice: n})
+			if err != nil || rep.Drain.Deadline.Sub(rep.Drain.Noticed) > most {
+				t.Errorf("in %v: %v, deadline %v, noticed %v", off, err, rep.Drain.Deadline, rep.Drain.Noticed)
+			}
+		}
+	})
+}
+
+// A group that cannot be looked up for a minute is one whose lifecycle hook waits.
+func TestDrainFindsItsGroupLate(t *testing.T) {
+	serving(t, func(t *testing.T, w *world) {
+		w.tags = nil
+		failing := true
+		w.groupErr = func() error {
+			if failing {
+				return errors.New("throttled")
+			}
+			return nil
+		}
+		time.AfterFunc(2*time.Minute, func() { failing = false })
+		rep, err := w.drain(agent.DrainOptions{Notice: terminated})
+		if err != nil || !slices.Equal(w.signals, []lifecycle.Result{lifecycle.Continue}) || rep.Lifecycle.Hook == "" || w.running != "" {
+			t.Errorf("%v, signals %v, %+v", err, w.signals, rep.Lifecycle)
+		}
+	})
+}
+
+// What else asks reads why it is refused, also where a drain was gone on with.
+func TestLeavingHasAReason(t *testing.T) {
+	serving(t, func(t *testing.T, w *world) {
+		w.beatErr = lifecycle.ErrNoAction
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(12*time.Second, cancel)
+		_, _ = w.drainUntil(ctx, agent.DrainOptions{Notice: terminated})
+		w.beatErr = nil
+		if _, err := w.drain(agent.DrainOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.sync(); err == nil || !strings.HasSuffix(err.Error(), "drained: terminated") {
+			t.Errorf("a sync is refused with %v", err)
+		}
+	})
+}

@@ -49,9 +49,9 @@ var errPooled = failure.WithHint(failure.Mark(errors.New("the instance is in a w
 // pooledHere reports whether the last launch of this instance led into a warm pool.
 func (r *run) pooledHere() bool { return r.state.Signalled != nil && r.state.Signalled.Pooled }
 
-// leavePool forgets the drain by which an instance went back into its warm pool: it is
-// to be launched again.
-func leavePool(d dirs) error {
+// forgetEnded forgets the drain by which an instance went out of service, such as back
+// into its warm pool: it is to be launched again.
+func forgetEnded(d dirs) error {
 	if d.err != nil {
 		return d.err
 	}

@@ -49,7 +49,8 @@ func (r *run) startAgain(ctx context.Context, id string) error {
 const targetTime = 2 * time.Second
 
 // mayStay refuses to start anything on an instance whose drain is not over, or that is
-// to be terminated. Where the metadata does not answer soon, the app starts.
+// to be terminated. Where the metadata does not answer soon, the app starts. A drain
+// before this boot is forgotten then: what runs again can be drained again.
 func (r *run) mayStay(ctx context.Context, id string) error {
 	if err := r.notDraining(id); err != nil {
 		return err
@@ -58,6 +59,9 @@ func (r *run) mayStay(ctx context.Context, id string) error {
 	defer cancel()
 	if target, err := r.agent.Machine.TargetState(short); err == nil && lifecycle.Leaving(target) {
 		return fmt.Errorf("%w: the target lifecycle state is %s", state.ErrLeaving, target)
+	}
+	if record := r.openDrain(); record.Instance == id && record.Boot != r.agent.Clock.Boot {
+		r.forgetRecord()
 	}
 	return nil
 }
@@ -70,9 +74,17 @@ func (r *run) notDraining(id string) error {
 		return nil
 	}
 	if record.Boot != r.agent.Clock.Boot && record.Returns {
-		return drain.Remove(r.dirs.state) // the instance was to come back, and has
+		r.forgetRecord() // the instance was to come back, and has
+		return nil
 	}
 	return fmt.Errorf("%w: %s, since %s", state.ErrLeaving, record.Reason, record.Noticed.Format(time.RFC3339))
+}
+
+// forgetRecord forgets a drain. A disk that takes nothing keeps no app from starting.
+func (r *run) forgetRecord() {
+	if err := drain.Remove(r.dirs.state); err != nil {
+		r.warn("the drain before this boot could not be forgotten: %v", err)
+	}
 }
 
 // remember uses the channel, region and zone with which the app was healthy, until
@@ -96,7 +108,7 @@ func (r *run) launched(ctx context.Context) bool {
 	if r.pooledHere() {
 		r.pooled = r.stillPooled(ctx)
 		if !r.pooled {
-			r.note(leavePool(r.dirs))
+			r.note(forgetEnded(r.dirs))
 		}
 		return r.pooled
 	}

@@ -58,7 +58,7 @@ func (w *watch) next(ctx context.Context, look <-chan time.Time) bool {
 		case <-look:
 			return true
 		case <-w.ended:
-			w.over, w.drain = w.drain.over, nil
+			w.drainEnded()
 		case <-ctx.Done():
 			return false
 		}
@@ -81,6 +81,8 @@ type watch struct {
 	drain      *watchedDrain // nil = none is under way here
 	over       string        // the notice that holds and was drained for here, whatever the disk has of it
 	ended      chan struct{}
+	fallen     bool   // a notice was withdrawn, and the app is not up
+	problem    string // with the disk, at the last look
 }
 
 // watchedDrain is a drain that this process runs.
@@ -89,7 +91,8 @@ type watchedDrain struct {
 	events chan drain.Event
 	cancel context.CancelFunc
 	done   chan struct{}
-	over   string // the notice, once the app is drained for it
+	report report.Report // once it is done
+	err    error
 }
 
 // begin finds out who the instance is, by the firmware or by the metadata, for as long
@@ -144,25 +147,32 @@ func (w *watch) lookUp(ctx context.Context) {
 	w.meant = state
 }
 
+// timeSpot takes the time of a Spot notice when it is first seen: the machine's clock
+// may be set later.
+func (w *watch) timeSpot() {
+	n := notice.Levels{Spot: w.levels.Spot}.Notice(notice.Policy{Spot: true})
+	if n.Until.IsZero() || w.spotID == n.ID {
+		return
+	}
+	left, doubt := timeLeft(n, w.agent.Now())
+	if doubt != nil {
+		w.Warn("%v", doubt)
+	}
+	w.spotID, w.spotEnd = n.ID, time.Now().Add(left)
+}
+
 // spotTime is how long before its end a Spot Instance is told, less what a look may be
 // late, and what has to be left in the end.
 const spotTime = 100 * time.Second
 
-// timeSpot takes the time of a Spot notice when it is first seen: the machine's clock
-// may be set later, and where the notice is not of the next two minutes it is wrong.
-func (w *watch) timeSpot() {
-	n := w.levels.Notice(notice.Policy{Spot: true})
-	until := w.levels.Until(notice.Policy{Spot: true})
-	if until.IsZero() || w.spotID == until.String() {
-		return
+// timeLeft is how long it is until the notice ends the instance. Where that is not
+// within the next two minutes the machine's clock is wrong.
+func timeLeft(n notice.Notice, now time.Time) (left time.Duration, doubt error) {
+	left = n.Until.Sub(now)
+	if left > 0 && left <= 2*time.Minute {
+		return left, nil
 	}
-	w.spotID = until.String()
-	left := until.Sub(w.agent.Now())
-	if left <= 0 || left > 2*time.Minute {
-		w.Warn("the notice of %s ends the instance in %s by this machine's clock, which is taken for wrong", n.Reason, left.Round(time.Second))
-		left = spotTime
-	}
-	w.spotEnd = time.Now().Add(left)
+	return spotTime, fmt.Errorf("the notice of %s ends the instance in %s by this machine's clock, which is taken for wrong", n.Reason, left.Round(time.Second))
 }
 
 // act does what the levels ask for.
@@ -172,7 +182,7 @@ func (w *watch) act(ctx context.Context) {
 	record, launch := w.recorded(d)
 	policy := w.policy(launch)
 	n := w.meaning().Notice(policy)
-	if n.ID != w.over {
+	if n.ID != w.over && w.unseen == nil {
 		w.over = "" // a notice that was gone comes anew
 	}
 	switch {
@@ -184,25 +194,39 @@ func (w *watch) act(ctx context.Context) {
 		w.start(ctx, n)
 	case lifecycle.TargetOf(w.levels.Target) == lifecycle.Serve && launch != nil && launch.Pooled:
 		w.relaunch(ctx, d)
+	case n == (notice.Notice{}) && w.unseen == nil && (w.fallen || w.resumes(record)):
+		w.relaunch(ctx, d)
 	}
+}
+
+// resumes reports whether the instance was drained for a hibernation that is over:
+// memory, and with it what keeps the app away, is as it was before.
+func (w *watch) resumes(r drain.Record) bool {
+	return r.Instance == w.id && r.Reason == notice.Spot && r.Returns && r.Boot == w.agent.Clock.Boot
 }
 
 // recorded is what the disk has of a drain, and of the launch of this instance; nil is
 // a launch that is not over.
 func (w *watch) recorded(d dirs) (drain.Record, *state.Signal) {
 	if d.state == nil {
-		w.Warn("%v", d.err)
+		w.warnOnce(d.err)
 		return drain.Record{}, nil
 	}
 	record, warning, err := drain.Load(d.state)
-	if problem := errors.Join(warning, err); problem != nil {
-		w.Warn("%v", problem)
-	}
+	w.warnOnce(errors.Join(warning, err))
 	s, _, err := state.Load(d.state)
 	if err != nil || s.Instance != w.id {
 		return record, nil
 	}
 	return record, s.Signalled
+}
+
+// warnOnce warns of what was not wrong at the last look.
+func (w *watch) warnOnce(problem error) {
+	if problem != nil && w.problem != text(problem) {
+		w.Warn("%v", problem)
+	}
+	w.problem = text(problem)
 }
 
 // policy is which notices count here and now. An instance that goes into a warm pool
@@ -240,14 +264,23 @@ func (w *watch) start(ctx context.Context, n notice.Notice) {
 	}
 	go func() {
 		defer func() { close(d.done); w.ended <- struct{}{} }()
-		rep, err := w.agent.Drain(own, o)
-		if rep.Verdict == report.Drained {
-			d.over = n.ID
-		}
-		if !errors.Is(err, state.ErrLocked) { // koboshi drain, or another watch, is at it
-			w.Ended(rep, err)
+		d.report, d.err = w.agent.Drain(own, o)
+		if !errors.Is(d.err, state.ErrLocked) { // koboshi drain, or another watch, is at it
+			w.Ended(d.report, d.err)
 		}
 	}()
+}
+
+// drainEnded is what follows from the end of a drain.
+func (w *watch) drainEnded() {
+	d := w.drain
+	w.drain, w.over = nil, ""
+	switch {
+	case errors.Is(d.err, drain.ErrWithdrawn):
+		w.fallen = d.report.Release == nil || !d.report.Release.Healthy
+	case d.report.Verdict == report.Drained:
+		w.over, w.fallen = d.notice.ID, false
+	}
 }
 
 // follow keeps a drain to what the levels say meanwhile.
@@ -255,9 +288,25 @@ func (w *watch) follow(n notice.Notice, p notice.Policy) {
 	if !w.meaning().Until(p).IsZero() {
 		w.drain.send(drain.Event{Kind: drain.Sooner, In: time.Until(w.spotEnd)})
 	}
-	if n == (notice.Notice{}) && w.unseen == nil && w.drain.notice.Reason != notice.Operator {
+	if w.withdrawn(n) {
 		w.drain.send(drain.Event{Kind: drain.Withdrawn})
 	}
+}
+
+// withdrawn reports whether the drain under way is to end while it may. What is not
+// known takes nothing back. A drain that the group has not decided on completes no
+// lifecycle action, so it gives way to one that it has.
+func (w *watch) withdrawn(n notice.Notice) bool {
+	was := w.drain.notice.Reason
+	switch target := lifecycle.TargetOf(w.meaning().Target); {
+	case decided(n.Reason) && !decided(was):
+		return true
+	case n != (notice.Notice{}) || w.unseen != nil || was == notice.Operator:
+		return false
+	case decided(was):
+		return target == lifecycle.Serve || target == lifecycle.Rest
+	}
+	return true
 }
 
 // send never blocks: what is still unread of the same is as good.
@@ -268,19 +317,25 @@ func (d *watchedDrain) send(e drain.Event) {
 	}
 }
 
-// relaunch brings an instance that has left its warm pool into service.
+// relaunch brings an instance into service that has left its warm pool, or whose end
+// was called off.
 func (w *watch) relaunch(ctx context.Context, d dirs) {
-	if !w.relaunched.IsZero() && time.Since(w.relaunched) < time.Duration(w.agent.Files.Lifecycle.Deadline) {
+	if !w.fallen && !w.relaunched.IsZero() && time.Since(w.relaunched) < time.Duration(w.agent.Files.Lifecycle.Deadline) {
 		return
 	}
-	w.relaunched = time.Now()
-	if err := errors.Join(leavePool(d), w.Relaunch(ctx)); err != nil {
-		w.Warn("the instance has left its warm pool, but the boot could not be started: %v", err)
+	w.relaunched, w.fallen = time.Now(), false
+	if err := errors.Join(forgetEnded(d), w.Relaunch(ctx)); err != nil {
+		w.Warn("the instance is to serve again, but the boot could not be started: %v", err)
 	}
 }
 
 // end is the end of the process. Where the machine goes on, the next one goes on, too.
 func (w *watch) end(ctx context.Context) {
+	select {
+	case <-w.ended:
+		w.drainEnded()
+	default:
+	}
 	left := time.Duration(w.agent.Files.Drain.OnShutdown)
 	down := left > 0 && w.Stopping(ctx)
 	switch {

@@ -118,6 +118,7 @@ type world struct {
 	since  time.Time // the machine was started
 	ready  int
 
+	reporting sync.Mutex
 	notified  []string // the reports that notify.command got
 	notifyErr error
 	onNotify  func()
@@ -133,6 +134,9 @@ type world struct {
 	reload              bool          // service.reload
 	unusable            error         // why the app's units cannot be started
 	spreadOver, holdFor time.Duration // lifecycle.continue_jitter and lifecycle.abandon_delay
+
+	rebalance string // drain.rebalance, "" = not set
+	stateDir  string // state.dir, likewise
 
 	maxRate config.Rate
 	delta   string // install.delta, "" = not set
@@ -245,6 +249,8 @@ func (w *world) agent() *agent.Agent {
 			if w.onNotify != nil {
 				w.onNotify()
 			}
+			w.reporting.Lock()
+			defer w.reporting.Unlock()
 			w.notified = append(w.notified, string(report))
 			return w.notifyErr
 		},
@@ -331,6 +337,8 @@ run = %q
 		w.t.Fatal(err)
 	}
 	c.Service.Reload = w.reload
+	c.Drain.Rebalance = cmp.Or(w.rebalance, c.Drain.Rebalance)
+	c.State.Dir = cmp.Or(w.stateDir, c.State.Dir)
 	return c
 }
 
