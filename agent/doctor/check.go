@@ -38,6 +38,7 @@ func checks() []check {
 		{"hook", checkTimeout},
 		{"heartbeat", checkHeartbeat},
 		{"complete", checkComplete},
+		{"watch-unit", checkWatchUnit},
 		{"terminate-hook", checkTerminateHook},
 		{"targets", checkTargets},
 		{"flush", checkFlush},

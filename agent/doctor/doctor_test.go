@@ -255,6 +255,17 @@ func TestFindings(t *testing.T) {
 		{"ordered through a target", func(w *world) { w.through, w.target.Active = "multi-user.target", "active" }, "order", Fail, "ordered after multi-user.target, and that after koboshi-boot.service, which starts it"},
 		{"ordered through what no boot starts", func(w *world) { w.through = "rescue.target" }, "order", Warn, "a boot that starts both would wait for itself"},
 		{"order not known", func(w *world) { w.unitErr = errAway }, "order", Warn, "not checked"},
+		{"watched", func(*world) {}, "watch-unit", OK, "koboshi-watch.service is running, and stops after web.service and before rsyslog.service"},
+		{"no watch unit", func(w *world) { w.watchErr = systemd.ErrNoUnit }, "watch-unit", Warn, "is not drained before it ends"},
+		{"watch unit not enabled", func(w *world) { w.watch.Enabled = "disabled" }, "watch-unit", Warn, "is disabled"},
+		{"watch unit has ended", func(w *world) { w.watch.Active, w.watch.Sub = "failed", "failed" }, "watch-unit", Warn, "is failed (failed)"},
+		{"watch unit silent", func(w *world) { w.watchErr = errAway }, "watch-unit", Warn, "not checked: connection refused"},
+		{"order of another configuration", func(w *world) { w.unordered = true }, "watch-unit", Warn, "is not that of the configuration"},
+		{"order with a cycle", func(w *world) {
+			w.order.LeftOut = []string{"rsyslog.service, since rsyslog.service starts after web.service"}
+		},
+			"watch-unit", Warn, "an ordering cycle would come of rsyslog.service, since rsyslog.service starts after web.service"},
+		{"order unreadable", func(w *world) { w.orderErr = errRoot }, "watch-unit", Warn, "the order in which the machine stops"},
 		{"no boot unit", func(w *world) { w.bootErr = systemd.ErrNoUnit }, "boot-unit", Warn, "does not run by itself"},
 		{"boot unit not enabled", func(w *world) { w.boot.Enabled = "disabled" }, "boot-unit", Warn, "is disabled"},
 

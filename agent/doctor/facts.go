@@ -48,6 +48,8 @@ type facts struct {
 
 	units []unitFacts
 	boot  fact[systemd.State]
+	watch fact[systemd.State]
+	order fact[order]
 
 	who         fact[instance.Identity]
 	tags        fact[map[string]string]
@@ -156,7 +158,11 @@ func (f *facts) askSystemd(ctx context.Context) {
 	if len(all) == 0 {
 		return
 	}
-	asking := []func(){func() { f.boot = ask(ctx, state(f.BootUnit)) }}
+	asking := []func(){
+		func() { f.boot = ask(ctx, state(f.BootUnit)) },
+		func() { f.watch = ask(ctx, state(f.watchUnit())) },
+		func() { f.order = local(ctx, f.askOrder) },
+	}
 	f.units = make([]unitFacts, len(all))
 	for i, unit := range all {
 		found := &f.units[i]

@@ -17,6 +17,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
+	"koboshi/systemd/install"
 )
 
 // Here fills in what is asked of this very machine: its state directory, its
@@ -127,6 +128,15 @@ func (systemdHere) OrderedAfter(ctx context.Context, unit, other string) (string
 	}
 	defer m.Close()
 	return m.OrderedAfter(ctx, unit, other)
+}
+
+func (systemdHere) WatchOrder(app string, cfg *config.Config) (o install.Order, written bool, err error) {
+	root, err := install.Open("/")
+	if err != nil {
+		return o, false, err
+	}
+	defer root.Close()
+	return root.WatchOrder(app, cfg)
 }
 
 // Clock compares this machine's clock with the Date of every answer that its

@@ -13,6 +13,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/systemd"
+	"koboshi/systemd/install"
 )
 
 // Machine is what is examined: what is baked into it, and its interfaces to ask.
@@ -91,10 +92,12 @@ type app interface {
 }
 
 // units is systemd. OrderedAfter is the unit through which the first one waits
-// for the other: itself where it is directly so, and "" where it does not.
+// for the other: itself where it is directly so, and "" where it does not. WatchOrder is
+// install.Root's.
 type units interface {
 	State(ctx context.Context, unit string) (systemd.State, error)
 	OrderedAfter(ctx context.Context, unit, other string) (through string, err error)
+	WatchOrder(app string, cfg *config.Config) (o install.Order, written bool, err error)
 }
 
 type metadata interface {

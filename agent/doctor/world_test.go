@@ -20,6 +20,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/systemd"
+	"koboshi/systemd/install"
 )
 
 const me = "i-0123456789abcdef0"
@@ -58,6 +59,11 @@ type world struct {
 	unit, boot       systemd.State
 	later            systemd.State // of the units after the first
 	unitErr, bootErr error
+	watch            systemd.State
+	watchErr         error
+	order            install.Order
+	unordered        bool
+	orderErr         error
 	through          string // with the state of
 	target           systemd.State
 
@@ -114,6 +120,8 @@ func newWorld(t *testing.T) *world {
 		others:   []config.Neighbour{{File: "/etc/koboshi/api.toml"}},
 		unit:     systemd.State{Active: "active", Sub: "running", Enabled: "disabled", Loaded: "loaded"},
 		later:    systemd.State{Active: "active", Sub: "running", Enabled: "disabled", Loaded: "loaded"},
+		watch:    systemd.State{Active: "active", Sub: "running", Enabled: "enabled"},
+		order:    install.Order{Before: []string{"web.service"}, After: []string{"rsyslog.service"}},
 		boot:     systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
 		lost:     map[string]error{},
 	}
@@ -280,12 +288,18 @@ func (u machineUnits) State(_ context.Context, unit string) (systemd.State, erro
 	switch unit {
 	case systemd.BootUnit:
 		return u.boot, u.bootErr
+	case systemd.WatchUnit:
+		return u.watch, u.watchErr
 	case u.through:
 		return u.target, nil
 	case "worker.service":
 		return u.later, nil
 	}
 	return u.unit, u.unitErr
+}
+
+func (u machineUnits) WatchOrder(string, *config.Config) (install.Order, bool, error) {
+	return u.order, !u.unordered, u.orderErr
 }
 
 var (

@@ -46,6 +46,11 @@ var ailments = []ailment{
 		end:  run("systemctl", "enable", "koboshi-boot.service"),
 		says: map[string]string{"boot-unit": "warn koboshi-boot.service is disabled"},
 	}, {
+		name: "no one watches",
+		get:  run("systemctl", "stop", "koboshi-watch.service"),
+		end:  run("systemctl", "start", "koboshi-watch.service"),
+		says: map[string]string{"watch-unit": "warn koboshi-watch.service is inactive (dead)"},
+	}, {
 		name: "the app is stopped",
 		get:  run("systemctl", "stop", "web.service"),
 		end:  run("systemctl", "start", "web.service"),
@@ -141,7 +146,7 @@ func noFault(c *container) { c.aws.Faults().Clear() }
 // and each ailment by its check.
 func TestExamined(t *testing.T) {
 	t.Parallel()
-	c := live(t, nil)
+	c := installed(t, nil)
 	c.examine(ailment{name: "well"})
 	for _, a := range ailments {
 		a.get(c)

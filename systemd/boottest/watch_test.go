@@ -21,7 +21,6 @@ const noted = "/var/lab/noted"
 // watched is an image in which the unit of the watch is enabled. The flush asks until
 // /var/lab/delivered exists, and the shipper is a unit of the operator's own.
 var watched = files{
-	watchUnit + ".d/lab.conf":   labEndpoint,
 	watchUnit + ".d/order.conf": "[Unit]\nAfter=shipper.service\n",
 	webUnit:                     strings.Replace(webService, "[Install]", "ExecStopPost=+/bin/sh -c 'echo app >>"+noted+"'\n[Install]", 1),
 	config:                      koboshiToml + "[drain]\non_shutdown = \"8s\"\n[drain.flush.app]\nkind = \"command\"\ncommand = [\"/bin/sh\", \"/usr/local/bin/delivered\"]\nuser = \"root\"\n",
@@ -36,16 +35,23 @@ var watched = files{
 // undelivered is an image whose flush is not over before deliver is called.
 var undelivered = files{"/var/lab/delivered": ""}
 
-// watchedMachine is one that is up and watched, with a lifecycle hook for its end.
-func watchedMachine(t *testing.T, image files) *container {
+// installed launches a machine whose image koboshi install has made.
+func installed(t *testing.T, image files) *container {
 	t.Helper()
-	l := newLab(t, standard().with(notObserved).with(watched).with(image))
+	l := newLab(t, standard().with(notObserved).with(files{watchUnit + ".d/lab.conf": labEndpoint}).with(image))
 	must(t, built.koboshi(nil, "install", "--root", l.root))
-	must(t, l.aws.PutHook("web", autoscaling.Hook{Name: "koboshi-terminating", Transition: autoscaling.OnTerminate}))
 	l.promote("1.0.0")
 	l.launch("")
 	c := l.start("exit")
 	c.up()
+	return c
+}
+
+// watchedMachine is one that is up and watched, with a lifecycle hook for its end.
+func watchedMachine(t *testing.T, image files) *container {
+	t.Helper()
+	c := installed(t, files{}.with(watched).with(image))
+	must(t, c.aws.PutHook("web", autoscaling.Hook{Name: "koboshi-terminating", Transition: autoscaling.OnTerminate}))
 	same(t, "the watch", c.active("koboshi-watch.service"), "active (running)")
 	same(t, "the running version", c.version(), "1.0.0")
 	return c
@@ -165,4 +171,51 @@ func TestWatchKilledInADrain(t *testing.T) {
 	same(t, "what ended", c.noted(), "app flush")
 	c.must("systemctl", "--no-block", "poweroff")
 	c.off(0)
+}
+
+// A reboot in the midst of a drain starts nothing, and the drain goes on.
+func TestWatchRebootInADrain(t *testing.T) {
+	t.Parallel()
+	c := watchedMachine(t, undelivered)
+	must(t, c.aws.Terminate(c.instance.ID()))
+	c.until(settleLimit, "the app has ended", func() bool { return c.noted() == "app" })
+	c.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "koboshi-watch.service") // else it would end the drain in drain.on_shutdown
+	c.must("systemctl", "--no-block", "reboot")
+	c.off(rebooted)
+	c = c.start("exit")
+	c.up()
+	same(t, "the app", c.active("web.service"), "inactive (dead)")
+	c.deliver()
+	c.gone()
+	same(t, "the app", c.active("web.service"), "inactive (dead)")
+	if ended := c.noted(); strings.Count(ended, "app") != 1 || !strings.HasSuffix(ended, "flush") {
+		t.Errorf("what ended: %s", ended)
+	}
+	c.must("systemctl", "--no-block", "poweroff")
+	c.off(0)
+}
+
+// Out of a warm pool whose instances run there is no boot of the machine: the watch
+// starts koboshi's again.
+func TestWatchOutOfAWarmPool(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, standard().with(notObserved).with(files{watchUnit + ".d/lab.conf": labEndpoint}))
+	must(t, built.koboshi(nil, "install", "--root", l.root))
+	must(t, l.aws.CreateGroup(autoscaling.Group{
+		Name: "pooled", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: autoscaling.OnLaunch}},
+		Pool: &autoscaling.Pool{State: autoscaling.WarmedRunning},
+	}))
+	l.promote("1.0.0")
+	var err error
+	l.instance, err = l.aws.Launch(autoscaling.LaunchOptions{Group: "pooled", Warm: true})
+	must(t, err)
+	c := l.start("exit")
+	c.up()
+	c.until(settleLimit, "the instance is in the pool", func() bool { return l.instance.State() == autoscaling.WarmedRunning })
+	same(t, "the app in the pool", c.active("web.service"), "inactive (dead)")
+	l.promote("2.0.0")
+	must(t, l.aws.Move(l.instance.ID(), autoscaling.ToService))
+	c.until(settleLimit, "the instance is in service", func() bool { return l.instance.State() == autoscaling.InService })
+	same(t, "the running version", c.version(), "2.0.0")
+	c.end("exit")
 }
