@@ -325,10 +325,11 @@ func (a *Agent) Undo(ctx context.Context) (report.Report, error) {
 	if err != nil {
 		return r.refuse(err)
 	}
-	if r.openDrain().Told || lifecycle.Leaving(target) {
+	record := r.openDrain()
+	if record.Told || lifecycle.Leaving(target) {
 		return r.refuse(errGone)
 	}
-	if err := r.forgetDrain(); err != nil {
+	if err := r.serveAgain(record); err != nil {
 		return r.refuse(err)
 	}
 	if err := r.startHeld(ctx); err != nil {
@@ -349,6 +350,16 @@ func (r *run) startHeld(ctx context.Context) error {
 		return nil
 	}
 	return r.Activate(ctx, current)
+}
+
+// serveAgain lets runs start the app again. A notice of EC2 stands whatever a person
+// decides: its record stays, so that a watch does not act on it once more.
+func (r *run) serveAgain(record drain.Record) error {
+	if record.Reason != notice.Spot && record.Reason != notice.Rebalance {
+		return r.forgetDrain()
+	}
+	record.Ended = r.Now().UTC().Truncate(time.Second)
+	return errors.Join(r.saveDrain(record), state.Stay(r.RunDir))
 }
 
 // forgetDrain lets runs start the app again.

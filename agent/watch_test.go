@@ -231,6 +231,25 @@ func TestWatchSpotDuringADrain(t *testing.T) {
 	})
 }
 
+// A notice that stands is not acted on again where a person has brought the app back.
+func TestWatchAfterAnUndo(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		spot := instance.SpotAction{Action: "terminate", Time: s.world.now.Add(2 * time.Minute)}
+		s.now(notice.Levels{Target: "InService", Spot: spot})
+		s.after(time.Minute)
+		if _, err := s.run(t.Context(), (*agent.Agent).Undo); err != nil {
+			t.Fatal(err)
+		}
+		s.end()
+		s.watch() // another process
+		s.after(time.Minute)
+		s.expect("1", "drained spot")
+		s.now(notice.Levels{Target: "Terminated", Spot: spot})
+		s.after(5 * time.Minute)
+		s.expect("", "drained spot", "drained terminated")
+	})
+}
+
 func TestWatchShutdown(t *testing.T) {
 	tests := map[string]struct {
 		before   notice.Levels

@@ -69,7 +69,7 @@ var table = []row{
 	{is(lifecycle.ErrNotCompleted), Lifecycle, "", "the lifecycle action's own timeout decides over the instance: check autoscaling:CompleteLifecycleAction and the route to Auto Scaling"},
 	{is(drain.ErrDeadline), Deadline, "", "drain.deadline bounds the whole drain; koboshi status --timeline --command drain shows where the time went"},
 	{is(drain.ErrLeft), Deadline, "", "koboshi help scale-in has the settings of each log shipper; koboshi drain --dry-run shows how far each is"},
-	{is(drain.ErrStop), Activate, "", "check the app's unit: systemctl status, journalctl -u; TimeoutStopSec= bounds its stop"},
+	{is(drain.ErrStop), Activate, "", "check the app's unit (systemctl status, journalctl -u; TimeoutStopSec= bounds its stop), or service.stop"},
 	{is(systemd.ErrDisconnected, health.ErrUnknown), Activate, "", "systemd did not answer, so nothing is known of the app: systemctl status; journalctl -b -u init.scope"},
 	{is(health.ErrListener), Unhealthy, config.Unhealthy, "stop what has the app's port (ss -ltnp); if it answers for the app, as a proxy does, set health.listener = \"any\""},
 	{is(health.ErrSurvivor), Unhealthy, config.Unhealthy, "KillMode= of the app's unit leaves processes of the release before, which may still answer: remove it, or set health.listener = \"any\""},
