@@ -282,7 +282,10 @@ func (u *ui) screen(r recorded) {
 	row := u.row
 	row("app", "%s", r.App)
 	row("release", "%s", releaseText(r.Release))
-	if r.Now != nil {
+	switch {
+	case r.Verdict == report.Drained && r.Now != nil && !r.Now.Healthy:
+		row("now", "out of service")
+	case r.Now != nil:
 		row("now", "%s", r.Now)
 	}
 	if r.Target != nil && (r.Release == nil || r.Target.ManifestSHA256 != r.Release.ManifestSHA256) {

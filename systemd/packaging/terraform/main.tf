@@ -32,13 +32,38 @@ resource "aws_iam_role_policy" "koboshi" {
   policy = file("${path.module}/role-policy.json")
 }
 
+# What koboshi iam-policy adds where koboshi.toml has drain.target_groups. Their ARNs are
+# known here only: a drop-in from user data can name them, koboshi.d/20-drain.toml.
+resource "aws_iam_role_policy" "drain" {
+  name = "drain"
+  role = aws_iam_role.web.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "TargetHealth"
+        Effect   = "Allow"
+        Action   = ["elasticloadbalancing:DescribeTargetHealth"]
+        Resource = ["*"] # AWS has no smaller scope
+      },
+      {
+        Sid      = "Deregister"
+        Effect   = "Allow"
+        Action   = ["elasticloadbalancing:DeregisterTargets"]
+        Resource = [aws_lb_target_group.web.arn]
+      },
+    ]
+  })
+}
+
 resource "aws_iam_instance_profile" "web" {
   name = "web"
   role = aws_iam_role.web.name
 }
 
-# Its ARN goes into drain.target_groups of koboshi.toml where an instance has to take
-# itself out of it, before a Spot interruption; at scale-in Auto Scaling does.
+# Its ARN in drain.target_groups lets an instance take itself out of it before a Spot
+# interruption; at scale-in Auto Scaling does.
 resource "aws_lb_target_group" "web" {
   name     = "web"
   port     = 8080
