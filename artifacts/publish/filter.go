@@ -126,7 +126,7 @@ func (l *listing) relink(all []keptFile, originals map[string]lint.File) {
 		original, known := originals[f.first]
 		if known && (f.Type == tree.TypeFile || f.Type == tree.TypeHardlink) {
 			name := f.Path
-			if earlier, linked := now[f.first]; linked {
+			if earlier, linked := now[f.first]; linked && earlier != name { // a name that comes twice is refused as what it is
 				f.File = lint.File{Entry: tree.Entry{Path: name, Type: tree.TypeHardlink, Link: earlier}, Was: original.Was}
 			} else {
 				f.File, now[f.first] = original, name

@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/artifacts"
+	"koboshi/systemd/install"
 )
 
 // loadConfig reads the configuration file and its drop-ins, and the environment
@@ -38,7 +39,7 @@ func readConfig(file string) (*config.Config, error) {
 			err = failure.Mark(unreadable(name, err), failure.ErrConfiguration)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, failure.WithHint(err, "bake a configuration in, or give one with --config")
+			return nil, failure.WithHint(err, missingConfigHint(filepath.Dir(name)))
 		}
 		if err != nil {
 			return nil, err
@@ -50,6 +51,15 @@ func readConfig(file string) (*config.Config, error) {
 		return nil, err
 	}
 	return cfg, loadRoots(cfg)
+}
+
+// missingConfigHint names the apps whose configurations are where none of that
+// name is.
+func missingConfigHint(dir string) string {
+	if apps := appsIn(dir); strings.HasSuffix("/"+dir, install.ConfigDir) && len(apps) > 0 {
+		return "choose an app: --config " + strings.Join(apps, ", or --config ")
+	}
+	return "bake a configuration in, or give one with --config"
 }
 
 // loadRoots reads the certificates of health.ca.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 
 	"koboshi/agent/awstest/account"
 )
@@ -21,11 +22,15 @@ const maxBody = 1 << 20
 // API is one service.
 type API struct {
 	name    string
+	lock    sync.Locker
 	actions map[string]Action
 }
 
-// New returns the service that requests name so in their header.
-func New(name string, actions map[string]Action) *API { return &API{name, actions} }
+// New returns the service that requests name so in their header. Its actions run
+// one at a time, holding the lock.
+func New(name string, lock sync.Locker, actions map[string]Action) *API {
+	return &API{name, lock, actions}
+}
 
 // Action runs one action. Its result is the answer's JSON.
 type Action func(r Request) (result any, err error)
@@ -82,7 +87,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.Fail(w, r, http.StatusBadRequest, "SerializationException", err.Error())
 		return
 	}
+	a.lock.Lock()
 	result, err := run(request)
+	a.lock.Unlock()
 	if refused, ok := errors.AsType[*Error](err); ok {
 		a.Fail(w, r, http.StatusBadRequest, refused.Code, refused.Message)
 		return

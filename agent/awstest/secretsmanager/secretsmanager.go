@@ -42,19 +42,11 @@ func (s *Store) Put(name, text string) {
 
 // API is the service over the store.
 func (s *Store) API() *jsonrpc.API {
-	return jsonrpc.New("secretsmanager", map[string]jsonrpc.Action{
-		"CreateSecret":   s.locked(s.create),
-		"PutSecretValue": s.locked(s.putValue),
-		"GetSecretValue": s.locked(s.getValue),
+	return jsonrpc.New("secretsmanager", &s.mu, map[string]jsonrpc.Action{
+		"CreateSecret":   s.create,
+		"PutSecretValue": s.putValue,
+		"GetSecretValue": s.getValue,
 	})
-}
-
-func (s *Store) locked(run jsonrpc.Action) jsonrpc.Action {
-	return func(r jsonrpc.Request) (any, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return run(r)
-	}
 }
 
 // identified is what says which secret, and which version of it.

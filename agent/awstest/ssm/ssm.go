@@ -55,20 +55,12 @@ func (s *Store) put(name, kind, value string) int {
 
 // API is the service over the store.
 func (s *Store) API() *jsonrpc.API {
-	return jsonrpc.New("AmazonSSM", map[string]jsonrpc.Action{
-		"PutParameter":        s.locked(s.putParameter),
-		"GetParameter":        s.locked(s.getParameter),
-		"GetParameters":       s.locked(s.getParameters),
-		"GetParametersByPath": s.locked(s.getParametersByPath),
+	return jsonrpc.New("AmazonSSM", &s.mu, map[string]jsonrpc.Action{
+		"PutParameter":        s.putParameter,
+		"GetParameter":        s.getParameter,
+		"GetParameters":       s.getParameters,
+		"GetParametersByPath": s.getParametersByPath,
 	})
-}
-
-func (s *Store) locked(run jsonrpc.Action) jsonrpc.Action {
-	return func(r jsonrpc.Request) (any, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return run(r)
-	}
 }
 
 var nameOf = regexp.MustCompile(`^/?([a-zA-Z0-9_.-]+/){0,14}[a-zA-Z0-9_.-]+$`)
