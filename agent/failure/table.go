@@ -45,7 +45,7 @@ var table = []row{
 	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait until it has ended; koboshi sync --wait does"},
 
 	{is(instance.ErrNoCredentials), Credentials, "", "on an instance, attach an instance profile (without it no lifecycle action can be completed, its own timeout decides); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID"},
-	{is(instance.ErrDisabled), Metadata, "", "instance metadata is switched off for this instance: set HttpEndpoint=enabled" + actionTimesOut},
+	{is(instance.ErrDisabled), Metadata, "", "instance metadata is switched off: set HttpEndpoint=enabled for this instance, and no AWS_EC2_METADATA_DISABLED where koboshi runs" + actionTimesOut},
 	{is(instance.ErrHopLimit), Metadata, "", "raise HttpPutResponseHopLimit to 2 where koboshi runs in a container" + actionTimesOut},
 	{is(instance.ErrUnreachable), Metadata, "", "is this an EC2 instance? koboshi needs IMDSv2 at 169.254.169.254" + actionTimesOut},
 	{is(instance.ErrMalformed), Metadata, "", "what answers at 169.254.169.254 is not EC2's metadata: look for a proxy or another cloud" + actionTimesOut},

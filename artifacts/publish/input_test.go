@@ -178,6 +178,9 @@ func TestHostileArchives(t *testing.T) {
 		if f.Level == lint.Error {
 			got = append(got, f.Check+" "+f.Path)
 		}
+		if f.Path == "good" && f.Text != "a file where there is a file already" {
+			t.Errorf("a file twice: %s", f.Text)
+		}
 	}
 	slices.Sort(got)
 	want := []string{"link s", "name ../up", "name /abs", "name a/../../b", "name d", "name d/in-file", "name good", "name h", "special fifo"}
