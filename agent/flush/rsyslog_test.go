@@ -333,6 +333,9 @@ func TestSlowReports(t *testing.T) {
 		add(t, filepath.Join(r.dir, "stats"), date+`: { "name": "resource-usage", "origin": "impstats", "utime": 3875 }`+"\n")
 	}
 	expect(t, flusher(t, r.settings("*.log"), Deps{}).Look(t.Context()), Done, 0, 0, `it reports every 5m0s: set interval="1" of impstats`)
+	if slow := flusher(t, r.settings("*.log"), Deps{}).Look(t.Context()).Slow; slow != `it reports every 5m0s: set interval="1" of impstats` {
+		t.Errorf("advice by itself: %q", slow)
+	}
 
 	log := put(t, filepath.Join(r.dir, "agent.log"), progress(flowName, 9, 0, 9, 0)+strings.ReplaceAll(progress(flowName, 9, 0, 9, 0), "00:57:16", "00:57:46"))
 	expect(t, flusher(t, config.Flush{Kind: config.KinesisAgent, Log: log}, Deps{}).Look(t.Context()), Done, 0, 0, "it reports every 30s: set log.statusReportingPeriodSeconds to 1")
