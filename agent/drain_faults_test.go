@@ -28,6 +28,10 @@ func TestEveryDoorAfterAPowerCut(t *testing.T) {
 		"boot":     (*world).boot,
 		"sync":     (*world).sync,
 		"rollback": (*world).rollback,
+		"a boot that the metadata does not answer": func(w *world) (report.Report, error) {
+			w.firmwareID, w.identityErr = self, instance.ErrUnreachable
+			return w.boot()
+		},
 		"a sync at its turn": func(w *world) (report.Report, error) {
 			return w.run(w.t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
 				return a.Sync(ctx, agent.SyncOptions{Spread: true, Force: true})

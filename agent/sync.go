@@ -64,7 +64,7 @@ func (r *run) syncLater(ctx context.Context, turn time.Duration, o SyncOptions) 
 		return r.refuse(err)
 	}
 	r.report.Warnings = nil // what counts still is found again
-	if err := r.discoverToStart(ctx); err != nil {
+	if err := r.discover(ctx); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
 	r.look(ctx)

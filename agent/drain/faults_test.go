@@ -88,9 +88,7 @@ func TestWithdrawnAfterTheStop(t *testing.T) {
 			w.running, w.waits = false, after(0)
 			d := w.drain(terminated)
 			d.Record.Step, d.Record.Stopped = step, true // by the process before
-			events := make(chan Event, 1)
-			events <- Event{Kind: Withdrawn}
-			d.Events = events
+			d.withdrawn.Store(true)                      // as an event is heeded
 			if err := d.Run(t.Context()); err != nil {
 				t.Errorf("%s: %v: the app would stay stopped", step, err)
 			}

@@ -30,6 +30,9 @@ func TestResume(t *testing.T) {
 			if !errors.Is(err, killedBy) || !last.Open() || w.kept != 0 {
 				t.Fatalf("killed after %d s: %v, the record is %+v, %d heartbeats go on", killed, err, last, w.kept)
 			}
+			if count(w.log, "before") > 0 && !last.Stopped {
+				t.Errorf("killed after %d s: the record does not have that the app is being stopped: %+v", killed, last)
+			}
 			second := w.drain(terminated)
 			second.Record = last
 			if err := second.Run(t.Context()); err != nil {

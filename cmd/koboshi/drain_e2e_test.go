@@ -21,7 +21,7 @@ import (
 // calls in turn. A watch that starts afterwards goes on: the app is stopped once, its
 // lifecycle action is completed once, with CONTINUE, and the record ends.
 func TestE2EKilledDrain(t *testing.T) {
-	const atOnce = 12 // each of them mostly waits
+	const atOnce = 24 // each of them mostly waits
 	l := newLab(t)
 	l.release("1", 0)
 	must(t, l.aws.PutHook("web", autoscaling.Hook{Name: "koboshi-terminating", Transition: autoscaling.OnTerminate}))
@@ -54,7 +54,7 @@ func (l *lab) leaving() *box {
 	l.Helper()
 	b := l.launch(autoscaling.LaunchOptions{})
 	b.override("20-drain", fmt.Sprintf(`[service]
-stop = ["sh", "-c", "kill -0 $(cat %[1]s) && echo stopped >>%[2]s; GORACE=atexit_sleep_ms=0 exec testapp stop %[3]s %[1]s"]
+stop = ["sh", "-c", "grep -qs '^State:[^Z]*$' /proc/$(cat %[1]s)/status && echo stopped >>%[2]s; GORACE=atexit_sleep_ms=0 exec testapp stop %[3]s %[1]s"]
 [lifecycle]
 terminate_hook = "koboshi-terminating"
 [drain]

@@ -28,7 +28,7 @@ func TestE2EWatchIdle(t *testing.T) {
 	l.release("1", 0)
 	b := l.launch(autoscaling.LaunchOptions{})
 	b.exits(0, "boot")
-	w := b.start("watch")
+	w := startWithin(t, idle+patience, b.world.dir, b.env(), b.koboshi, b.args("watch")...)
 	must(t, l.aws.Calls().Await(t.Context(), "imds", "", l.aws.Calls().Count("imds", "")+4)) // the first look
 	pass(time.Second)
 	l.aws.Calls().Reset()

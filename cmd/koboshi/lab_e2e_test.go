@@ -282,7 +282,13 @@ type process struct {
 
 func startCommand(t *testing.T, dir string, env []string, name string, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	return startWithin(t, patience, dir, env, name, args...)
+}
+
+// startWithin is startCommand for a command that may take so long.
+func startWithin(t *testing.T, most time.Duration, dir string, env []string, name string, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	p := &process{T: t, cmd: exec.CommandContext(ctx, name, args...), output: &bytes.Buffer{}, cancel: cancel}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, p.output, p.output
 	p.cmd.WaitDelay = patience
