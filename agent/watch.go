@@ -339,7 +339,7 @@ func (w *watch) end(ctx context.Context) {
 	left := time.Duration(w.agent.Files.Drain.OnShutdown)
 	down := left > 0 && w.Stopping(ctx)
 	switch {
-	case w.drain == nil && !down:
+	case w.drain == nil && (!down || len(w.agent.Files.Drain.Flush) == 0): // systemd stops the app, and there is no more to do
 		return
 	case w.drain == nil:
 		w.start(ctx, notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)})

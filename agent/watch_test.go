@@ -250,19 +250,26 @@ func TestWatchAfterAnUndo(t *testing.T) {
 	})
 }
 
+const aFlush = "[drain.flush.app]\nkind = \"wait\"\nfor = \"1s\"\n"
+
 func TestWatchShutdown(t *testing.T) {
 	tests := map[string]struct {
 		before   notice.Levels
+		flush    string
 		stopping bool
 		want     []string
 	}{
-		"power-off":                {notice.Levels{Target: "InService"}, true, []string{"drained shutdown"}},
-		"the watch is stopped":     {notice.Levels{Target: "InService"}, false, nil},
-		"power-off during a drain": {notice.Levels{Target: "Terminated"}, true, []string{"drained terminated"}},
+		"power-off":                {notice.Levels{Target: "InService"}, aFlush, true, []string{"drained shutdown"}},
+		"nothing to flush":         {notice.Levels{Target: "InService"}, "", true, nil},
+		"the watch is stopped":     {notice.Levels{Target: "InService"}, aFlush, false, nil},
+		"power-off during a drain": {notice.Levels{Target: "Terminated"}, "", true, []string{"drained terminated"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			watched(t, func(t *testing.T, s *sky) {
+			serving(t, func(t *testing.T, w *world) {
+				w.flush = tt.flush
+				s := &sky{world: w, levels: notice.Levels{Target: "InService"}}
+				s.watch()
 				s.beatErr = lifecycle.ErrNoAction
 				s.now(tt.before)
 				s.after(12 * time.Second)
@@ -302,6 +309,7 @@ func (slowShipper) Await(ctx context.Context) flush.Answer {
 // systemd's watchdog counts on to the end of the flush.
 func TestWatchIsAliveToTheEnd(t *testing.T) {
 	serving(t, func(t *testing.T, w *world) {
+		w.flush = aFlush
 		s := &sky{world: w, levels: notice.Levels{Target: "InService"}, stopping: true}
 		a := s.agent()
 		a.Flushers = func(*config.Config) ([]drain.Flusher, error) { return []drain.Flusher{slowShipper{}}, nil }

@@ -89,6 +89,7 @@ type world struct {
 	heartbeats  bool
 
 	// the stack
+	flush    string   // [drain.flush]; "" = none
 	stack    string   // signal.stack; "" = none
 	told     []string // the statuses that it was sent
 	onStack  func()
@@ -332,7 +333,7 @@ command = ["pager"]
 dir = %q
 run = %q
 `, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
-	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text)})
+	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text + w.flush)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func TestWatchPowerOffUndelivered(t *testing.T) {
 	took := time.Since(begun)
 	same(t, "what ended", c.noted(), "app shipper")
 	rep := c.report()
-	if rep.Error == nil || rep.Error.Code != 24 || rep.Drain.Flush[0].Outcome != "unknown" {
+	if rep.Error == nil || rep.Error.Code != 24 || rep.Drain.Flush[0].Outcome != "left" {
 		t.Errorf("the report is %+v, %+v", rep, rep.Drain)
 	}
 	t.Logf("power-off with an on_shutdown of 8 s: %.1f s", took.Seconds())
