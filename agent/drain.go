@@ -44,11 +44,10 @@ func (a *Agent) Drain(ctx context.Context, o DrainOptions) (report.Report, error
 		return r.refuse(err)
 	}
 	defer unlock()
-	r.know(ctx)
-	record, err := r.drainRecord(o)
-	if err != nil {
+	if err := r.know(ctx); err != nil {
 		return r.end(converge.Failed(ctx, err))
 	}
+	record := r.drainRecord(o)
 	d, unusable := r.newDrain(ctx, o, record)
 	if record.Step != drain.First { // of another process, or before a reboot
 		if err := r.leave(ctx); err != nil {
@@ -96,8 +95,9 @@ func (r *run) lockDrain(ctx context.Context) (unlock func(), err error) {
 // when the instance was launched, and the disk remembers.
 const whoTime = 10 * time.Second
 
-// know finds out who this machine is, if need be by what it knew before.
-func (r *run) know(ctx context.Context) {
+// know finds out who this machine is, if need be by its firmware or by what it knew
+// before.
+func (r *run) know(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, whoTime)
 	defer cancel()
 	err := r.identify(short)
@@ -105,11 +105,18 @@ func (r *run) know(ctx context.Context) {
 		err = r.readTags(short)
 	}
 	if err == nil {
-		return
+		return nil
+	}
+	if id, ok := r.agent.LocalID(); ok && r.Instance.ID == "" {
+		r.Instance.ID = id
+		r.belong()
+	}
+	if r.Instance.ID == "" && r.state.Instance == "" {
+		return err
 	}
 	r.warn("%v", err)
-	if r.Instance.Region != "" || r.state.Instance == "" {
-		return
+	if r.Instance.Region != "" {
+		return nil
 	}
 	if current, found := r.Current(); found && current.HealthyOn(r.state.Instance) {
 		r.remember(r.state.Instance, current.HealthyAt())
@@ -117,19 +124,21 @@ func (r *run) know(ctx context.Context) {
 			r.warn("%v", err)
 		}
 	}
+	if r.Instance.ID == "" {
+		return err
+	}
+	return nil
 }
 
 // drainRecord is the drain that is under way for this notice, or a new one.
-func (r *run) drainRecord(o DrainOptions) (drain.Record, error) {
-	if r.Instance.ID == "" {
-		return drain.Record{}, state.ErrNotLaunched
-	}
+func (r *run) drainRecord(o DrainOptions) drain.Record {
 	if open := r.openDrain(); open.Open() && open.Instance == r.Instance.ID {
-		return open, nil
+		open.NoComplete = open.NoComplete || o.NoComplete
+		return open
 	}
 	record := drain.Begin(r.Instance.ID, o.Notice, r.drainTime(o), r.agent.Clock, r.Now())
-	record.Why = o.Why
-	return record, nil
+	record.Why, record.NoComplete = o.Why, o.NoComplete
+	return record
 }
 
 func (r *run) drainTime(o DrainOptions) time.Duration {
@@ -176,7 +185,7 @@ func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record)
 		return d, err
 	}
 	d.Groups = r.targetGroups(record.Reason)
-	if !o.NoComplete && decided(record.Reason) {
+	if !record.NoComplete && decided(record.Reason) {
 		var doubt error
 		if d.Action, doubt = r.terminatingAction(ctx); doubt != nil {
 			r.warn("%v", doubt)
@@ -320,13 +329,15 @@ func (a *Agent) Undo(ctx context.Context) (report.Report, error) {
 		return r.refuse(err) // it has to end first
 	}
 	defer unlock()
-	r.know(ctx)
+	if err := r.know(ctx); err != nil {
+		return r.refuse(err)
+	}
 	target, err := a.Machine.TargetState(ctx)
 	if err != nil {
 		return r.refuse(err)
 	}
 	record := r.openDrain()
-	if record.Told || lifecycle.Leaving(target) {
+	if record.Told && record.Instance == r.Instance.ID || lifecycle.Leaving(target) {
 		return r.refuse(errGone)
 	}
 	if err := r.serveAgain(record); err != nil {
@@ -358,7 +369,7 @@ func (r *run) serveAgain(record drain.Record) error {
 	if record.Reason != notice.Spot && record.Reason != notice.Rebalance {
 		return r.forgetDrain()
 	}
-	record.Ended = r.Now().UTC().Truncate(time.Second)
+	record.Ended, record.Stopped = r.Now().UTC().Truncate(time.Second), false
 	return errors.Join(r.saveDrain(record), state.Stay(r.RunDir))
 }
 

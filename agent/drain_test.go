@@ -332,3 +332,45 @@ func TestLeavingHasAReason(t *testing.T) {
 		}
 	})
 }
+
+// A lifecycle action that is left to someone else is also left by whoever goes on with
+// the drain; and a run that is refused meanwhile calls no one.
+func TestAnActionThatIsLeftToSomeoneElse(t *testing.T) {
+	serving(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w.stopTime = 10 * time.Second
+		time.AfterFunc(5*time.Second, cancel)
+		_, _ = w.drainUntil(ctx, agent.DrainOptions{Notice: terminated, NoComplete: true, Events: shutdownIn(time.Second)})
+		if !w.record().Open() {
+			t.Fatalf("the record is %+v", w.record())
+		}
+		w.notified = nil
+		if _, err := w.sync(); !errors.Is(err, state.ErrLeaving) || len(w.notified) > 0 {
+			t.Errorf("a sync: %v, notified %q", err, w.notified)
+		}
+		if _, err := w.drain(agent.DrainOptions{}); err != nil || len(w.signals) > 0 || w.running != "" {
+			t.Errorf("%v, signals %v, running %q", err, w.signals, w.running)
+		}
+	})
+}
+
+// shutdownIn is a shutdown of the machine after a time.
+func shutdownIn(d time.Duration) <-chan drain.Event {
+	events := make(chan drain.Event, 1)
+	time.AfterFunc(d, func() { events <- drain.Event{Kind: drain.Shutdown, In: time.Minute} })
+	return events
+}
+
+// The firmware says who an instance is that was never healthy, where metadata does not.
+func TestDrainOfALaunchWithoutMetadata(t *testing.T) {
+	for id, want := range map[string]failure.Code{self: failure.Lifecycle, "": failure.Metadata} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.identityErr, w.firmwareID, w.running = instance.ErrUnreachable, id, "1"
+			_, err := w.drain(agent.DrainOptions{Notice: terminated})
+			if failure.CodeOf(err) != want || (w.running == "") != (id != "") {
+				t.Errorf("%q: %v, running %q", id, err, w.running)
+			}
+		})
+	}
+}

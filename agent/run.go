@@ -105,7 +105,7 @@ func (r *run) warn(format string, args ...any) {
 // stays.
 func (r *run) refuse(err error) (report.Report, error) {
 	r.describe(converge.Outcome{Verdict: report.Failed, Err: err})
-	if !errors.Is(err, state.ErrLocked) {
+	if !errors.Is(err, state.ErrLocked) && !errors.Is(err, state.ErrLeaving) { // a timer meets both again and again
 		r.notify()
 	}
 	return r.report, err

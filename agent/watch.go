@@ -73,6 +73,7 @@ type watch struct {
 	levels  notice.Levels
 	unseen  error // why the levels may be old
 	unknown string
+	asked   time.Time // when Auto Scaling was
 	meant   string    // what the unknown target state was found to be
 	spotID  string    // the Spot notice that was seen
 	spotEnd time.Time // when everything has to be over for it
@@ -126,26 +127,34 @@ func (w *watch) look(ctx context.Context) {
 	w.timeSpot()
 }
 
-// lookUp asks Auto Scaling, once, what a target state means that this agent does not
+// lookUp asks Auto Scaling, until it answers, what a target state means that this agent does not
 // know.
 func (w *watch) lookUp(ctx context.Context) {
 	target := w.levels.Target
-	if lifecycle.TargetOf(target) != lifecycle.Unknown || target == w.unknown {
+	known := target == w.unknown
+	if lifecycle.TargetOf(target) != lifecycle.Unknown || known && (w.meant != "" || time.Since(w.asked) < askAgain) {
 		return
 	}
-	w.unknown, w.meant = target, ""
+	w.unknown, w.meant, w.asked = target, "", time.Now()
 	r := w.agent.begin("watch")
 	defer r.close()
-	r.know(ctx)
-	if r.cloud.Lifecycle == nil {
+	if err := r.know(ctx); err != nil || r.cloud.Lifecycle == nil {
 		return
 	}
-	short, cancel := context.WithTimeout(ctx, lookupTime)
+	short, cancel := context.WithTimeout(ctx, meantTime)
 	defer cancel()
 	_, state, err := r.cloud.Lifecycle.Group(short, w.id)
-	w.Warn("the target lifecycle state %s is not known to this version: Auto Scaling has the instance as %q (%v)", target, state, err)
 	w.meant = state
+	if known {
+		return // it was told
+	}
+	w.Warn("the target lifecycle state %s is not known to this version: Auto Scaling has the instance as %q (%v)", target, state, err)
 }
+
+const (
+	askAgain  = 5 * time.Minute  // where Auto Scaling did not answer
+	meantTime = 20 * time.Second // no look may take as long as the watchdog waits
+)
 
 // timeSpot takes the time of a Spot notice when it is first seen: the machine's clock
 // may be set later.
@@ -202,7 +211,7 @@ func (w *watch) act(ctx context.Context) {
 // resumes reports whether the instance was drained for a hibernation that is over:
 // memory, and with it what keeps the app away, is as it was before.
 func (w *watch) resumes(r drain.Record) bool {
-	return r.Instance == w.id && r.Reason == notice.Spot && r.Returns && r.Boot == w.agent.Clock.Boot
+	return r.Instance == w.id && r.Reason == notice.Spot && r.Returns && r.Stopped && r.Boot == w.agent.Clock.Boot
 }
 
 // recorded is what the disk has of a drain, and of the launch of this instance; nil is

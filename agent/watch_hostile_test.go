@@ -177,3 +177,21 @@ func TestADrainBeforeAReboot(t *testing.T) {
 		s.expect("", "drained terminated", "drained terminated")
 	})
 }
+
+// Auto Scaling that does not answer what a state means is asked again, now and then.
+func TestWatchAsksAgainWhatAStateMeans(t *testing.T) {
+	watched(t, func(t *testing.T, s *sky) {
+		asked := 0
+		s.groupErr = func() error { asked++; return lifecycle.ErrDenied }
+		s.inState = "Terminating:Wait"
+		s.now(notice.Levels{Target: "Recycled"})
+		s.after(14 * time.Minute)
+		s.expect("1")
+		if asked != 3 || len(s.warnings) != 1 {
+			t.Errorf("asked %d times, warnings %q", asked, s.warnings)
+		}
+		s.groupErr = nil
+		s.after(6 * time.Minute)
+		s.expect("", "drained terminated")
+	})
+}

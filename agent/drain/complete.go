@@ -32,6 +32,7 @@ func (d *Drain) complete(ctx context.Context) (string, error) {
 	d.endBeats()
 	ctx, cancel := pace.Outlive(ctx, lastCall, errLastCall)
 	defer cancel()
+	defer context.AfterFunc(d.run, cancel)() // another process goes on
 	if err := d.find(ctx); err != nil {
 		return "", because(ctx, err)
 	}
@@ -42,7 +43,9 @@ func (d *Drain) complete(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, because(ctx, err))
 	}
-	d.Record.Told = found.End == lifecycle.Completed
+	if d.Record.Told = found.End == lifecycle.Completed; d.Record.Told {
+		d.save()
+	}
 	switch found.End {
 	case lifecycle.NoHook:
 		d.warn("the group %s has no lifecycle hook %s: nothing waited for the drain", d.Action.Group, d.Action.Hook)

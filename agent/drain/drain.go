@@ -38,6 +38,7 @@ type Drain struct {
 	Report *report.Drain
 	Beats  atomic.Int64 // heartbeats that were sent, for the report
 
+	run       context.Context // of the process
 	limit     *limit
 	serving   context.Context // until the app is to be stopped
 	serve     *limit
@@ -85,6 +86,7 @@ func (d *Drain) Run(ctx context.Context) error {
 	}
 	d.Report.Reason, d.Report.Noticed, d.Report.Deadline = string(d.Record.Reason), d.Record.Noticed, d.Record.Deadline
 	var limited context.Context
+	d.run = ctx
 	left := d.time()
 	limited, d.limit = within(ctx, left, ErrDeadline)
 	defer d.limit.stop()

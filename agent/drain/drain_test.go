@@ -367,3 +367,20 @@ func TestAnActionThatIsFoundLate(t *testing.T) {
 		})
 	}
 }
+
+// A process that is stopped while the lifecycle hook does not wait yet ends at once:
+// the next one completes it.
+func TestStoppedWhileCompleting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.waits = after(time.Hour)
+		d := w.drain(terminated)
+		d.Record.Step = "complete"
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Second, cancel)
+		if err := d.Run(ctx); !errors.Is(err, context.Canceled) || w.told != "" || !d.Record.Open() {
+			t.Errorf("%v, completed with %q, the record is %+v", err, w.told, d.Record)
+		}
+		w.within(10*time.Second, 10*time.Second)
+	})
+}

@@ -26,20 +26,21 @@ const maxFile = 64 << 10
 
 // Record is a drain that is under way or done, as <state>/drain.json holds it.
 type Record struct {
-	Schema   int           `json:"schema"`
-	Instance string        `json:"instance"`
-	Reason   notice.Reason `json:"reason"`
-	Notice   string        `json:"notice"`            // the id of the notice
-	Returns  bool          `json:"returns,omitzero"`  // the instance comes back, and keeps its node id
-	Why      string        `json:"why,omitzero"`      // of a person
-	Noticed  time.Time     `json:"noticed"`           // UTC
-	Deadline time.Time     `json:"deadline,omitzero"` // UTC, for people: the clock may be set
-	Boot     string        `json:"boot"`              // the boot that Until counts in
-	Until    int64         `json:"until_ms"`          // the deadline, in milliseconds since that boot
-	Step     string        `json:"step"`              // the one that is under way, or was the last
-	Stopped  bool          `json:"stopped,omitzero"`  // the app was stopped
-	Ended    time.Time     `json:"ended,omitzero"`    // UTC; zero = open
-	Told     bool          `json:"told,omitzero"`     // the lifecycle action was completed
+	Schema     int           `json:"schema"`
+	Instance   string        `json:"instance"`
+	Reason     notice.Reason `json:"reason"`
+	Notice     string        `json:"notice"`               // the id of the notice
+	Returns    bool          `json:"returns,omitzero"`     // the instance comes back, and keeps its node id
+	Why        string        `json:"why,omitzero"`         // of a person
+	Noticed    time.Time     `json:"noticed"`              // UTC
+	Deadline   time.Time     `json:"deadline,omitzero"`    // UTC, for people: the clock may be set
+	Boot       string        `json:"boot"`                 // the boot that Until counts in
+	Until      int64         `json:"until_ms"`             // the deadline, in milliseconds since that boot
+	Step       string        `json:"step"`                 // the one that is under way, or was the last
+	Stopped    bool          `json:"stopped,omitzero"`     // the app was stopped
+	Ended      time.Time     `json:"ended,omitzero"`       // UTC; zero = open
+	Told       bool          `json:"told,omitzero"`        // the lifecycle action was completed
+	NoComplete bool          `json:"no_complete,omitzero"` // the lifecycle action is left to someone else
 }
 
 // Open reports whether the drain is not over.

@@ -25,7 +25,8 @@ func (c *cli) drain() *cobra.Command {
 		Short: "take the app out of service, with its logs delivered",
 		Long: "Take the app out of service: let go by the load balancers, stopped, its logs delivered, and\n" +
 			"where the group ends the instance, the lifecycle action completed. koboshi watch does this by\n" +
-			"itself; a drain that it has begun is gone on with. Afterwards nothing starts the app but --undo." +
+			"itself; a drain that it has begun is gone on with. Afterwards nothing starts the app but a reboot\n" +
+			"or --undo, which ends as koboshi sync does." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Disk, failure.Activate,
 				failure.Lifecycle, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi drain --dry-run\n  koboshi drain --reason 'kernel update'\n  koboshi drain --undo",
