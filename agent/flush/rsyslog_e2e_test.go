@@ -57,7 +57,7 @@ module(load="omrelp")
 module(load="impstats" format="json" interval="1" log.file="%[1]s/stats.json" log.syslog="off")
 main_queue(queue.type="LinkedList" queue.size="100000" queue.filename="main" queue.saveOnShutdown="on")
 input(type="imfile" file="%[1]s/log/*.log" tag="web" persistStateAfterSubmission="on")
-action(type="omrelp" target="127.0.0.1" port="%[2]d" action.resumeRetryCount="%[3]d" action.resumeInterval="1")
+action(type="omrelp" target="127.0.0.1" port="%[2]d" windowSize="1000" action.resumeRetryCount="%[3]d" action.resumeInterval="1")
 `, p.dir, p.port, retries))
 	until(p.t, "impstats reports", func() bool { return contents(filepath.Join(p.dir, "stats.json"))() != "" })
 }

@@ -12,8 +12,8 @@
 //
 // It needs root, Linux with overlayfs and cgroup v2, and Debian's packages.
 // What they cost: mmdebstrap 0.5 MB, systemd-container 1.3 MB, iproute2 3.5 MB
-// on the host; the root filesystem (Debian 12 with systemd 252 and cloud-init
-// 22.4) 330 MB under .build and three minutes, once. For VM=1 qemu-system-x86
+// on the host; the root filesystem (Debian 12 with systemd 252, cloud-init
+// 22.4, nginx and rsyslog) 330 MB under .build and three minutes, once. For VM=1 qemu-system-x86
 // and e2fsprogs, and a kernel of 27 MB that becomes 110 MB. For make apps a layer
 // of runtimes above the root filesystem, 780 MB and two minutes, once.
 //
@@ -82,6 +82,10 @@
 // release from being healthy. An app that ends at first is waited for (TestUnits...).
 // nginx is reloaded without a failed request, also where a release is put back
 // (TestReload...).
+//
+// At scale-in, at a power-off and at a reboot in the midst of a drain every line of an
+// app that writes 2,000 a second has arrived before CONTINUE or the end of the machine,
+// with rsyslog as the topic scale-in sets it up (TestDrainLogs...).
 //
 // systemd does not notice a drop-in in a new directory, and reports that no reload
 // is needed (TestUnitChanged...). A volume with nofail is mounted after

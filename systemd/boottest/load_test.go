@@ -27,11 +27,12 @@ type tally struct {
 	Answers map[string]int
 	Failed  []string
 	Slowest time.Duration
+	Broke   time.Time
 }
 
-func (c *container) load() *load {
+func (c *container) load(clients ...string) *load {
 	c.Helper()
-	cmd := exec.CommandContext(c.Context(), built.path("load"), "http://127.0.0.1:8080/")
+	cmd := exec.CommandContext(c.Context(), built.path("load"), append([]string{"http://127.0.0.1:8080/"}, clients...)...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	in, err := cmd.StdinPipe()

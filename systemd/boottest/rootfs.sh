@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the root filesystem that boottest boots, once: Debian 12 with systemd,
-# cloud-init and an nginx that is not enabled, in DIR. It also installs what the containers need on the host.
+# cloud-init, and nginx and rsyslog that are not enabled, in DIR. It also installs what the containers need on the host.
 #
 #	rootfs.sh DIR       DIR is there when it is complete
 #	rootfs.sh DIR vm    and next to it "kernel", with a kernel and its modules
@@ -23,10 +23,10 @@ new=$(mktemp -d "$dir.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 
 make_root() {
-	mmdebstrap --variant=minbase --format=directory --include=systemd-sysv,udev,dbus,kmod,iproute2,cloud-init,nginx-light \
-		--customize-hook='systemctl --root="$1" disable nginx.service; rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' bookworm "$new/root"
+	mmdebstrap --variant=minbase --format=directory --include=systemd-sysv,udev,dbus,kmod,iproute2,cloud-init,nginx-light,rsyslog,rsyslog-relp \
+		--customize-hook='systemctl --root="$1" disable nginx.service rsyslog.service; rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' bookworm "$new/root"
 }
-if [ ! -e "$dir/usr/sbin/nginx" ]; then
+if [ ! -e "$dir/usr/sbin/nginx" ] || [ ! -e "$dir/usr/sbin/rsyslogd" ]; then
 	rm -rf "$dir" # an earlier one
 	echo "the root filesystem is made once, in two or three minutes: $dir"
 	make_root || { echo "once more: a mirror may have hiccuped"; rm -rf "$new/root"; make_root; }

@@ -1,7 +1,7 @@
 // Command app is the app that the boots deploy: a web server that reads its
 // behaviour from its tree. It answers with the file VERSION, and a file with the
 // name of a flaw gives it that flaw. It listens on the socket that systemd passes
-// to it, else on one of its own.
+// to it, else on one of its own. With LINES in its environment it writes to that log file.
 package main
 
 import (
@@ -49,6 +49,9 @@ func run() error {
 	}
 	if has("frail") {
 		return fmt.Errorf("%s does not live long", strings.TrimSpace(string(version)))
+	}
+	if file := os.Getenv("LINES"); file != "" {
+		go write(file)
 	}
 	return serve(stop, listener, handler(stop, strings.TrimSpace(string(version))))
 }

@@ -1,7 +1,7 @@
 // Command load sends requests to an app without end. For every line that it reads
 // it prints the outcome so far, in a line of JSON; it ends with its input.
 //
-//	load URL
+//	load URL [CLIENTS]
 package main
 
 import (
@@ -13,12 +13,13 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 )
 
 const (
-	clients = 8 // half of them with a connection for each request
+	clients = 8 // unless the arguments have it; half of them with a connection for each request
 	pause   = 5 * time.Millisecond
 	limit   = 20 * time.Second // for a request
 )
@@ -30,12 +31,20 @@ type tally struct {
 	Answers map[string]int
 	Failed  []string
 	Slowest time.Duration
+	Broke   time.Time // when the first request that failed had been sent; zero = none has
 }
 
 func main() {
 	t := &tally{Answers: map[string]int{}}
-	for n := range clients {
-		go t.ask(client(n), os.Args[1])
+	count := clients
+	if len(os.Args) > 2 {
+		var err error
+		if count, err = strconv.Atoi(os.Args[2]); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for n := range count {
+		go t.ask(client(n), os.Args[1]) //nolint:bodyclose // once closes it
 	}
 	lines, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	for lines.Scan() {
@@ -58,11 +67,11 @@ func client(n int) func(ctx context.Context, url string) (*http.Response, error)
 	}
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: alone}}
 	return func(ctx context.Context, url string) (*http.Response, error) {
-		r, err := http.NewRequestWithContext(ctx, method, url, nil)
+		r, err := http.NewRequestWithContext(ctx, method, url, nil) //nolint:gosec // the argument
 		if err != nil {
 			return nil, err
 		}
-		return c.Do(r)
+		return c.Do(r) //nolint:gosec // as above
 	}
 }
 
@@ -70,7 +79,7 @@ func (t *tally) ask(do func(context.Context, string) (*http.Response, error), ur
 	for ; ; <-time.After(pause) {
 		began := time.Now()
 		answer, err := once(do, url)
-		t.note(answer, err, time.Since(began))
+		t.note(answer, err, began)
 	}
 }
 
@@ -81,7 +90,7 @@ func once(do func(context.Context, string) (*http.Response, error), url string) 
 	if err != nil {
 		return "", err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", response.Status, body)
@@ -89,12 +98,15 @@ func once(do func(context.Context, string) (*http.Response, error), url string) 
 	return string(body), err
 }
 
-func (t *tally) note(answer string, err error, took time.Duration) {
+func (t *tally) note(answer string, err error, began time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Asked++
-	t.Slowest = max(t.Slowest, took)
+	t.Slowest = max(t.Slowest, time.Since(began))
 	if err != nil {
+		if t.Broke.IsZero() {
+			t.Broke = began
+		}
 		t.Failed = append(t.Failed, err.Error())
 		return
 	}
