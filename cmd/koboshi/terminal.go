@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -30,6 +31,22 @@ func columns(w io.Writer) int {
 		return 0
 	}
 	return width
+}
+
+// isJournal reports whether w is the stream that systemd has connected a service to,
+// device:inode. What a service starts inherits the variable, but may write elsewhere:
+// a job of a CI runner does.
+func isJournal(w io.Writer, stream string) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stream == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
 // width is how many columns a picture may have.

@@ -1,10 +1,34 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 )
+
+// A job of a CI runner that is a service inherits the variable, and has a pipe.
+func TestOnlyTheJournalGetsPriorities(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "stream"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	own := fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
+	for stream, want := range map[string]bool{own: true, fmt.Sprintf("%d:%d", stat.Dev, stat.Ino+1): false, "": false} {
+		if got := isJournal(file, stream); got != want {
+			t.Errorf("JOURNAL_STREAM=%s, the file is %s: %t", stream, own, got)
+		}
+	}
+}
 
 func TestWrap(t *testing.T) {
 	const text = "the app is not healthy now: GET http://127.0.0.1:8080/healthz: 503 Service Unavailable"

@@ -43,7 +43,7 @@ func newUI(out, err io.Writer) *ui {
 	return &ui{
 		out: out, err: err, terminal: terminal,
 		colour:  terminal && !noColour(),
-		journal: os.Getenv("JOURNAL_STREAM") != "" && columns(err) == 0,
+		journal: isJournal(err, os.Getenv("JOURNAL_STREAM")),
 	}
 }
 
