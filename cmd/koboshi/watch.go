@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +45,9 @@ func (c *cli) runWatch(ctx context.Context) error {
 	}
 	a.By = "" // started by the machine, not by a person
 	notify := systemd.Notifier{}
+	trim := sync.OnceFunc(debug.FreeOSMemory)
 	alive := func(status string) {
+		trim()                // what the start has needed, and hours of waiting do not
 		_ = notify.Watchdog() // without systemd there is no one to notify
 		_ = notify.Status(status)
 	}
