@@ -67,8 +67,8 @@ func TestTwoApps(t *testing.T) {
 	for hook, result := range c.completed() {
 		same(t, "result of "+hook, result, autoscaling.Continue)
 	}
-	for path, want := range map[string]int{"/latest/dynamic/instance-identity/document": 2, "/latest/meta-data/iam/security-credentials/koboshi-instance": 2, "/channels/stable.json": 4, "/manifest.json": 2} {
-		c.wantCalls(want, "", path) // as many as two machines make
+	for path, want := range map[string]int{"/latest/dynamic/instance-identity/document": 4, "/latest/meta-data/iam/security-credentials/koboshi-instance": 2, "/channels/stable.json": 4, "/manifest.json": 2} {
+		c.wantCalls(want, "", path) // as many as two machines make; each watch asks once who it is
 	}
 	c.wantCalls(2, "autoscaling", "") // the completions
 	c.wantVerdicts(report.Fresh, report.Fresh)
@@ -107,7 +107,8 @@ func TestTwoApps(t *testing.T) {
 // the instance, whatever the other app has said.
 func TestTwoAppsOneFails(t *testing.T) {
 	t.Parallel()
-	c := twoApps(t, "2.0.0-ill")
+	const never = "[Unit]\nConditionPathExists=/nowhere\n" // a watch would drain the other app at some moment
+	c := twoApps(t, "2.0.0-ill", files{watchUnit + ".d/never.conf": never, "/etc/systemd/system/koboshi-watch@.service.d/never.conf": never})
 	same(t, "state", c.instance.State(), autoscaling.Terminated)
 	results := c.completed()
 	same(t, "result of web", results["koboshi-launching"], autoscaling.Continue)

@@ -80,7 +80,9 @@ func standard() files {
 		webUnit:                        webService,
 		config:                         koboshiToml,
 		bootUnit + ".d/lab.conf":       labEndpoint,
-		"/etc/systemd/system/koboshi-boot@.service.d/lab.conf": labEndpoint,
+		"/etc/systemd/system/koboshi-boot@.service.d/lab.conf":  labEndpoint,
+		watchUnit + ".d/lab.conf":                               labEndpoint,
+		"/etc/systemd/system/koboshi-watch@.service.d/lab.conf": labEndpoint,
 
 		"/etc/cloud/ds-identify.cfg":            "policy: enabled\n",
 		cloudConfig:                             ec2Only,

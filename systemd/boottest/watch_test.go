@@ -38,7 +38,7 @@ var undelivered = files{"/var/lab/delivered": ""}
 // installed launches a machine whose image koboshi install has made.
 func installed(t *testing.T, image files) *container {
 	t.Helper()
-	l := newLab(t, standard().with(notObserved).with(files{watchUnit + ".d/lab.conf": labEndpoint}).with(image))
+	l := newLab(t, standard().with(notObserved).with(image))
 	must(t, built.koboshi(nil, "install", "--root", l.root))
 	l.promote("1.0.0")
 	l.launch("")
@@ -199,7 +199,7 @@ func TestWatchRebootInADrain(t *testing.T) {
 // starts koboshi's again.
 func TestWatchOutOfAWarmPool(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, standard().with(notObserved).with(files{watchUnit + ".d/lab.conf": labEndpoint}))
+	l := newLab(t, standard().with(notObserved))
 	must(t, built.koboshi(nil, "install", "--root", l.root))
 	must(t, l.aws.CreateGroup(autoscaling.Group{
 		Name: "pooled", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: autoscaling.OnLaunch}},
