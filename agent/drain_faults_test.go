@@ -145,7 +145,9 @@ func TestTerminatedInTheMiddle(t *testing.T) {
 				if !errors.Is(err, state.ErrLeaving) || failure.CodeOf(err) != failure.Locked || at.Sub(begun) > 2*time.Second {
 					t.Errorf("ended after %v with %v", at.Sub(begun), err)
 				}
+				w.gate.Lock()
 				w.silent = ""
+				w.gate.Unlock()
 				if err := <-drained; err != nil {
 					t.Errorf("the drain: %v", err)
 				}
@@ -215,8 +217,8 @@ func TestTheClockIsSetDuringADrain(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		serving(t, func(t *testing.T, w *world) {
 			w.beatErr = lifecycle.ErrNoAction
-			time.AfterFunc(20*time.Second, func() { w.now = w.now.Add(by) })
-			time.AfterFunc(time.Minute, func() { w.beatErr = nil })
+			w.later(20*time.Second, func() { w.now = w.now.Add(by) })
+			w.later(time.Minute, func() { w.beatErr = nil })
 			begun := time.Now()
 			if _, err := w.drain(agent.DrainOptions{Notice: terminated}); err != nil {
 				t.Error(err)

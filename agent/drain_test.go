@@ -278,6 +278,7 @@ func TestTwoDrains(t *testing.T) {
 			t.Errorf("the second drain: %v", err)
 		}
 		w.beatErr = nil
+		w.pass()
 		if err := <-done; err != nil {
 			t.Errorf("the first drain: %v", err)
 		}
@@ -308,7 +309,7 @@ func TestDrainFindsItsGroupLate(t *testing.T) {
 			}
 			return nil
 		}
-		time.AfterFunc(2*time.Minute, func() { failing = false })
+		w.later(2*time.Minute, func() { failing = false })
 		rep, err := w.drain(agent.DrainOptions{Notice: terminated})
 		if err != nil || !slices.Equal(w.signals, []lifecycle.Result{lifecycle.Continue}) || rep.Lifecycle.Hook == "" || w.running != "" {
 			t.Errorf("%v, signals %v, %+v", err, w.signals, rep.Lifecycle)

@@ -59,8 +59,14 @@ func (s *sky) options() agent.WatchOptions {
 		Notices:  s,
 		Stopping: func(context.Context) bool { return s.stopping },
 		Relaunch: func(context.Context) error { s.relaunchs++; return nil },
-		Alive:    func(string) { s.looks++ },
+		Alive: func(string) {
+			s.gate.Lock()
+			defer s.gate.Unlock()
+			s.looks++
+		},
 		Ended: func(r report.Report, err error) {
+			s.gate.Lock()
+			defer s.gate.Unlock()
 			s.drains = append(s.drains, strings.TrimSpace(fmt.Sprint(r.Verdict, " ", r.Drain.Reason)))
 		},
 		Warn: func(f string, args ...any) {
@@ -81,6 +87,7 @@ func (s *sky) end() {
 
 // after lets that much time pass, and everything happen that is due.
 func (s *sky) after(d time.Duration) {
+	s.pass()
 	<-time.After(d)
 	synctest.Wait()
 }
@@ -92,6 +99,7 @@ func (s *sky) now(l notice.Levels) {
 }
 
 func (s *sky) read() (notice.Levels, error) {
+	s.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.levels, s.away
@@ -183,8 +191,8 @@ func TestWatchWithdraws(t *testing.T) {
 		if _, err := s.sync(); err != nil {
 			t.Errorf("a sync afterwards: %v", err)
 		}
-		if len(s.signals) > 0 {
-			t.Errorf("signals %v", s.signals)
+		if len(s.signals) > 0 || s.restarts != 1 || s.relaunchs > 0 {
+			t.Errorf("signals %v, restarts %d, boots %d", s.signals, s.restarts, s.relaunchs)
 		}
 	})
 }

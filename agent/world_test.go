@@ -120,7 +120,8 @@ type world struct {
 	ready  int
 
 	reporting sync.Mutex
-	notified  []string // the reports that notify.command got
+	gate      sync.Mutex // see pass
+	notified  []string   // the reports that notify.command got
 	notifyErr error
 	onNotify  func()
 
@@ -255,10 +256,29 @@ func (w *world) agent() *agent.Agent {
 			w.notified = append(w.notified, string(report))
 			return w.notifyErr
 		},
-		Now:   func() time.Time { return w.now },
+		Now: func() time.Time {
+			w.gate.Lock()
+			defer w.gate.Unlock()
+			return w.now
+		},
 		Clock: drain.Clock{Boot: cmp.Or(w.bootID, "one"), Uptime: func() time.Duration { return time.Since(w.since) }},
 		Waits: w.waitsFor,
 	}
+}
+
+// pass orders what a test sets and what the agent's goroutines read of it.
+func (w *world) pass() {
+	w.gate.Lock()
+	defer w.gate.Unlock()
+}
+
+// later changes the world while an agent is at work.
+func (w *world) later(d time.Duration, change func()) {
+	time.AfterFunc(d, func() {
+		w.gate.Lock()
+		defer w.gate.Unlock()
+		change()
+	})
 }
 
 func (w *world) waitsFor(step string, d time.Duration) {
@@ -427,7 +447,10 @@ func (c channel) Pointer(ctx context.Context, name string, known fetch.Known) (f
 
 // answers waits for the end of ctx where a source is silent.
 func (w *world) answers(ctx context.Context, to string) error {
-	if w.silent != to {
+	w.gate.Lock()
+	silent := w.silent
+	w.gate.Unlock()
+	if silent != to {
 		return nil
 	}
 	<-ctx.Done()
@@ -491,11 +514,15 @@ func (c *content) Next(ctx context.Context) (tree.Frame, error) {
 type group struct{ *world }
 
 func (g group) Group(ctx context.Context, _ string) (string, string, error) {
+	g.pass()
 	if g.onGroup != nil {
 		g.onGroup(ctx)
 	}
 	if g.groupErr != nil {
-		if err := g.groupErr(); err != nil {
+		g.gate.Lock()
+		err := g.groupErr()
+		g.gate.Unlock()
+		if err != nil {
 			return "", "", err
 		}
 	}
@@ -503,12 +530,18 @@ func (g group) Group(ctx context.Context, _ string) (string, string, error) {
 }
 
 func (g group) HeartbeatTimeout(context.Context, string, string) (time.Duration, error) {
+	g.pass()
 	return 10 * time.Minute, g.hookErr
 }
 
-func (g group) Heartbeat(context.Context, lifecycle.Action) error { return g.beatErr }
+func (g group) Heartbeat(context.Context, lifecycle.Action) error {
+	g.gate.Lock()
+	defer g.gate.Unlock()
+	return g.beatErr
+}
 
 func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duration, rep func(int, error)) {
+	g.pass()
 	if g.heartbeats {
 		rep(1, nil)
 	}
@@ -516,6 +549,7 @@ func (g group) KeepAlive(ctx context.Context, _ lifecycle.Action, _ time.Duratio
 }
 
 func (g group) Complete(ctx context.Context, h lifecycle.Action, r lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error) {
+	g.pass()
 	if h != (lifecycle.Action{Group: "web", Hook: cmp.Or(g.hook, "koboshi-launching"), Instance: g.id}) {
 		return lifecycle.Outcome{}, fmt.Errorf("an unknown hook %v", h)
 	}
@@ -569,6 +603,7 @@ type fakeApp struct{ *world }
 func (s fakeApp) Check(context.Context) error { return s.unusable }
 
 func (s fakeApp) Restart(_ context.Context, env []string) (service.Gate, error) {
+	s.pass()
 	version := s.current()
 	s.envs = append(s.envs, env)
 	if s.broken[version] {
@@ -593,11 +628,13 @@ func (s fakeApp) Restart(_ context.Context, env []string) (service.Gate, error) 
 }
 
 func (s fakeApp) Probe(ctx context.Context, h artifacts.Health) error {
+	s.pass()
 	_, err := s.Await(ctx, h)
 	return err
 }
 
 func (s fakeApp) Await(ctx context.Context, _ artifacts.Health) (health.Report, error) {
+	s.pass()
 	switch {
 	case ctx.Err() != nil:
 		return health.Report{}, context.Cause(ctx)
@@ -608,15 +645,20 @@ func (s fakeApp) Await(ctx context.Context, _ artifacts.Health) (health.Report, 
 }
 
 func (s fakeApp) Stop(context.Context) error {
+	s.pass()
 	<-time.After(s.stopTime)
 	s.story = append(s.story, "stop "+s.running)
 	s.running = ""
 	return s.stopErr
 }
 
-func (s fakeApp) Running(context.Context) (bool, error) { return s.running != "", nil }
+func (s fakeApp) Running(context.Context) (bool, error) {
+	s.pass()
+	return s.running != "", nil
+}
 
 func (s fakeApp) Down(context.Context) (string, error) {
+	s.pass()
 	if s.running == "" {
 		return "web.service is inactive (dead)", nil
 	}
@@ -624,6 +666,7 @@ func (s fakeApp) Down(context.Context) (string, error) {
 }
 
 func (s fakeApp) RunHook(ctx context.Context, h service.Hook) error {
+	s.pass()
 	name := h.Name + " " + h.Version
 	s.story = append(s.story, name)
 	if s.onHook != nil {
