@@ -348,7 +348,7 @@ func (w *watch) end(ctx context.Context) {
 	left := time.Duration(w.agent.Files.Drain.OnShutdown)
 	down := left > 0 && w.Stopping(ctx)
 	switch {
-	case w.drain == nil && (!down || len(w.agent.Files.Drain.Flush) == 0): // systemd stops the app, and there is no more to do
+	case w.drain == nil && (!down || len(w.agent.Files.Drain.Flush) == 0 || w.drained()): // systemd stops the app, and there is no more to do
 		return
 	case w.drain == nil:
 		w.start(ctx, notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)})
@@ -367,6 +367,15 @@ func (w *watch) end(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// drained reports whether a drain has ended since the machine was started: nothing was
+// written since.
+func (w *watch) drained() bool {
+	d := w.agent.openState()
+	defer d.close()
+	record, _ := w.recorded(d)
+	return record.Instance == w.id && !record.Open() && record.Boot == w.agent.Clock.Boot
 }
 
 // shutDown lets the drain that is under way have so much time. It takes the place of

@@ -271,6 +271,7 @@ func TestWatchShutdown(t *testing.T) {
 		"nothing to flush":         {notice.Levels{Target: "InService"}, "", true, nil},
 		"the watch is stopped":     {notice.Levels{Target: "InService"}, aFlush, false, nil},
 		"power-off during a drain": {notice.Levels{Target: "Terminated"}, "", true, []string{"drained terminated"}},
+		"power-off after a drain":  {notice.Levels{Target: "Terminated"}, aFlush, true, []string{"drained terminated"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -278,9 +279,14 @@ func TestWatchShutdown(t *testing.T) {
 				w.flush = tt.flush
 				s := &sky{world: w, levels: notice.Levels{Target: "InService"}}
 				s.watch()
-				s.beatErr = lifecycle.ErrNoAction
+				if name != "power-off after a drain" {
+					s.beatErr = lifecycle.ErrNoAction
+				}
 				s.now(tt.before)
 				s.after(12 * time.Second)
+				if name == "power-off after a drain" {
+					s.after(time.Minute)
+				}
 				s.stopping = tt.stopping
 				if tt.stopping {
 					s.running = "" // by systemd

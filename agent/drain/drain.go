@@ -43,6 +43,7 @@ type Drain struct {
 	serving   context.Context // until the app is to be stopped
 	serve     *limit
 	withdrawn atomic.Bool
+	down      atomic.Bool // the machine shuts down
 
 	mu        sync.Mutex // guards what follows, and Warn
 	stopBeats func()     // ends the heartbeats and waits for them; nil = none are sent
@@ -113,6 +114,9 @@ func (d *Drain) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		failed = errors.Join(failed, err)
+		if d.down.Load() && errors.Is(err, ErrLeft) {
+			return failed // what is left may be delivered after a reboot: the record stays open
+		}
 	}
 	d.Record.Ended = d.Now().UTC().Truncate(time.Second)
 	d.save()

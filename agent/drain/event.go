@@ -41,6 +41,7 @@ func (d *Drain) heed(e Event) {
 		d.withdrawn.Store(true)
 		d.serve.end(ErrWithdrawn)
 	case Shutdown:
+		d.down.Store(true)
 		d.endIn(e.In)
 		d.serve.end(errShutdown)
 	}

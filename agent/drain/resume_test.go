@@ -168,3 +168,29 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What a shipper could not deliver before the machine went down, it may after a reboot:
+// then the group is told.
+func TestAShutdownWithSomethingLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.slow = time.Hour
+		events := make(chan Event, 1)
+		d := w.drain(terminated)
+		d.Events = events
+		time.AfterFunc(40*time.Second, func() { events <- Event{Kind: Shutdown, In: time.Minute} })
+		if err := d.Run(t.Context()); !errors.Is(err, ErrLeft) {
+			t.Errorf("Run: %v, want ErrLeft", err)
+		}
+		last := w.saved[len(w.saved)-1]
+		if !last.Open() || last.Step != "flush" || w.told != "" {
+			t.Fatalf("the record is %+v, completed with %q", last, w.told)
+		}
+		w.boot, w.slow = "two", 0
+		again := w.drain(terminated)
+		again.Record = last
+		if err := again.Run(t.Context()); err != nil || w.told != "CONTINUE" {
+			t.Errorf("after the reboot: %v, completed with %q", err, w.told)
+		}
+	})
+}
