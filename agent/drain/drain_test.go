@@ -75,6 +75,15 @@ func after(d time.Duration) func(time.Duration) bool {
 
 func never(time.Duration) bool { return false }
 
+// later changes the world while a drain is under way.
+func (w *world) later(d time.Duration, change func()) {
+	time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		change()
+	})
+}
+
 func (w *world) since() time.Duration { return time.Since(w.begun) }
 
 func (w *world) note(what string) {
@@ -124,14 +133,20 @@ func (w *world) Deregister(_ context.Context, group, _ string) error {
 	if len(w.deregistered) == 1 {
 		w.note("deregister")
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.denied
 }
 
 func (w *world) Unused(context.Context, string, string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.unused(w.since()), w.denied
 }
 
 func (w *world) Heartbeat(context.Context, lifecycle.Action) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.beats++
 	switch {
 	case w.beat != nil:
@@ -322,8 +337,8 @@ func TestDeregistersFromAll(t *testing.T) {
 		d := w.drain(terminated)
 		d.Groups = Groups{ARNs: []string{"a", "b"}, Deregister: true, Balancer: w}
 		w.unused, w.denied = never, errors.New("throttled")
-		time.AfterFunc(time.Second, func() { w.denied = nil })
-		time.AfterFunc(time.Minute, func() { w.unused = after(0) })
+		w.later(time.Second, func() { w.denied = nil })
+		w.later(time.Minute, func() { w.unused = after(0) })
 		if err := d.Run(t.Context()); err != nil {
 			t.Error(err)
 		}

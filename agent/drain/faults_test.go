@@ -28,7 +28,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"heartbeats are throttled for a minute": {func(w *world, _ *Drain) {
 			w.beat = throttled
-			time.AfterFunc(time.Minute, func() { w.beat = nil })
+			w.later(time.Minute, func() { w.beat = nil })
 		}, whole, time.Minute, 95 * time.Second, nil},
 		"heartbeats are denied": {func(w *world, _ *Drain) { w.beat = lifecycle.ErrDenied }, // the hook waits for nothing else
 			warned, 9 * time.Minute, 9 * time.Minute, nil},
@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 			warned, 20 * time.Second, 45 * time.Second, nil},
 		"the balancer does not answer for a minute": {func(w *world, _ *Drain) {
 			w.denied = throttled
-			time.AfterFunc(time.Minute, func() { w.denied = nil })
+			w.later(time.Minute, func() { w.denied = nil })
 		}, whole, time.Minute, 95 * time.Second, nil},
 		"completing is throttled for a minute": {func(w *world, _ *Drain) { w.slowly(time.Minute) }, whole, 80 * time.Second, 105 * time.Second, nil},
 		"completing is denied":                 {func(w *world, _ *Drain) { w.refusal = lifecycle.ErrDenied }, whole[:5], 20 * time.Second, 45 * time.Second, lifecycle.ErrNotCompleted},
