@@ -1,5 +1,5 @@
-// Package agent is the story of a boot: in which order things happen on an
-// instance, and who learns how they ended.
+// Package agent is the story of an instance's life: in which order things happen
+// from its boot to its end, and who learns how they ended.
 //
 //   - discover   who is this machine? Identity and tags, from IMDS
 //   - configure  what do the files and the tags ask for?
@@ -8,7 +8,9 @@
 //   - prune      releases that are no longer kept go, now that nothing waits
 //
 // [Agent.Boot] walks all of it; [Agent.Sync] completes no lifecycle action, and
-// [Agent.Prebake] starts nothing. What a failure ends as is decided by package
+// [Agent.Prebake] starts nothing. [Agent.Watch] asks what is to become of the
+// instance, and [Agent.Drain] takes the app out of service in time, in the steps of
+// package drain: from then on every other run ends, or is refused. What a failure ends as is decided by package
 // converge; which exit code and hint it has, by package failure.
 //
 // The package has order and policy and nothing else. It opens no connection
