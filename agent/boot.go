@@ -14,7 +14,7 @@ import (
 // the exit code is 0.
 //
 // A release that was healthy on this instance is started first, before anything
-// is asked of the network. At a launch a lifecycle action may wait for the
+// is asked but whether the instance is to end, for which metadata has two seconds. At a launch a lifecycle action may wait for the
 // outcome: whatever fails from the moment on at which the instance knows itself
 // completes that, the disk and the lock included.
 func (a *Agent) Boot(ctx context.Context) (report.Report, error) {

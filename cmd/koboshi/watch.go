@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,9 +44,8 @@ func (c *cli) runWatch(ctx context.Context) error {
 	}
 	a.By = "" // started by the machine, not by a person
 	notify := systemd.Notifier{}
-	trim := sync.OnceFunc(debug.FreeOSMemory)
+	debug.SetMemoryLimit(idleMemory)
 	alive := func(status string) {
-		trim()                // what the start has needed, and hours of waiting do not
 		_ = notify.Watchdog() // without systemd there is no one to notify
 		_ = notify.Status(status)
 	}
@@ -66,6 +64,10 @@ func (c *cli) runWatch(ctx context.Context) error {
 		},
 	})
 }
+
+// idleMemory is a soft limit, in bytes, for a process that waits for weeks next to the
+// app. A drain sets a higher one when it connects to AWS.
+const idleMemory = 10 << 20
 
 // warnOfNoLetGo says once that nothing will be waited for.
 func (c *cli) warnOfNoLetGo(cfg *config.Config) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,6 +39,19 @@ func (l *lab) wantNoCalls(service string, from, to time.Time) {
 	l.Helper()
 	for _, c := range l.aws.Calls().All() {
 		if (service == "" || c.Service == service) && c.Time.After(from) && c.Time.Before(to) {
+			l.Errorf("%s %s %s at %s, before %s", c.Service, c.Operation, c.Path, c.Time, to)
+		}
+	}
+}
+
+// wantOnlyNotices asserts that nothing was asked in between but what is to become of
+// the instance, by the boot and by the watch.
+func (l *lab) wantOnlyNotices(from, to time.Time) {
+	l.Helper()
+	notices := []string{"api/token", "autoscaling/target-lifecycle-state", "spot/instance-action", "events/recommendations/rebalance"}
+	for _, c := range l.aws.Calls().All() {
+		notice := c.Service == "imds" && slices.ContainsFunc(notices, func(n string) bool { return strings.HasSuffix(c.Path, n) })
+		if !notice && c.Time.After(from) && c.Time.Before(to) {
 			l.Errorf("%s %s %s at %s, before %s", c.Service, c.Operation, c.Path, c.Time, to)
 		}
 	}
