@@ -13,10 +13,10 @@ import (
 // report that it has also left in the state directory; the error is nil where
 // the exit code is 0.
 //
-// A release that was healthy on this instance is started first, before anything
-// is asked but whether the instance is to end, for which metadata has two seconds. At a launch a lifecycle action may wait for the
-// outcome: whatever fails from the moment on at which the instance knows itself
-// completes that, the disk and the lock included.
+// A release that was healthy on this instance is started first, before anything is
+// asked but whether the instance is to end, for which metadata has two seconds. At a
+// launch a lifecycle action may wait for the outcome: whatever fails from the moment on
+// at which the instance knows itself completes that, the disk and the lock included.
 func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 	ctx, stop := a.staying(ctx)
 	defer stop()
