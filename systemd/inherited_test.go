@@ -20,9 +20,7 @@ func TestInherit(t *testing.T) {
 	} {
 		web.service[name] = value
 	}
-	var made map[string]any
-	was := f.made
-	f.made = func(p map[string]any) *fakeUnit { made = p; return was(p) }
+	made := f.remember()
 	m := f.startWithFDs(t)
 	c, _ := hook(t)
 	var err error
@@ -38,8 +36,8 @@ func TestInherit(t *testing.T) {
 		"LoadCredential": [][]any{{"db", "/etc/web/db"}}, "SetCredential": [][]any{{"key", []byte("hunter2\x00")}},
 		"LoadCredentialEncrypted": nil, "SetCredentialEncrypted": nil,
 	} {
-		if !reflect.DeepEqual(made[name], want) {
-			t.Errorf("%s is %v, want %v", name, made[name], want)
+		if !reflect.DeepEqual(made()[name], want) {
+			t.Errorf("%s is %v, want %v", name, made()[name], want)
 		}
 	}
 }

@@ -45,20 +45,32 @@ func hook(t *testing.T) (c Transient, written func() string) {
 func TestTransientAtShutdown(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		f := transient(t, "done", "")
-		var properties map[string]any
-		made := f.made
-		f.made = func(p map[string]any) *fakeUnit { properties = p; return made(p) }
+		made := f.remember()
 		c, _ := hook(t)
 		c.AtShutdown = late
 		if err := f.startWithFDs(t).RunTransient(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
+		properties := made()
 		byDefault, set := properties["DefaultDependencies"]
 		_, private := properties["PrivateTmp"]
 		_, own := properties["TemporaryFileSystem"]
 		if set != late || set && byDefault != false || private == late || own != late {
 			t.Errorf("at shutdown: %t: %v", late, properties)
 		}
+	}
+}
+
+// remember returns the properties of the transient unit that was made last, safe to
+// read while the fake goes on.
+func (f *fakeSystemd) remember() (made func() map[string]any) {
+	var last map[string]any
+	was := f.made
+	f.made = func(p map[string]any) *fakeUnit { last = p; return was(p) } // which has the lock
+	return func() map[string]any {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return last
 	}
 }
 

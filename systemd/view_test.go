@@ -8,13 +8,11 @@ import (
 // A view is a file system of its own, with binds into what is there.
 func TestRunTransientWithAView(t *testing.T) {
 	f := transient(t, "done", "")
-	var made map[string]any
-	was := f.made
-	f.made = func(p map[string]any) *fakeUnit { made = p; return was(p) }
+	made := f.remember()
 	m := f.startWithFDs(t)
 	c, _ := hook(t)
-	if err := m.RunTransient(t.Context(), c); err != nil || made["TemporaryFileSystem"] != nil || made["BindPaths"] != nil {
-		t.Errorf("RunTransient = %v; without a view there are mounts: %v", err, made)
+	if err := m.RunTransient(t.Context(), c); err != nil || made()["TemporaryFileSystem"] != nil || made()["BindPaths"] != nil {
+		t.Errorf("RunTransient = %v; without a view there are mounts: %v", err, made())
 	}
 	c.View = &View{Dir: "/opt/web", Entries: map[string]string{"releases": "/opt/web/releases", "current": "/opt/web/releases/2/tree"}}
 	if err := m.RunTransient(t.Context(), c); err != nil {
@@ -26,8 +24,8 @@ func TestRunTransientWithAView(t *testing.T) {
 			{"/opt/web/releases/2/tree", "/opt/web/current", true, uint64(0x4000)}, {"/opt/web/releases", "/opt/web/releases", true, uint64(0x4000)},
 		},
 	} {
-		if !reflect.DeepEqual(made[name], want) {
-			t.Errorf("%s is %v, want %v", name, made[name], want)
+		if !reflect.DeepEqual(made()[name], want) {
+			t.Errorf("%s is %v, want %v", name, made()[name], want)
 		}
 	}
 }

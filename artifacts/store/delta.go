@@ -65,7 +65,11 @@ func (s *Store) openBase(ctx context.Context, r Release) (base delta.Tree, err e
 	if err == nil {
 		base.Entries, err = how.Entries(ctx, t)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return base, context.Cause(ctx) // nothing is known of the base
+	default:
 		return base, &delta.BaseError{Path: indexFile, Err: err}
 	}
 	if base.Root, err = s.root.OpenRoot(path.Join(releasesDir, r.id, treeDir)); err != nil {
