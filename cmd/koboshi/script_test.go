@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -145,13 +146,22 @@ func (w *world) laptop(setenv func(name, value string)) {
 	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
 }
 
-// freeAddress is an address on which no process listens now.
+// nextPort is below the range of which Linux takes the ports of outgoing connections:
+// a port of that range may be taken before the app listens on it.
+var nextPort atomic.Int32
+
+// freeAddress is an address on which no process listens, and that is given once only.
 func freeAddress() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, last = 20_000, 32_000
+	var lc net.ListenConfig
+	for range last - first {
+		port := first + (os.Getpid()+int(nextPort.Add(1)))%(last-first)
+		l, err := lc.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("no port is free")
 }
 
 // writeKeys makes release.key and release.pub, as an operator would.
