@@ -48,14 +48,20 @@ func (r *run) awaitedAction(ctx context.Context) (lifecycle.Action, error) {
 	if err == nil && target == "" {
 		return lifecycle.Action{}, nil // in no group
 	}
-	if action.Group, _, err = r.cloud.Lifecycle.Group(ctx, r.Instance.ID); err != nil {
-		err = fmt.Errorf("the Auto Scaling group could not be found: %w", err)
-		return lifecycle.Action{}, failure.WithHint(err, "set lifecycle.group, switch instance tags on in the metadata, or allow autoscaling:DescribeAutoScalingInstances")
-	}
-	if action.Group == "" {
-		return lifecycle.Action{}, nil
+	if action.Group, err = r.lookUpGroup(ctx); err != nil || action.Group == "" {
+		return lifecycle.Action{}, err
 	}
 	return action, nil
+}
+
+// lookUpGroup asks Auto Scaling for the group of this instance, "" = in none.
+func (r *run) lookUpGroup(ctx context.Context) (string, error) {
+	group, _, err := r.cloud.Lifecycle.Group(ctx, r.Instance.ID)
+	if err != nil {
+		err = fmt.Errorf("the Auto Scaling group could not be found: %w", err)
+		return "", failure.WithHint(err, "set lifecycle.group, switch instance tags on in the metadata, or allow autoscaling:DescribeAutoScalingInstances")
+	}
+	return group, nil
 }
 
 // certainAction is the action that waits for this launch. What was in doubt is

@@ -184,7 +184,7 @@ func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record)
 		return d, err
 	}
 	d.Groups = r.targetGroups(record.Reason)
-	if !record.NoComplete && decided(record.Reason) {
+	if !record.NoComplete && record.Reason.ByGroup() {
 		var doubt error
 		if d.Action, doubt = r.terminatingAction(ctx); doubt != nil {
 			r.warn("%v", doubt)
@@ -202,18 +202,12 @@ func (r *run) flushers() ([]drain.Flusher, error) {
 	return r.agent.Flushers(r.Config)
 }
 
-// decided reports whether the group itself takes the instance out of service: its
-// load balancers are told already, and its lifecycle hook will wait.
-func decided(reason notice.Reason) bool {
-	return reason == notice.Terminated || reason == notice.Replaced || reason == notice.Pooled
-}
-
 // targetGroups are those that have to let the instance go. Where no one takes it out
 // of them they never would.
 func (r *run) targetGroups(reason notice.Reason) drain.Groups {
 	by := r.Config.Drain.Deregister
-	deregister := by == config.DeregisterAlways || by == config.DeregisterSpot && !decided(reason)
-	if len(r.Config.Drain.TargetGroups) == 0 || !deregister && !decided(reason) || r.cloud.Balancer == nil {
+	deregister := by == config.DeregisterAlways || by == config.DeregisterSpot && !reason.ByGroup()
+	if len(r.Config.Drain.TargetGroups) == 0 || !deregister && !reason.ByGroup() || r.cloud.Balancer == nil {
 		return drain.Groups{}
 	}
 	return drain.Groups{ARNs: r.Config.Drain.TargetGroups, Deregister: deregister, Balancer: r.cloud.Balancer}
@@ -235,25 +229,21 @@ func (r *run) terminatingAction(ctx context.Context) (lifecycle.Action, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	var err error
 	if action.Group == "" {
-		action.Group, _, err = r.cloud.Lifecycle.Group(ctx, r.Instance.ID)
-	}
-	if err != nil || action.Group == "" {
-		return lifecycle.Action{}, wrapNotCompleted(err)
+		group, err := r.lookUpGroup(ctx)
+		if err != nil {
+			return lifecycle.Action{}, fmt.Errorf("%w: %w", lifecycle.ErrNotCompleted, err)
+		}
+		if group == "" {
+			return lifecycle.Action{}, nil
+		}
+		action.Group = group
 	}
 	if _, err := r.cloud.Lifecycle.HeartbeatTimeout(ctx, action.Group, action.Hook); errors.Is(err, lifecycle.ErrNoHook) {
 		r.warn("group %s has no lifecycle hook %s: nothing waits for the drain", action.Group, action.Hook)
 		return lifecycle.Action{}, nil
 	}
 	return action, nil
-}
-
-func wrapNotCompleted(err error) error {
-	if err == nil {
-		return nil // in no group
-	}
-	return fmt.Errorf("%w: the Auto Scaling group could not be found: %w", lifecycle.ErrNotCompleted, err)
 }
 
 // stopTime is how long stopping the app is expected to take: systemd's default

@@ -334,7 +334,7 @@ func TestLeavingHasAReason(t *testing.T) {
 	})
 }
 
-// A lifecycle action that is left to someone else is also left by whoever goes on with
+// A lifecycle action that is left to someone else is also left by the process that goes on with
 // the drain; and a run that is refused meanwhile calls no one.
 func TestAnActionThatIsLeftToSomeoneElse(t *testing.T) {
 	serving(t, func(t *testing.T, w *world) {

@@ -52,7 +52,7 @@ func (a *Agent) DrainPlan(ctx context.Context, o DrainOptions) (DrainPlan, error
 		unused, err := groups.Balancer.Unused(ctx, arn, r.Instance.ID)
 		p.Groups = append(p.Groups, GroupPlan{arn, unused, text(err)})
 	}
-	if decided(o.Notice.Reason) && !o.NoComplete {
+	if o.Notice.Reason.ByGroup() && !o.NoComplete {
 		action, err := r.terminatingAction(ctx)
 		if action != (lifecycle.Action{}) {
 			p.Hook = action.String()

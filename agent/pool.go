@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"koboshi/agent/converge"
 	"koboshi/agent/drain"
@@ -19,16 +18,15 @@ import (
 // the metadata does not say, Auto Scaling is asked; in doubt it is launched, and the
 // lifecycle hook decides.
 func (r *run) stillPooled(ctx context.Context) bool {
-	target, err := r.agent.Machine.TargetState(ctx)
-	if err == nil && target != "" {
-		return lifecycle.TargetOf(target) == lifecycle.Warm
+	state, err := r.agent.Machine.TargetState(ctx)
+	if err != nil || state == "" {
+		_, state, err = r.cloud.Lifecycle.Group(ctx, r.Instance.ID)
 	}
-	_, state, err := r.cloud.Lifecycle.Group(ctx, r.Instance.ID)
 	if err != nil {
 		r.warn("whether the instance is still in its warm pool is not known: %v", err)
 		return false
 	}
-	return strings.HasPrefix(state, "Warmed:")
+	return lifecycle.TargetOf(state) == lifecycle.Warm
 }
 
 // stock readies an instance that is in a warm pool: the release of the channel is

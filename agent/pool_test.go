@@ -67,7 +67,7 @@ func TestOutOfAWarmPoolAndIll(t *testing.T) {
 	})
 }
 
-// A machine that stays in the pool starts nothing, whoever asks; what it has installed
+// A machine that stays in the pool starts nothing, whatever is run; what it has installed
 // follows the channel.
 func TestInAWarmPool(t *testing.T) {
 	pooled(t, func(t *testing.T, w *world) {

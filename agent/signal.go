@@ -18,10 +18,6 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// lastCall is how long completing the lifecycle action goes on when the run's
-// own context has ended.
-const lastCall = 2 * time.Minute
-
 // jitterContinue delays CONTINUE, once a launch, and before the channel is checked
 // for the last time: if thousands complete their actions at the same
 // moment, Auto Scaling refuses most of them. The app runs already, and systemd
@@ -60,7 +56,7 @@ func (r *run) signal(ctx context.Context, out converge.Outcome) converge.Outcome
 	if out.Err != nil && r.Config.Lifecycle.OnFailure == config.Wait {
 		return out
 	}
-	longer, cancel := pace.Outlive(ctx, lastCall, errLastCall)
+	longer, cancel := pace.Outlive(ctx, lifecycle.LastCall, errLastCall)
 	defer cancel()
 	action, err := r.certainAction(longer)
 	switch {
@@ -162,4 +158,4 @@ func (r *run) recordLaunch(out converge.Outcome, result string) converge.Outcome
 }
 
 // errLastCall ends the time that completing an action has after its launch.
-var errLastCall = fmt.Errorf("no success within %s of the end of the launch", lastCall)
+var errLastCall = fmt.Errorf("no success within %s of the end of the launch", lifecycle.LastCall)

@@ -117,8 +117,8 @@ func (w *watch) look(ctx context.Context) {
 	w.timeSpot()
 }
 
-// lookUp asks Auto Scaling, until it answers, what a target state means that this agent does not
-// know.
+// lookUp asks Auto Scaling, until it answers, what a target state means that this agent
+// does not know.
 func (w *watch) lookUp(ctx context.Context) {
 	target := w.levels.Target
 	known := target == w.unknown

@@ -311,6 +311,7 @@ type slowShipper struct{ drain.Flusher }
 func (slowShipper) Name() string           { return "app" }
 func (slowShipper) Kind() string           { return "wait" }
 func (slowShipper) Before(context.Context) {}
+func (slowShipper) Close()                 {}
 func (slowShipper) Await(ctx context.Context) flush.Answer {
 	select {
 	case <-ctx.Done():

@@ -76,11 +76,11 @@ func (w *watch) follow(n notice.Notice, p notice.Policy) {
 func (w *watch) withdrawn(n notice.Notice) bool {
 	was := w.drain.notice.Reason
 	switch target := lifecycle.TargetOf(w.meaning().Target); {
-	case decided(n.Reason) && !decided(was):
+	case n.Reason.ByGroup() && !was.ByGroup():
 		return true
 	case n != (notice.Notice{}) || w.unseen != nil || was == notice.Operator:
 		return false
-	case decided(was):
+	case was.ByGroup():
 		return target == lifecycle.Serve || target == lifecycle.Rest
 	}
 	return true

@@ -36,18 +36,16 @@ func (i *Invocation) Identity() string { return i.ID }
 // and otherwise what happened to it; it does not come back, whatever systemd
 // starts in its place. An error means that systemd could not be asked.
 func (i *Invocation) Gone(ctx context.Context) (why string, err error) {
-	s, err := i.manager.State(ctx, i.Unit)
+	s, why, err := i.look(ctx)
 	switch {
-	case errors.Is(err, ErrNoUnit):
-		return i.Unit + " does not exist any more", nil
-	case err != nil:
-		return "", err
+	case why != "" || err != nil:
+		return why, err
 	case s.Restarts != i.Restarts:
 		return fmt.Sprintf("%s ended and was restarted by systemd (NRestarts %d, was %d)", i.Unit, s.Restarts, i.Restarts), nil
 	case s.Invocation != i.ID:
 		return i.anew(s), nil
 	case s.Active != "active" && s.Active != "reloading":
-		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
+		return i.is(s), nil
 	}
 	return "", nil
 }
@@ -56,12 +54,10 @@ func (i *Invocation) Gone(ctx context.Context) (why string, err error) {
 // start it again by Restart=. Where it does, the error is ErrRestarting, once at
 // least, and the next run takes the place of this one.
 func (i *Invocation) GoneForGood(ctx context.Context) (why string, err error) {
-	s, err := i.manager.State(ctx, i.Unit)
+	s, why, err := i.look(ctx)
 	switch {
-	case errors.Is(err, ErrNoUnit):
-		return i.Unit + " does not exist any more", nil
-	case err != nil:
-		return "", err
+	case why != "" || err != nil:
+		return why, err
 	case s.Restarts > i.Restarts && s.Invocation != i.ID:
 		i.ID, i.Restarts = s.Invocation, s.Restarts
 		return "", i.restarting(fmt.Sprintf("NRestarts %d", s.Restarts))
@@ -73,7 +69,7 @@ func (i *Invocation) GoneForGood(ctx context.Context) (why string, err error) {
 		}
 		return "", i.restarting(s.Sub)
 	case s.Active != "active" && s.Active != "reloading":
-		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
+		return i.is(s), nil
 	}
 	return "", nil
 }
@@ -81,18 +77,29 @@ func (i *Invocation) GoneForGood(ctx context.Context) (why string, err error) {
 // Failed asks whether the unit has failed. That it ends, or is started anew, is what
 // a unit of Type=oneshot does.
 func (i *Invocation) Failed(ctx context.Context) (why string, err error) {
-	s, err := i.manager.State(ctx, i.Unit)
+	s, why, err := i.look(ctx)
 	switch {
-	case errors.Is(err, ErrNoUnit):
-		return i.Unit + " does not exist any more", nil
-	case err != nil:
-		return "", err
+	case why != "" || err != nil:
+		return why, err
 	case s.Active == "failed":
-		return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub), nil
+		return i.is(s), nil
 	case s.Sub == "auto-restart":
 		return "", i.restarting(s.Sub)
 	}
 	return "", nil
+}
+
+// look asks for the unit's state. why is set where there is no such unit any more.
+func (i *Invocation) look(ctx context.Context) (s State, why string, err error) {
+	s, err = i.manager.State(ctx, i.Unit)
+	if errors.Is(err, ErrNoUnit) {
+		return s, i.Unit + " does not exist any more", nil
+	}
+	return s, "", err
+}
+
+func (i *Invocation) is(s State) string {
+	return fmt.Sprintf("%s is %s (%s)", i.Unit, s.Active, s.Sub)
 }
 
 func (i *Invocation) anew(s State) string {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/notice"
 	"koboshi/artifacts/pace"
 )
 
@@ -19,18 +18,15 @@ type Hooks interface {
 	Complete(ctx context.Context, action lifecycle.Action, result lifecycle.Result, ready func(context.Context) error) (lifecycle.Outcome, error)
 }
 
-// lastCall is how long CONTINUE may go on after the deadline.
-const lastCall = 2 * time.Minute
-
-// errLastCall ends the time that CONTINUE has.
-var errLastCall = fmt.Errorf("no success within %s of the deadline", lastCall)
+// errLastCall ends the time that CONTINUE has after the deadline.
+var errLastCall = fmt.Errorf("no success within %s of the deadline", lifecycle.LastCall)
 
 // complete lets Auto Scaling end the instance. The lifecycle hook cannot be
 // completed before it waits, so that is waited for, and whatever was left undone
 // before, the result is CONTINUE: ABANDON would end the instance as well.
 func (d *Drain) complete(ctx context.Context) (string, error) {
 	d.endBeats()
-	ctx, cancel := pace.Outlive(ctx, lastCall, errLastCall)
+	ctx, cancel := pace.Outlive(ctx, lifecycle.LastCall, errLastCall)
 	defer cancel()
 	defer context.AfterFunc(d.run, cancel)() // another process goes on
 	if err := d.find(ctx); err != nil {
@@ -73,7 +69,7 @@ func (d *Drain) find(ctx context.Context) error {
 func (d *Drain) hookCompleted(ctx context.Context) (lifecycle.Outcome, error) {
 	for n := 1; ; n++ {
 		found, err := d.Hooks.Complete(ctx, d.Action, lifecycle.Continue, nil)
-		notYet := found.End == lifecycle.AlreadyOver && d.decided() && lifecycle.TargetOf(found.State) == lifecycle.Serve
+		notYet := found.End == lifecycle.AlreadyOver && d.Record.Reason.ByGroup() && lifecycle.TargetOf(found.State) == lifecycle.Serve
 		if err != nil || !notYet {
 			return found, err
 		}
@@ -82,15 +78,6 @@ func (d *Drain) hookCompleted(ctx context.Context) (lifecycle.Outcome, error) {
 			return found, fmt.Errorf("%w while %s", err, found.State)
 		}
 	}
-}
-
-// decided reports whether the group itself wants the instance to leave.
-func (d *Drain) decided() bool {
-	switch d.Record.Reason {
-	case notice.Terminated, notice.Replaced, notice.Pooled:
-		return true
-	}
-	return false
 }
 
 // keepAlive keeps the lifecycle hook waiting while the drain lasts.

@@ -1,5 +1,5 @@
 // Package drain takes the app of one instance out of service: it is let go by the
-// load balancers, stopped, its logs are delivered, and whoever waits for that is told.
+// load balancers, stopped, its logs are delivered, and the lifecycle action is completed.
 //
 //	notice    recorded; <run>/leaving keeps every other run away
 //	let-go    deregistered, and unused; the lifecycle hook waits

@@ -98,6 +98,7 @@ func (d *Drain) Run(ctx context.Context) error {
 		d.keepAlive(ctx)
 	}
 	defer d.endBeats()
+	defer d.letFilesGo()
 
 	var failed error
 	for _, s := range d.steps()[d.at():] {

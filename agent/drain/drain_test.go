@@ -50,6 +50,7 @@ type world struct {
 	flushes flush.Answer
 	slow    time.Duration // a flush
 	beats   int
+	closed  int // how often the shipper's files were let go
 	told    string
 
 	throttles    time.Duration // how long completing takes
@@ -219,6 +220,8 @@ func (w *world) Before(context.Context) { w.note("before") }
 func (w *world) Name() string { return "app" }
 func (w *world) Kind() string { return "rsyslog" }
 
+func (w *world) Close() { w.closed++ }
+
 func (w *world) Look(context.Context) flush.Answer { return w.flushes }
 
 func (w *world) Await(ctx context.Context) flush.Answer {
@@ -315,6 +318,9 @@ func TestDrain(t *testing.T) {
 					return
 				}
 				w.did(tt.did...)
+				if w.closed != 1 {
+					t.Errorf("the log files were let go %d times", w.closed)
+				}
 				if last := w.saved[len(w.saved)-1]; last.Open() || last.Step != "complete" || last.Told != (w.told != "") {
 					t.Errorf("the record is %+v", last)
 				}

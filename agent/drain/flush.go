@@ -19,6 +19,7 @@ type Flusher interface {
 	Look(ctx context.Context) flush.Answer
 	Before(ctx context.Context)
 	Await(ctx context.Context) flush.Answer
+	Close()
 }
 
 // ErrLeft is a drain that ended before everything was known to be delivered.
@@ -27,6 +28,12 @@ var ErrLeft = errors.New("not everything was delivered")
 // beforeStop has each shipper note what it has counted.
 func (d *Drain) beforeStop(ctx context.Context) {
 	d.each(func(_ int, f Flusher) { f.Before(ctx) })
+}
+
+// letFilesGo ends what the shippers hold of the app's log files: a watch lives on, and
+// a file that is deleted takes up space for as long as it is held.
+func (d *Drain) letFilesGo() {
+	d.each(func(_ int, f Flusher) { f.Close() })
 }
 
 // flush waits for all shippers, side by side.
@@ -48,8 +55,12 @@ func (d *Drain) flush(ctx context.Context) (string, error) {
 // await is what became of one shipper.
 func await(ctx context.Context, f Flusher) report.Flush { return describe(ctx, f, f.Await) }
 
-// Look is how far a shipper is while the app may still run.
-func Look(ctx context.Context, f Flusher) report.Flush { return describe(ctx, f, f.Look) }
+// Look is how far a shipper is while the app may still run. Nothing else is asked of it
+// afterwards.
+func Look(ctx context.Context, f Flusher) report.Flush {
+	defer f.Close()
+	return describe(ctx, f, f.Look)
+}
 
 func describe(ctx context.Context, f Flusher, ask func(context.Context) flush.Answer) report.Flush {
 	began := time.Now()

@@ -173,8 +173,9 @@ const (
 )
 
 // ask asks until the answer is yes, after 5 s at first and then 1.5 times as long,
-// up to 30 s, each by up to a quarter later. When ctx ends, the error is the last one. An error of a question that
-// never gets an answer, such as a foreign lifecycle hook, is not asked again.
+// up to 30 s, each by up to a quarter later. When ctx ends, the error is the last one. A
+// question that never gets an answer, such as about a foreign lifecycle hook, is not
+// asked again.
 func (d *Drain) ask(ctx context.Context, question func(context.Context) (bool, error)) error {
 	pause := firstPause
 	var last error

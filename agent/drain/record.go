@@ -103,7 +103,7 @@ func (r Record) Save(dir durable.Dir) error {
 
 // Remove forgets a drain: the instance serves.
 func Remove(dir durable.Dir) error {
-	if err := durable.Remove(dir, File); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(dir, File); err != nil {
 		return fmt.Errorf("%w: %s: %w", state.ErrDisk, File, err)
 	}
 	return nil

@@ -12,6 +12,10 @@ import (
 	"koboshi/artifacts/pace"
 )
 
+// LastCall is how long completing an action may go on when the time of the sequence that
+// it ends is over.
+const LastCall = 2 * time.Minute
+
 // End is how a lifecycle action ended.
 type End string
 

@@ -1,8 +1,8 @@
 package notice
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"koboshi/agent/instance"
@@ -23,9 +23,9 @@ type Levels struct {
 }
 
 // Look asks for all three levels: three requests. A level that cannot be read stays
-// as it was; the error says why.
+// as it was; the error says why, of the first of them: what answers is the same.
 func (l *Levels) Look(ctx context.Context, from Source) error {
-	return errors.Join(
+	return cmp.Or(
 		read(ctx, &l.Target, from.TargetState),
 		read(ctx, &l.Spot, from.SpotAction),
 		read(ctx, &l.Rebalance, from.Rebalance),

@@ -20,6 +20,10 @@ const (
 	Shutdown   Reason = "shutdown"    // the machine goes down, and nothing was announced
 )
 
+// ByGroup reports whether the group itself takes the instance out of service: its load
+// balancers know already, and its lifecycle hook will wait.
+func (r Reason) ByGroup() bool { return r == Terminated || r == Replaced || r == Pooled }
+
 // Notice is one reason to leave. The zero Notice is none.
 type Notice struct {
 	Reason Reason

@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -28,7 +27,7 @@ func Leave(dir durable.Dir, reason string) error {
 
 // Stay takes that back.
 func Stay(dir durable.Dir) error {
-	if err := durable.Remove(dir, leavingFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(dir, leavingFile); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return nil

@@ -39,9 +39,7 @@ func (c *cli) drain() *cobra.Command {
 	cmd.Flags().StringVar(&o.reason, "reason", "", "`why`, for status and history")
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "bring the app back, by the same gate as any start")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report, or what would be done, as JSON")
-	cmd.MarkFlagsMutuallyExclusive("dry-run", "undo")
-	cmd.MarkFlagsMutuallyExclusive("no-complete", "undo")
-	cmd.MarkFlagsMutuallyExclusive("reason", "undo")
+	excludes(cmd, "undo", "dry-run", "no-complete", "reason")
 	return cmd
 }
 
@@ -90,7 +88,11 @@ func (c *cli) runDrainPlan(ctx context.Context, a *agent.Agent, o agent.DrainOpt
 
 // drainPlan prints what a drain would do, in the order in which it would.
 func (u *ui) drainPlan(app string, p agent.DrainPlan) {
-	u.row("app", "%s on %s, %s", app, p.Instance, map[bool]string{true: "running", false: "not running"}[p.Running])
+	running := "not running"
+	if p.Running {
+		running = "running"
+	}
+	u.row("app", "%s on %s, %s", app, p.Instance, running)
 	u.row("reason", "%s, to be over in %s", p.Reason, p.Deadline)
 	for _, g := range p.Groups {
 		u.row("let-go", "%s: %s", g.ARN, groupText(g, p.Deregister))

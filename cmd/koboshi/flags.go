@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,21 +46,39 @@ func oneOf(cmd *cobra.Command, exactly bool, flags ...string) {
 		cmd.MarkFlagsOneRequired(flags...)
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		var given, all []string
-		for _, name := range flags {
-			all = append(all, "--"+name)
-			if cmd.Flags().Changed(name) {
-				given = append(given, "--"+name)
-			}
-		}
-		switch {
+		switch given := given(cmd, flags); {
 		case len(given) > 1:
 			return errors.New(list(given, "and") + " cannot be combined")
 		case exactly && len(given) == 0:
-			return errors.New("want " + list(all, "or"))
+			return errors.New("want " + list(spelled(flags), "or"))
 		}
 		return nil
 	}
+}
+
+// excludes marks a flag that cannot be combined with any of the others.
+func excludes(cmd *cobra.Command, flag string, others ...string) {
+	for _, other := range others {
+		cmd.MarkFlagsMutuallyExclusive(flag, other)
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if given := given(cmd, others); cmd.Flags().Changed(flag) && len(given) > 0 {
+			return errors.New(list(append(spelled([]string{flag}), given...), "and") + " cannot be combined")
+		}
+		return nil
+	}
+}
+
+// given are those of the flags that the caller has set, as they are spelled.
+func given(cmd *cobra.Command, flags []string) []string {
+	return spelled(slices.DeleteFunc(slices.Clone(flags), func(name string) bool { return !cmd.Flags().Changed(name) }))
+}
+
+func spelled(flags []string) (all []string) {
+	for _, name := range flags {
+		all = append(all, "--"+name)
+	}
+	return all
 }
 
 // oneArgument refuses everything but one argument, which is called name.

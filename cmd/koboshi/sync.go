@@ -47,9 +47,7 @@ func (c *cli) sync() *cobra.Command {
 	cmd.Flags().TextVar(&rate, "max-rate", rate, "download at most so many `bytes` a second, such as 20MiB; 0 = no limit, whatever install.max_rate is")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "report what would change, and change nothing")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report, or the plan, as JSON")
-	for _, other := range []string{"version", "force", "dry-run"} {
-		cmd.MarkFlagsMutuallyExclusive("if-new", other)
-	}
+	excludes(cmd, "if-new", "version", "force", "dry-run")
 	return cmd
 }
 

@@ -11,7 +11,7 @@ import (
 const linesPerSecond = 2000
 
 // write appends numbered lines to a log file until the process ends, also while it is
-// asked to stop. It opens the file each time: whoever rotates it need not say so.
+// asked to stop. It opens the file each time: it may be rotated without a word.
 func write(file string) {
 	began, n := time.Now(), 0
 	for range time.Tick(10 * time.Millisecond) {
