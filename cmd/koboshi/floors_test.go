@@ -33,7 +33,7 @@ var floors = map[string]int{
 	"agent/state": 5, "agent/service": 5, "agent/lease": 5, "agent/notice": 5, "agent/flush": 5,
 	"agent/report/picture": 5, "systemd/install": 5,
 
-	"agent/drain": 6,
+	"agent/drain": 6, "agent/nodeid": 6,
 
 	"agent/failure": 7,
 
@@ -53,7 +53,7 @@ var mockFloors = map[string]int{
 }
 
 // testOnly are packages that no product package may import.
-var testOnly = []string{"agent/awstest", "agent/report/reporttest", "artifacts/tree/treetest", "artifacts/durable/durabletest", "artifacts/bucket/buckettest"}
+var testOnly = []string{"agent/awstest", "agent/report/reporttest", "artifacts/tree/treetest", "artifacts/durable/durabletest", "artifacts/bucket/buckettest", "agent/lease/model", "agent/lease/leasetest"}
 
 func isTestOnly(pkg string) bool {
 	return slices.ContainsFunc(testOnly, func(p string) bool { return pkg == p || strings.HasPrefix(pkg, p+"/") })
