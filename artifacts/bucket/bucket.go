@@ -67,8 +67,10 @@ type Bucket interface {
 	// Where the store answers that another write of the key is in progress
 	// (409 of S3), Put begins again under the same condition, with growing
 	// pauses and within the retry budget of the bucket. So a conflict ends as
-	// success, as ErrExists or ErrChanged, or, with the budget spent, as an
-	// error that is none of these.
+	// success, as ErrExists or ErrChanged, or, with the budget spent, as
+	// ErrConflict. With when.Once it ends as ErrConflict at the first such answer:
+	// for a caller to whom the same bytes may be wrong by then, and who therefore
+	// reads the key before the next write. ErrConflict leaves open what is stored.
 	//
 	// An answer may get lost. Then the repeated request finds its own object,
 	// and ErrExists or ErrChanged is returned for a write that took effect; any
@@ -92,13 +94,19 @@ type Object struct {
 	Size     int64  // bytes of the whole object, also where a range was read
 	ETag     string // opaque; equal means the same bytes
 	Modified time.Time
+
+	// Date is the store's clock when it answered, to the second; of a list, when
+	// it answered with the page that has this object. Zero = not known: the
+	// store has no clock of its own, or the answer came from a cache.
+	Date time.Time
 }
 
 // Condition makes a write depend on what is stored. The zero Condition does
-// not. At most one field is set.
+// not. At most one of Absent and ETag is set.
 type Condition struct {
 	Absent bool   // only where no object has the key
 	ETag   string // only over the object with this ETag
+	Once   bool   // where another write is in progress, the error is ErrConflict at once
 }
 
 // The errors that a caller decides by. Every other error means that the store
@@ -109,5 +117,6 @@ var (
 	ErrCredentials = errors.New("the credentials were refused") // expired, unknown or wrong, whatever was asked for
 	ErrChanged     = errors.New("the object has changed")
 	ErrExists      = errors.New("the object exists")
+	ErrConflict    = errors.New("another write of the object is in progress")
 	ErrUnchanged   = errors.New("the object is unchanged") // it still has the ETag that was given
 )

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"time"
 
 	"koboshi/artifacts/bucket"
 )
@@ -35,7 +36,7 @@ type group struct {
 
 var (
 	reads  = []group{{"ranges", Ranges}, {"pins", Pins}, {"conditional reads", Unchanged}, {"keys", Keys}, {ControlCharacters, controlCharacters}}
-	writes = []group{{"writes", Writes}, {"races", Races}, {"paging", Paging}, {"large", Large}}
+	writes = []group{{"writes", Writes}, {"dates", Dates}, {"races", Races}, {"paging", Paging}, {"large", Large}}
 )
 
 func run(t *testing.T, groups []group, open func(t *testing.T) bucket.Bucket) {
@@ -67,6 +68,27 @@ func put(t *testing.T, b bucket.Bucket, key, data string, when bucket.Condition)
 	return object
 }
 
+// Dates checks that a store which answers with its clock does so every time. Its
+// clock and that of the test are the same, but for what is left of a second.
+func Dates(t *testing.T, b bucket.Bucket) {
+	answers := map[string]bucket.Object{"put": put(t, b, "dates", "text", bucket.Condition{})}
+	_, answers["get"] = get(t, b, "dates", bucket.Range{Offset: 1, Length: 2})
+	for object, err := range b.List(t.Context(), "dates") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers["list"] = object
+	}
+	for op, object := range answers {
+		if object.Date.IsZero() != answers["put"].Date.IsZero() {
+			t.Errorf("%s: the store's clock is %v, and %v after put", op, object.Date, answers["put"].Date)
+		}
+		if off := time.Since(object.Date).Abs(); !object.Date.IsZero() && off > time.Hour {
+			t.Errorf("%s: the store's clock is %v, which is off by %v", op, object.Date, off)
+		}
+	}
+}
+
 // get reads a range or ends the test.
 func get(t *testing.T, b bucket.Bucket, key string, r bucket.Range) ([]byte, bucket.Object) {
 	t.Helper()
@@ -93,7 +115,7 @@ func read(ctx context.Context, b bucket.Bucket, key string, r bucket.Range) ([]b
 // wantError checks that err is the sentinel and none of its siblings.
 func wantError(t *testing.T, err, sentinel error, what string) {
 	t.Helper()
-	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists, bucket.ErrUnchanged} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists, bucket.ErrConflict, bucket.ErrUnchanged} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("%s: got error %v, want %v", what, err, sentinel)
 			return

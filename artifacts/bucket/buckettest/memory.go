@@ -24,6 +24,7 @@ type Memory struct {
 	damages            map[string]*damage
 	calls              map[call]int
 	careless, untagged bool
+	now                func() time.Time
 }
 
 type stored struct {
@@ -32,13 +33,20 @@ type stored struct {
 	modified time.Time
 }
 
-func (s stored) object(key string) bucket.Object {
-	return bucket.Object{Key: key, Size: int64(len(s.data)), ETag: s.etag, Modified: s.modified}
+func (s stored) object(key string, now time.Time) bucket.Object {
+	return bucket.Object{Key: key, Size: int64(len(s.data)), ETag: s.etag, Modified: s.modified, Date: now.UTC().Truncate(time.Second)}
 }
 
 // NewMemory is an empty bucket that works.
 func NewMemory() *Memory {
-	return &Memory{objects: map[string]stored{}, damages: map[string]*damage{}, calls: map[call]int{}}
+	return &Memory{objects: map[string]stored{}, damages: map[string]*damage{}, calls: map[call]int{}, now: time.Now}
+}
+
+// SetClock gives the store another clock than the machine's.
+func (m *Memory) SetClock(now func() time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now = now
 }
 
 // Get reads a range of an object, as [bucket.Bucket] says.
@@ -71,7 +79,7 @@ func (m *Memory) get(ctx context.Context, key string, r bucket.Range) (io.ReadCl
 	if err != nil {
 		return nil, bucket.Object{}, err
 	}
-	return &body{memory: m, key: key, data: s.data[r.Offset : r.Offset+length], at: r.Offset}, s.object(key), nil
+	return &body{memory: m, key: key, data: s.data[r.Offset : r.Offset+length], at: r.Offset}, s.object(key, m.now()), nil
 }
 
 // Put stores an object, as [bucket.Bucket] says.
@@ -120,12 +128,12 @@ func (m *Memory) IgnoreConditions() { m.careless = true }
 func (m *Memory) ForgetETags() { m.untagged = true }
 
 func (m *Memory) store(key string, data []byte) bucket.Object {
-	s := stored{data: data, etag: `"` + artifacts.Sum(data).String() + `"`, modified: time.Now().UTC()}
+	s := stored{data: data, etag: `"` + artifacts.Sum(data).String() + `"`, modified: m.now().UTC()}
 	if m.untagged {
 		s.etag = ""
 	}
 	m.objects[key] = s
-	return s.object(key)
+	return s.object(key, m.now())
 }
 
 // Delete removes an object, as [bucket.Bucket] says.
@@ -148,14 +156,14 @@ func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 			return
 		}
 		m.mu.Lock()
-		objects := maps.Clone(m.objects)
+		objects, now := maps.Clone(m.objects), m.now()
 		m.mu.Unlock()
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
 			if err := ctx.Err(); err != nil {
 				yield(bucket.Object{}, err)
 				return
 			}
-			if strings.HasPrefix(key, prefix) && !yield(objects[key].object(key), nil) {
+			if strings.HasPrefix(key, prefix) && !yield(objects[key].object(key, now), nil) {
 				return
 			}
 		}

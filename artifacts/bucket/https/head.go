@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"koboshi/artifacts/bucket"
 )
@@ -13,6 +14,7 @@ import (
 func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object, error) {
 	object := bucket.Object{Key: key, ETag: strongETag(answer.Header.Get("ETag"))}
 	object.Modified, _ = http.ParseTime(answer.Header.Get("Last-Modified")) // for people only
+	object.Date = date(answer.Header)
 	if answer.StatusCode == http.StatusNotModified && r.Unless != "" {
 		return object, bucket.ErrUnchanged
 	}
@@ -32,6 +34,18 @@ func readHead(answer *http.Response, key string, r bucket.Range) (bucket.Object,
 		err = bucket.ErrUnchanged // a server that does not know If-None-Match
 	}
 	return object, err
+}
+
+// date is zero for an answer that a cache has stored, with the Date of then (RFC 9111).
+func date(head http.Header) time.Time {
+	if head.Get("Age") != "" {
+		return time.Time{}
+	}
+	at, err := http.ParseTime(head.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 func statusError(status int) error {

@@ -164,6 +164,26 @@ func TestOddAnswers(t *testing.T) {
 }
 
 // A weak ETag cannot pin anything.
+func TestDate(t *testing.T) {
+	const header = "Thu, 26 Nov 2026 12:56:50 GMT"
+	for age, want := range map[string]time.Time{"": time.Date(2026, 11, 26, 12, 56, 50, 0, time.UTC), "120": {}} {
+		src := serve(t, &site{answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", header)
+			if age != "" {
+				w.Header().Set("Age", age)
+			}
+		}})
+		body, object, err := src.Get(t.Context(), key, bucket.Range{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = body.Close()
+		if !object.Date.Equal(want) {
+			t.Errorf("Age %q: the store's clock is %v, want %v", age, object.Date, want)
+		}
+	}
+}
+
 func TestWeakETag(t *testing.T) {
 	s := &site{answer: head(200, "ETag", `W/"a"`)}
 	if _, object, err := serve(t, s).Get(t.Context(), key, bucket.Range{}); err != nil || object.ETag != "" || object.Size != 10 {

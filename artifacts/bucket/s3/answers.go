@@ -6,7 +6,9 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"time"
 
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -75,6 +77,12 @@ func (a answers) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 		a.change(response, middleware.GetOperationName(ctx))
 	}
 	return out, metadata, err
+}
+
+// date is the Date of the answer, the zero time where it has none.
+func date(metadata middleware.Metadata) time.Time {
+	at, _ := awsmiddleware.GetServerTime(metadata)
+	return at.UTC()
 }
 
 // bounded is a body that ends with an error after so many bytes.

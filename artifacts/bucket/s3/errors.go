@@ -130,10 +130,13 @@ func (e *Error) classify(when bucket.Condition) error {
 		return bucket.ErrExists
 	case e.Status == http.StatusPreconditionFailed:
 		return bucket.ErrChanged
+	case e.Op == "put" && (e.Status == http.StatusConflict || e.Code == noSuchUpload):
+		return bucket.ErrConflict
 	}
 	return nil
 }
 
+// noSuchUpload: an earlier answer to our own write was lost.
 const noSuchUpload = "NoSuchUpload"
 
 // credentialCodes come with status 400 or 403, and are about who asks, not about
@@ -142,13 +145,6 @@ const noSuchUpload = "NoSuchUpload"
 // Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 func credentialCodes() []string {
 	return []string{"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"}
-}
-
-// conflict: someone else's write to the key is under way, or an earlier answer
-// to our own was lost. In both cases the write is begun again.
-func conflict(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Status == http.StatusConflict || e.Code == noSuchUpload)
 }
 
 // strongETag is empty for a weak one (RFC 9110, section 8.8.3), which may stand

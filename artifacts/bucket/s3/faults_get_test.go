@@ -165,7 +165,7 @@ func wantSentinel(t *testing.T, err, sentinel error) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists} {
+	for _, other := range []error{bucket.ErrNotFound, bucket.ErrDenied, bucket.ErrCredentials, bucket.ErrChanged, bucket.ErrExists, bucket.ErrConflict} {
 		if got, want := errors.Is(err, other), other == sentinel; got != want {
 			t.Errorf("got %v, want %v", err, sentinel)
 		}

@@ -17,6 +17,7 @@ import (
 
 func TestErrorsOfPut(t *testing.T) {
 	absent, etag := bucket.Condition{Absent: true}, bucket.Condition{ETag: `"x"`}
+	onceAbsent, onceETag := bucket.Condition{Absent: true, Once: true}, bucket.Condition{ETag: `"x"`, Once: true}
 	for name, c := range map[string]struct {
 		fault    faults.Fault
 		when     bucket.Condition
@@ -28,7 +29,10 @@ func TestErrorsOfPut(t *testing.T) {
 		"object gone":          {faults.Fault{Status: 404, Code: "NoSuchKey"}, etag, bucket.ErrChanged, 1},
 		"bucket gone":          {faults.Fault{Status: 404, Code: "NoSuchBucket"}, etag, bucket.ErrNotFound, 1},
 		"denied":               {faults.Fault{Status: 403, Code: "AccessDenied"}, absent, bucket.ErrDenied, 1},
-		"conflict without end": {faults.Fault{Status: 409, Code: "ConditionalRequestConflict"}, absent, nil, attempts},
+		"conflict without end": {faults.Fault{Status: 409, Code: "ConditionalRequestConflict"}, absent, bucket.ErrConflict, attempts},
+		"conflict, once":       {faults.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, onceAbsent, bucket.ErrConflict, 1},
+		"conflict of a swap":   {faults.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, onceETag, bucket.ErrConflict, 1},
+		"changed, once":        {faults.Fault{Status: 412, Code: "PreconditionFailed"}, onceETag, bucket.ErrChanged, 1},
 		"down":                 {faults.Fault{Status: 503, Code: "SlowDown"}, absent, nil, attempts},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,21 +106,25 @@ func TestLargePutIsAbortedOnFailure(t *testing.T) {
 func TestLargePutBeginsAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault    faults.Fault
+		once     bool
 		sentinel error
+		stored   bool
 	}{
-		"conflict":   {faults.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, nil},
-		"lost reply": {faults.Fault{Applied: true, Reset: true, Times: 1}, bucket.ErrExists},
+		"conflict":         {faults.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, false, nil, true},
+		"conflict, once":   {faults.Fault{Status: 409, Code: "ConditionalRequestConflict", Times: 1}, true, bucket.ErrConflict, false},
+		"lost reply":       {faults.Fault{Applied: true, Reset: true, Times: 1}, false, bucket.ErrExists, true},
+		"lost reply, once": {faults.Fault{Applied: true, Reset: true, Times: 1}, true, bucket.ErrConflict, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, server := mocked(t)
 			c.fault.Operation = "CompleteMultipartUpload"
 			server.Faults().Add(c.fault)
-			_, err := put(t, b, "k", large, bucket.Condition{Absent: true})
+			_, err := put(t, b, "k", large, bucket.Condition{Absent: true, Once: c.once})
 			if c.sentinel != nil || err != nil {
 				wantSentinel(t, err, c.sentinel)
 			}
-			if got, ok := server.S3().Object("releases", "apps/web/k"); !ok || !bytes.Equal(got, large) {
-				t.Errorf("stored %d bytes, want %d", len(got), len(large))
+			if got, ok := server.S3().Object("releases", "apps/web/k"); ok != c.stored || ok && !bytes.Equal(got, large) {
+				t.Errorf("stored %v: %d bytes, want %v: %d", ok, len(got), c.stored, len(large))
 			}
 		})
 	}

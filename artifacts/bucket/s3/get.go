@@ -53,7 +53,7 @@ func notModified(err error) bool {
 // answer compares an answer with its request. A store without ETags, or a proxy that
 // makes them weak, cannot pin a range: then the caller's hash decides.
 func answer(out *s3.GetObjectOutput, r bucket.Range) (io.ReadCloser, bucket.Object, error) {
-	object := bucket.Object{ETag: strongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified)}
+	object := bucket.Object{ETag: strongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified), Date: date(out.ResultMetadata)}
 	if err := bucket.CheckEncoding(aws.ToString(out.ContentEncoding)); err != nil {
 		return nil, object, err
 	}

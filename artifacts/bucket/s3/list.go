@@ -47,7 +47,7 @@ func (b *Bucket) yieldPage(page *s3.ListObjectsV2Output, prefix string, yield fu
 			return false
 		}
 		object := bucket.Object{Key: strings.TrimPrefix(full, b.prefix), Size: aws.ToInt64(found.Size),
-			ETag: aws.ToString(found.ETag), Modified: aws.ToTime(found.LastModified)}
+			ETag: aws.ToString(found.ETag), Modified: aws.ToTime(found.LastModified), Date: date(page.ResultMetadata)}
 		if !yield(object, nil) {
 			return false
 		}

@@ -24,26 +24,26 @@ const (
 
 // putParts uploads from body directly: what is in memory is the SDK's own
 // buffer of each part under way.
-func (b *Bucket) putParts(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
+func (b *Bucket) putParts(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (made, error) {
 	full := aws.String(b.prefix + key)
 	begin := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: full}
 	begin.ServerSideEncryption, begin.SSEKMSKeyId = b.Encryption.headers()
 	created, err := b.client.CreateMultipartUpload(ctx, begin)
 	if err != nil {
-		return "", err
+		return made{}, err
 	}
 	upload := upload{bucket: b, key: key, id: created.UploadId, body: body, size: size, meter: b.meter(key, size)}
 	parts, err := upload.send(ctx)
 	if err != nil {
-		return "", errors.Join(err, upload.abort(ctx))
+		return made{}, errors.Join(err, upload.abort(ctx))
 	}
 	in := &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: full, UploadId: upload.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}
 	in.IfNoneMatch, in.IfMatch = headers(when)
 	out, err := b.client.CompleteMultipartUpload(ctx, in)
 	if err != nil {
-		return "", errors.Join(err, upload.abort(ctx))
+		return made{}, errors.Join(err, upload.abort(ctx))
 	}
-	return aws.ToString(out.ETag), nil
+	return made{out.ETag, out.ResultMetadata}, nil
 }
 
 type upload struct {

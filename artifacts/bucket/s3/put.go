@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/pace"
@@ -17,11 +18,11 @@ import (
 // condition. The Object has no modification time.
 func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (bucket.Object, error) {
 	for attempt := 1; ; attempt++ {
-		etag, err := b.put(ctx, key, body, size, when)
+		answer, err := b.put(ctx, key, body, size, when)
 		if err == nil {
-			return bucket.Object{Key: key, Size: size, ETag: etag}, nil
+			return bucket.Object{Key: key, Size: size, ETag: strongETag(aws.ToString(answer.etag)), Date: date(answer.metadata)}, nil
 		}
-		if !conflict(err) || !b.wait(ctx, attempt, err) {
+		if when.Once || !errors.Is(err, bucket.ErrConflict) || !b.wait(ctx, attempt, err) {
 			return bucket.Object{}, err
 		}
 	}
@@ -37,24 +38,30 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (etag string, err error) {
-	if size > partBytes {
-		etag, err = b.putParts(ctx, key, body, size, when)
-	} else {
-		etag, err = b.putWhole(ctx, key, body, size, when)
-	}
-	return strongETag(etag), b.failed("put", key, when, err)
+// made is the answer to the request that has made an object.
+type made struct {
+	etag     *string
+	metadata middleware.Metadata
 }
 
-func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (string, error) {
+func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (m made, err error) {
+	if size > partBytes {
+		m, err = b.putParts(ctx, key, body, size, when)
+	} else {
+		m, err = b.putWhole(ctx, key, body, size, when)
+	}
+	return m, b.failed("put", key, when, err)
+}
+
+func (b *Bucket) putWhole(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (made, error) {
 	in := &s3.PutObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key), Body: io.NewSectionReader(body, 0, size), ContentLength: &size}
 	in.IfNoneMatch, in.IfMatch = headers(when)
 	in.ServerSideEncryption, in.SSEKMSKeyId = b.Encryption.headers()
 	out, err := b.client.PutObject(ctx, in, b.meter(key, size).request(size))
 	if err != nil {
-		return "", err
+		return made{}, err
 	}
-	return aws.ToString(out.ETag), nil
+	return made{out.ETag, out.ResultMetadata}, nil
 }
 
 // headers are If-None-Match and If-Match.
