@@ -1,6 +1,6 @@
 // Package awstest is a loopback AWS for tests and laptops, as
-// net/http/httptest is to net/http: S3, Auto Scaling, ELB, STS, Parameter Store
-// and Secrets Manager at one URL, and for each instance a metadata service (IMDSv2) of
+// net/http/httptest is to net/http: S3, DynamoDB, Auto Scaling, ELB, STS,
+// Parameter Store and Secrets Manager at one URL, and for each instance a metadata service (IMDSv2) of
 // its own.
 //
 // A test starts a Server, creates groups, hooks and buckets, launches
@@ -17,7 +17,7 @@
 //	i, err := aws.Launch(autoscaling.LaunchOptions{Group: "web"}) // now Pending:Wait
 //
 // This package only assembles: faults has the script of faults and the log of
-// calls; s3, autoscaling, elb, sts, ssm, secretsmanager and imds are one service each;
+// calls; s3, dynamodb, autoscaling, elb, sts, ssm, secretsmanager and imds are one service each;
 // ec2 runs instances;
 // control lets another process drive the server.
 //

@@ -9,6 +9,7 @@ import (
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/cloudformation"
 	"koboshi/agent/awstest/control"
+	"koboshi/agent/awstest/dynamodb"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
@@ -20,8 +21,8 @@ import (
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, Auto Scaling, CloudFormation, ELB, STS, Parameter Store and Secrets
-// Manager at one URL, each instance's IMDS at its own, and the control endpoint under
+// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, ELB, STS, Parameter Store
+// and Secrets Manager at one URL, each instance's IMDS at its own, and the control endpoint under
 // /_mock/.
 type Server struct {
 	*ec2.Fleet
@@ -30,6 +31,7 @@ type Server struct {
 	stacks  *cloudformation.Stacks
 	ssm     *ssm.Store
 	secrets *secretsmanager.Store
+	tables  *dynamodb.Store
 	calls   faults.Calls
 	faults  *faults.Script
 
@@ -73,7 +75,7 @@ func Start(set ...Option) (*Server, error) {
 	for _, change := range set {
 		change(&o)
 	}
-	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now)}
+	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now), tables: dynamodb.New(o.now)}
 	s.faults = faults.New(o.now, &s.calls)
 	var err error
 	if s.plain, err = loopback.Bind(o.addr, nil); err != nil {
@@ -134,6 +136,9 @@ func (s *Server) SSM() *ssm.Store { return s.ssm }
 // SecretsManager is Secrets Manager.
 func (s *Server) SecretsManager() *secretsmanager.Store { return s.secrets }
 
+// DynamoDB has the tables.
+func (s *Server) DynamoDB() *dynamodb.Store { return s.tables }
+
 // Stacks are those of CloudFormation.
 func (s *Server) Stacks() *cloudformation.Stacks { return s.stacks }
 
@@ -163,9 +168,10 @@ func (s *Server) handler() http.Handler {
 	formation := cloudformation.NewAPI(s.stacks)
 	toFormation := s.faults.Wrap("cloudformation", formation.Describe, formation.Fail, formation)
 	toS3 := s.faults.Wrap("s3", s3.Describe, s3.WriteError, s.s3)
-	parameters, secrets := s.ssm.API(), s.secrets.API()
+	parameters, secrets, tables := s.ssm.API(), s.secrets.API(), s.tables.API()
 	toParameters := s.faults.Wrap("ssm", parameters.Describe, parameters.Fail, parameters)
 	toSecrets := s.faults.Wrap("secretsmanager", secrets.Describe, secrets.Fail, secrets)
+	toTables := s.faults.Wrap("dynamodb", tables.Describe, tables.Fail, tables)
 	toControl := control.New(s.Fleet, s.elb, s.s3, s.faults, &s.calls)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -175,6 +181,8 @@ func (s *Server) handler() http.Handler {
 			toParameters.ServeHTTP(w, r)
 		case secrets.Has(r):
 			toSecrets.ServeHTTP(w, r)
+		case tables.Has(r):
+			toTables.ServeHTTP(w, r)
 		case !query.Is(r):
 			toS3.ServeHTTP(w, r)
 		case query.ParseForm(w, r) != nil:

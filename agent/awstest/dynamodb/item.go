@@ -1,0 +1,3 @@
+package dynamodb
+
+type stored struct{}
