@@ -4,9 +4,14 @@ package lease
 type Bounds struct{ NotBefore, ValidUntil Millis }
 
 // Bounds are those of a tenure for a generator that counts in units of so many
-// milliseconds: whole units only, so that no two holders share one.
-func (t Tenure) Bounds(unit Millis) Bounds {
-	return Bounds{NotBefore: lastOf(t.Floor, unit), ValidUntil: lastOf(t.Until+1, unit) - unit}
+// milliseconds, and an app that may overrun them by slack: whole units only, so that no
+// two holders share one.
+//
+// Where the table has a smaller slack, as of an app that looked before the configuration
+// was changed, they end earlier until a renewal has stored the larger one.
+func (t Tenure) Bounds(unit, slack Millis) Bounds {
+	end := t.Until - max(0, slack-t.Slack)
+	return Bounds{NotBefore: lastOf(t.Floor, unit), ValidUntil: lastOf(end+1, unit) - unit}
 }
 
 // lastOf is the last millisecond of the unit in which t lies.

@@ -24,6 +24,7 @@ type Tenure struct {
 	Nonce Nonce
 	Floor Millis
 	Until Millis // confirmed by the table, not what was asked for
+	Slack Millis // that the next holder leaves above Until, confirmed like it
 }
 
 // Mine reports whether an item is that of the tenure.
@@ -58,7 +59,7 @@ func (c Claimant) Claim(scope string, id int, old *Item, terms Terms, now Millis
 		floor = old.Floor()
 	}
 	claimed.HW = max(now, floor) + terms.Lease
-	return claimed, Tenure{ID: id, Gen: claimed.Gen, Nonce: c.Nonce, Floor: floor, Until: claimed.HW}, nil
+	return claimed, Tenure{ID: id, Gen: claimed.Gen, Nonce: c.Nonce, Floor: floor, Until: claimed.HW, Slack: claimed.Slack}, nil
 }
 
 // Renew is the item that a renewal writes over the one that was read. The mark never
@@ -78,7 +79,7 @@ func (t Tenure) Confirmed(i Item) (Tenure, error) {
 	if !t.Mine(i) {
 		return t, ErrLost
 	}
-	t.Until = i.HW
+	t.Until, t.Slack = i.HW, i.Slack
 	return t, nil
 }
 
