@@ -27,6 +27,7 @@ type Config struct {
 	Fallback  Fallback  `toml:"fallback"`
 	Notify    Notify    `toml:"notify"`
 	Drain     Drain     `toml:"drain"`
+	NodeID    NodeID    `toml:"node_id"`
 	State     State     `toml:"state"`
 
 	// HoldTag is the value of the tag koboshi:hold, "" where there is none. It
@@ -221,6 +222,7 @@ func defaults() Config {
 		Notify:   Notify{Timeout: Duration(10 * time.Second)},
 		Drain: Drain{Deadline: Duration(10 * time.Minute), TargetGroups: []string{}, Deregister: DeregisterSpot, Spot: DrainOn, Rebalance: DrainIgnore,
 			OnShutdown: Duration(time.Minute)},
+		NodeID:  defaultNodeID(),
 		origins: map[string]Origin{},
 	}
 }
@@ -237,6 +239,9 @@ func (c *Config) derive() {
 	fill(&c.State.Run, "/run/koboshi/"+c.App)
 	if len(c.Channels) == 0 {
 		c.Channels = []string{c.Channel}
+	}
+	if c.NodeID.On() && c.NodeID.Table.IsZero() {
+		c.NodeID.Table = tableOf(c.Source, c.App)
 	}
 	for name, flush := range c.Drain.Flush {
 		flush.fillIn(func(key string) bool { return c.origins["drain.flush."+name+"."+key] != Origin{} })

@@ -84,7 +84,7 @@ func TestErrors(t *testing.T) {
 		want, hint string
 	}{
 		{"unknown key", add("timeuot = \"1m\"\n"), `koboshi.toml:9: unknown key "health.timeuot"`, `did you mean "health.timeout"?`},
-		{"key in the wrong table", add("[install]\nunit = \"x.service\"\n"), `koboshi.toml:10: unknown key "install.unit"`, `did you mean "service.unit"?`},
+		{"key in the wrong table", add("[install]\nunit = \"x.service\"\n"), `koboshi.toml:10: unknown key "install.unit"`, `did you mean "node_id.unit" or "service.unit"?`},
 		{"key of a table at the top", "abandon_delay = \"1m\"\n" + minimal, `koboshi.toml:1: unknown key "abandon_delay"`, `did you mean "lifecycle.abandon_delay"?`},
 		{"other case", strings.Replace(minimal, "app =", "App =", 1), `koboshi.toml:1: unknown key "App"`, `did you mean "app"?`},
 		{"unknown table", add("[cauldron]\nx = 1\n"), `koboshi.toml:9: unknown key "cauldron"`, ""},

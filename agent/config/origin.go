@@ -55,7 +55,7 @@ func (c *Config) walk(prefix string, v reflect.Value, out *[]Setting) {
 			for _, name := range slices.Sorted(maps.Keys(flushes)) {
 				c.walkFlush(key+"."+name+".", flushes[name], out)
 			}
-		case field.Kind() == reflect.Struct:
+		case field.Kind() == reflect.Struct && !isText(field):
 			c.walk(key+".", field, out)
 		default:
 			*out = append(*out, Setting{Key: key, Value: spell(field), Origin: c.origins[key]})
@@ -75,6 +75,12 @@ func (c *Config) walkFlush(prefix string, f Flush, out *[]Setting) {
 	}
 }
 
+// isText reports whether a file has the value as a text.
+func isText(v reflect.Value) bool {
+	_, ok := v.Interface().(encoding.TextMarshaler)
+	return ok
+}
+
 // spell writes a value as TOML does.
 func spell(v reflect.Value) string {
 	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
@@ -92,11 +98,11 @@ func spell(v reflect.Value) string {
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case reflect.Map:
-		m, _ := v.Interface().(map[string]int64)
 		var items []string
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			items = append(items, fmt.Sprintf("%s = %d", k, m[k]))
+		for key, value := range v.Seq2() {
+			items = append(items, fmt.Sprintf("%s = %s", key, spell(value)))
 		}
+		slices.Sort(items)
 		return "{" + strings.Join(items, ", ") + "}"
 	}
 	return fmt.Sprint(v.Interface())

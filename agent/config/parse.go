@@ -60,7 +60,7 @@ func Parse(files ...File) (*Config, error) {
 // earlier file; a table is merged key by key.
 func (c *Config) merge(f File) error {
 	text := string(f.Data)
-	floor, flush := maps.Clone(c.Trust.Floor), maps.Clone(c.Drain.Flush)
+	floor, zones, flush := maps.Clone(c.Trust.Floor), maps.Clone(c.NodeID.Datacenter), maps.Clone(c.Drain.Flush)
 	meta, err := toml.Decode(text, c)
 	if err != nil {
 		return decodeError(f.Name, err)
@@ -72,13 +72,20 @@ func (c *Config) merge(f File) error {
 		}
 		c.origins[name] = Origin{File: f.Name, Line: line(text, key)}
 	}
-	for channel, sequence := range floor {
-		if _, again := c.Trust.Floor[channel]; !again {
-			c.Trust.Floor[channel] = sequence // a drop-in must not remove the floor of a channel that it does not name
-		}
-	}
+	keepNames(floor, c.Trust.Floor) // a drop-in must not remove the floor of a channel that it does not name
+	keepNames(zones, c.NodeID.Datacenter)
 	mergeFlush(flush, c.Drain.Flush, meta)
 	return nil
+}
+
+// keepNames adds what an earlier file has set in a table with free names: the TOML
+// library replaces the whole table.
+func keepNames[V any](earlier, now map[string]V) {
+	for name, value := range earlier {
+		if _, again := now[name]; !again {
+			now[name] = value
+		}
+	}
 }
 
 // badType is the TOML library's error for a value of the wrong type: unlike its
@@ -121,10 +128,18 @@ func wrongType(text string) string {
 
 func unknownKey(file string, at int, name string) error {
 	e := &Error{File: file, Line: at, Err: fmt.Errorf("unknown key %q", name)}
-	if near, ok := nearest(name, keysLike(name)); ok {
-		e.Hint = fmt.Sprintf("did you mean %q?", near)
+	if near := nearest(name, keysLike(name)); len(near) > 0 {
+		e.Hint = fmt.Sprintf("did you mean %s?", quoted(near))
 	}
 	return e
+}
+
+func quoted(keys []string) string {
+	var all []string
+	for _, key := range keys {
+		all = append(all, strconv.Quote(key))
+	}
+	return strings.Join(all, " or ")
 }
 
 // UnmarshalTOML takes a string or a list of strings.

@@ -58,19 +58,23 @@ func keysLike(name string) []string {
 }
 
 // nearest finds the key that was probably meant: one that is at most three edits
-// away, or has the same last part in another table.
-func nearest(name string, keys []string) (string, bool) {
-	best, distance := "", 4
+// away, or those that have the same last part in other tables.
+func nearest(name string, keys []string) (best []string) {
+	distance := 4
 	for _, key := range keys {
+		same := lastPart(key) == lastPart(name)
 		d := artifacts.Edits(strings.ToLower(name), key)
-		if lastPart(key) == lastPart(name) {
+		if same {
 			d = min(d, 1)
 		}
-		if d < distance {
-			best, distance = key, d
+		switch {
+		case d < distance:
+			best, distance = []string{key}, d
+		case d == distance && same && !strings.Contains(key, free):
+			best = append(best, key)
 		}
 	}
-	return best, best != ""
+	return best
 }
 
 func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }

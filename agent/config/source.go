@@ -45,6 +45,11 @@ func checkBucket(u *url.URL) error {
 	if u.Host == "" {
 		return fmt.Errorf("%s: want a name after s3://", u)
 	}
+	return checkRegion(u)
+}
+
+// checkRegion allows no query but a region.
+func checkRegion(u *url.URL) error {
 	if u.RawQuery == "" && !u.ForceQuery {
 		return nil
 	}

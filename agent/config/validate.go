@@ -20,7 +20,7 @@ func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
 		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateSignal, c.validateFallback, c.validateNotify, c.validateInstall,
-		c.validateDrain, c.validateFlushes, c.validatePaths,
+		c.validateDrain, c.validateFlushes, c.validateNodeID, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -170,8 +170,8 @@ const least = `
 	health.url = "http://127.0.0.1:8080/healthz"`
 
 var (
-	dottedKey = regexp.MustCompile(`^[a-z]+\.[a-z_]+\b`)
-	tomlTable = regexp.MustCompile(`^\[([a-z.]+)\]`)
+	dottedKey = regexp.MustCompile(`^[a-z_]+\.[a-z_]+\b`)
+	tomlTable = regexp.MustCompile(`^\[([a-z._]+)\]`)
 	tomlKey   = regexp.MustCompile(`^([a-z_]+) *=`)
 )
 
