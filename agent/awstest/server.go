@@ -8,6 +8,7 @@ import (
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/cloudformation"
+	"koboshi/agent/awstest/codedeploy"
 	"koboshi/agent/awstest/control"
 	"koboshi/agent/awstest/dynamodb"
 	"koboshi/agent/awstest/ec2"
@@ -21,7 +22,7 @@ import (
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, ELB, STS, Parameter Store
+// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, CodeDeploy, ELB, STS, Parameter Store
 // and Secrets Manager at one URL, each instance's IMDS at its own, and the control endpoint under
 // /_mock/.
 type Server struct {
@@ -29,6 +30,7 @@ type Server struct {
 	s3      *s3.Store
 	elb     *elb.Balancer
 	stacks  *cloudformation.Stacks
+	deploys *codedeploy.Store
 	ssm     *ssm.Store
 	secrets *secretsmanager.Store
 	tables  *dynamodb.Store
@@ -75,14 +77,14 @@ func Start(set ...Option) (*Server, error) {
 	for _, change := range set {
 		change(&o)
 	}
-	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now), tables: dynamodb.New(o.now)}
+	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), deploys: codedeploy.New(), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now), tables: dynamodb.New(o.now)}
 	s.faults = faults.New(o.now, &s.calls)
 	var err error
 	if s.plain, err = loopback.Bind(o.addr, nil); err != nil {
 		return nil, fmt.Errorf("starting the mock: %w", err)
 	}
 	s.Fleet = ec2.New(ec2.Options{Now: o.now, Endpoint: s.URL(), IMDSAddr: o.imdsAddr, Faults: s.faults, Balancer: s.elb})
-	handler := s.handler()
+	handler := dated(o.now, s.handler())
 	s.plain.Serve(handler)
 	if o.tls == nil {
 		return s, nil
@@ -142,6 +144,9 @@ func (s *Server) DynamoDB() *dynamodb.Store { return s.tables }
 // Stacks are those of CloudFormation.
 func (s *Server) Stacks() *cloudformation.Stacks { return s.stacks }
 
+// Deployments are those of CodeDeploy.
+func (s *Server) Deployments() *codedeploy.Store { return s.deploys }
+
 // Faults is the script of what goes wrong, for every service.
 func (s *Server) Faults() *faults.Script { return s.faults }
 
@@ -172,7 +177,9 @@ func (s *Server) handler() http.Handler {
 	toParameters := s.faults.Wrap("ssm", parameters.Describe, parameters.Fail, parameters)
 	toSecrets := s.faults.Wrap("secretsmanager", secrets.Describe, secrets.Fail, secrets)
 	toTables := s.faults.Wrap("dynamodb", tables.Describe, tables.Fail, tables)
-	toControl := control.New(s.Fleet, s.elb, s.s3, s.faults, &s.calls)
+	deploys := s.deploys.API()
+	toDeploys := s.faults.Wrap("codedeploy", deploys.Describe, deploys.Fail, deploys)
+	toControl := control.New(s.Fleet, control.Services{Balancer: s.elb, Objects: s.s3, Deployments: s.deploys}, s.faults, &s.calls)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case control.Is(r):
@@ -183,6 +190,8 @@ func (s *Server) handler() http.Handler {
 			toSecrets.ServeHTTP(w, r)
 		case tables.Has(r):
 			toTables.ServeHTTP(w, r)
+		case deploys.Has(r):
+			toDeploys.ServeHTTP(w, r)
 		case !query.Is(r):
 			toS3.ServeHTTP(w, r)
 		case query.ParseForm(w, r) != nil:
@@ -196,5 +205,13 @@ func (s *Server) handler() http.Handler {
 		default:
 			toScaling.ServeHTTP(w, r)
 		}
+	})
+}
+
+// dated gives every answer the time of the server's clock.
+func dated(now func() time.Time, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", now().UTC().Format(http.TimeFormat))
+		next.ServeHTTP(w, r)
 	})
 }

@@ -62,7 +62,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "koboshi-mock",
 		Short:         "a loopback AWS for laptops and scripts",
-		Long:          "A loopback AWS for laptops and scripts: S3, Auto Scaling, ELB, STS, Parameter Store, Secrets Manager and each instance's metadata service.\n\nExit codes: 0 done, 1 failed, 2 usage.",
+		Long:          "A loopback AWS for laptops and scripts: S3, Auto Scaling, CodeDeploy, ELB, STS, Parameter Store, Secrets Manager and each instance's metadata service.\n\nExit codes: 0 done, 1 failed, 2 usage.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -71,6 +71,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	mock := &mock{}
 	root.PersistentFlags().StringVar(&mock.URL, "mock", getenv("KOBOSHI_MOCK_URL"), "`URL` of the server, from KOBOSHI_MOCK_URL")
 	root.AddCommand(newServe(), mock.group(), mock.launch(), mock.terminate(), mock.move(), mock.spot(), mock.rebalance(), mock.pool(), mock.scale(),
+		mock.suspend(), mock.resume(), mock.suspended(), mock.trigger(), mock.refresh(), mock.lag(), mock.deployment(),
 		mock.targetGroup(), mock.targets(), mock.tag(), mock.untag(),
 		mock.state(), mock.wait(), mock.imds(), mock.fault(), mock.faults(), mock.calls(), mock.bucket())
 	return root

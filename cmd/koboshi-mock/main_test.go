@@ -185,6 +185,45 @@ func TestWarmPool(t *testing.T) {
 	s.ok("wait", id, "Warmed:Terminated")
 }
 
+func TestProcesses(t *testing.T) {
+	s := serve(t, "--group", "web")
+	s.ok("scale", "web", "2")
+	s.ok("suspend", "web", "AZRebalance", "AlarmNotification")
+	if got := s.ok("suspended", "web"); !strings.Contains(got, `"AZRebalance"`) || !strings.Contains(got, `"User suspended at `) {
+		t.Errorf("suspended: %s", got)
+	}
+	for _, process := range []string{"AZRebalance", "AlarmNotification"} {
+		if got := s.ok("trigger", "web", process, "3"); got != "suspended\n" {
+			t.Errorf("%s: %q", process, got)
+		}
+	}
+	s.ok("resume", "web", "AlarmNotification")
+	if got := s.ok("trigger", "web", "AlarmNotification", "3"); got != "acted\n" {
+		t.Errorf("resumed: %q", got)
+	}
+	s.ok("suspend", "web")
+	if got := s.ok("suspended", "web"); strings.Count(got, "User suspended at ") != len(autoscaling.Processes) {
+		t.Errorf("all: %s", got)
+	}
+	s.ok("refresh", "web", "InProgress", "Successful")
+	s.ok("lag", "30s")
+	s.ok("lag", "0s")
+	s.ok("deployment", "shop", "blue-green", "d-8JHL2KQF1=Ready")
+	for _, args := range [][]string{{"refresh", "web", "Cooking"}, {"suspend", "api"}, {"trigger", "web", "HealthCheck"}} {
+		if args[0] == "trigger" {
+			s.ok("resume", "web")
+		}
+		if code, _, stderr := s.run(args...); code != exitFailed || stderr == "" {
+			t.Errorf("%q: exit %d: %s", args, code, stderr)
+		}
+	}
+	for _, args := range [][]string{{"lag", "soon"}, {"lag", "-1s"}, {"deployment", "shop", "blue-green", "d-1=Done"}, {"trigger", "web", "AlarmNotification", "many"}} {
+		if code, _, stderr := s.run(args...); code != exitUsage || stderr == "" {
+			t.Errorf("%q: exit %d: %s", args, code, stderr)
+		}
+	}
+}
+
 func TestFaultsAndCalls(t *testing.T) {
 	s := serve(t, "--bucket", "releases")
 	if got := s.ok("fault", "--service", "s3", "--status", "503", "--times", "1", "--delay", "1ms"); got != "1\n" {

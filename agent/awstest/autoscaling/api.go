@@ -37,6 +37,12 @@ func NewAPI(m *Model) *query.API {
 		"AttachLoadBalancerTargetGroups":      api.locked(api.attachTargetGroups),
 		"DetachLoadBalancerTargetGroups":      api.locked(api.detachTargetGroups),
 		"DescribeLoadBalancerTargetGroups":    api.locked(api.describeTargetGroups),
+		"SuspendProcesses":                    api.locked(api.suspendProcesses),
+		"ResumeProcesses":                     api.locked(api.resumeProcesses),
+		"DescribeScalingActivities":           api.locked(api.describeActivities),
+		"DescribeInstanceRefreshes":           api.locked(api.describeRefreshes),
+		"LaunchInstances":                     api.locked(api.launchInstances),
+		"SetInstanceHealth":                   api.locked(api.setInstanceHealth),
 	})
 }
 
@@ -159,7 +165,7 @@ func (s api) terminate(p query.Params, now time.Time) (any, error) {
 	}
 	s.leave(i, p.Get("ShouldDecrementDesiredCapacity") == "true", now)
 	return terminateResult{activity{
-		ActivityID:  s.uuid(),
+		ActivityID:  i.activity.id(),
 		Group:       i.options.Group,
 		Description: "Terminating EC2 instance: " + i.id,
 		Cause:       "instance was taken out of service in response to a user request",

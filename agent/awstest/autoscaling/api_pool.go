@@ -23,6 +23,7 @@ type (
 	}
 	activitiesResult struct {
 		Activities []activity `xml:"Activities>member"`
+		NextToken  string     `xml:",omitempty"`
 	}
 	targetGroupShape struct {
 		ARN   string `xml:"LoadBalancerTargetGroupARN"`
@@ -105,7 +106,7 @@ func (s api) moveAll(p query.Params, to, description string, now time.Time) (any
 			g.Desired++
 		}
 		result.Activities = append(result.Activities, activity{
-			ActivityID: s.uuid(), Group: g.Name, Description: description + i.id, StartTime: timestamp(now), StatusCode: "InProgress",
+			ActivityID: i.activity.id(), Group: g.Name, Description: description + i.id, StartTime: timestamp(now), StatusCode: "InProgress",
 			Cause: "instance was moved in response to a user request",
 		})
 	}

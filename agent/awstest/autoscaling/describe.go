@@ -26,6 +26,8 @@ type (
 		TargetARNs  []string        `xml:"TargetGroupARNs>member"`
 		Pool        *poolShape      `xml:"WarmPoolConfiguration"`
 		PoolSize    int             `xml:"WarmPoolSize"`
+
+		Suspended []suspendedShape `xml:"SuspendedProcesses>member"`
 	}
 	instanceShape struct {
 		ID         string `xml:"InstanceId"`
@@ -50,6 +52,7 @@ type (
 		Description string
 		Cause       string
 		StartTime   string
+		EndTime     string `xml:",omitempty"`
 		StatusCode  string
 		Progress    int
 	}
@@ -74,7 +77,8 @@ func chosen(names []string, name string) bool {
 	return len(names) == 0 || slices.Contains(names, name)
 }
 
-func (s api) describeGroups(p query.Params, _ time.Time) (any, error) {
+func (s api) describeGroups(p query.Params, now time.Time) (any, error) {
+	s = s.seen(now)
 	var result describeGroupsResult
 	for _, g := range s.sortedGroups() {
 		if chosen(p.List("AutoScalingGroupNames"), g.Name) {
@@ -98,11 +102,15 @@ func (s api) groupShape(g *Group) groupShape {
 		TargetARNs:  g.TargetGroups,
 		Pool:        g.Pool.shape(),
 		PoolSize:    len(s.pooled(g.Name)),
+		Suspended:   g.suspendedShapes(),
 	}
 	for _, i := range s.instances {
 		if i.options.Group == g.Name && !i.state.over() && !i.state.pooled() {
 			member := i.shape()
-			member.Group = ""
+			member.Group, member.Health = "", "Healthy"
+			if i.unhealthy {
+				member.Health = "Unhealthy"
+			}
 			shape.Instances = append(shape.Instances, member)
 		}
 	}
@@ -121,7 +129,11 @@ func (s api) describeInstances(p query.Params, _ time.Time) (any, error) {
 }
 
 func (i *Instance) shape() instanceShape {
-	return instanceShape{ID: i.id, Group: i.options.Group, Type: i.options.Type, AZ: i.options.AZ, State: i.state, Health: "HEALTHY"}
+	health := "HEALTHY"
+	if i.unhealthy {
+		health = "UNHEALTHY"
+	}
+	return instanceShape{ID: i.id, Group: i.options.Group, Type: i.options.Type, AZ: i.options.AZ, State: i.state, Health: health}
 }
 
 func (s api) describeHooks(p query.Params, _ time.Time) (any, error) {

@@ -32,7 +32,10 @@ type Instance struct {
 	actions []*action
 	races   int
 	off     bool // the machine is switched off
-	returns bool // it is on its way back into the warm pool
+
+	unhealthy bool
+	activity  *activity // the last one; nil outside any group
+	returns   bool      // it is on its way back into the warm pool
 
 	interrupted int           // how often that was scheduled or undone; only the last one counts
 	changed     chan struct{} // closed and replaced at each change of state or power

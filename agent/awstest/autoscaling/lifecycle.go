@@ -23,6 +23,7 @@ func (m *Model) move(i *Instance, ev event, at time.Time) {
 
 func (m *Model) enter(i *Instance, state State, at time.Time) {
 	back := i.state == Standby
+	m.record(i, state, i.state, at)
 	i.enter(state, at)
 	switch state {
 	case Pending:
@@ -43,6 +44,7 @@ func (m *Model) enter(i *Instance, state State, at time.Time) {
 		m.later(i, at.Add(i.options.ProceedFor), func(at time.Time) { m.move(i, passed, at) })
 	case InService:
 		m.register(i)
+		m.agenda.add(at, func(time.Time) { _ = m.reconcile(i.options.Group) }) // AZRebalance has launched before it terminates
 	case WarmedStopped, WarmedRunning, WarmedHibernated:
 		i.returns = false
 	case Detached:

@@ -28,6 +28,10 @@ type Group struct {
 	Pool         *Pool    `json:"pool,omitempty"`
 	TargetGroups []string `json:"target_groups,omitempty"` // ARNs
 	Retain       bool     `json:"retain,omitempty"`        // the instance lifecycle policy TerminateHookAbandon=retain
+
+	Suspended map[Process]string `json:"suspended,omitempty"` // processes, with their reasons
+	Renews    bool               `json:"renews,omitempty"`    // to suspend a process again renews its reason: AWS's documentation leaves it open
+	Refreshes []Refresh          `json:"refreshes,omitempty"` // the newest first
 }
 
 // maxDesired keeps a typing error from binding every port of the machine.
@@ -83,13 +87,18 @@ type Model struct {
 	groups    map[string]*Group
 	instances []*Instance // in the order of their launch
 	serial    int
+
+	activities []*activity
+	launches   map[string]launchResult // by client token
+	lag        time.Duration
+	past       []moment // while there is a lag
 }
 
 // New returns a model without groups, which the caller must Close. For each new
 // instance it calls boot with the launch options, under the lock of the model; an
 // error of boot fails the launch.
 func New(now func() time.Time, boot func(*Instance, LaunchOptions) error) *Model {
-	m := &Model{now: now, boot: boot, groups: map[string]*Group{}}
+	m := &Model{now: now, boot: boot, groups: map[string]*Group{}, launches: map[string]launchResult{}}
 	m.agenda = agenda{now: now, wake: func() { m.do(func(time.Time) {}) }}
 	return m
 }
@@ -101,6 +110,7 @@ func (m *Model) do(f func(now time.Time)) {
 	m.agenda.settle()
 	f(m.now())
 	m.agenda.settle()
+	m.remember(m.now())
 }
 
 // Close stops the timer: nothing happens by itself any more.
@@ -118,7 +128,7 @@ func (m *Model) createGroup(g Group) error {
 		return &query.Error{Status: http.StatusBadRequest, Code: "AlreadyExists", Message: "AutoScalingGroup by this name already exists - A group with the name " + g.Name + " already exists"}
 	}
 	hooks := g.Hooks
-	g.Hooks = nil
+	g.Hooks, g.Suspended = nil, maps.Clone(g.Suspended)
 	for _, h := range hooks {
 		if err := g.put(h); err != nil {
 			return err
@@ -243,14 +253,22 @@ func (m *Model) setDesired(group string, n int) error {
 }
 
 // reconcile takes instances out of the warm pool, launches or terminates (the oldest
-// first) until the group has its desired capacity, and fills the pool.
+// first) until the group has its desired capacity, and fills the pool; but for what is
+// suspended.
 func (m *Model) reconcile(group string) error {
 	g, ok := m.groups[group]
 	if !ok {
 		return nil
 	}
 	in := m.members(group)
-	for range g.Desired - len(in) {
+	missing, extra := g.Desired-len(in), in[:max(len(in)-g.Desired, 0)]
+	if g.stops(Launch) {
+		missing = 0
+	}
+	if g.stops(Terminate) {
+		extra = nil
+	}
+	for range missing {
 		if m.draw(g, m.now()) {
 			continue
 		}
@@ -260,7 +278,7 @@ func (m *Model) reconcile(group string) error {
 			return err
 		}
 	}
-	for _, i := range in[:max(len(in)-g.Desired, 0)] {
+	for _, i := range extra {
 		if g.Pool != nil && g.Pool.Reuse && i.state == InService {
 			m.giveBack(i, m.now())
 			continue

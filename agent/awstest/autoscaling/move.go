@@ -86,9 +86,14 @@ func (m *Model) moveTo(i *Instance, to string, now time.Time) error {
 	return m.reconcile(i.options.Group)
 }
 
-// vanish switches the machine off, which Auto Scaling then notices.
+// vanish switches the machine off, which Auto Scaling then notices, unless it is told
+// not to look.
 func (m *Model) vanish(i *Instance, at time.Time) {
 	i.power(false)
+	if g, ok := m.groups[i.options.Group]; ok && i.state.counts() && (g.stops(HealthCheck) || g.stops(ReplaceUnhealthy)) {
+		m.checkHealth(g, at)
+		return
+	}
 	m.leave(i, false, at)
 }
 
@@ -132,8 +137,12 @@ func (m *Model) Start(id string) (err error) {
 }
 
 // register adds an instance to its group's target groups. One that does not exist
-// takes none, as after it was deleted.
+// takes none, as after it was deleted. While AddToLoadBalancer is suspended no instance
+// is added, and none of those is later.
 func (m *Model) register(i *Instance) {
+	if m.groups[i.options.Group].stops(AddToLoadBalancer) {
+		return
+	}
 	for _, arn := range m.groups[i.options.Group].TargetGroups {
 		if m.Balancer != nil {
 			_ = m.Balancer.Register(arn, i.id)

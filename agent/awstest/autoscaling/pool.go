@@ -92,7 +92,7 @@ func (m *Model) poolState(i *Instance) State {
 
 // fill launches instances until the pool has its size.
 func (m *Model) fill(g *Group) error {
-	if g.Pool == nil {
+	if g.Pool == nil || g.stops(Launch) {
 		return nil
 	}
 	size := len(m.pooled(g.Name))

@@ -24,6 +24,13 @@ type Client struct {
 //	PUT    groups/{name}/desired      int in
 //	PUT    groups/{name}/pool         Pool in
 //	DELETE groups/{name}/pool
+//	GET    groups/{name}/suspended    {"Launch":"User suspended at …"} out
+//	POST   groups/{name}/suspended    []Process in, and [] means all of them
+//	DELETE groups/{name}/suspended    []Process in, and [] means all of them
+//	POST   groups/{name}/trigger      Trigger in, {"acted":true} out
+//	PUT    groups/{name}/refreshes    []autoscaling.Refresh in, the newest first
+//	PUT    lag                        duration in: Describe answers what was so long ago
+//	PUT    deployments/{app}/{group}  []codedeploy.Deployment in, the newest first
 //	POST   targetgroups               elb.Group in, {"arn":"…"} out
 //	GET    targetgroups/{name}        []elb.Health out
 //	POST   instances                  LaunchOptions in, Status out

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/codedeploy"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
@@ -25,21 +26,36 @@ func Is(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, root) }
 
 type endpoint struct {
 	*ec2.Fleet
-	elb    *elb.Balancer
-	s3     *s3.Store
-	faults *faults.Script
-	calls  *faults.Calls
+	elb     *elb.Balancer
+	s3      *s3.Store
+	deploys *codedeploy.Store
+	faults  *faults.Script
+	calls   *faults.Calls
+}
+
+// Services are those of a mock that are driven from outside, besides its fleet.
+type Services struct {
+	Balancer    *elb.Balancer
+	Objects     *s3.Store
+	Deployments *codedeploy.Store
 }
 
 // New is the control endpoint, without credentials: for loopback only.
-func New(fleet *ec2.Fleet, balancer *elb.Balancer, objects *s3.Store, script *faults.Script, calls *faults.Calls) http.Handler {
-	c := endpoint{fleet, balancer, objects, script, calls}
+func New(fleet *ec2.Fleet, s Services, script *faults.Script, calls *faults.Calls) http.Handler {
+	c := endpoint{fleet, s.Balancer, s.Objects, s.Deployments, script, calls}
 	mux := http.NewServeMux()
 	for pattern, run := range map[string]func(*http.Request) (any, error){
 		"POST /_mock/groups":                       c.createGroup,
 		"PUT /_mock/groups/{name}/desired":         c.scale,
 		"PUT /_mock/groups/{name}/pool":            c.putPool,
 		"DELETE /_mock/groups/{name}/pool":         c.deletePool,
+		"GET /_mock/groups/{name}/suspended":       c.suspended,
+		"POST /_mock/groups/{name}/suspended":      c.suspend,
+		"DELETE /_mock/groups/{name}/suspended":    c.resume,
+		"POST /_mock/groups/{name}/trigger":        c.trigger,
+		"PUT /_mock/groups/{name}/refreshes":       c.setRefreshes,
+		"PUT /_mock/lag":                           c.setLag,
+		"PUT /_mock/deployments/{app}/{group}":     c.setDeployments,
 		"POST /_mock/targetgroups":                 c.createTargetGroup,
 		"GET /_mock/targetgroups/{name}":           c.targetHealth,
 		"POST /_mock/instances/{id}/move/{to}":     c.move,
