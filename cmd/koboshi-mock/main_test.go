@@ -330,7 +330,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"faults", "--clear", "--remove", "1"}, exitUsage, "--clear and --remove cannot be combined"},
 		{[]string{"fault", `{"statuz":1}`}, exitUsage, "statuz"},
 		{[]string{"fault", `{`}, exitUsage, "reading JSON"},
-		{[]string{"fault", `{"service":"s4"}`}, exitUsage, `service "s4", want one of s3, imds, `},
+		{[]string{"fault", `{"service":"s4"}`}, exitUsage, `service "s4", want one of s3, `},
 		{[]string{"fault", "--service", "ec2"}, exitUsage, `service "ec2"`},
 		{[]string{"fault", "--percent", "101"}, exitUsage, "percent 101"},
 		{[]string{"fault", "--status", "7"}, exitUsage, "status 7"},
