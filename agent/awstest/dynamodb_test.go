@@ -1,15 +1,18 @@
 package awstest
 
 import (
+	"errors"
+	"net/http"
+	"strconv"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	tables "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/dynamodb"
+	"koboshi/agent/awstest/faults"
 )
 
 func TestSDKTables(t *testing.T) {
@@ -35,4 +38,95 @@ func TestSDKTables(t *testing.T) {
 		t.Error("a table was created twice")
 	}
 	check(t, s.DynamoDB().CreateTable("us-east-1", "leases", dynamodb.Key{Name: "k", Type: "S"}, dynamodb.Key{})) // another region
+}
+
+// leaseTable is a server with a table of leases, and the SDK's client for it, which
+// asks once.
+func leaseTable(t *testing.T) (*Server, *tables.Client) {
+	t.Helper()
+	s := New(t)
+	i, err := s.Launch(autoscaling.LaunchOptions{AZ: "eu-west-1a"})
+	check(t, err)
+	check(t, s.DynamoDB().CreateTable("eu-west-1", "leases", dynamodb.Key{Name: "shard", Type: "S"}, dynamodb.Key{Name: "id", Type: "N"}))
+	return s, tables.NewFromConfig(on(t, i), func(o *tables.Options) { o.RetryMaxAttempts = 1 })
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+func number(n int) types.AttributeValue  { return &types.AttributeValueMemberN{Value: strconv.Itoa(n)} }
+
+// claim is the first claim of an id.
+func claim(id int) *tables.PutItemInput {
+	return &tables.PutItemInput{
+		TableName:                           aws.String("leases"),
+		Item:                                map[string]types.AttributeValue{"shard": text("web#0"), "id": number(id), "gen": number(1)},
+		ConditionExpression:                 aws.String("attribute_not_exists(#id)"),
+		ExpressionAttributeNames:            map[string]string{"#id": "id"},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+}
+
+func TestSDKItems(t *testing.T) {
+	s, client := leaseTable(t)
+	for id := range 3 {
+		_, err := client.PutItem(t.Context(), claim(id))
+		check(t, err)
+	}
+	_, err := client.PutItem(t.Context(), claim(1))
+	failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !ok {
+		t.Fatalf("got %v, want ConditionalCheckFailedException", err)
+	}
+	equal(t, failed.Item, map[string]types.AttributeValue{"shard": text("web#0"), "id": number(1), "gen": number(1)})
+
+	key := map[string]types.AttributeValue{"shard": text("web#0"), "id": number(1)}
+	updated, err := client.UpdateItem(t.Context(), &tables.UpdateItemInput{
+		TableName: aws.String("leases"), Key: key,
+		UpdateExpression:          aws.String("SET #gen = :new"),
+		ConditionExpression:       aws.String("#gen = :old"),
+		ExpressionAttributeNames:  map[string]string{"#gen": "gen"},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":old": number(1), ":new": number(2)},
+		ReturnValues:              "ALL_NEW", ReturnConsumedCapacity: "TOTAL",
+	})
+	check(t, err)
+	equal(t, updated.Attributes["gen"], number(2))
+	equal(t, *updated.ConsumedCapacity.CapacityUnits, 1)
+	got, err := client.GetItem(t.Context(), &tables.GetItemInput{TableName: aws.String("leases"), Key: key, ConsistentRead: aws.Bool(true)})
+	check(t, err)
+	equal(t, got.Item["gen"], number(2))
+
+	pages := tables.NewQueryPaginator(client, &tables.QueryInput{
+		TableName: aws.String("leases"), KeyConditionExpression: aws.String("#s = :s"), ConsistentRead: aws.Bool(true), Limit: aws.Int32(2),
+		ExpressionAttributeNames:  map[string]string{"#s": "shard"},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":s": text("web#0")},
+	})
+	var ids []types.AttributeValue
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		check(t, err)
+		for _, item := range page.Items {
+			ids = append(ids, item["id"])
+		}
+	}
+	equal(t, ids, []types.AttributeValue{number(0), number(1), number(2)})
+	equal(t, s.Calls().Count("dynamodb", "Query"), 2)
+	_, err = client.GetItem(t.Context(), &tables.GetItemInput{TableName: aws.String("none"), Key: key})
+	equal(t, code(err), "ResourceNotFoundException")
+	_, err = client.DeleteItem(t.Context(), &tables.DeleteItemInput{TableName: aws.String("leases"), Key: key})
+	equal(t, code(err), "UnknownOperationException")
+}
+
+// TestTablesRefuseByFaults has throttling and missing rights as the SDK sees them.
+func TestTablesRefuseByFaults(t *testing.T) {
+	s, client := leaseTable(t)
+	for _, refusal := range []string{"ProvisionedThroughputExceededException", "ThrottlingException", "AccessDeniedException"} {
+		id := s.Faults().Add(faults.Fault{Service: "dynamodb", Operation: "PutItem", Status: http.StatusBadRequest, Code: refusal, Message: "no"})
+		_, err := client.PutItem(t.Context(), claim(1))
+		equal(t, code(err), refusal)
+		_, err = client.DescribeTable(t.Context(), &tables.DescribeTableInput{TableName: aws.String("leases")}) // another operation
+		check(t, err)
+		s.Faults().Remove(id)
+	}
+	equal(t, s.DynamoDB().Item("eu-west-1", "leases", dynamodb.Text("web#0"), dynamodb.Number(1)), nil)
+	_, err := client.PutItem(t.Context(), claim(1))
+	check(t, err)
 }

@@ -41,6 +41,10 @@ func (s *Store) API() *jsonrpc.API {
 	return jsonrpc.New10("DynamoDB_20120810", "com.amazonaws.dynamodb.v20120810", &s.mu, map[string]jsonrpc.Action{
 		"CreateTable":   s.createTable,
 		"DescribeTable": s.describeTable,
+		"GetItem":       s.getItem,
+		"PutItem":       s.putItem,
+		"UpdateItem":    s.updateItem,
+		"Query":         s.query,
 	})
 }
 

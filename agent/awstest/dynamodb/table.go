@@ -19,7 +19,7 @@ type table struct {
 	partition, sort Key
 	billing         string
 	created         time.Time
-	items           map[string]map[string]stored // by the keys' text: partition, then sort
+	items           map[Value]map[Value]stored // by partition key, then by sort key (Value{} where there is none)
 }
 
 var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
@@ -45,16 +45,18 @@ func (s *Store) create(region string, t *table) error {
 	case t.sort != Key{} && (t.sort.Name == "" || t.sort.Name == t.partition.Name || !slices.Contains(types, t.sort.Type)):
 		return invalid("the sort key %q of type %q, want another name and one of S, N, B", t.sort.Name, t.sort.Type)
 	}
-	t.created, t.items = s.now(), map[string]map[string]stored{}
+	t.created, t.items = s.now(), map[Value]map[Value]stored{}
 	s.tables[at] = t
 	return nil
 }
+
+var errNoTable = &jsonrpc.Error{Code: "ResourceNotFoundException", Message: "Requested resource not found"}
 
 // find is the table that a request names.
 func (s *Store) find(r jsonrpc.Request, name string) (*table, error) {
 	t := s.tables[place{r.Region, name}]
 	if t == nil {
-		return nil, &jsonrpc.Error{Code: "ResourceNotFoundException", Message: "Requested resource not found"}
+		return nil, errNoTable
 	}
 	return t, nil
 }
