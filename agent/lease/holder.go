@@ -3,11 +3,13 @@ package lease
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 )
 
 // Holder claims, renews and releases ids of one scope for one instance. Its maker sets
-// every field.
+// every field that it has.
 type Holder struct {
 	Table    Table
 	Scope    string
@@ -16,6 +18,10 @@ type Holder struct {
 	IDs      IDs
 	Wait     time.Duration // for a mark ahead of the clock, before another id is tried
 	Now      func() time.Time
+
+	mu    sync.Mutex
+	known Stored // the tenure's item, as a write of this process left it; no item = not known
+	doubt *claim // a claim whose answer is open still
 }
 
 // IDs are those that a scope gives.
@@ -28,31 +34,97 @@ type IDs struct {
 // Errors of a [Holder]. Every other one is the table's, after which nothing is known but
 // what a read has shown.
 var (
-	ErrNone  = errors.New("no node id can be had")                   // each is held, or not an item
+	ErrNone  = errors.New("no node id can be had")                   // each is held, or not an item: [NoneError]
 	ErrClock = errors.New("this machine's clock is not the table's") // more than two minutes apart
 )
 
-// Claim takes an id that can be had. Those to avoid, such as one that this instance held
-// before a power cut, are taken only where there is no other.
-func (h *Holder) Claim(_ context.Context, _ ...int) (Tenure, error) {
-	return Tenure{}, errors.ErrUnsupported
+// apart is how far the table's clock and this machine's may differ.
+const apart = 2 * time.Minute
+
+// Budgets of calls of the table.
+const (
+	claimCalls = 40
+	tripCalls  = 8 // of a renewal, or a release: a call is repeated only after a read
+)
+
+// errSpent is a budget of calls that is used up while others change the same item.
+var errSpent = errors.New("others change the item all the time")
+
+// trip makes the calls of one operation: it counts them, and holds the table's clock
+// against this machine's.
+type trip struct {
+	*Holder
+	left int
+	off  error // ErrClock, once an answer has shown it
 }
 
-// Confirm reads whether the tenure goes on, and until when. Errors are ErrLost and the
-// table's.
-func (h *Holder) Confirm(_ context.Context, t Tenure) (Tenure, error) {
-	return t, errors.ErrUnsupported
+func (t *trip) millis() Millis { return t.Now().UnixMilli() }
+
+func (t *trip) get(ctx context.Context, id int) (Stored, error) {
+	if t.left--; t.left < 0 {
+		return Stored{}, errSpent
+	}
+	before := t.Now()
+	s, err := t.Table.Get(ctx, id)
+	t.compare(before, s.Date)
+	return s, err
 }
 
-// Renew moves the end of the tenure. Errors are ErrLost, ErrClock and the table's, after
-// which the tenure has the end that it had.
-func (h *Holder) Renew(_ context.Context, t Tenure) (Tenure, error) {
-	return t, errors.ErrUnsupported
+func (t *trip) swap(ctx context.Context, old Stored, next Item) (Stored, error) {
+	if t.left--; t.left < 0 {
+		return Stored{}, errSpent
+	}
+	before := t.Now()
+	s, err := t.Table.Swap(ctx, old, next)
+	t.compare(before, s.Date)
+	return s, err
 }
 
-// Release ends the tenure, whose app has stopped and has used nothing above mark. That it
-// is over already is no error. After any other error it frees itself when its end has
-// passed.
-func (h *Holder) Release(_ context.Context, _ Tenure, _ Millis) error {
-	return errors.ErrUnsupported
+func (t *trip) list(ctx context.Context, shard int) ([]Stored, error) {
+	t.left--
+	before := t.Now()
+	found, err := t.Table.List(ctx, shard)
+	if len(found) > 0 {
+		t.compare(before, found[0].Date)
+	}
+	return found, err
+}
+
+// compare holds the table's clock against this machine's, which read before when the
+// question was asked: an answer may take long.
+func (t *trip) compare(before, table time.Time) {
+	after := t.Now()
+	if table.IsZero() {
+		return
+	}
+	switch {
+	case table.Before(before.Add(-apart)):
+		t.off = fmt.Errorf("%w: it is %s ahead of %s", ErrClock, before.Sub(table).Round(time.Second), t.Table)
+	case table.After(after.Add(apart)):
+		t.off = fmt.Errorf("%w: it is %s behind %s", ErrClock, table.Sub(after).Round(time.Second), t.Table)
+	}
+}
+
+// stamp is an item with the time of its writing.
+func (t *trip) stamp(i Item) Item {
+	i.Written = t.Now().UTC().Truncate(time.Second)
+	return i
+}
+
+// remember keeps what a write has left, so that the next one needs no read.
+func (h *Holder) remember(s Stored) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known = s
+}
+
+// recall is what is there of the tenure as far as this process knows; without an item it
+// does not.
+func (h *Holder) recall(t Tenure) Stored {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known.Item == nil || h.known.ID != t.ID || !t.Mine(*h.known.Item) {
+		return Stored{}
+	}
+	return h.known
 }

@@ -37,13 +37,13 @@ const (
 // what the app used.
 func (r Record) Resume(instance, boot, scope string) (Tenure, Next) {
 	switch {
-	case r.Instance != instance || r.Scope != scope || r.Phase == Releasing:
+	case instance == "" || r.Instance != instance || r.Scope != scope || r.Phase == Releasing:
 		return Tenure{}, ClaimAnew
 	case r.Phase == Stopped:
 		t := r.Tenure
 		t.Floor = max(t.Floor, r.Mark)
 		return t, GoOn
-	case r.Phase == Holding && r.Boot == boot:
+	case r.Phase == Holding && boot != "" && r.Boot == boot:
 		return r.Tenure, Ask
 	}
 	return Tenure{}, ClaimAnew

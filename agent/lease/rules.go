@@ -55,6 +55,9 @@ func (c Claimant) Claim(scope string, id int, old *Item, terms Terms, now Millis
 		if !old.Takeable(now) {
 			return Item{}, Tenure{}, fmt.Errorf("%w by %s until %d", ErrHeld, old.Owner, old.Floor())
 		}
+		if old.Gen >= maxGen {
+			return Item{}, Tenure{}, fmt.Errorf("%w: generation %d is the last one", ErrItem, old.Gen)
+		}
 		claimed.Gen = old.Gen + 1
 		floor = old.Floor()
 	}

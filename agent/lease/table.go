@@ -15,9 +15,10 @@ type Table interface {
 	// Swap stores next in place of old, if the id still has exactly what was read as
 	// old, or nothing where that was nothing. It returns what is stored then.
 	//
-	// ErrChanged is certain: nothing was stored, and if the table tells what is there
-	// instead, it is returned. Every other error leaves open whether next was stored, or
-	// will be. The caller reads the id.
+	// ErrChanged means that this request has stored nothing. An earlier one of the same
+	// call, whose answer was lost, may have. If the table tells what is there instead, it
+	// is returned, with Exists set. Every other error leaves open whether next was stored,
+	// or will be. After any error the caller goes by what is there: that, or a read.
 	Swap(ctx context.Context, old Stored, next Item) (Stored, error)
 
 	// List yields what is known of the ids of a shard that have an item, in no order.
@@ -31,8 +32,11 @@ type Table interface {
 	String() string
 }
 
-// ErrChanged is an id that had no longer what was read.
-var ErrChanged = errors.New("the item has changed")
+// Errors of Swap that a caller decides by.
+var (
+	ErrChanged = errors.New("the item has changed")                     // the id had no longer what was read
+	ErrBusy    = errors.New("another write of the item is in progress") // what will be stored is open
+)
 
 // Stored is an id as a table has it.
 type Stored struct {
@@ -43,4 +47,13 @@ type Stored struct {
 	Version  string    // what Swap compares by, opaque
 	Modified time.Time // when it was stored last, by the table's clock; zero = not known
 	Date     time.Time // the table's clock when it answered; zero = not known
+}
+
+// parse is the item in what is stored of an id, or why there is none.
+func (s Stored) parse(data []byte, scope string, now time.Time) (*Item, error) {
+	i, err := Parse(data, scope, s.ID, now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	return &i, nil
 }

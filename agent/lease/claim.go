@@ -1,0 +1,344 @@
+package lease
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"koboshi/artifacts/pace"
+)
+
+const (
+	maxLosses = 4          // to others, before a shard is listed again, or the next one
+	perTry    = 3          // calls: a read, a swap, and a read where its answer leaves anything open
+	reserve   = 2 * perTry // for the ids that are taken only where there is no other
+	window    = 8          // ids whose items are about as old, of which each instance begins with another
+)
+
+// claim is one attempt: what it writes, and the tenure if it is stored.
+type claim struct {
+	next   Item
+	tenure Tenure
+}
+
+// Claim takes an id that can be had. Those to avoid, such as one that this instance held
+// before a power cut, are taken only where there is no other. Errors are ErrNone as a
+// [NoneError], ErrClock, and the table's.
+func (h *Holder) Claim(ctx context.Context, avoid ...int) (Tenure, error) {
+	s := &search{trip: trip{Holder: h, left: claimCalls}, avoid: avoid, done: map[int]reason{}, last: map[int]Stored{}}
+	t, err := s.claim(ctx)
+	if err != nil {
+		h.remember(Stored{})
+		return Tenure{}, err
+	}
+	return t, nil
+}
+
+// reason is why an id was not taken.
+type reason int
+
+const (
+	held reason = iota
+	bad
+	ahead
+	lost
+)
+
+// search is one look for an id that can be had.
+type search struct {
+	trip
+	avoid []int
+	done  map[int]reason // ids that were found not to be had
+	last  map[int]Stored // ids that are taken only where there is no other
+}
+
+// errNext is an id that cannot be had: the search goes on.
+var errNext = errors.New("the next id")
+
+func (s *search) claim(ctx context.Context) (Tenure, error) {
+	if t, ok, err := s.settle(ctx); ok || err != nil {
+		return t, err
+	}
+	t, err := s.shards(ctx)
+	if !errors.Is(err, errNext) {
+		return t, err
+	}
+	for _, id := range s.lastIDs() {
+		if s.left < perTry {
+			break
+		}
+		if t, err = s.try(ctx, s.last[id], true); !errors.Is(err, errNext) {
+			return t, err
+		}
+	}
+	return Tenure{}, s.none()
+}
+
+// settle looks at an earlier claim of this process whose answer was lost.
+func (s *search) settle(ctx context.Context) (Tenure, bool, error) {
+	s.mu.Lock()
+	open := s.doubt
+	s.mu.Unlock()
+	if open == nil {
+		return Tenure{}, false, nil
+	}
+	found, err := s.get(ctx, open.tenure.ID)
+	if err = cmp.Or(err, s.off); err != nil {
+		return Tenure{}, false, fmt.Errorf("read node id %d: %w", open.tenure.ID, err)
+	}
+	t, mine := s.mine(*open, found)
+	if mine {
+		t, err = s.taken(ctx, t, found)
+	}
+	return t, mine, err
+}
+
+// shards goes from shard to shard, and round again as long as one was left with ids that
+// nobody has looked at.
+func (s *search) shards(ctx context.Context) (Tenure, error) {
+	size := s.Table.ShardSize()
+	first, n := s.IDs.First/size, s.IDs.Last/size-s.IDs.First/size+1
+	start := 0
+	if !s.IDs.Lowest {
+		start = int(pace.Share(s.Claimant.Owner, -1) * float64(n))
+	}
+	for open := true; open; {
+		open = false
+		for i := range n {
+			if s.left < 1+perTry+reserve {
+				return Tenure{}, errNext
+			}
+			t, more, err := s.shard(ctx, first+(start+i)%n)
+			if !errors.Is(err, errNext) {
+				return t, err
+			}
+			open = open || more
+		}
+	}
+	return Tenure{}, errNext
+}
+
+// shard lists one shard and tries its ids. more means that there are some that it has
+// not tried.
+func (s *search) shard(ctx context.Context, shard int) (t Tenure, more bool, err error) {
+	found, err := s.list(ctx, shard)
+	if err = cmp.Or(err, s.off); err != nil {
+		return Tenure{}, false, fmt.Errorf("list node ids: %w", err)
+	}
+	candidates := s.candidates(shard, found)
+	for losses := 0; len(candidates) > 0 && losses < maxLosses; losses++ {
+		if s.left < perTry+reserve {
+			return Tenure{}, true, errNext
+		}
+		i := s.pick(candidates, losses)
+		t, err = s.try(ctx, candidates[i], false)
+		if !errors.Is(err, errNext) {
+			return t, false, err
+		}
+		candidates = slices.Delete(candidates, i, i+1)
+	}
+	return Tenure{}, len(candidates) > 0, errNext
+}
+
+// pick is which of the candidates, in their order, comes next. The lowest is everybody's:
+// after each loss one of twice as many is taken.
+func (s *search) pick(candidates []Stored, losses int) int {
+	if !s.IDs.Lowest {
+		return 0
+	}
+	few := candidates[:min(len(candidates), 1<<losses)]
+	first := slices.MinFunc(few, func(a, b Stored) int { return cmp.Compare(s.share(a.ID), s.share(b.ID)) })
+	return slices.IndexFunc(few, func(c Stored) bool { return c.ID == first.ID })
+}
+
+// share puts the ids into an order that each instance has for itself.
+func (s *search) share(id int) float64 { return pace.Share(s.Claimant.Owner, id) }
+
+// candidates are the ids of a shard that may be had, the likeliest first: those without
+// an item, those that are known to be free or that nobody has renewed for a whole lease,
+// and the others, the oldest first.
+func (s *search) candidates(shard int, found []Stored) []Stored {
+	ids := map[int]Stored{}
+	for id := max(s.IDs.First, shard*s.Table.ShardSize()); id <= min(s.IDs.Last, (shard+1)*s.Table.ShardSize()-1); id++ {
+		ids[id] = Stored{ID: id}
+	}
+	for _, f := range found {
+		if _, ours := ids[f.ID]; ours {
+			ids[f.ID] = f
+		}
+	}
+	var out []Stored
+	for id, c := range ids {
+		if _, known := s.done[id]; known || slices.Contains(s.IDs.Reserved, id) {
+			continue
+		}
+		if slices.Contains(s.avoid, id) {
+			s.last[id] = c
+		} else if why, no := s.refused(c); no {
+			s.done[id] = why
+		} else if _, later := s.last[id]; !later {
+			out = append(out, c)
+		}
+	}
+	s.sort(out)
+	return out
+}
+
+// refused reports whether an id cannot be had, by what was read of it.
+func (s *search) refused(c Stored) (reason, bool) {
+	switch {
+	case c.Bad != nil:
+		return bad, true
+	case c.Item == nil:
+		return 0, false
+	case !c.Item.Takeable(s.millis()):
+		return held, true
+	case c.Item.Gen >= maxGen:
+		return bad, true
+	case max(s.millis(), c.Item.Floor())+s.Terms.Lease > s.millis()+(farthest-2*apart).Milliseconds():
+		return ahead, true
+	}
+	return 0, false
+}
+
+func (s *search) sort(cs []Stored) {
+	if s.IDs.Lowest {
+		slices.SortFunc(cs, func(a, b Stored) int { return cmp.Compare(a.ID, b.ID) })
+		return
+	}
+	now := s.Now()
+	slices.SortFunc(cs, func(a, b Stored) int {
+		return cmp.Or(cmp.Compare(s.rank(a, now), s.rank(b, now)), a.Modified.Compare(b.Modified), cmp.Compare(a.ID, b.ID))
+	})
+	own := func(a, b Stored) int { return cmp.Compare(s.share(a.ID), s.share(b.ID)) }
+	old := slices.IndexFunc(cs, func(c Stored) bool { return s.rank(c, now) == 2 })
+	if old < 0 {
+		old = len(cs)
+	}
+	slices.SortFunc(cs[:old], func(a, b Stored) int { return cmp.Or(cmp.Compare(s.rank(a, now), s.rank(b, now)), own(a, b)) })
+	for part := range slices.Chunk(cs[old:], window) {
+		slices.SortFunc(part, own)
+	}
+}
+
+// rank is how likely an id can be had: 0 the likeliest.
+func (s *search) rank(c Stored, now time.Time) int {
+	renewed := time.Duration(s.Terms.Lease+s.Terms.Slack) * time.Millisecond
+	switch {
+	case !c.Exists:
+		return 0
+	case c.Item != nil, !c.Modified.IsZero() && now.Sub(c.Modified) > renewed:
+		return 1
+	}
+	return 2
+}
+
+// try reads an id, unless it was read, and takes it if it can be had. anyway takes one
+// whose mark is ahead of the clock. The error is errNext where the id cannot be had.
+func (s *search) try(ctx context.Context, c Stored, anyway bool) (Tenure, error) {
+	if c.Exists && c.Item == nil && c.Bad == nil {
+		found, err := s.get(ctx, c.ID)
+		if err = cmp.Or(err, s.off); err != nil {
+			return Tenure{}, fmt.Errorf("read node id %d: %w", c.ID, err)
+		}
+		if c = found; !c.Exists {
+			c.Bad = fmt.Errorf("%w: it was deleted", ErrItem)
+		}
+	}
+	if why, no := s.refused(c); no {
+		s.done[c.ID] = why
+		return Tenure{}, errNext
+	}
+	if c.Item != nil && !anyway && c.Item.Floor() > s.millis()+s.Wait.Milliseconds() {
+		s.last[c.ID] = c
+		return Tenure{}, errNext
+	}
+	return s.take(ctx, c)
+}
+
+// take writes the claim of an id.
+func (s *search) take(ctx context.Context, old Stored) (Tenure, error) {
+	next, tenure, err := s.Claimant.Claim(s.Scope, old.ID, old.Item, s.Terms, s.millis())
+	if err != nil {
+		s.done[old.ID] = held // a moment ago it was not: the clock was set back
+		return Tenure{}, errNext
+	}
+	c := claim{s.stamp(next), tenure}
+	found, failed := s.swap(ctx, old, c.next)
+	if failed == nil {
+		return s.taken(ctx, tenure, found)
+	}
+	if !errors.Is(failed, ErrChanged) || !found.Exists {
+		if found, err = s.get(ctx, old.ID); err != nil {
+			s.wonder(&c)
+			return Tenure{}, fmt.Errorf("claim node id %d: %w, then: %w", old.ID, failed, err)
+		}
+	}
+	if t, mine := s.mine(c, found); mine {
+		return s.taken(ctx, t, found)
+	}
+	if errors.Is(failed, ErrChanged) || errors.Is(failed, ErrBusy) {
+		s.done[old.ID] = lost
+		return Tenure{}, errNext
+	}
+	s.wonder(&c)
+	return Tenure{}, fmt.Errorf("claim node id %d: %w", old.ID, failed)
+}
+
+// mine is the tenure of a claim, if what was found is its item.
+func (s *search) mine(c claim, found Stored) (Tenure, bool) {
+	if found.Item == nil {
+		return Tenure{}, false
+	}
+	t, err := c.tenure.Confirmed(*found.Item)
+	return t, err == nil
+}
+
+// taken is the tenure of a claim that was stored. Where only the answer has shown that the
+// clock is wrong it is given back at once: nothing was used.
+func (s *search) taken(ctx context.Context, t Tenure, found Stored) (Tenure, error) {
+	s.wonder(nil)
+	if s.off != nil {
+		s.remember(found)
+		return Tenure{}, errors.Join(s.off, s.Release(ctx, t, t.Floor))
+	}
+	s.remember(found)
+	return t, nil
+}
+
+// wonder keeps a claim whose answer is open, for the next one.
+func (s *search) wonder(c *claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubt = c
+}
+
+// lastIDs are the ids that are taken only where there is no other: those to avoid behind
+// the others, and the lowest mark first.
+func (s *search) lastIDs() []int {
+	floor := func(id int) Millis {
+		if i := s.last[id].Item; i != nil {
+			return i.Floor()
+		}
+		return 0
+	}
+	avoided := func(id int) int { return slices.Index(s.avoid, id) }
+	return slices.SortedFunc(maps.Keys(s.last), func(a, b int) int {
+		return cmp.Or(cmp.Compare(avoided(a), avoided(b)), cmp.Compare(floor(a), floor(b)), cmp.Compare(a, b))
+	})
+}
+
+// none counts why no id can be had.
+func (s *search) none() error {
+	e := &NoneError{IDs: s.IDs.Count(), Calls: claimCalls - max(s.left, 0)}
+	e.Reserved = s.IDs.Last - s.IDs.First + 1 - e.IDs
+	for _, why := range s.done {
+		*map[reason]*int{held: &e.Held, bad: &e.Bad, ahead: &e.Ahead, lost: &e.Lost}[why]++
+	}
+	e.Unseen = e.IDs - len(s.done)
+	return e
+}
