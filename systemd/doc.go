@@ -7,7 +7,8 @@
 // unit. An invocation is one run of a unit, from its start to its end; it has an
 // id, which distinguishes a unit that crashed and was started again from one
 // that never stopped. A transient unit is created for one command, with the user
-// and the limits that the command is to have, and removed when it has ended.
+// and the limits that the command is to have, and removed when it has ended. A stop
+// is armed as a timer of PID 1's own, which needs none of us when it elapses.
 //
 // The package never runs systemctl and never reads, writes or enables a unit
 // file: all that it knows about a unit comes from PID 1.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ type fakeSystemd struct {
 type fakeUnit struct {
 	props    map[string]any // org.freedesktop.systemd1.Unit
 	service  map[string]any // org.freedesktop.systemd1.Service
+	timer    map[string]any // org.freedesktop.systemd1.Timer of one that is gone when it has stopped; nil = it is none
 	result   string         // of every job; "" = it never ends
 	dormant  bool           // on disk, but not loaded until a job needs it
 	fleeting bool           // made for one start: gone when it has stopped
@@ -296,6 +298,18 @@ func (o *managerObject) ListJobs() ([]sdbus.JobStatus, *dbus.Error) {
 	return append([]sdbus.JobStatus{}, o.f.jobs...), nil
 }
 
+func (o *managerObject) ListUnitsByPatterns(_, patterns []string) ([]sdbus.UnitStatus, *dbus.Error) {
+	o.f.mu.Lock()
+	defer o.f.mu.Unlock()
+	found := []sdbus.UnitStatus{}
+	for _, name := range slices.Sorted(maps.Keys(o.f.units)) {
+		if slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok }) {
+			found = append(found, sdbus.UnitStatus{Name: name, Path: "/", JobPath: "/"})
+		}
+	}
+	return found, nil
+}
+
 func (o *managerObject) GetUnitByPID(pid uint32) (dbus.ObjectPath, *dbus.Error) {
 	if o.f.own == "" || int(pid) != os.Getpid() {
 		return "", dbus.NewError("org.freedesktop.systemd1.NoUnitForPID", []any{"none"})
@@ -317,6 +331,9 @@ func (f *fakeSystemd) job(kind, unit, mode string) (dbus.ObjectPath, *dbus.Error
 	job := dbus.ObjectPath(fmt.Sprintf("%s/job/%d", managerPath, len(f.calls)))
 	result := u.result
 	if u.fleeting && (kind == "stop" && result != "failed" || result == "done") {
+		delete(f.units, unit)
+	}
+	if kind == "stop" && u.timer != nil && result == "done" {
 		delete(f.units, unit)
 	}
 	if kind == "stop" && u.fleeting {
@@ -393,13 +410,16 @@ type jobPair struct {
 }
 
 func (f *fakeSystemd) properties(call dbus.Message, iface string) map[string]any {
-	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	object, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	for name, unit := range f.units {
-		if string(path) != unitPrefix+"/"+sdbus.PathBusEscape(name) {
+		if string(object) != unitPrefix+"/"+sdbus.PathBusEscape(name) {
 			continue
 		}
 		if iface == "org.freedesktop.systemd1.Service" {
 			return unit.service
+		}
+		if iface == "org.freedesktop.systemd1.Timer" {
+			return unit.timer
 		}
 		props := maps.Clone(unit.props)
 		props["Job"] = jobPair{unit.job, "/"}
