@@ -12,10 +12,11 @@ type Policy struct {
 	Statement []Statement
 }
 
-// Statement allows actions on resources.
+// Statement allows or denies actions on resources.
 type Statement struct {
 	Sid       string
 	Effect    string
+	Principal string `json:",omitzero"` // in a resource's own policy only
 	Action    []string
 	Resource  []string
 	Condition map[string]map[string][]string `json:",omitzero"`
@@ -30,6 +31,11 @@ func New(statements ...Statement) Policy { return Policy{version, statements} }
 // Allow is a statement without a condition.
 func Allow(sid string, resources []string, actions ...string) Statement {
 	return Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resources}
+}
+
+// Deny is a statement for the policy of a resource itself, against everybody.
+func Deny(sid string, resources []string, actions ...string) Statement {
+	return Statement{Sid: sid, Effect: "Deny", Principal: "*", Action: actions, Resource: resources}
 }
 
 // Partitions are AWS's, the first word after arn: in every name.

@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/balancer"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket/s3"
@@ -23,7 +24,7 @@ import (
 
 type policyOptions struct {
 	partition         string
-	publish           bool
+	publish, bucket   bool
 	source, app, role string
 	keys              []string // ARNs of KMS keys
 }
@@ -42,7 +43,8 @@ func (c *cli) iamPolicy() *cobra.Command {
 		Long: "Print the policy that an instance's role needs for this configuration, and nothing more, as\n" +
 			"JSON that IAM accepts. Without lifecycle.group every group is allowed: set it\n" +
 			"to narrow that. With --publish it is the policy of the release side; with --source and --app\n" +
-			"too, no configuration is needed." +
+			"too, no configuration is needed. With --bucket-policy it is the one that the bucket of [node_id]\n" +
+			"itself gets: whatever a role allows, no node id is written without a condition, or deleted." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --source s3://acme-releases/apps --app web\n" +
 			"  koboshi iam-policy --publish --role promoter --partition aws-cn",
@@ -52,10 +54,12 @@ func (c *cli) iamPolicy() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.partition, "partition", o.partition, "`name` of AWS's partition: "+strings.Join(iam.Partitions, ", "))
 	cmd.Flags().BoolVar(&o.publish, "publish", false, "for the release side")
+	cmd.Flags().BoolVar(&o.bucket, "bucket-policy", false, "print the policy of the bucket that has the node ids, which goes beside the role's")
 	cmd.Flags().StringVar(&o.source, "source", "", "with --publish: `s3://bucket/prefix` instead of the sources of the configuration")
 	cmd.Flags().StringVar(&o.app, "app", "", "with --publish and --source: the `app`")
 	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
 	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
+	excludes(cmd, "bucket-policy", "publish", "source", "app", "role", "sse-kms-key-id")
 	return cmd
 }
 
@@ -76,6 +80,9 @@ func (c *cli) runIAMPolicy(o policyOptions) error {
 	if o.publish {
 		return c.printPublisherPolicy(o, places(cfg.App, cfg.Source...))
 	}
+	if o.bucket {
+		return c.printBucketPolicy(o.partition, cfg.NodeID)
+	}
 	return c.ui.printJSON(instancePolicy(o.partition, cfg, o.keys...))
 }
 
@@ -84,6 +91,17 @@ func (c *cli) printPublisherPolicy(o policyOptions, all []s3.Place) error {
 		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "publishing to a directory needs no AWS")
 	}
 	return c.ui.printJSON(publisherPolicy(o, all))
+}
+
+func (c *cli) printBucketPolicy(partition string, n config.NodeID) error {
+	t := n.Table
+	switch {
+	case !n.On():
+		return failure.WithHint(failure.Mark(errors.New("node_id.scope is not set: there are no node ids to protect"), failure.ErrConfiguration), "koboshi help node-ids")
+	case t.Kind != config.TableS3:
+		return failure.WithHint(failure.Mark(fmt.Errorf("node_id.table %s is not in a bucket: there is no policy of one", t), failure.ErrConfiguration), "the role's policy is enough: without --bucket-policy")
+	}
+	return c.ui.printJSON(iam.New(lease.BucketStatements(partition, t.Bucket, t.Prefix)...))
 }
 
 var keyARN = regexp.MustCompile(`^arn:([a-z-]+):kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
@@ -128,10 +146,31 @@ func (o policyOptions) checkKeys() error {
 func instancePolicy(partition string, cfg *config.Config, keys ...string) iam.Policy {
 	return iam.New(slices.Concat(
 		s3.Statements(partition, "Releases", s3.ReadActions, places(cfg.App, cfg.Source...)...),
-		s3.KeyStatements(keys, s3.ReadKeyActions...),
+		s3.KeyStatements(keys, keyActions(cfg.NodeID)...),
+		nodeStatements(partition, cfg.NodeID),
 		lifecycle.Statements(partition, cfg.Lifecycle.Group),
 		lifecycle.StackStatements(partition, cfg.Signal.Stack),
 		balancerStatements(cfg.Drain))...)
+}
+
+// keyActions are an instance's with a KMS key: it writes objects only where it has a
+// node id.
+func keyActions(n config.NodeID) []string {
+	if n.Table.Kind == config.TableS3 {
+		return s3.WriteKeyActions
+	}
+	return s3.ReadKeyActions
+}
+
+// nodeStatements are for the node id of an instance.
+func nodeStatements(partition string, n config.NodeID) []iam.Statement {
+	switch t := n.Table; t.Kind {
+	case config.TableS3:
+		return lease.ObjectStatements(partition, t.Bucket, t.Prefix, n.Scope)
+	case config.TableDynamoDB:
+		return lease.ItemStatements(partition, t.Region, t.Name, n.Scope)
+	}
+	return nil
 }
 
 // balancerStatements are for the target groups that a drain waits for.

@@ -63,7 +63,7 @@ func TestPoliciesKeepTheGrammar(t *testing.T) {
 
 var (
 	sidPattern    = regexp.MustCompile(`^[A-Za-z0-9]+$`)
-	actionPattern = regexp.MustCompile(`^(s3|autoscaling|kms|elasticloadbalancing):[A-Z][A-Za-z]+$`)
+	actionPattern = regexp.MustCompile(`^(s3|dynamodb|autoscaling|kms|elasticloadbalancing):[A-Z][A-Za-z]+$`)
 )
 
 func checkPolicy(t *testing.T, partition string, p iam.Policy) {
@@ -88,6 +88,9 @@ func checkPolicy(t *testing.T, partition string, p iam.Policy) {
 			if !slices.Contains([]string{"Sid", "Effect", "Action", "Resource", "Condition"}, key) {
 				t.Errorf("statement %d has %q", i, key)
 			}
+		}
+		if effect := p.Statement[i].Effect; effect != "Allow" {
+			t.Errorf("statement %d: %s, and a role is only allowed things", i, effect)
 		}
 		if string(raw["Condition"]) == "null" {
 			t.Errorf("statement %d has an empty condition", i)
@@ -154,6 +157,49 @@ func TestPolicyOfADrain(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %s, want %s", deregister, got, want)
+		}
+	}
+}
+
+// A node id needs its own scope of its own table, no more: nothing is deleted, and a
+// KMS key encrypts only where objects are written.
+func TestPolicyOfANodeID(t *testing.T) {
+	const key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	for table, want := range map[string]string{
+		"s3://ids/x*?region=eu-west-1": "s3:GetObject s3:PutObject on arn:aws:s3:::ids/x${*}/nodes/web/*; s3:ListBucket on arn:aws:s3:::ids where s3:prefix is x${*}/nodes/web/*",
+		"s3://ids":                     "s3:GetObject s3:PutObject on arn:aws:s3:::ids/nodes/web/*; s3:ListBucket on arn:aws:s3:::ids where s3:prefix is nodes/web/*",
+		"dynamodb://node-ids":          "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem dynamodb:PutItem on arn:aws:dynamodb:*:*:table/node-ids where dynamodb:LeadingKeys is web#*",
+		"dynamodb://node-ids?region=eu-west-1": "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem dynamodb:PutItem on arn:aws:dynamodb:eu-west-1:*:table/node-ids" +
+			" where dynamodb:LeadingKeys is web#*",
+	} {
+		cfg := policyConfig(t, `"s3://releases"`, "")
+		bare := instancePolicy("aws", cfg, key)
+		var err error
+		cfg.NodeID.Scope = "web"
+		if cfg.NodeID.Table, err = config.ParseTable(table); err != nil {
+			t.Fatal(err)
+		}
+		p := instancePolicy("aws", cfg, key)
+		checkPolicy(t, "aws", p)
+		var got []string
+		for _, s := range p.Statement {
+			if slices.ContainsFunc(bare.Statement, func(b iam.Statement) bool { return b.Sid == s.Sid }) {
+				continue
+			}
+			text := strings.Join(s.Action, " ") + " on " + strings.Join(s.Resource, " ")
+			for _, condition := range s.Condition {
+				for name, values := range condition {
+					text += " where " + name + " is " + strings.Join(values, " ")
+				}
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s:\n%s, want\n%s", table, strings.Join(got, "; "), want)
+		}
+		i := slices.IndexFunc(p.Statement, func(s iam.Statement) bool { return s.Sid == "Key" })
+		if encrypts := slices.Contains(p.Statement[i].Action, "kms:GenerateDataKey"); encrypts != strings.HasPrefix(table, "s3:") {
+			t.Errorf("%s: kms:GenerateDataKey %v", table, encrypts)
 		}
 	}
 }
