@@ -227,7 +227,7 @@ func collectKeys(keys map[string]bool, prefix string, of reflect.Type) {
 		name := field.Tag.Get("toml")
 		switch {
 		case name == "" || name == "-":
-		case field.Type.Kind() == reflect.Struct:
+		case field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[config.Table](): // a text in a file
 			collectKeys(keys, prefix+name+".", field.Type)
 		default:
 			keys[prefix+name] = true
