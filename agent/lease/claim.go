@@ -29,7 +29,7 @@ type claim struct {
 // before a power cut, are taken only where there is no other. Errors are ErrNone as a
 // [NoneError], ErrClock, and the table's.
 func (h *Holder) Claim(ctx context.Context, avoid ...int) (Tenure, error) {
-	s := &search{trip: trip{Holder: h, left: claimCalls}, avoid: avoid, done: map[int]reason{}, last: map[int]Stored{}}
+	s := &search{trip: trip{Holder: h, left: claimCalls}, avoid: avoid, done: map[int]reason{}, last: map[int]Stored{}, busy: map[int]bool{}, order: map[int]float64{}}
 	t, err := s.claim(ctx)
 	if err != nil {
 		h.remember(Stored{})
@@ -52,8 +52,10 @@ const (
 type search struct {
 	trip
 	avoid []int
-	done  map[int]reason // ids that were found not to be had
-	last  map[int]Stored // ids that are taken only where there is no other
+	done  map[int]reason  // ids that were found not to be had
+	last  map[int]Stored  // ids that are taken only where there is no other
+	order map[int]float64 // ids in the order that this instance has for itself
+	busy  map[int]bool    // ids that a list shows as held, and renewed within a lease
 }
 
 // errNext is an id that cannot be had: the search goes on.
@@ -97,9 +99,18 @@ func (s *search) settle(ctx context.Context) (Tenure, bool, error) {
 	return t, mine, err
 }
 
-// shards goes from shard to shard, and round again as long as one was left with ids that
-// nobody has looked at.
+// shards looks for an id that is likely to be had, and then for any other.
 func (s *search) shards(ctx context.Context) (Tenure, error) {
+	t, err := s.round(ctx, func(c Stored) bool { return !s.busy[c.ID] })
+	if errors.Is(err, errNext) && len(s.busy) > 0 {
+		return s.round(ctx, func(c Stored) bool { return s.busy[c.ID] })
+	}
+	return t, err
+}
+
+// round goes from shard to shard, and round again as long as one was left with ids that
+// nobody has looked at.
+func (s *search) round(ctx context.Context, which func(Stored) bool) (Tenure, error) {
 	size := s.Table.ShardSize()
 	first, n := s.IDs.First/size, s.IDs.Last/size-s.IDs.First/size+1
 	start := 0
@@ -112,7 +123,7 @@ func (s *search) shards(ctx context.Context) (Tenure, error) {
 			if s.left < 1+perTry+reserve {
 				return Tenure{}, errNext
 			}
-			t, more, err := s.shard(ctx, first+(start+i)%n)
+			t, more, err := s.shard(ctx, first+(start+i)%n, which)
 			if !errors.Is(err, errNext) {
 				return t, err
 			}
@@ -124,12 +135,12 @@ func (s *search) shards(ctx context.Context) (Tenure, error) {
 
 // shard lists one shard and tries its ids. more means that there are some that it has
 // not tried.
-func (s *search) shard(ctx context.Context, shard int) (t Tenure, more bool, err error) {
+func (s *search) shard(ctx context.Context, shard int, which func(Stored) bool) (t Tenure, more bool, err error) {
 	found, err := s.list(ctx, shard)
 	if err = cmp.Or(err, s.off); err != nil {
 		return Tenure{}, false, fmt.Errorf("list node ids: %w", err)
 	}
-	candidates := s.candidates(shard, found)
+	candidates := slices.DeleteFunc(s.candidates(shard, found), func(c Stored) bool { return !which(c) })
 	for losses := 0; len(candidates) > 0 && losses < maxLosses; losses++ {
 		if s.left < perTry+reserve {
 			return Tenure{}, true, errNext
@@ -156,36 +167,59 @@ func (s *search) pick(candidates []Stored, losses int) int {
 }
 
 // share puts the ids into an order that each instance has for itself.
-func (s *search) share(id int) float64 { return pace.Share(s.Claimant.Owner, id) }
+func (s *search) share(id int) float64 {
+	share, ok := s.order[id]
+	if !ok {
+		share = pace.Share(s.Claimant.Owner, id)
+		s.order[id] = share
+	}
+	return share
+}
 
 // candidates are the ids of a shard that may be had, the likeliest first: those without
-// an item, those that are known to be free or that nobody has renewed for a whole lease,
-// and the others, the oldest first.
+// an item, those that seem to be free or that nobody has renewed for a whole lease, and
+// the others, the oldest first.
 func (s *search) candidates(shard int, found []Stored) []Stored {
-	ids := map[int]Stored{}
-	for id := max(s.IDs.First, shard*s.Table.ShardSize()); id <= min(s.IDs.Last, (shard+1)*s.Table.ShardSize()-1); id++ {
-		ids[id] = Stored{ID: id}
-	}
+	size := s.Table.ShardSize()
+	listed := map[int]Stored{}
 	for _, f := range found {
-		if _, ours := ids[f.ID]; ours {
-			ids[f.ID] = f
-		}
+		listed[f.ID] = f
 	}
+	now := s.Now()
 	var out []Stored
-	for id, c := range ids {
-		if _, known := s.done[id]; known || slices.Contains(s.IDs.Reserved, id) {
+	for id := max(s.IDs.First, shard*size); id <= min(s.IDs.Last, (shard+1)*size-1); id++ {
+		c, ok := listed[id]
+		if !ok {
+			c.ID = id
+		}
+		if s.settled(c) {
 			continue
 		}
-		if slices.Contains(s.avoid, id) {
-			s.last[id] = c
-		} else if why, no := s.refused(c); no {
-			s.done[id] = why
-		} else if _, later := s.last[id]; !later {
-			out = append(out, c)
+		if delete(s.busy, id); s.rank(c, now) == unlikely {
+			s.busy[id] = true
 		}
+		out = append(out, c)
 	}
-	s.sort(out)
+	s.sort(out, now)
 	return out
+}
+
+// settled reports whether nothing is to be tried with an id now.
+func (s *search) settled(c Stored) bool {
+	_, known := s.done[c.ID]
+	_, later := s.last[c.ID]
+	switch {
+	case known, later, slices.Contains(s.IDs.Reserved, c.ID):
+		return true
+	case slices.Contains(s.avoid, c.ID):
+		s.last[c.ID] = c
+		return true
+	}
+	why, no := s.refused(c)
+	if no {
+		s.done[c.ID] = why
+	}
+	return no
 }
 
 // refused reports whether an id cannot be had, by what was read of it.
@@ -205,36 +239,46 @@ func (s *search) refused(c Stored) (reason, bool) {
 	return 0, false
 }
 
-func (s *search) sort(cs []Stored) {
+func (s *search) sort(cs []Stored, now time.Time) {
+	own := func(a, b Stored) int { return cmp.Compare(s.share(a.ID), s.share(b.ID)) }
 	if s.IDs.Lowest {
-		slices.SortFunc(cs, func(a, b Stored) int { return cmp.Compare(a.ID, b.ID) })
+		own = func(a, b Stored) int { return cmp.Compare(a.ID, b.ID) }
+	}
+	slices.SortFunc(cs, func(a, b Stored) int {
+		rank := s.rank(a, now)
+		order := own(a, b)
+		if rank == unlikely && !s.IDs.Lowest {
+			order = a.Modified.Compare(b.Modified)
+		}
+		return cmp.Or(cmp.Compare(rank, s.rank(b, now)), order)
+	})
+	old := slices.IndexFunc(cs, func(c Stored) bool { return s.rank(c, now) == unlikely })
+	if old < 0 {
 		return
 	}
-	now := s.Now()
-	slices.SortFunc(cs, func(a, b Stored) int {
-		return cmp.Or(cmp.Compare(s.rank(a, now), s.rank(b, now)), a.Modified.Compare(b.Modified), cmp.Compare(a.ID, b.ID))
-	})
-	own := func(a, b Stored) int { return cmp.Compare(s.share(a.ID), s.share(b.ID)) }
-	old := slices.IndexFunc(cs, func(c Stored) bool { return s.rank(c, now) == 2 })
-	if old < 0 {
-		old = len(cs)
-	}
-	slices.SortFunc(cs[:old], func(a, b Stored) int { return cmp.Or(cmp.Compare(s.rank(a, now), s.rank(b, now)), own(a, b)) })
 	for part := range slices.Chunk(cs[old:], window) {
 		slices.SortFunc(part, own)
 	}
 }
 
-// rank is how likely an id can be had: 0 the likeliest.
+// Ranks of candidates.
+const (
+	absent = iota // two calls
+	likely
+	unlikely
+)
+
+// rank is how likely an id can be had. Where the lowest is wanted, one is as good without
+// an item as with one.
 func (s *search) rank(c Stored, now time.Time) int {
 	renewed := time.Duration(s.Terms.Lease+s.Terms.Slack) * time.Millisecond
 	switch {
-	case !c.Exists:
-		return 0
-	case c.Item != nil, !c.Modified.IsZero() && now.Sub(c.Modified) > renewed:
-		return 1
+	case !c.Exists && !s.IDs.Lowest:
+		return absent
+	case !c.Exists, c.Item != nil, c.State == Free, !c.Modified.IsZero() && now.Sub(c.Modified) > renewed:
+		return likely
 	}
-	return 2
+	return unlikely
 }
 
 // try reads an id, unless it was read, and takes it if it can be had. anyway takes one
@@ -339,6 +383,11 @@ func (s *search) none() error {
 	for _, why := range s.done {
 		*map[reason]*int{held: &e.Held, bad: &e.Bad, ahead: &e.Ahead, lost: &e.Lost}[why]++
 	}
-	e.Unseen = e.IDs - len(s.done)
+	for id := range s.busy {
+		if _, looked := s.done[id]; !looked {
+			e.Held++
+		}
+	}
+	e.Unseen = e.IDs - e.Held - e.Bad - e.Ahead - e.Lost
 	return e
 }

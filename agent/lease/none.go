@@ -8,7 +8,7 @@ import (
 // NoneError is an [ErrNone] with the reasons: of how many ids which was met.
 type NoneError struct {
 	IDs      int // that the scope gives, without the reserved ones
-	Held     int // in use, or not yet past their end
+	Held     int // in use, or not yet past their end: so the items, or the lists, say
 	Bad      int // what the table holds of them is no item: `koboshi node-id list` has the reasons
 	Ahead    int // their mark is so far ahead of the clock that a lease would not be believed
 	Reserved int

@@ -21,6 +21,11 @@ const objectShard = 256
 //
 // A write has If-None-Match: * where there was no object, else If-Match with the ETag that
 // was read. ETags stand for bytes, and the bytes of an item never come back.
+//
+// A list shows sizes: an object has an even number of bytes where its id is free, for
+// which a line feed is appended. So a claimant finds an id that was released a moment ago
+// among hundreds that were renewed a moment ago. Nothing but the order of its reads
+// depends on that.
 type Objects struct {
 	bucket    bucket.Bucket
 	scope     string
@@ -88,6 +93,9 @@ func (o *Objects) Swap(ctx context.Context, old Stored, next Item) (Stored, erro
 	if err != nil {
 		return Stored{ID: old.ID}, err
 	}
+	if sized(int64(len(data))) != next.State {
+		data = append(data, '\n')
+	}
 	object, err := o.bucket.Put(ctx, o.key(old.ID), bytes.NewReader(data), int64(len(data)), when)
 	switch {
 	case errors.Is(err, bucket.ErrExists), errors.Is(err, bucket.ErrChanged):
@@ -98,6 +106,14 @@ func (o *Objects) Swap(ctx context.Context, old Stored, next Item) (Stored, erro
 		return Stored{ID: old.ID}, err
 	}
 	return Stored{ID: old.ID, Exists: true, Item: &next, Version: object.ETag, Modified: object.Modified, Date: object.Date}, nil
+}
+
+// sized is the state for which an object has so many bytes.
+func sized(n int64) State {
+	if n%2 == 0 {
+		return Free
+	}
+	return Held
 }
 
 // List implements [Table]: no item is read.
@@ -114,7 +130,7 @@ func (o *Objects) list(ctx context.Context, prefix string) (found []Stored, err 
 			return nil, err
 		}
 		if id := o.id(object.Key); id >= 0 {
-			found = append(found, Stored{ID: id, Exists: true, Version: object.ETag, Modified: object.Modified, Date: object.Date})
+			found = append(found, Stored{ID: id, Exists: true, State: sized(object.Size), Version: object.ETag, Modified: object.Modified, Date: object.Date})
 		}
 	}
 	return found, nil

@@ -43,6 +43,7 @@ type Stored struct {
 	ID       int
 	Exists   bool      // there is something
 	Item     *Item     // nil = there is none, it was not read, or it is no item
+	State    State     // what a list lets one expect of an item that it has not read; "" = nothing
 	Bad      error     // why what is there is no item, [ErrItem]; such an id is left alone
 	Version  string    // what Swap compares by, opaque
 	Modified time.Time // when it was stored last, by the table's clock; zero = not known

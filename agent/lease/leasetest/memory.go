@@ -42,12 +42,14 @@ type Memory struct {
 
 type row struct {
 	data     []byte
+	item     *lease.Item // that a Swap has stored
+	version  string      // of the bytes, as an ETag is
 	modified time.Time
 }
 
-func (r row) version() string {
-	sum := sha256.Sum256(r.data)
-	return hex.EncodeToString(sum[:])
+func (m *Memory) row(data []byte, item *lease.Item) row {
+	sum := sha256.Sum256(data)
+	return row{data, item, hex.EncodeToString(sum[:]), m.now()}
 }
 
 var _ lease.Table = (*Memory)(nil)
@@ -73,7 +75,7 @@ func (m *Memory) Down(err error) { m.set(func() { m.down = err }) }
 func (m *Memory) Watch(f func(id int, was, is *lease.Item)) { m.set(func() { m.watch = f }) }
 
 // Put stores bytes, whatever they are and whatever is there.
-func (m *Memory) Put(id int, data []byte) { m.set(func() { m.rows[id] = row{data, m.now()} }) }
+func (m *Memory) Put(id int, data []byte) { m.set(func() { m.rows[id] = m.row(data, nil) }) }
 
 // Drop deletes an item, as no koboshi does.
 func (m *Memory) Drop(id int) { m.set(func() { delete(m.rows, id) }) }
@@ -168,7 +170,7 @@ func (m *Memory) swap(old lease.Stored, next lease.Item, data []byte) (lease.Sto
 		}
 		return lease.Stored{ID: old.ID}, lease.ErrChanged
 	}
-	m.rows[old.ID] = row{data, m.now()}
+	m.rows[old.ID] = m.row(data, &next)
 	if m.watch != nil {
 		m.watch(old.ID, is.Item, &next)
 	}
@@ -194,11 +196,7 @@ func (m *Memory) List(ctx context.Context, shard int) (found []lease.Stored, err
 			if id/m.ShardSize() != shard {
 				continue
 			}
-			s := m.stored(id)
-			if m.kind == Objects {
-				s.Item, s.Bad = nil, nil
-			}
-			found = append(found, s)
+			found = append(found, m.listed(id))
 		}
 		return nil
 	}, nil)
@@ -208,13 +206,31 @@ func (m *Memory) List(ctx context.Context, shard int) (found []lease.Stored, err
 	return found, nil
 }
 
+// listed is what a list shows of an id.
+func (m *Memory) listed(id int) lease.Stored {
+	if m.kind == Rows {
+		return m.stored(id)
+	}
+	r := m.rows[id]
+	s := lease.Stored{ID: id, Exists: true, Version: r.version, Modified: r.modified.Truncate(time.Second), Date: m.date()}
+	if r.item != nil {
+		s.State = r.item.State
+	}
+	return s
+}
+
 // stored is what is there of an id.
 func (m *Memory) stored(id int) lease.Stored {
 	r, ok := m.rows[id]
 	if !ok {
 		return lease.Stored{ID: id, Date: m.date()}
 	}
-	s := lease.Stored{ID: id, Exists: true, Version: r.version(), Modified: r.modified.Truncate(time.Second), Date: m.date()}
+	s := lease.Stored{ID: id, Exists: true, Version: r.version, Modified: r.modified.Truncate(time.Second), Date: m.date()}
+	if r.item != nil {
+		copied := *r.item
+		s.Item = &copied
+		return s
+	}
 	item, err := lease.Parse(r.data, m.scope, id, m.now().UnixMilli())
 	if err != nil {
 		s.Bad = err
