@@ -61,7 +61,7 @@ func isTestOnly(pkg string) bool {
 
 // reserved are outside modules that only some packages may use.
 var reserved = map[string][]string{
-	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/lifecycle", "agent/balancer", "agent/instance", "agent/lease", "cmd/koboshi"},
+	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/lifecycle", "agent/balancer", "agent/group", "agent/instance", "agent/lease", "cmd/koboshi"},
 	"github.com/coreos/go-systemd":    {"systemd"},
 	"github.com/godbus/":              {"systemd"},
 	"go.uber.org/zap":                 {"agent", "cmd/koboshi", "cmd/koboshi-mock"},
