@@ -130,7 +130,8 @@ func (m *Manager) startStopTimer(ctx context.Context, s stop) error {
 	})
 }
 
-// timer has no default dependencies: with them it would wait for the clock to be
+// timer starts the service of the same name, since Unit= cannot be set on a transient
+// one. It has no default dependencies: with them it would wait for the clock to be
 // synchronised, and be stopped by a shutdown while the app may still run.
 func (s stop) timer() []sdbus.Property {
 	type calendar struct{ Base, Spec string }
@@ -138,7 +139,6 @@ func (s stop) timer() []sdbus.Property {
 		{"Description", fmt.Sprintf("stops %s at the end of %s", strings.Join(s.units, ", "), s.name)},
 		{"TimersCalendar", []calendar{{"OnCalendar", s.at.Format(calendarForm)}}},
 		{"AccuracyUSec", usec(stopAccuracy)},
-		{"Unit", s.unit(".service")},
 		{"RemainAfterElapse", false},
 		{"DefaultDependencies", false},
 		{"IgnoreOnIsolate", true},
@@ -151,13 +151,14 @@ func (s stop) timer() []sdbus.Property {
 // stopped, which are stopped in any case.
 func (s stop) service() sdbus.PropertyCollection {
 	type exec struct { // org.freedesktop.systemd1(5)
-		Path        string
-		Args, Flags []string
+		Path          string
+		Args          []string
+		IgnoreFailure bool
 	}
 	return sdbus.PropertyCollection{Name: s.unit(".service"), Properties: properties([]property{
 		{"Description", fmt.Sprintf("the end of %s, which stops %s", s.name, strings.Join(s.units, ", "))},
 		{"Type", "oneshot"},
-		{"ExecStartEx", []exec{{"/bin/true", []string{"/bin/true"}, []string{"ignore-failure"}}}},
+		{"ExecStart", []exec{{"/bin/true", []string{"/bin/true"}, true}}}, // systemd 252 cannot reload a unit with ExecStartEx
 		{"Conflicts", s.units},
 		{"After", s.units},
 		{"DefaultDependencies", false},

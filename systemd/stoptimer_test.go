@@ -77,14 +77,14 @@ func TestArmStop(t *testing.T) {
 		}
 		delete(timer, "TimersCalendar")
 		wantProperties(t, timer, map[string]any{
-			"Description": "stops web.service, web.socket at the end of web", "AccuracyUSec": uint64(1e6), "Unit": firstStop + ".service",
+			"Description": "stops web.service, web.socket at the end of web", "AccuracyUSec": uint64(1e6),
 			"RemainAfterElapse": false, "DefaultDependencies": false, "IgnoreOnIsolate": true, "CollectMode": "inactive-or-failed",
 		})
 		service := services[firstStop+".service"]
 		wantProperties(t, service, map[string]any{
 			"Description": "the end of web, which stops web.service, web.socket", "Type": "oneshot",
-			"ExecStartEx": [][]any{{"/bin/true", []string{"/bin/true"}, []string{"ignore-failure"}}},
-			"Conflicts":   []string{"web.service", "web.socket"}, "After": []string{"web.service", "web.socket"},
+			"ExecStart": [][]any{{"/bin/true", []string{"/bin/true"}, true}},
+			"Conflicts": []string{"web.service", "web.socket"}, "After": []string{"web.service", "web.socket"},
 			"DefaultDependencies": false, "CollectMode": "inactive-or-failed",
 		})
 		if f.called() != "start "+firstStop+".timer fail" {
