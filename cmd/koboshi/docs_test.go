@@ -180,13 +180,7 @@ var (
 func TestTopicHasFlushes(t *testing.T) {
 	topic, _ := help.Find("scale-in")
 	shown, keys := map[string]bool{}, map[string]bool{}
-	for rest := topic.Text; ; {
-		_, after, found := strings.Cut(rest, "```toml\n")
-		if !found {
-			break
-		}
-		var block string
-		block, rest, _ = strings.Cut(after, "```\n")
+	for _, block := range blocksOf(topic.Text, "toml") {
 		cfg, err := config.Parse(config.File{Name: "least", Data: []byte(least)}, config.File{Name: "scale-in", Data: []byte(block)})
 		if err != nil {
 			t.Errorf("%v in\n%s", err, block)
@@ -205,6 +199,30 @@ func TestTopicHasFlushes(t *testing.T) {
 			t.Errorf("no example has %s", key)
 		}
 	}
+}
+
+// The configurations of the topic node-ids are valid, and have ids.
+func TestTopicNodeIDs(t *testing.T) {
+	topic, _ := help.Find("node-ids")
+	blocks := blocksOf(topic.Text, "toml")
+	for _, block := range blocks {
+		cfg, err := config.Parse(config.File{Name: "least", Data: []byte(least)}, config.File{Name: "node-ids", Data: []byte(block)})
+		if err != nil || !cfg.NodeID.On() {
+			t.Errorf("%v in\n%s", err, block)
+		}
+	}
+	if len(blocks) < 3 {
+		t.Errorf("%d configurations", len(blocks))
+	}
+}
+
+// blocksOf are the fenced blocks of a language in a Markdown text.
+func blocksOf(text, language string) (blocks []string) {
+	for _, rest := range strings.Split(text, "```"+language+"\n")[1:] {
+		block, _, _ := strings.Cut(rest, "```\n")
+		blocks = append(blocks, block)
+	}
+	return blocks
 }
 
 // keysOf are the dotted keys that a TOML text sets.
