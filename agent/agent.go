@@ -8,8 +8,11 @@ import (
 	"koboshi/agent/converge"
 	"koboshi/agent/drain"
 	"koboshi/agent/instance"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts"
 )
 
@@ -34,8 +37,9 @@ type Agent struct {
 	Ready    func() error                                   // reports to systemd that the boot is done
 	Notify   func(ctx context.Context, report []byte) error // runs notify.command
 
+	Nonce   lease.Nonce // of this process, for its node id
 	Now     func() time.Time
-	Clock   drain.Clock
+	Clock   state.Clock
 	Observe func(report.Event)
 	Waits   func(step string, d time.Duration) // called before a step that only waits
 }
@@ -48,6 +52,9 @@ type Cloud struct {
 	Stacks    stacks
 	Balancer  drain.Balancer // nil where no target groups are configured
 
+	// NodeTable is the table of a scope's node ids.
+	NodeTable func(scope string) (lease.Table, error)
+
 	// Persist has requests repeated for as long as their contexts last where AWS
 	// refuses the credentials: at a launch a role may be too new to be known
 	// everywhere. Else that is tried for a moment only.
@@ -57,7 +64,7 @@ type Cloud struct {
 // appService is the app's service: service.Service.
 type appService interface {
 	converge.Service
-	Stop(ctx context.Context) error
+	nodeid.App
 }
 
 // machine knows who this instance is.

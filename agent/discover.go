@@ -42,6 +42,7 @@ func (r *run) identify(ctx context.Context) (err error) {
 		r.belong()
 	}
 	r.Instance = who
+	r.tellNode()
 	return r.connect(r.agent.Files, who)
 }
 
@@ -49,11 +50,15 @@ func (r *run) identify(ctx context.Context) (err error) {
 func (r *run) belong() {
 	r.stateLost = r.state.Instance != r.Instance.ID
 	r.state = r.state.For(r.Instance.ID)
+	r.tellNode()
 }
 
 func (r *run) connect(cfg *config.Config, who instance.Identity) (err error) {
 	r.cloud, err = r.agent.Connect(cfg, who)
 	r.Releases, r.Artifacts = r.cloud.Releases, r.cloud.Artifacts
+	if r.Node != nil {
+		r.Node.Tables = r.cloud.NodeTable
+	}
 	return err
 }
 

@@ -179,6 +179,9 @@ func (r *run) newDrain(ctx context.Context, o DrainOptions, record drain.Record)
 		Hooks: r.cloud.Lifecycle, App: drained{r}, Events: o.Events,
 		Steps: r.Steps, Warn: r.warn, Report: r.report.Drain,
 	}
+	if r.Node != nil {
+		d.Release = func(ctx context.Context) (string, error) { return r.leaveNode(ctx, d.Record), nil }
+	}
 	d.Flushers, err = r.flushers()
 	if record.Reason == notice.Shutdown { // everything else is too late
 		return d, err
@@ -293,4 +296,14 @@ type drained struct{ r *run }
 
 func (d drained) Running(ctx context.Context) (bool, error) { return d.r.Service.Running(ctx) }
 func (d drained) PreStop(ctx context.Context) (bool, error) { return d.r.PreStop(ctx) }
-func (d drained) Stop(ctx context.Context) error            { return d.r.agent.Service.Stop(ctx) }
+
+// Stop stops the app, and makes durable what it can have used of its node id.
+func (d drained) Stop(ctx context.Context) error {
+	d.r.stopErr = d.r.Service.Stop(ctx)
+	if d.r.stopErr == nil && d.r.Node != nil {
+		if err := d.r.Node.Down(ctx); err != nil {
+			d.r.warn("%v", err)
+		}
+	}
+	return d.r.stopErr
+}

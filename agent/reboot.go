@@ -96,6 +96,7 @@ func (r *run) remember(id string, knew store.Place) {
 	}
 	if r.Instance.Region == "" {
 		r.Instance.Region, r.Instance.AZ = knew.Region, knew.AZ
+		r.tellNode()
 	}
 	r.Config, _ = r.agent.Files.WithTags(map[string]string{config.TagChannel: knew.Channel})
 }

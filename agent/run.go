@@ -36,6 +36,7 @@ type run struct {
 	jittered     bool                             // CONTINUE was held back
 	stackOver    bool                             // the stack does not wait
 	startedAgain bool                             // what was healthy here was started, before anything else
+	stopErr      error                            // why the app could not be stopped for a drain
 }
 
 func (a *Agent) begin(command string) *run {
@@ -43,6 +44,9 @@ func (a *Agent) begin(command string) *run {
 	r.Run = &converge.Run{
 		Config: a.Files, Service: a.Service,
 		Admit: r.admit, Steps: report.NewTimeline(a.Observe), Now: a.Now, Warn: r.warn,
+	}
+	if r.Node = a.node(r.warn); r.Node != nil {
+		r.Node.Patient = command == "boot" // nothing runs that could go on
 	}
 	r.UseDelta = a.Files.Install.Delta == config.DeltaAlways || a.Files.Install.Delta == config.DeltaSync && (command == "sync" || command == "plan")
 	return r
@@ -117,6 +121,7 @@ func (r *run) end(out converge.Outcome) (report.Report, error) {
 	if !errors.Is(out.Err, state.ErrLeaving) && r.report.Drain == nil { // a drain waits for the lock, or is over with this
 		r.prune()
 	}
+	r.wantNode(out)
 	r.describe(out)
 	if r.dirs.state != nil {
 		if err := r.report.Save(r.dirs.state); err != nil {

@@ -34,14 +34,25 @@ const lookEvery = 5 * time.Second
 // written is still flushed.
 func (a *Agent) Watch(ctx context.Context, o WatchOptions) error {
 	w := &watch{WatchOptions: o, agent: a, ended: make(chan struct{}, 1)}
+	dirs := a.openState() // for all of its life
+	defer dirs.close()
+	if dirs.run != nil {
+		unlock, err := state.LockWatch(ctx, dirs.run)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
+	w.watchNode(dirs)
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
 		w.look(ctx)
 		w.act(ctx)
+		w.tend(ctx)
 		w.Alive(w.status())
 		if !w.next(ctx, look.C) {
 			w.end(context.WithoutCancel(ctx))
@@ -84,6 +95,8 @@ type watch struct {
 	ended      chan struct{}
 	fallen     bool   // a notice was withdrawn, and the app is not up
 	problem    string // with the disk, at the last look
+
+	node *watchedNode // nil = the app has no node id
 }
 
 // begin finds out who the instance is, by the firmware or by the metadata, for as long
@@ -195,6 +208,8 @@ func (w *watch) act(ctx context.Context) {
 		w.relaunch(ctx, d)
 	case n == (notice.Notice{}) && w.unseen == nil && (w.fallen || w.resumes(record)):
 		w.relaunch(ctx, d)
+	case n == (notice.Notice{}) && launch != nil && w.node.wanted():
+		w.startForNode(ctx)
 	}
 }
 

@@ -102,13 +102,16 @@ func (w *watch) end(ctx context.Context) {
 	default:
 	}
 	left := time.Duration(w.agent.Files.Drain.OnShutdown)
-	down := left > 0 && w.Stopping(ctx)
+	down := (left > 0 || w.node != nil) && w.Stopping(ctx)
 	switch {
-	case w.drain == nil && (!down || len(w.agent.Files.Drain.Flush) == 0 || w.drained()): // systemd stops the app, and there is no more to do
+	case w.drain == nil && (!down || left == 0 || len(w.agent.Files.Drain.Flush) == 0 || w.drained()): // systemd stops the app, and there is nothing to flush
+		if down && w.node != nil {
+			w.keepNode(ctx)
+		}
 		return
 	case w.drain == nil:
 		w.start(ctx, notice.Notice{Reason: notice.Shutdown, ID: string(notice.Shutdown)})
-	case down:
+	case down && left > 0:
 		w.shutDown(left)
 	default:
 		w.drain.cancel()

@@ -19,10 +19,12 @@ import (
 	"koboshi/agent"
 	"koboshi/agent/config"
 	"koboshi/agent/converge"
-	"koboshi/agent/drain"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/lease"
+	"koboshi/agent/lease/leasetest"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
@@ -114,6 +116,14 @@ type world struct {
 	hookFails map[string]error // such as "pre_start 2"
 	onHook    func(service.Hook)
 	story     []string // of hooks, restarts and gates
+
+	node     *leasetest.Memory // the table of node ids; nil = there are none
+	nodeKeys string            // of [node_id], beside the scope
+	nonces   byte
+	armed    time.Time // when PID 1 stops the app; zero = it does not
+	pid1     *time.Timer
+	armErr   error
+	stepped  time.Duration // by which the machine's clock was set
 
 	bootID string    // "" = one
 	since  time.Time // the machine was started
@@ -244,7 +254,10 @@ func (w *world) agent() *agent.Agent {
 		Files: w.config(), Version: "0.1.0", Machine: machine{w}, Trust: trust,
 		LocalID: func() (string, bool) { return w.firmwareID, w.firmwareID != "" },
 		Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
-			return agent.Cloud{Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Stacks: stacks{w}, Persist: func() { w.persists++ }}, nil
+			return agent.Cloud{
+				Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Stacks: stacks{w}, Persist: func() { w.persists++ },
+				NodeTable: func(string) (lease.Table, error) { return w.node, nil },
+			}, nil
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 		Notify: func(_ context.Context, report []byte) error {
@@ -256,14 +269,26 @@ func (w *world) agent() *agent.Agent {
 			w.notified = append(w.notified, string(report))
 			return w.notifyErr
 		},
-		Now: func() time.Time {
-			w.gate.Lock()
-			defer w.gate.Unlock()
-			return w.now
-		},
-		Clock: drain.Clock{Boot: cmp.Or(w.bootID, "one"), Uptime: func() time.Duration { return time.Since(w.since) }},
+		Now:   w.clock,
+		Nonce: w.nonce(),
+		Clock: state.Clock{Boot: cmp.Or(w.bootID, "one"), Uptime: func() time.Duration { return time.Since(w.since) }},
 		Waits: w.waitsFor,
 	}
+}
+
+// clock is the machine's: it stands still, unless there are node ids.
+func (w *world) clock() time.Time {
+	w.gate.Lock()
+	defer w.gate.Unlock()
+	if w.node == nil {
+		return w.now
+	}
+	return time.Now().Add(w.stepped)
+}
+
+func (w *world) nonce() lease.Nonce {
+	w.nonces++
+	return lease.Nonce{w.nonces}
 }
 
 // pass orders what a test sets and what the agent's goroutines read of it.
@@ -353,6 +378,9 @@ command = ["pager"]
 dir = %q
 run = %q
 `, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
+	if w.node != nil {
+		text += "[node_id]\nscope = \"web\"\n" + w.nodeKeys
+	}
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text + w.flush)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -650,6 +678,49 @@ func (s fakeApp) Stop(context.Context) error {
 	s.story = append(s.story, "stop "+s.running)
 	s.running = ""
 	return s.stopErr
+}
+
+// Limits are those of a unit that is stopped quickly.
+func (s fakeApp) Limits(context.Context) (stop, restart time.Duration, err error) {
+	return 10 * time.Second, nodeid.Never, nil
+}
+
+// Arm stops the app at that moment, as PID 1 does.
+func (s fakeApp) Arm(_ context.Context, at time.Time) error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.armErr != nil {
+		return s.armErr
+	}
+	s.armed = at
+	s.rearm()
+	return nil
+}
+
+// rearm is for a clock that was set, too.
+func (w *world) rearm() {
+	if w.pid1 != nil {
+		w.pid1.Stop()
+	}
+	if w.armed.IsZero() {
+		return
+	}
+	w.pid1 = time.AfterFunc(time.Until(w.armed.Add(-w.stepped)), func() {
+		w.gate.Lock()
+		defer w.gate.Unlock()
+		if w.running != "" {
+			w.story = append(w.story, "PID 1 stops "+w.running)
+		}
+		w.running, w.armed = "", time.Time{}
+	})
+}
+
+func (s fakeApp) Disarm(context.Context) error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.armed = time.Time{}
+	s.rearm()
+	return nil
 }
 
 func (s fakeApp) Running(context.Context) (bool, error) {

@@ -1,7 +1,6 @@
 package converge
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -131,6 +130,9 @@ func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, 
 	if err := r.Service.Check(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", service.ErrActivate, err)
 	}
+	if err := r.holdNode(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.hook(ctx, rel, preStart, rel.Manifest().Manifest().Hooks.PreStart); err != nil {
 		return nil, err
 	}
@@ -155,7 +157,10 @@ func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, er
 	if current, found := r.Current(); found && current.ID() == rel.ID() {
 		err = r.recorded(rel, err)
 	}
-	if err == nil && !r.knows(rel) {
+	if err == nil {
+		err = r.standDown(ctx)
+	}
+	if err == nil && !r.writtenAsIs(rel) {
 		err = r.recorded(rel, r.writeEnv(rel))
 	}
 	if err != nil {
@@ -186,20 +191,29 @@ func (r *Run) writeEnv(rel store.Release) error {
 // or where that could not be written from this run. A file of another mode is
 // written again.
 func (r *Run) knows(rel store.Release) bool {
-	text := r.envText(rel)
+	return lasting(r.envNow()) == lasting(string(r.envText(rel)))
+}
+
+// writtenAsIs is knows for an app that is started now.
+func (r *Run) writtenAsIs(rel store.Release) bool { return r.envNow() == string(r.envText(rel)) }
+
+func (r *Run) envNow() string {
 	if r.RunDir != nil {
 		info, err := r.RunDir.Lstat(envFile)
 		if file, readErr := r.RunDir.ReadFile(envFile); err == nil && readErr == nil {
-			return bytes.Equal(file, text) && info.Mode() == envMode
+			if info.Mode() != envMode {
+				return ""
+			}
+			return string(file)
 		}
 	}
-	return r.appEnv == string(text)
+	return r.appEnv
 }
 
 // environment is koboshi's variables for the app. Every value was checked against a
 // grammar without spaces or quotes.
 func (r *Run) environment(rel store.Release) []string {
-	return []string{
+	return append([]string{
 		"KOBOSHI_APP=" + r.Config.App,
 		"KOBOSHI_CHANNEL=" + r.Config.Channel,
 		"KOBOSHI_VERSION=" + rel.Version(),
@@ -207,7 +221,7 @@ func (r *Run) environment(rel store.Release) []string {
 		"KOBOSHI_INSTANCE_ID=" + r.Instance.ID,
 		"KOBOSHI_REGION=" + r.Instance.Region,
 		"KOBOSHI_AZ=" + r.Instance.AZ,
-	}
+	}, r.nodeEnv()...)
 }
 
 // hook runs one of a release's hooks as a step of its own, if it has that hook.

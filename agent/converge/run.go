@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
@@ -29,7 +30,8 @@ type Run struct {
 	Artifacts Artifacts
 	Service   Service
 	Store     *store.Store
-	RunDir    *os.Root // <run>, where the app's environment file is
+	Node      *nodeid.Node // nil = the app has no node id
+	RunDir    *os.Root     // <run>, where the app's environment file is
 
 	// Admit checks a pointer's sequence against the highest one that was seen of
 	// its channel, and makes the new one durable before anything else is done
@@ -49,6 +51,7 @@ type Run struct {
 	installed bool           // a release was installed
 	proven    string         // id of the release whose tree was verified by this run, or made by it; "" = none
 	offline   bool           // the sources are known not to answer
+	noID      bool           // no node id could be had, and none is required
 }
 
 // Options are the choices of one run.
@@ -91,6 +94,7 @@ type Content interface {
 type Service interface {
 	Check(ctx context.Context) error
 	Restart(ctx context.Context, env []string) (service.Gate, error)
+	Stop(ctx context.Context) error
 	RunHook(ctx context.Context, h service.Hook) error
 	Running(ctx context.Context) (bool, error)
 	Down(ctx context.Context) (why string, err error)
@@ -157,7 +161,7 @@ func (r *Run) reach(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	if !r.Force && r.knows(rel) && r.stillUp(ctx, rel) {
+	if !r.Force && !r.wantsNode(ctx) && r.knows(rel) && r.stillUp(ctx, rel) {
 		return nil
 	}
 	r.Force = false // once is enough

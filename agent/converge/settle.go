@@ -9,6 +9,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts/fetch"
@@ -120,7 +121,13 @@ func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release,
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(r.Config.Lifecycle.Deadline))
 	defer cancel()
 	r.offline = r.offline || errors.Is(out.Err, fetch.ErrTransport)
-	if !r.backTo(ctx, before) {
+	if r.Node != nil {
+		r.Node.Patient = false
+	}
+	if err := r.backTo(ctx, before); err != nil {
+		if errors.Is(err, nodeid.ErrNodeID) {
+			out.Err = Because(err, out.Err)
+		}
 		return out
 	}
 	if failure.Kind(out.Err) == config.Unavailable {
@@ -131,24 +138,24 @@ func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release,
 
 // backTo has a release running again: the one that ran before, or where its tree
 // was altered another that passed the gate here.
-func (r *Run) backTo(ctx context.Context, before store.Release) bool {
+func (r *Run) backTo(ctx context.Context, before store.Release) error {
 	if r.Up(before) && r.stillUp(ctx, before) {
-		return true
+		return nil
 	}
 	err := r.Activate(ctx, before)
 	if err != nil {
 		r.Warn("%s was put back but is not healthy: %v", before.Version(), err)
 	}
 	if !errors.Is(err, errAltered) {
-		return err == nil
+		return err
 	}
 	for _, rel := range r.candidates() {
 		if rel.ID() == before.ID() || !rel.HealthyOn(r.Instance.ID) {
 			continue
 		}
-		if err := r.Activate(ctx, rel); err == nil {
-			return true
+		if err = r.Activate(ctx, rel); err == nil {
+			return nil
 		}
 	}
-	return false
+	return err
 }

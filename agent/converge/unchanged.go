@@ -14,7 +14,7 @@ import (
 // that this has. Where it is not, [Run.Follow] goes by the same answer.
 func (r *Run) Unchanged(ctx context.Context) bool {
 	current, found := r.Current()
-	if !found || !r.Up(current) || !r.knows(current) || r.mayRun(current) != nil {
+	if !found || !r.Up(current) || !r.knows(current) || r.Node != nil && !r.Node.Serves() || r.mayRun(current) != nil {
 		return false
 	}
 	pointer, err := r.Peek(ctx)

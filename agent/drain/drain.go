@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/notice"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
 )
 
 // Drain takes the app of one instance out of service. Its maker sets the exported
@@ -18,7 +19,7 @@ import (
 type Drain struct {
 	Record   Record
 	Save     func(Record) error
-	Clock    Clock
+	Clock    state.Clock
 	Now      func() time.Time
 	Deadline time.Duration // from the notice to the end
 	Reserve  time.Duration // of it, what the steps after the let-go may need
@@ -30,6 +31,7 @@ type Drain struct {
 	Hooks    Hooks
 	App      App
 	Flushers []Flusher
+	Release  func(ctx context.Context) (note string, err error) // gives the node id back, or records that it is kept; nil = there is none
 
 	Events <-chan Event // what comes between; nil = nothing does
 
@@ -52,7 +54,7 @@ type Drain struct {
 // step is one step of a drain. Its note is for people.
 type step struct {
 	name string
-	run  func(ctx context.Context) (note string, err error)
+	run  func(ctx context.Context) (note string, err error) // nil = there is nothing to do
 }
 
 // First is the step at which a drain begins.
@@ -66,6 +68,7 @@ func (d *Drain) steps() []step {
 		{"pre_stop", d.preStop},
 		{"stop", d.stop},
 		{"flush", d.flush},
+		{"release", d.Release},
 		{"complete", d.complete},
 	}
 }
@@ -102,6 +105,9 @@ func (d *Drain) Run(ctx context.Context) error {
 
 	var failed error
 	for _, s := range d.steps()[d.at():] {
+		if s.run == nil {
+			continue
+		}
 		d.enter(s.name)
 		err := d.Steps.Do(limited, s.name, func(ctx context.Context, span *report.Span) error {
 			note, err := s.run(ctx)
@@ -177,7 +183,7 @@ func (d *Drain) announce(ctx context.Context) (string, error) {
 }
 
 // Begin is the record of a drain that begins now.
-func Begin(instance string, n notice.Notice, deadline time.Duration, clock Clock, now time.Time) Record {
+func Begin(instance string, n notice.Notice, deadline time.Duration, clock state.Clock, now time.Time) Record {
 	return Record{
 		Schema: schema, Instance: instance, Reason: n.Reason, Notice: n.ID, Returns: n.Returns,
 		Noticed: now.UTC().Truncate(time.Second), Deadline: now.Add(deadline).UTC().Truncate(time.Second),

@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/notice"
 	"koboshi/agent/report"
+	"koboshi/agent/state"
 	"koboshi/artifacts/pace"
 )
 
@@ -110,7 +111,7 @@ func (w *world) keep(n int) {
 
 // drain is a drain of this world for a notice.
 func (w *world) drain(n notice.Notice) *Drain {
-	clock := Clock{w.boot, w.since}
+	clock := state.Clock{Boot: w.boot, Uptime: w.since}
 	return &Drain{
 		Record: Begin(self, n, 10*time.Minute, clock, time.Now()), Save: w.save, Clock: clock, Now: time.Now,
 		Deadline: 10 * time.Minute, Reserve: time.Minute,

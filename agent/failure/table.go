@@ -8,7 +8,9 @@ import (
 	"koboshi/agent/drain"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
@@ -41,6 +43,14 @@ var table = []row{
 	{is(ErrConfiguration), Configuration, "", ""},
 	{is(state.ErrLeaving), Locked, "", "the instance is to end; koboshi status shows why, and koboshi drain --undo brings the app back where that is not too late"},
 	{is(ErrInterrupted), Interrupted, "", "nothing that was begun counts before it is whole: run it again; at a launch no lifecycle action was completed, and the next boot continues"},
+	{nodeID(nodeid.ErrNoWatch), NodeID, "", "enable koboshi-watch.service, or run koboshi watch: it renews the lease; systemctl status koboshi-watch"},
+	{nodeID(lease.ErrClock), NodeID, "", "set this machine's clock (chronyc tracking), or every lease that it takes ends at the wrong time"},
+	{nodeID(lease.ErrNone), NodeID, "", "koboshi node-id list shows who holds which id, and when one is free; node_id.range may be too small: koboshi node-id plan"},
+	{nodeID(nodeid.ErrTooShort), NodeID, "", "make node_id.lease longer, or TimeoutStopSec= of the app's unit shorter"},
+	{nodeID(nodeid.ErrRestarts), NodeID, "", "set RestartSec= of the app's unit to node_id.unit at least"},
+	{nodeID(nodeid.ErrNone), NodeID, "", "koboshi sync claims one and starts the app"},
+	{nodeID(bucket.ErrDenied, bucket.ErrCredentials, instance.ErrNoCredentials), NodeID, "", "koboshi iam-policy prints the rights that node_id.table needs; koboshi node-id init checks them"},
+	{nodeID(), NodeID, "", "koboshi doctor checks the table, the clock and the lease; koboshi node-id init checks the table's rights and conditional writes"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
 	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait until it has ended; koboshi sync --wait does"},
 
@@ -104,6 +114,13 @@ func is(sentinels ...error) func(error) bool {
 			}
 		}
 		return false
+	}
+}
+
+// nodeID matches what keeps a machine from its node id, and any of the causes.
+func nodeID(causes ...error) func(error) bool {
+	return func(err error) bool {
+		return errors.Is(err, nodeid.ErrNodeID) && (len(causes) == 0 || is(causes...)(err))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"koboshi/agent/health"
 	"koboshi/agent/process"
 	"koboshi/artifacts/pace"
+	"koboshi/systemd"
 )
 
 // commands is the backend for an app that is started by a command, where there
@@ -90,6 +91,13 @@ func (c commands) down(ctx context.Context) (string, error) {
 	_, err := c.running(ctx)
 	return "", err
 }
+
+// limits, arm and disarm need systemd.
+func (c commands) limits(context.Context) (stop, restart time.Duration, err error) {
+	return 0, systemd.Endless, nil
+}
+func (c commands) arm(context.Context, time.Time) error { return ErrNoTimer }
+func (c commands) disarm(context.Context) error         { return nil }
 
 func (c commands) user(context.Context) (string, error) {
 	_, _, err := groupUser(c.config.Hooks.User)

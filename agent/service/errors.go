@@ -15,6 +15,8 @@ var (
 	ErrNoReload = errors.New("service.reload is set, but the unit has no ExecReload=")
 	// ErrNoStop is the answer of Stop where there is no way to stop the app.
 	ErrNoStop = errors.New("service.stop is not set")
+	// ErrNoTimer is an app that systemd does not run, and cannot stop.
+	ErrNoTimer = errors.New("systemd does not run the app")
 	// ErrNoUser keeps a program of a release from running as root where the app
 	// may not.
 	ErrNoUser error = noUser{}

@@ -47,6 +47,9 @@ type backend interface {
 	running(ctx context.Context) (bool, error)
 	down(ctx context.Context) (why string, err error)
 	user(ctx context.Context) (string, error)
+	limits(ctx context.Context) (stop, restart time.Duration, err error)
+	arm(ctx context.Context, at time.Time) error
+	disarm(ctx context.Context) error
 	run(ctx context.Context, p program) error
 }
 
@@ -82,6 +85,21 @@ func (s Service) Restart(ctx context.Context, env []string) (Gate, error) {
 // is no error. The error is ErrNoStop where the app is started by a command and
 // there is none to stop it.
 func (s Service) Stop(ctx context.Context) error { return s.backend.stop(ctx) }
+
+// Limits are how long the app may take to stop, and how soon systemd starts it again
+// after it has failed. Where one of the app's units has no such limit, that is the
+// longest time there is.
+func (s Service) Limits(ctx context.Context) (stop, restart time.Duration, err error) {
+	return s.backend.limits(ctx)
+}
+
+// Arm has systemd begin to stop the app at that moment, whatever becomes of this process,
+// in place of the moment that was armed before. The error is ErrNoTimer where the app is
+// started by a command.
+func (s Service) Arm(ctx context.Context, at time.Time) error { return s.backend.arm(ctx, at) }
+
+// Disarm takes that back.
+func (s Service) Disarm(ctx context.Context) error { return s.backend.disarm(ctx) }
 
 // Running reports whether anything of the app runs, which includes what is just being
 // started or stopped. The error is ErrUnknown where the app is started by a command;

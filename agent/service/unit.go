@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/user"
 	"slices"
+	"time"
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
@@ -46,6 +47,9 @@ type manager interface {
 	Ended(ctx context.Context, unit string) error
 	Credentials(ctx context.Context, unit string) (systemd.Credentials, error)
 	Inherit(ctx context.Context, unit string) (systemd.Inherited, error)
+	Lifetime(ctx context.Context, unit string) (systemd.Lifetime, error)
+	ArmStop(ctx context.Context, name string, units []string, at time.Time) error
+	DisarmStop(ctx context.Context, name string) error
 	Close()
 }
 

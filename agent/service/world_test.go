@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"koboshi/agent/config"
 	"koboshi/artifacts"
@@ -40,20 +41,22 @@ health.bake = "0s"
 // fakeSystemd is a systemd whose units are all alike, unless a test says more of one.
 type fakeSystemd struct {
 	calls []string
-	state systemd.State            // of a unit
-	units map[string]systemd.State // of those that are not like that
-	looks func(unit string, look string) (why string, err error)
-	fails map[string]error // calls, such as "start worker.service"
-	as    systemd.Credentials
-	gives systemd.Inherited
-	err   error // of every call
-	made  systemd.Transient
-	run   func(systemd.Transient) error
-	gone  string // why the unit is gone
-	ended error  // how
-	lines []string
-	group string   // the unit's control group
-	asked []string // units whose control group was asked for
+	state systemd.State // of a unit
+
+	lifetimes map[string]systemd.Lifetime
+	units     map[string]systemd.State // of those that are not like that
+	looks     func(unit string, look string) (why string, err error)
+	fails     map[string]error // calls, such as "start worker.service"
+	as        systemd.Credentials
+	gives     systemd.Inherited
+	err       error // of every call
+	made      systemd.Transient
+	run       func(systemd.Transient) error
+	gone      string // why the unit is gone
+	ended     error  // how
+	lines     []string
+	group     string   // the unit's control group
+	asked     []string // units whose control group was asked for
 }
 
 // service is one whose systemd is the fake.
@@ -131,6 +134,16 @@ func (f *fakeSystemd) Refresh(_ context.Context, unit string) error {
 	f.calls = append(f.calls, "refresh "+unit)
 	return nil
 }
+
+func (f *fakeSystemd) Lifetime(_ context.Context, unit string) (systemd.Lifetime, error) {
+	return f.lifetimes[unit], f.call("lifetime", unit)
+}
+
+func (f *fakeSystemd) ArmStop(_ context.Context, name string, units []string, at time.Time) error {
+	return f.call("arm", fmt.Sprint(name, units, at.UnixMilli()))
+}
+
+func (f *fakeSystemd) DisarmStop(_ context.Context, name string) error { return f.call("disarm", name) }
 
 func (f *fakeSystemd) ControlGroup(_ context.Context, unit string) (string, error) {
 	f.asked = append(f.asked, unit)

@@ -41,6 +41,8 @@ func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 const (
 	lockFile  = "lock"
 	drainFile = "drain.lock"
+	nodeFile  = "node-id.lock"
+	watchFile = "watch.lock"
 
 	lockMode = 0o600 // any process that may open the file may lock it
 	lockPoll = 100 * time.Millisecond
@@ -60,6 +62,26 @@ func Lock(ctx context.Context, dir *os.Root, command string, wait bool) (unlock 
 // from before it has ended the others until the drain is over.
 func LockDrain(ctx context.Context, dir *os.Root) (unlock func(), err error) {
 	return lock(ctx, dir, drainFile, "drain", false)
+}
+
+// LockNodeID takes the lock of the node id's record, and waits for it until ctx ends.
+func LockNodeID(ctx context.Context, dir *os.Root) (unlock func(), err error) {
+	return lock(ctx, dir, nodeFile, "node-id", true)
+}
+
+// LockWatch says for as long as this process lives that the instance is watched.
+func LockWatch(ctx context.Context, dir *os.Root) (unlock func(), err error) {
+	return lock(ctx, dir, watchFile, "watch", true)
+}
+
+// Watched reports whether a koboshi watch runs for the app of that run directory.
+func Watched(dir *os.Root) bool {
+	f, err := openLock(dir, watchFile)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // which ends the shared lock, too
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 func lock(ctx context.Context, dir *os.Root, name, command string, wait bool) (unlock func(), err error) {

@@ -13,8 +13,8 @@ import (
 
 	"koboshi/agent"
 	"koboshi/agent/awstest/autoscaling"
-	"koboshi/agent/drain"
 	"koboshi/agent/notice"
+	"koboshi/agent/state"
 	"koboshi/artifacts/pace"
 )
 
@@ -119,7 +119,7 @@ func (w *fleetWorld) drain(t *testing.T, cloud *fleetCloud, id string) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	a := w.agent(cloud, id, dir)
 	began := time.Now()
-	a.Clock = drain.Clock{Boot: id, Uptime: func() time.Duration { return time.Since(began) }}
+	a.Clock = state.Clock{Boot: id, Uptime: func() time.Duration { return time.Since(began) }}
 	_, err := a.Drain(t.Context(), agent.DrainOptions{Notice: notice.Notice{Reason: notice.Terminated, ID: string(notice.Terminated)}})
 	return err
 }

@@ -307,6 +307,13 @@ func (simulated) RunHook(context.Context, service.Hook) error { return nil }
 // Stop stops nothing: nothing runs.
 func (simulated) Stop(context.Context) error { return nil }
 
+// Limits, Arm and Disarm are for node ids, of which there are none.
+func (simulated) Limits(context.Context) (stop, restart time.Duration, err error) {
+	return 0, 0, nil
+}
+func (simulated) Arm(context.Context, time.Time) error { return nil }
+func (simulated) Disarm(context.Context) error         { return nil }
+
 // Running reports an app that stays up.
 func (simulated) Running(context.Context) (bool, error) { return true, nil }
 

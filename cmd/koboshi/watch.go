@@ -19,6 +19,7 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
+	"koboshi/agent/state"
 	"koboshi/systemd"
 )
 
@@ -135,11 +136,11 @@ func flushers(app service.Service) func(*config.Config) ([]drain.Flusher, error)
 }
 
 // clock is the kernel's. Without /proc every process is a boot of its own.
-func clock() drain.Clock {
-	c, err := drain.SystemClock()
+func clock() state.Clock {
+	c, err := state.SystemClock()
 	if err != nil {
 		began := time.Now()
-		return drain.Clock{Boot: fmt.Sprint(os.Getpid(), began.UnixNano()), Uptime: func() time.Duration { return time.Since(began) }}
+		return state.Clock{Boot: fmt.Sprint(os.Getpid(), began.UnixNano()), Uptime: func() time.Duration { return time.Since(began) }}
 	}
 	return c
 }

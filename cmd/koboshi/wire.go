@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/service"
 	"koboshi/artifacts"
@@ -60,6 +61,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 		Ready:    systemd.Notifier{}.Ready,
 		Notify:   app.Notify,
 		Flushers: flushers(app),
+		Nonce:    drawNonce(),
 		Now:      time.Now,
 		Clock:    clock(),
 		Observe:  c.ui.observe,
@@ -98,6 +100,9 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 	}
 	o := origin{fetch.New(cfg.App, trust, seed, sources...), memory, func() []string { return versionsHere(cfg, trust) }}
 	cloud := agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Stacks: lifecycle.NewStacks(settings), Persist: retryer.persist}
+	if cfg.NodeID.On() {
+		cloud.NodeTable = func(scope string) (lease.Table, error) { return openTable(settings, cfg.NodeID.Table, scope) }
+	}
 	if len(cfg.Drain.TargetGroups) > 0 {
 		cloud.Balancer = balancer.New(settings)
 	}

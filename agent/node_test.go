@@ -1,0 +1,197 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"koboshi/agent/lease"
+	"koboshi/agent/lease/leasetest"
+	"koboshi/agent/nodeid"
+	"koboshi/agent/notice"
+)
+
+// numbered is a machine whose app gets a node id, in fake time, with a watch that runs.
+func numbered(t *testing.T, f func(*testing.T, *sky)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.node = leasetest.NewMemory(leasetest.Objects, "web")
+		w.now = time.Now()
+		w.release("1")
+		s := &sky{world: w}
+		s.levels = notice.Levels{Target: "InService"}
+		s.watch()
+		f(t, s)
+		s.end()
+	})
+}
+
+// tenure is what the machine knows of its lease.
+func (w *world) tenure() nodeid.Record {
+	w.t.Helper()
+	dir := w.open("state")
+	defer func() { _ = dir.Close() }()
+	r, warning, err := nodeid.Load(dir)
+	if warning != nil || err != nil {
+		w.t.Fatal(warning, err)
+	}
+	return r
+}
+
+// variable is one of the app's.
+func (w *world) variable(name string) string {
+	w.t.Helper()
+	env, err := os.ReadFile(filepath.Join(w.dir, "run", "env"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(env)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// item is what the table has of the one id that is there.
+func (w *world) item() lease.Item {
+	w.t.Helper()
+	items := w.node.Items()
+	if len(items) != 1 {
+		w.t.Fatalf("%d ids in the table, want one", len(items))
+	}
+	for _, i := range items {
+		return i
+	}
+	return lease.Item{}
+}
+
+func (s *sky) launched() {
+	s.t.Helper()
+	if _, err := s.boot(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// At a launch an id is claimed before the app is started, the app is told, and PID 1 is
+// to stop it in time. The watch renews it, and a drain gives it back.
+func TestNodeID(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		r, i := s.tenure(), s.item()
+		if i.State != lease.Held || i.Owner != self || i.Gen != 1 || r.ID != i.ID || r.Phase != lease.Holding || r.Until != i.HW {
+			t.Errorf("record %+v of item %+v", r, i)
+		}
+		if v := s.variable("KOBOSHI_NODE_GEN"); v != "1" {
+			t.Errorf("KOBOSHI_NODE_GEN is %q", v)
+		}
+		if end := time.UnixMilli(i.HW); s.armed.IsZero() || s.armed.After(end.Add(-15*time.Second)) || s.armed.Before(end.Add(-17*time.Second)) {
+			t.Errorf("PID 1 stops the app at %s, the lease ends at %s", s.armed, end)
+		}
+		s.after(5 * time.Hour)
+		if now := s.item(); s.running != "1" || now.Gen != 1 || now.HW < time.Now().Add(30*time.Minute).UnixMilli() || s.tenure().Until != now.HW {
+			t.Errorf("running %q after 5 h, item %+v; warnings %q", s.running, now, s.warnings)
+		}
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(time.Minute)
+		if i := s.item(); i.State != lease.Free || i.HW > time.Now().UnixMilli() || s.running != "" || !s.armed.IsZero() || s.tenure() != (nodeid.Record{}) {
+			t.Errorf("running %q after the drain, item %+v, record %+v; warnings %q", s.running, i, s.tenure(), s.warnings)
+		}
+		if !slices.Equal(s.story, []string{"stop ", "restart 1", "gate 1", "stop 1"}) {
+			t.Errorf("story %q", s.story)
+		}
+	})
+}
+
+// An app that is started anew uses no moment that it has used before.
+func TestNodeIDAcrossSync(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(time.Minute)
+		s.release("2")
+		before := s.tenure()
+		if _, err := s.sync(); err != nil {
+			t.Fatal(err)
+		}
+		now := s.tenure()
+		if now.ID != before.ID || now.Gen != before.Gen || now.Floor < before.Floor+time.Minute.Milliseconds() || s.running != "2" {
+			t.Errorf("running %q, before %+v, now %+v", s.running, before, now)
+		}
+		restarts := s.restarts
+		if _, err := s.sync(); err != nil || s.restarts != restarts {
+			t.Errorf("a sync without anything new: %v, %d restarts", err, s.restarts-restarts)
+		}
+	})
+}
+
+// A clean reboot goes on with the same id above its mark, without a call; after a power
+// cut it is another one.
+func TestNodeIDAfterReboot(t *testing.T) {
+	for name, c := range map[string]struct{ clean, same bool }{"clean": {true, true}, "power cut": {false, false}} {
+		t.Run(name, func(t *testing.T) {
+			numbered(t, func(t *testing.T, s *sky) {
+				s.firmwareID = self
+				s.launched()
+				s.after(time.Minute)
+				before := s.tenure()
+				if s.stopping = c.clean; c.clean {
+					s.running = "" // systemd stops the app
+				}
+				s.end()
+				s.bootID, s.since, s.running, s.stopping = "two", time.Now(), "", false
+				s.pid1.Stop()
+				s.watch()
+				calls := s.node.Calls("")
+				s.launched()
+				now := s.tenure()
+				if same := now.ID == before.ID; same != c.same || s.running != "1" || c.same && (now.Gen != before.Gen || now.Floor <= before.Floor || s.node.Calls("") != calls) {
+					t.Errorf("running %q, before %+v, now %+v, %d calls", s.running, before, now, s.node.Calls("")-calls)
+				}
+			})
+		})
+	}
+}
+
+// An app whose lease cannot be renewed is stopped before the end, and started again with
+// an id as soon as the table answers.
+func TestNodeIDTableAway(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		before := s.tenure()
+		s.node.Down(os.ErrDeadlineExceeded)
+		s.after(50 * time.Minute)
+		if s.running != "1" {
+			t.Errorf("stopped before its time: %q, warnings %q", s.story, s.warnings)
+		}
+		s.after(10 * time.Minute)
+		if s.running != "" || !slices.Contains(s.story, "PID 1 stops 1") {
+			t.Errorf("runs on: %q", s.story)
+		}
+		s.node.Down(nil)
+		s.after(5 * time.Minute)
+		if s.relaunchs == 0 {
+			t.Fatalf("the boot was not started again; warnings %q", s.warnings)
+		}
+		s.launched()
+		if now := s.tenure(); s.running != "1" || now.Phase != lease.Holding || now.ID == before.ID && now.Gen == before.Gen && now.Floor <= before.Floor {
+			t.Errorf("running %q, before %+v, now %+v", s.running, before, now)
+		}
+	})
+}
+
+// Without a watch no id is claimed.
+func TestNodeIDNeedsWatch(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.end()
+		rep, err := s.boot()
+		if err == nil || rep.Error == nil || rep.Error.Code != 22 || s.running != "" || len(s.node.Items()) != 0 {
+			t.Errorf("%v, report %+v, running %q, items %v", err, rep.Error, s.running, s.node.Items())
+		}
+		s.watch()
+	})
+}

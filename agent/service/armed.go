@@ -1,0 +1,51 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"koboshi/systemd"
+)
+
+// limits are those of all of the app's units together: they are stopped one by one, and
+// any of them may be started again.
+func (u units) limits(ctx context.Context) (stop, restart time.Duration, err error) {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer m.Close()
+	restart = systemd.Endless
+	for _, unit := range u.config.Service.AllUnits() {
+		l, err := m.Lifetime(ctx, unit)
+		if err != nil {
+			return 0, 0, err
+		}
+		if stop += l.StopTimeout; stop < 0 || l.StopTimeout == systemd.Endless {
+			stop = systemd.Endless
+		}
+		if l.Restart != "" && l.Restart != "no" {
+			restart = min(restart, l.RestartAfter)
+		}
+	}
+	return stop, restart, nil
+}
+
+// arm stops all units at once, as PID 1 stops what conflicts.
+func (u units) arm(ctx context.Context, at time.Time) error {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.ArmStop(ctx, u.config.App, u.config.Service.AllUnits(), at)
+}
+
+func (u units) disarm(ctx context.Context) error {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.DisarmStop(ctx, u.config.App)
+}
