@@ -117,13 +117,13 @@ func (s *search) round(ctx context.Context, which func(Stored) bool) (Tenure, er
 	if !s.IDs.Lowest {
 		start = int(pace.Share(s.Claimant.Owner, -1) * float64(n))
 	}
-	for open := true; open; {
+	for again, open := 0, true; open; again++ {
 		open = false
 		for i := range n {
 			if s.left < 1+perTry+reserve {
 				return Tenure{}, errNext
 			}
-			t, more, err := s.shard(ctx, first+(start+i)%n, which)
+			t, more, err := s.shard(ctx, first+(start+i)%n, max(1, maxLosses>>again), which)
 			if !errors.Is(err, errNext) {
 				return t, err
 			}
@@ -135,13 +135,13 @@ func (s *search) round(ctx context.Context, which func(Stored) bool) (Tenure, er
 
 // shard lists one shard and tries its ids. more means that there are some that it has
 // not tried.
-func (s *search) shard(ctx context.Context, shard int, which func(Stored) bool) (t Tenure, more bool, err error) {
+func (s *search) shard(ctx context.Context, shard, tries int, which func(Stored) bool) (t Tenure, more bool, err error) {
 	found, err := s.list(ctx, shard)
 	if err = cmp.Or(err, s.off); err != nil {
 		return Tenure{}, false, fmt.Errorf("list node ids: %w", err)
 	}
 	candidates := slices.DeleteFunc(s.candidates(shard, found), func(c Stored) bool { return !which(c) })
-	for losses := 0; len(candidates) > 0 && losses < maxLosses; losses++ {
+	for losses := 0; len(candidates) > 0 && losses < tries; losses++ {
 		if s.left < perTry+reserve {
 			return Tenure{}, true, errNext
 		}

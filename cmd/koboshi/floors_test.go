@@ -67,6 +67,7 @@ var reserved = map[string][]string{
 	"go.uber.org/zap":                 {"agent", "cmd/koboshi", "cmd/koboshi-mock"},
 	"github.com/spf13/cobra":          {"cmd/koboshi", "cmd/koboshi-mock"},
 	"github.com/rogpeppe/go-internal": {},
+	"github.com/anishathalye/":        {},
 	"text/template":                   {}, // switches off the linker's dead-code elimination
 	"html/template":                   {},
 	"os/exec":                         {"agent/process", "cmd/koboshi-mock/demo/web"},
