@@ -51,6 +51,9 @@ var table = []row{
 	{nodeID(nodeid.ErrNone), NodeID, "", "koboshi sync claims one and starts the app"},
 	{nodeID(bucket.ErrDenied, bucket.ErrCredentials, instance.ErrNoCredentials), NodeID, "", "koboshi iam-policy prints the rights that node_id.table needs; koboshi node-id init checks them"},
 	{nodeID(), NodeID, "", "koboshi doctor checks the table, the clock and the lease; koboshi node-id init checks the table's rights and conditional writes"},
+	{is(lease.ErrItem), NodeID, "", "what koboshi has not written it leaves alone, and gives no instance that id: find out who has written it"},
+	{is(lease.ErrRenewed), NodeID, "", "its instance runs koboshi watch: koboshi drain there stops its app and releases the id"},
+	{is(lease.ErrFree, lease.ErrOwner, lease.ErrChanged), NodeID, "", "koboshi node-id list shows how each id stands"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
 	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait until it has ended; koboshi sync --wait does"},
 

@@ -19,9 +19,17 @@ func (d Demand) Crashed() int { return atLeast(d.Crashes * d.Locked.Hours()) }
 // IDs is how many ids are needed.
 func (d Demand) IDs() int { return d.Live + d.Crashed() + d.AtOnce }
 
-// InZone is the demand of each of so many zones, at least one, over which a group is
-// spread evenly.
-func (d Demand) InZone(zones int) Demand {
+// InZones is how many ids are needed in each of so many zones over which a group is spread
+// evenly, and how many while one of them is away, since Auto Scaling launches its
+// instances in the others. Fewer than two zones are one set of ids.
+func (d Demand) InZones(zones int) (each, oneAway int) {
+	if zones < 2 {
+		return d.IDs(), d.IDs()
+	}
+	return d.inZone(zones).IDs(), d.inZone(zones - 1).IDs()
+}
+
+func (d Demand) inZone(zones int) Demand {
 	of := float64(zones)
 	d.Live, d.AtOnce, d.Crashes = atLeast(float64(d.Live)/of), atLeast(float64(d.AtOnce)/of), d.Crashes/of
 	return d

@@ -188,6 +188,24 @@ func (u *ui) transfer(name string) func(done, total int64) {
 	}
 }
 
+// counting is the progress of something that is counted, at a terminal.
+func (u *ui) counting(what string) func(done, total int) {
+	last := time.Time{}
+	return func(done, total int) {
+		now := time.Now()
+		if !u.terminal || now.Sub(last) < 100*time.Millisecond && done < total {
+			return
+		}
+		last = now
+		u.clear()
+		if done < total {
+			line := cut(fmt.Sprintf("  %d of %d %s", done, total, what), columns(u.err)-len("^C"))
+			_, _ = fmt.Fprint(u.err, line)
+			u.drawn = utf8.RuneCountInString(line)
+		}
+	}
+}
+
 // stillRuns is the progress of long work as a line.
 func (u *ui) stillRuns(e report.Event) {
 	if u.log != nil {

@@ -37,7 +37,7 @@ func (c *cli) root() *cobra.Command {
 		&cobra.Group{ID: forImage, Title: "For the AMI:"},
 	)
 	root.AddCommand(
-		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(), c.doctor(), c.watch(), c.drain(),
+		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(), c.doctor(), c.watch(), c.drain(), c.nodeID(),
 		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(),
 		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.completion(), c.version(),
 	)

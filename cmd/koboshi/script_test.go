@@ -78,6 +78,9 @@ func TestScripts(t *testing.T) {
 			"variable":  variable,
 			"policy":    policy,
 			"encrypted": encrypted,
+			"item":      item,
+			"store":     storeObject,
+			"stored":    storedObject,
 		},
 	})
 }
