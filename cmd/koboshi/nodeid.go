@@ -15,7 +15,6 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/lease"
-	"koboshi/artifacts/bucket/s3"
 )
 
 func (c *cli) nodeID() *cobra.Command {
@@ -165,9 +164,5 @@ func openIDs(ctx context.Context, s scope) (lease.Table, error) {
 	if cfg.Region = cmp.Or(s.Table.Region, cfg.Region); cfg.Region == "" {
 		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the table's region, or write it behind the table: ?region=eu-west-1")
 	}
-	cfg = forLaptop(cfg)
-	if s.Table.Kind == config.TableS3 {
-		return lease.NewObjects(s3.New(cfg, s.Table.Bucket, s.Table.Prefix), s.Scope, s.Table.String(), time.Now), nil
-	}
-	return nil, errors.ErrUnsupported
+	return openTable(forLaptop(cfg), s.Table, s.Scope)
 }
