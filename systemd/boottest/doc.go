@@ -91,6 +91,12 @@
 // is needed (TestUnitChanged...). A volume with nofail is mounted after
 // local-fs.target, and hides what was installed before (Test...VolumeMountedLate).
 //
+// systemd 252 writes a transient unit's ExecStartEx= into a file that it cannot read
+// itself: after a daemon-reload a timer would find nothing to start. A timer with the
+// default dependencies is refused at a shutdown, and an isolate stops one that is not
+// left out of it. A stop armed for a moment comes at once where the clock is set past
+// that, and not before it where the clock is set back (TestStopTimer..., TestVMStopTimer).
+//
 // Where a release lacks the mount point of BindPaths=, systemd makes it in the
 // release, which koboshi verify then reports. RootDirectory= through the link
 // current ends with 226/NAMESPACE (TestApps).
