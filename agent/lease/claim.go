@@ -44,7 +44,7 @@ type reason int
 const (
 	held reason = iota
 	bad
-	ahead
+	tooFar
 	lost
 )
 
@@ -234,7 +234,7 @@ func (s *search) refused(c Stored) (reason, bool) {
 	case c.Item.Gen >= maxGen:
 		return bad, true
 	case max(s.millis(), c.Item.Floor())+s.Terms.Lease > s.millis()+(farthest-2*apart).Milliseconds():
-		return ahead, true
+		return tooFar, true
 	}
 	return 0, false
 }
@@ -381,7 +381,7 @@ func (s *search) none() error {
 	e := &NoneError{IDs: s.IDs.Count(), Calls: claimCalls - max(s.left, 0)}
 	e.Reserved = s.IDs.Last - s.IDs.First + 1 - e.IDs
 	for _, why := range s.done {
-		*map[reason]*int{held: &e.Held, bad: &e.Bad, ahead: &e.Ahead, lost: &e.Lost}[why]++
+		*map[reason]*int{held: &e.Held, bad: &e.Bad, tooFar: &e.Ahead, lost: &e.Lost}[why]++
 	}
 	for id := range s.busy {
 		if _, looked := s.done[id]; !looked {

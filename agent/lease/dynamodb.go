@@ -55,7 +55,7 @@ type Rows struct {
 	now    func() time.Time
 }
 
-var _ Table = (*Rows)(nil)
+var _ Prober = (*Rows)(nil)
 
 // NewRows is the items of a scope in a table. Region, credentials, retryer and HTTP client
 // are those of cfg.
@@ -154,6 +154,41 @@ func (r *Rows) List(ctx context.Context, shard int) (found []Stored, err error) 
 	return found, nil
 }
 
+// probeKey is that of no id: no shard has such a name.
+func (r *Rows) probeKey() map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{shardKey: text(r.scope + "#probe"), idKey: number(0)}
+}
+
+// PutProbe implements [Prober].
+func (r *Rows) PutProbe(ctx context.Context, stale bool) error {
+	in := &dynamodb.PutItemInput{TableName: &r.table, Item: r.probeKey()}
+	in.Item["purpose"] = text(probeText)
+	in.ConditionExpression = aws.String("attribute_not_exists(#is)")
+	in.ExpressionAttributeNames = map[string]string{"#is": idKey}
+	if stale {
+		in.ConditionExpression = aws.String("#is = :gen")
+		in.ExpressionAttributeNames = map[string]string{"#is": genAttribute}
+		in.ExpressionAttributeValues = map[string]types.AttributeValue{":gen": number(0)}
+	}
+	_, err := r.client.PutItem(ctx, in)
+	if _, refused := errors.AsType[*types.ConditionalCheckFailedException](err); refused {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	return r.failed("PutItem", err)
+}
+
+// GetProbe implements [Prober].
+func (r *Rows) GetProbe(ctx context.Context) (time.Time, error) {
+	out, err := r.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &r.table, ConsistentRead: aws.Bool(true), Key: r.probeKey()})
+	if err != nil {
+		return time.Time{}, r.failed("GetItem", err)
+	}
+	if len(out.Item) == 0 {
+		return time.Time{}, fmt.Errorf("%s has no longer what was written", r)
+	}
+	return date(out.ResultMetadata), nil
+}
+
 // attributes are those of an item.
 func (r *Rows) attributes(i Item) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{
@@ -232,6 +267,9 @@ func date(metadata middleware.Metadata) time.Time {
 // Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 func (r *Rows) failed(operation string, err error) error {
 	var api smithy.APIError
+	if err == nil {
+		return nil
+	}
 	if !errors.As(err, &api) {
 		return fmt.Errorf("%s %s: %w", operation, r, err)
 	}

@@ -93,16 +93,32 @@ func (t *trip) list(ctx context.Context, shard int) ([]Stored, error) {
 // compare holds the table's clock against this machine's, which read before when the
 // question was asked: an answer may take long.
 func (t *trip) compare(before, table time.Time) {
-	after := t.Now()
 	if table.IsZero() {
 		return
 	}
-	switch {
-	case table.Before(before.Add(-apart)):
-		t.off = fmt.Errorf("%w: it is %s ahead of %s", ErrClock, before.Sub(table).Round(time.Second), t.Table)
-	case table.After(after.Add(apart)):
-		t.off = fmt.Errorf("%w: it is %s behind %s", ErrClock, table.Sub(after).Round(time.Second), t.Table)
+	if off := ahead(table, before, t.Now()); off.Abs() > apart {
+		t.off = fmt.Errorf("%w: it is %s %s", ErrClock, inWords(off), t.Table)
 	}
+}
+
+// ahead is how far this machine's clock, which read before and after while the table
+// answered with its own, is ahead of that at least; below 0 = behind.
+func ahead(table, before, after time.Time) time.Duration {
+	switch {
+	case table.Before(before):
+		return before.Sub(table)
+	case table.After(after):
+		return after.Sub(table)
+	}
+	return 0
+}
+
+// inWords is a difference of clocks for people, such as "1h0m0s ahead of".
+func inWords(off time.Duration) string {
+	if off < 0 {
+		return fmt.Sprintf("%s behind", -off.Round(time.Second))
+	}
+	return fmt.Sprintf("%s ahead of", off.Round(time.Second))
 }
 
 // stamp is an item with the time of its writing.

@@ -18,6 +18,7 @@ const objectShard = 256
 // Objects is a [Table] of one object an id, in a bucket:
 //
 //	nodes/<scope>/<id/256, 4 digits>/<id, 7 digits>.json
+//	nodes/<scope>/probe.json
 //
 // A write has If-None-Match: * where there was no object, else If-Match with the ETag that
 // was read. ETags stand for bytes, and the bytes of an item never come back.
@@ -34,7 +35,7 @@ type Objects struct {
 	now       func() time.Time
 }
 
-var _ Table = (*Objects)(nil)
+var _ Prober = (*Objects)(nil)
 
 // NewObjects is the table of a scope in a bucket, which is opened where nodes/ is. name
 // is that place, for people.
@@ -134,4 +135,30 @@ func (o *Objects) list(ctx context.Context, prefix string) (found []Stored, err 
 		}
 	}
 	return found, nil
+}
+
+// noETag is the ETag of no object.
+const noETag = `"00000000000000000000000000000000"`
+
+// probeKey is that of no id.
+func (o *Objects) probeKey() string { return o.directory + "probe.json" }
+
+// PutProbe implements [Prober].
+func (o *Objects) PutProbe(ctx context.Context, stale bool) error {
+	when := bucket.Condition{Absent: true, Once: true}
+	if stale {
+		when = bucket.Condition{ETag: noETag, Once: true}
+	}
+	body := fmt.Sprintf("%q\n", probeText)
+	_, err := o.bucket.Put(ctx, o.probeKey(), strings.NewReader(body), int64(len(body)), when)
+	if errors.Is(err, bucket.ErrExists) || errors.Is(err, bucket.ErrChanged) {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	return err
+}
+
+// GetProbe implements [Prober].
+func (o *Objects) GetProbe(ctx context.Context) (time.Time, error) {
+	_, object, err := bucket.Read(ctx, o.bucket, o.probeKey(), maxItem)
+	return object.Date, err
 }

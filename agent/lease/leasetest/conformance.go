@@ -22,7 +22,7 @@ import (
 func Conformance(t *testing.T, open func(t *testing.T) func(scope string) lease.Table) {
 	for name, check := range map[string]func(*testing.T, func(string) lease.Table){
 		"nothing there": nothingThere, "swaps": swaps, "each field": eachField, "gone": gone, "foreign": foreign,
-		"shards": shards, "scopes": scopes, "races": races, "holders": holders, "histories": histories,
+		"shards": shards, "scopes": scopes, "races": races, "holders": holders, "probe": probe, "histories": histories,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, open(t)) })
 	}
@@ -235,6 +235,29 @@ func scopes(t *testing.T, open func(string) lease.Table) {
 
 // racers is how many write at once.
 const racers = 12
+
+// probe: a table that is as it should be has nothing found, twice, and no id.
+func probe(t *testing.T, open func(string) lease.Table) {
+	table, ok := open("web").(lease.Prober)
+	if !ok {
+		t.Fatal("it cannot be tried out")
+	}
+	for range 2 {
+		found := lease.Probe(t.Context(), table, time.Now)
+		for _, c := range found.Checks {
+			if c.Found != "" && c.Needs != "" {
+				t.Errorf("%s: %s", c.What, c.Found)
+			}
+		}
+		if len(found.Checks) != 6 {
+			t.Errorf("%d checks: %+v", len(found.Checks), found.Checks)
+		}
+	}
+	if ids := list(t, table, 0); len(ids) > 0 {
+		t.Errorf("listed %v", ids)
+	}
+	holds(t, table, 0, nil)
+}
 
 // races: of those who write over the same, whether there is something or not, exactly one
 // does.

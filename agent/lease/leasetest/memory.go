@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"koboshi/agent/lease"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/pace"
 )
 
@@ -29,15 +30,17 @@ type Memory struct {
 	kind  Kind
 	scope string
 
-	mu      sync.Mutex
-	rows    map[int]row
-	faults  []*Fault
-	calls   map[Op]int
-	latency func() time.Duration
-	skew    time.Duration
-	undated bool
-	down    error
-	watch   func(id int, was, is *lease.Item)
+	mu       sync.Mutex
+	rows     map[int]row
+	faults   []*Fault
+	calls    map[Op]int
+	latency  func() time.Duration
+	skew     time.Duration
+	undated  bool
+	down     error
+	careless bool
+	probe    bool
+	watch    func(id int, was, is *lease.Item)
 }
 
 type row struct {
@@ -52,7 +55,7 @@ func (m *Memory) row(data []byte, item *lease.Item) row {
 	return row{data, item, hex.EncodeToString(sum[:]), m.now()}
 }
 
-var _ lease.Table = (*Memory)(nil)
+var _ lease.Prober = (*Memory)(nil)
 
 // NewMemory is an empty table of a scope that works, at once, with the clock time.Now.
 func NewMemory(kind Kind, scope string) *Memory {
@@ -73,6 +76,9 @@ func (m *Memory) Down(err error) { m.set(func() { m.down = err }) }
 
 // Watch calls f, under the table's lock, for each item that is stored by a Swap.
 func (m *Memory) Watch(f func(id int, was, is *lease.Item)) { m.set(func() { m.watch = f }) }
+
+// IgnoreConditions makes it a table that takes every write.
+func (m *Memory) IgnoreConditions() { m.set(func() { m.careless = true }) }
 
 // Put stores bytes, whatever they are and whatever is there.
 func (m *Memory) Put(id int, data []byte) { m.set(func() { m.rows[id] = m.row(data, nil) }) }
@@ -164,7 +170,7 @@ func (m *Memory) Swap(ctx context.Context, old lease.Stored, next lease.Item) (s
 
 func (m *Memory) swap(old lease.Stored, next lease.Item, data []byte) (lease.Stored, error) {
 	is := m.stored(old.ID)
-	if !m.same(old, is) {
+	if !m.careless && !m.same(old, is) {
 		if m.kind == Rows && is.Exists {
 			return is, lease.ErrChanged
 		}
@@ -238,6 +244,29 @@ func (m *Memory) stored(id int) lease.Stored {
 	}
 	s.Item = &item
 	return s
+}
+
+// PutProbe implements [lease.Prober].
+func (m *Memory) PutProbe(ctx context.Context, stale bool) error {
+	return m.call(ctx, Swap, -1, func() error {
+		if !m.careless && (stale || m.probe) {
+			return lease.ErrChanged
+		}
+		m.probe = true
+		return nil
+	}, nil)
+}
+
+// GetProbe implements [lease.Prober].
+func (m *Memory) GetProbe(ctx context.Context) (at time.Time, err error) {
+	err = m.call(ctx, Get, -1, func() error {
+		if !m.probe {
+			return bucket.ErrNotFound
+		}
+		at = m.date()
+		return nil
+	}, nil)
+	return at, err
 }
 
 // call is one request: on its way, at the table, and on its way back.
