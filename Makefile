@@ -4,6 +4,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+DYNALITE      := dynalite@4.0.0
 CYCLONEDX     := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 MAX_BINARY    := 19500000
@@ -37,11 +38,16 @@ fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulati
 	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets' ./cmd/koboshi
 
 .PHONY: e2e
-e2e: build $(BIN)/versitygw $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 server, the AWS CLI, root or minutes
-	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./artifacts/bucket/s3 ./cmd/koboshi
+e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
+	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./artifacts/bucket/s3 ./cmd/koboshi
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)
+
+$(BIN)/dynalite:
+	mkdir -p $@.new
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@.new $(DYNALITE)
+	mv $@.new $@
 
 # Log shippers: see agent/flush.
 $(BIN)/shippers: agent/flush/testdata/shippers.sh
