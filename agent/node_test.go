@@ -1,18 +1,22 @@
 package agent_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"koboshi/agent"
 	"koboshi/agent/lease"
 	"koboshi/agent/lease/leasetest"
 	"koboshi/agent/nodeid"
 	"koboshi/agent/notice"
+	"koboshi/agent/report"
 )
 
 // numbered is a machine whose app gets a node id, in fake time, with a watch that runs.
@@ -69,6 +73,14 @@ func (w *world) item() lease.Item {
 		return i
 	}
 	return lease.Item{}
+}
+
+// step sets the machine's clock, which systemd sees at once.
+func (w *world) step(by time.Duration) {
+	w.gate.Lock()
+	defer w.gate.Unlock()
+	w.stepped += by
+	w.rearm()
 }
 
 func (s *sky) launched() {
@@ -193,5 +205,86 @@ func TestNodeIDNeedsWatch(t *testing.T) {
 			t.Errorf("%v, report %+v, running %q, items %v", err, rep.Error, s.running, s.node.Items())
 		}
 		s.watch()
+	})
+}
+
+// A clock that was set back while the app ran has shown more than it shows now: the app
+// may have used that, and does not use it again.
+func TestNodeIDMarkAfterClockSetBack(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(20 * time.Minute)
+		used := s.clock().UnixMilli()
+		s.step(-10 * time.Second) // above NOT_BEFORE still
+		if _, err := s.run(t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
+			return a.Sync(ctx, agent.SyncOptions{Force: true})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if now := s.tenure(); now.Floor < used || s.clock().UnixMilli() <= used || s.running != "1" {
+			t.Errorf("used up to %d, started at %d by the record %+v", used, s.clock().UnixMilli(), now)
+		}
+	})
+}
+
+// A clock that goes forth and back again between two starts has shown the later time.
+func TestNodeIDMarkAfterClockSetForthAndBack(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(5 * time.Minute)
+		s.step(25 * time.Second)
+		s.after(10 * time.Second)
+		used := s.clock().UnixMilli()
+		s.step(-25 * time.Second)
+		s.after(10 * time.Second)
+		if _, err := s.run(t.Context(), func(a *agent.Agent, ctx context.Context) (report.Report, error) {
+			return a.Sync(ctx, agent.SyncOptions{Force: true})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if now := s.tenure(); now.Floor < used-lookGap || s.running != "1" {
+			t.Errorf("used up to %d, floor %d", used, now.Floor)
+		}
+	})
+}
+
+// lookGap is how long a clock may show something that no look sees, in milliseconds.
+const lookGap = 5_000
+
+// Where no id is required the app runs without one, is not started anew for the want of
+// it, and gets one as soon as there is one.
+func TestNodeIDNotRequired(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.nodeKeys = "required = false\n"
+		s.node.Down(os.ErrDeadlineExceeded)
+		rep, err := s.boot()
+		if err != nil || s.running != "1" || s.variable("KOBOSHI_NODE_ID") != "" || len(rep.Warnings) == 0 {
+			t.Fatalf("running %q, %v, warnings %q", s.running, err, rep.Warnings)
+		}
+		restarts := s.restarts
+		if _, err := s.sync(); err != nil || s.restarts != restarts {
+			t.Errorf("a sync without the table: %v, %d restarts", err, s.restarts-restarts)
+		}
+		s.node.Down(nil)
+		if _, err := s.sync(); err != nil || s.restarts != restarts+1 || s.variable("KOBOSHI_NODE_ID") == "" || s.tenure().Phase != lease.Holding {
+			t.Errorf("a sync with the table: %v, %d restarts, record %+v", err, s.restarts-restarts, s.tenure())
+		}
+	})
+}
+
+// An app that is only reloaded runs on under its lease.
+func TestNodeIDWithReload(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.reload = true
+		s.launched()
+		before, armed := s.tenure(), s.armed
+		s.after(time.Minute)
+		s.release("2")
+		if _, err := s.sync(); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(s.tenure(), before) || s.armed != armed || slices.Contains(s.story, "stop 1") || s.running != "2" {
+			t.Errorf("story %q, before %+v, now %+v", s.story, before, s.tenure())
+		}
 	})
 }

@@ -46,7 +46,7 @@ func (a *Agent) begin(command string) *run {
 		Admit: r.admit, Steps: report.NewTimeline(a.Observe), Now: a.Now, Warn: r.warn,
 	}
 	if r.Node = a.node(r.warn); r.Node != nil {
-		r.Node.Patient = command == "boot" // nothing runs that could go on
+		r.Node.Patient = command == "boot" && a.Files.NodeID.Required // nothing runs that could go on
 	}
 	r.UseDelta = a.Files.Install.Delta == config.DeltaAlways || a.Files.Install.Delta == config.DeltaSync && (command == "sync" || command == "plan")
 	return r

@@ -680,6 +680,8 @@ func (s fakeApp) Stop(context.Context) error {
 	return s.stopErr
 }
 
+func (s fakeApp) Load(context.Context) error { return nil }
+
 // Limits are those of a unit that is stopped quickly.
 func (s fakeApp) Limits(context.Context) (stop, restart time.Duration, err error) {
 	return 10 * time.Second, nodeid.Never, nil

@@ -197,6 +197,7 @@ func TestNodeIDErrors(t *testing.T) {
 		{"no margin", node(`margin = "0s"`), `koboshi.toml:11: node_id.margin: 0s, want at least 1s`},
 		{"a wait as long as the boot", node(`wait = "15m"`), `koboshi.toml:11: node_id.wait: 15m0s, want less than lifecycle.deadline`},
 		{"some order", node(`order = "random"`), `koboshi.toml:11: node_id.order: "random", want "hashed" or "lowest"`},
+		{"a command without one that stops", command.Replace(node("aware = true")), `koboshi.toml:10: node_id.scope: needs service.stop where there is service.restart`},
 		{"a command that nothing stops", command.Replace(node()), `koboshi.toml:6: node_id.aware: want true with service.restart`},
 		{"a name without a number", node(`name = "web"`), `koboshi.toml:11: node_id.name: "web", want one %d`},
 		{"a name with two", node(`name = "web-%d-%d"`), `koboshi.toml:11: node_id.name: "web-%d-%d" has more than one %`},
@@ -222,7 +223,7 @@ func TestNodeIDErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := parse(t, command.Replace(node("aware = true", `margin = "0s"`))); err != nil {
+	if _, err := parse(t, strings.ReplaceAll(command.Replace(node("aware = true", `margin = "0s"`)), `restart = ["x"]`, "restart = [\"x\"]\nstop = [\"y\"]")); err != nil {
 		t.Errorf("an app that keeps the bounds itself: %v", err)
 	}
 }

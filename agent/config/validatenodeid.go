@@ -150,6 +150,9 @@ func (c *Config) validateUse() error {
 	if !n.Aware && len(c.Service.AllUnits()) == 0 {
 		return c.near("aware", []string{"service.restart"}, "want true with service.restart: only a unit can be stopped by systemd when the lease ends, so the app has to keep the bounds itself")
 	}
+	if len(c.Service.AllUnits()) == 0 && len(c.Service.Stop) == 0 {
+		return c.near("scope", []string{"service.restart"}, "needs service.stop where there is service.restart: the app has to be down before it is started again with its id")
+	}
 	if !n.Aware && n.Margin < minMargin {
 		return c.at("node_id.margin", "%s, want at least %s: systemd may be that late", time.Duration(n.Margin), time.Duration(minMargin))
 	}

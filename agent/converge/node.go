@@ -48,6 +48,9 @@ func (r *Run) standDown(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.Service.Load(ctx); err != nil {
+		return err
+	}
 	if err := r.Service.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the app: %w", err)
 	}

@@ -94,6 +94,7 @@ type Content interface {
 type Service interface {
 	Check(ctx context.Context) error
 	Restart(ctx context.Context, env []string) (service.Gate, error)
+	Load(ctx context.Context) error
 	Stop(ctx context.Context) error
 	RunHook(ctx context.Context, h service.Hook) error
 	Running(ctx context.Context) (bool, error)

@@ -41,6 +41,9 @@ func (n *Node) Tend(ctx context.Context) (due bool, err error) {
 	return n.Now().UnixMilli() >= n.renewAt(r), nil
 }
 
+// late is how late PID 1 may begin to stop the app, in milliseconds.
+const late = 1000
+
 // over is why the app may not run on, "" while it may.
 func (n *Node) over(r Record) string {
 	now := n.Now().UnixMilli()
@@ -48,7 +51,7 @@ func (n *Node) over(r Record) string {
 	switch {
 	case now < bounds.NotBefore:
 		return fmt.Sprintf("the clock was set back below the id's bounds, by %s", time.Duration(bounds.NotBefore-now)*time.Millisecond)
-	case r.Stop != 0 && now >= r.Stop:
+	case r.Stop != 0 && now >= r.Stop+late:
 		return "its lease was not renewed in time"
 	}
 	return ""

@@ -2,13 +2,27 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"koboshi/systemd"
 )
 
+// load has systemd read the units' files as they are now, those of the release that is
+// current, too.
+func (u units) load(ctx context.Context) error {
+	m, err := u.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	s := &start{units: u, m: m}
+	return s.link(ctx)
+}
+
 // limits are those of all of the app's units together: they are stopped one by one, and
-// any of them may be started again.
+// any of them may be started again. A unit that comes with the release may not be there
+// yet.
 func (u units) limits(ctx context.Context) (stop, restart time.Duration, err error) {
 	m, err := u.connect(ctx)
 	if err != nil {
@@ -17,7 +31,16 @@ func (u units) limits(ctx context.Context) (stop, restart time.Duration, err err
 	defer m.Close()
 	restart = systemd.Endless
 	for _, unit := range u.config.Service.AllUnits() {
+		brought := u.config.Service.Brings(unit)
+		if !brought {
+			if err := m.Refresh(ctx, unit); err != nil {
+				return 0, 0, err
+			}
+		}
 		l, err := m.Lifetime(ctx, unit)
+		if brought && errors.Is(err, systemd.ErrNoUnit) {
+			continue
+		}
 		if err != nil {
 			return 0, 0, err
 		}

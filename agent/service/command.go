@@ -92,7 +92,8 @@ func (c commands) down(ctx context.Context) (string, error) {
 	return "", err
 }
 
-// limits, arm and disarm need systemd.
+// load, limits, arm and disarm need systemd.
+func (c commands) load(context.Context) error { return nil }
 func (c commands) limits(context.Context) (stop, restart time.Duration, err error) {
 	return 0, systemd.Endless, nil
 }

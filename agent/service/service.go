@@ -47,6 +47,7 @@ type backend interface {
 	running(ctx context.Context) (bool, error)
 	down(ctx context.Context) (why string, err error)
 	user(ctx context.Context) (string, error)
+	load(ctx context.Context) error
 	limits(ctx context.Context) (stop, restart time.Duration, err error)
 	arm(ctx context.Context, at time.Time) error
 	disarm(ctx context.Context) error
@@ -85,6 +86,10 @@ func (s Service) Restart(ctx context.Context, env []string) (Gate, error) {
 // is no error. The error is ErrNoStop where the app is started by a command and
 // there is none to stop it.
 func (s Service) Stop(ctx context.Context) error { return s.backend.stop(ctx) }
+
+// Load has systemd read what the release that is current brings for the app, before
+// anything is started.
+func (s Service) Load(ctx context.Context) error { return s.backend.load(ctx) }
 
 // Limits are how long the app may take to stop, and how soon systemd starts it again
 // after it has failed. Where one of the app's units has no such limit, that is the

@@ -120,7 +120,9 @@ func (u units) stop(ctx context.Context) error {
 	defer m.Close()
 	var errs []error
 	for _, unit := range slices.Backward(u.config.Service.AllUnits()) {
-		errs = append(errs, m.Stop(ctx, unit)) // the others are to be stopped in any case
+		if err := m.Stop(ctx, unit); !errors.Is(err, systemd.ErrNoUnit) { // what is not there does not run
+			errs = append(errs, err) // the others are to be stopped in any case
+		}
 	}
 	return errors.Join(errs...)
 }

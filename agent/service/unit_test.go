@@ -299,3 +299,39 @@ func TestUnitNotifyUnread(t *testing.T) {
 		t.Errorf("Notify = %v", err)
 	}
 }
+
+// The limits of an app are those of all of its units; one that comes with the release
+// may not be there yet, any other one has to be.
+func TestUnitLimits(t *testing.T) {
+	const two = "service.units = [\"web.service\", \"worker.service\"]\n"
+	f := &fakeSystemd{lifetimes: map[string]systemd.Lifetime{
+		"web.service":    {StopTimeout: 90 * time.Second, Restart: "always", RestartAfter: 100 * time.Millisecond},
+		"worker.service": {StopTimeout: 5 * time.Second, Restart: "no"},
+	}}
+	stop, restart, err := f.service(configured(t, two), nil).Limits(t.Context())
+	if stop != 95*time.Second || restart != 100*time.Millisecond || err != nil {
+		t.Errorf("%s, %s, %v", stop, restart, err)
+	}
+	f.happened(t, "connect", "refresh web.service", "lifetime web.service", "refresh worker.service", "lifetime worker.service", "close")
+
+	f.lifetimes["worker.service"] = systemd.Lifetime{StopTimeout: systemd.Endless}
+	if stop, _, _ := f.service(configured(t, two), nil).Limits(t.Context()); stop != systemd.Endless {
+		t.Errorf("a unit without a limit: %s", stop)
+	}
+
+	f.fails = map[string]error{"lifetime web.service": systemd.ErrNoUnit}
+	if _, _, err := f.service(configured(t, unit), nil).Limits(t.Context()); !errors.Is(err, systemd.ErrNoUnit) {
+		t.Errorf("a unit that is not there: %v", err)
+	}
+	if stop, restart, err := f.service(configured(t, unit+"service.unit_file = \"etc/web.service\"\n"), nil).Limits(t.Context()); stop != 0 || restart != systemd.Endless || err != nil {
+		t.Errorf("a unit that comes with the release: %s, %s, %v", stop, restart, err)
+	}
+}
+
+// What is not there does not run.
+func TestUnitStopsWhatIsThere(t *testing.T) {
+	f := &fakeSystemd{fails: map[string]error{"stop web.service": systemd.ErrNoUnit}}
+	if err := f.service(configured(t, unit), nil).Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -307,7 +307,8 @@ func (simulated) RunHook(context.Context, service.Hook) error { return nil }
 // Stop stops nothing: nothing runs.
 func (simulated) Stop(context.Context) error { return nil }
 
-// Limits, Arm and Disarm are for node ids, of which there are none.
+// Load, Limits, Arm and Disarm are for node ids, of which there are none.
+func (simulated) Load(context.Context) error { return nil }
 func (simulated) Limits(context.Context) (stop, restart time.Duration, err error) {
 	return 0, 0, nil
 }
