@@ -37,6 +37,10 @@ test: ## the tests, with the race detector
 fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulation: what they cost and how they end
 	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets' ./cmd/koboshi
 
+.PHONY: model
+model: ## every run of a few claimants of node ids, against the real rules (LONG=1 for ten million states and more)
+	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/model
+
 .PHONY: e2e
 e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
 	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./artifacts/bucket/s3 ./cmd/koboshi
@@ -111,9 +115,9 @@ comma := ,
 lint: ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
-	go vet -tags e2e,boottest,vm,bench,fleet,apps ./...
+	go vet -tags e2e,boottest,vm,bench,fleet,apps,model ./...
 	go vet -tags man ./cmd/koboshi
-	go run $(GOLANGCI_LINT) run --build-tags e2e,boottest,vm,bench,fleet,apps ./...
+	go run $(GOLANGCI_LINT) run --build-tags e2e,boottest,vm,bench,fleet,apps,model ./...
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is used (needs vuln.go.dev)
