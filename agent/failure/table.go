@@ -54,6 +54,8 @@ var table = []row{
 	{is(lease.ErrItem), NodeID, "", "what koboshi has not written it leaves alone, and gives no instance that id: find out who has written it"},
 	{is(lease.ErrRenewed), NodeID, "", "its instance runs koboshi watch: koboshi drain there stops its app and releases the id"},
 	{is(lease.ErrFree, lease.ErrOwner, lease.ErrChanged), NodeID, "", "koboshi node-id list shows how each id stands"},
+	{is(lease.ErrKeys), Configuration, "", "koboshi help node-ids shows how the table is made; another one may not be used for node ids"},
+	{is(lease.ErrNoTable), Resolve, "", "koboshi help node-ids shows how the table is made; ?region=eu-west-1 behind it names its region"},
 	{is(ErrDeadline), Deadline, "", "lifecycle.deadline bounds a whole boot; koboshi status --timeline shows where the time went"},
 	{is(state.ErrLocked), Locked, "", "another koboshi is running for this app; wait until it has ended; koboshi sync --wait does"},
 
@@ -100,6 +102,7 @@ var table = []row{
 	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to distinguish missing from forbidden"},
 	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
 	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
+	{as[*lease.RowsError](), Fetch, config.Unavailable, "check route, VPC endpoint, proxy and AWS_ENDPOINT_URL"},
 	{as[*s3.Error](), Fetch, config.Unavailable, "check route, VPC endpoint, proxy and AWS_ENDPOINT_URL"},
 
 	{errno(syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO), Disk, "", "it could not be written there: check df -h and df -i, and whether the file system is mounted read-only; a release is packed in $TMPDIR"},

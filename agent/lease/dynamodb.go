@@ -39,6 +39,9 @@ const (
 	maxPages = 64 // of a query: items are small, unless somebody has stored others
 )
 
+// ErrNoTable is a table of DynamoDB that does not exist.
+var ErrNoTable = errors.New("there is no such table in this region")
+
 // ErrKeys is a table of DynamoDB that was made for something else.
 var ErrKeys = errors.New("the table has other keys than shard (text, partition key) and id (number, sort key)")
 
@@ -271,7 +274,7 @@ func (r *Rows) failed(operation string, err error) error {
 		return nil
 	}
 	if !errors.As(err, &api) {
-		return fmt.Errorf("%s %s: %w", operation, r, err)
+		return &RowsError{operation, r.String(), err}
 	}
 	switch code := api.ErrorCode(); {
 	case code == "AccessDeniedException":
@@ -279,9 +282,19 @@ func (r *Rows) failed(operation string, err error) error {
 	case slices.Contains([]string{"UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException", "IncompleteSignatureException", "MissingAuthenticationTokenException", "InvalidClientTokenId"}, code):
 		err = fmt.Errorf("%w: %w", bucket.ErrCredentials, err)
 	case code == "ResourceNotFoundException":
-		err = fmt.Errorf("there is no such table in this region: %w", err)
+		err = fmt.Errorf("%w: %w", ErrNoTable, err)
 	case code == "ValidationException":
 		err = fmt.Errorf("%w: %w", ErrKeys, err)
 	}
-	return fmt.Errorf("%s %s: %w", operation, r, err)
+	return &RowsError{operation, r.String(), err}
 }
+
+// RowsError is a request that DynamoDB has not answered, or refused.
+type RowsError struct {
+	Op, Table string
+	Err       error
+}
+
+func (e *RowsError) Error() string { return e.Op + " " + e.Table + ": " + e.Err.Error() }
+
+func (e *RowsError) Unwrap() error { return e.Err }

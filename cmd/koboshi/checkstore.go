@@ -27,8 +27,23 @@ func (c *cli) checkStore(ctx context.Context, b bucket.Bucket, o releasesOptions
 	if err != nil {
 		return fmt.Errorf("check the store: %w", err)
 	}
-	rows := make([]checkJSON, len(checks))
-	failed := 0
+	rows, failed := judged(checks)
+	if o.json {
+		err = c.ui.printJSON(rows)
+	} else {
+		c.ui.listChecks(rows)
+	}
+	if err != nil || failed == 0 {
+		return err
+	}
+	found := errors.New("the store does not do " + count(failed, "thing", "things") + " that koboshi needs")
+	return failure.WithHint(failure.Mark(found, failure.ErrFound), "koboshi help network says what is lost with such a store")
+}
+
+// judged are checks with their levels, and how many have failed. One that nothing depends
+// on is a warning.
+func judged(checks []bucket.Check) (rows []checkJSON, failed int) {
+	rows = make([]checkJSON, len(checks))
 	for i, check := range checks {
 		rows[i] = checkJSON{What: check.What, Level: "ok", Found: report.Clean(check.Found, failure.MaxMessage), Needs: check.Needs}
 		switch {
@@ -41,16 +56,7 @@ func (c *cli) checkStore(ctx context.Context, b bucket.Bucket, o releasesOptions
 			failed++
 		}
 	}
-	if o.json {
-		err = c.ui.printJSON(rows)
-	} else {
-		c.ui.listChecks(rows)
-	}
-	if err != nil || failed == 0 {
-		return err
-	}
-	found := errors.New("the store does not do " + count(failed, "thing", "things") + " that koboshi needs")
-	return failure.WithHint(failure.Mark(found, failure.ErrFound), "koboshi help network says what is lost with such a store")
+	return rows, failed
 }
 
 func (u *ui) listChecks(rows []checkJSON) {

@@ -29,11 +29,11 @@ func (c *cli) nodeID() *cobra.Command {
 			return usage(errors.New("node-id: want " + list(nodeIDCommands, "or")))
 		},
 	}
-	cmd.AddCommand(c.nodeIDList(), c.nodeIDPlan(), c.nodeIDRelease())
+	cmd.AddCommand(c.nodeIDList(), c.nodeIDPlan(), c.nodeIDInit(), c.nodeIDRelease())
 	return cmd
 }
 
-var nodeIDCommands = []string{"list", "plan", "release"}
+var nodeIDCommands = []string{"list", "plan", "init", "release"}
 
 // idsOptions are the ids that a command is about: those of the configuration, or with
 // --table those of the flags.

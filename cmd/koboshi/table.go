@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,7 +19,7 @@ func openTable(cfg aws.Config, t config.Table, scope string) (lease.Table, error
 	if t.Kind == config.TableS3 {
 		return lease.NewObjects(s3.New(cfg, t.Bucket, t.Prefix), scope, t.String(), time.Now), nil
 	}
-	return nil, errors.ErrUnsupported
+	return lease.NewRows(cfg, t.Name, scope, time.Now), nil
 }
 
 // drawNonce draws what tells this process from every other one that claims a node id.
