@@ -83,7 +83,7 @@ func (p *probing) read() {
 	}
 	const what = "this machine's clock is the table's"
 	if p.Dated = !date.IsZero(); !p.Dated {
-		p.found(what, "", errors.New("the table does not tell its clock"))
+		p.found(what, "", errors.New("the table has no clock in its answers"))
 		return
 	}
 	p.Clock = ahead(date, before, p.now())

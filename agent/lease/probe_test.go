@@ -27,7 +27,7 @@ func TestProbe(t *testing.T) {
 		"it has another clock":  {func(m *leasetest.Memory) { m.Skew(time.Hour) }, []string{"this machine's clock is the table's: it is 1h0m0s behind the table's"}},
 		"our clock is ahead":    {func(m *leasetest.Memory) { m.Skew(-time.Hour) }, []string{"this machine's clock is the table's: it is 1h0m0s ahead of the table's"}},
 		"it is two minutes off": {func(m *leasetest.Memory) { m.Skew(2 * time.Minute) }, nil},
-		"it tells no clock":     {(*leasetest.Memory).Undated, []string{"(this machine's clock is the table's: the table does not tell its clock)"}},
+		"it tells no clock":     {(*leasetest.Memory).Undated, []string{"(this machine's clock is the table's: the table has no clock in its answers)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

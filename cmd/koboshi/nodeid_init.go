@@ -18,8 +18,8 @@ func (c *cli) nodeIDInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "try out the table of node ids",
-		Long: "Try out what node ids need of their table, on an object of its own: the rights of whoever runs\n" +
-			"this, conditional writes, and the clock. No id is written. The object stays, since no one may\n" +
+		Long: "Try out what node ids need of their table, on an object of its own: your rights,\n" +
+			"conditional writes, and the clock. No id is written. The object stays, since no one may\n" +
 			"delete anything there." +
 			exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
 		Example: "  koboshi node-id init --table s3://acme-releases/apps/web --scope web",
