@@ -238,6 +238,9 @@ func (x *explorer) run(s state, n int) {
 	switch s.procs[n].phase {
 	case idle:
 		x.claim(s, n)
+		if s.procs[n].disk != (disk{}) {
+			x.crash(s, n)
+		}
 	case claiming, renewing:
 		x.read(s, n)
 		x.crash(s, n)

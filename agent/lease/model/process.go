@@ -113,7 +113,7 @@ func (x *explorer) hold(p *proc, t tenure) {
 	p.phase, p.tenure, p.asked = holding, t, 0
 	p.disk = disk{phase: held, tenure: t}
 	if !p.app.runs {
-		p.app = app{runs: true, id: t.id, last: t.floor}
+		p.app = app{runs: true, id: t.id, last: -1}
 	}
 	x.bind(p, t)
 }

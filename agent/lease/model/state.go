@@ -96,7 +96,7 @@ type app struct {
 	id         int8
 	first, end int8  // what it uses
 	own        uint8 // the units that it has used, a bit each
-	last       int8  // the last moment that it has used, or its floor
+	last       int8  // the last moment that it has used, or -1
 }
 
 // request is a write on its way; the zero request is none.
