@@ -130,3 +130,24 @@ func TestTablesRefuseByFaults(t *testing.T) {
 	_, err := client.PutItem(t.Context(), claim(1))
 	check(t, err)
 }
+
+// TestTablesMeetLateWrites has a claim that its client takes for lost, and that takes
+// effect after another's: the condition is evaluated then.
+func TestTablesMeetLateWrites(t *testing.T) {
+	s, client := leaseTable(t)
+	id := s.Faults().Add(faults.Fault{Service: "dynamodb", Operation: "PutItem", Times: 1, Applied: true, Reset: true, Held: true})
+	lost := claim(1)
+	lost.Item["gen"] = number(9)
+	if _, err := client.PutItem(t.Context(), lost); err == nil {
+		t.Error("the client was answered")
+	}
+	stored := func() dynamodb.Value {
+		return s.DynamoDB().Item("eu-west-1", "leases", dynamodb.Text("web#0"), dynamodb.Number(1))["gen"]
+	}
+	equal(t, stored(), dynamodb.Value{})
+	_, err := client.PutItem(t.Context(), claim(1))
+	check(t, err)
+	s.Faults().Remove(id)
+	check(t, s.Faults().Settle(t.Context()))
+	equal(t, stored(), dynamodb.Number(1))
+}

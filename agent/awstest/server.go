@@ -179,7 +179,7 @@ func (s *Server) handler() http.Handler {
 	toTables := s.faults.Wrap("dynamodb", tables.Describe, tables.Fail, tables)
 	deploys := s.deploys.API()
 	toDeploys := s.faults.Wrap("codedeploy", deploys.Describe, deploys.Fail, deploys)
-	toControl := control.New(s.Fleet, control.Services{Balancer: s.elb, Objects: s.s3, Deployments: s.deploys}, s.faults, &s.calls)
+	toControl := control.New(s.Fleet, control.Services{Balancer: s.elb, Objects: s.s3, Tables: s.tables, Deployments: s.deploys}, s.faults, &s.calls)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case control.Is(r):

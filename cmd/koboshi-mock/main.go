@@ -1,4 +1,4 @@
-// Command koboshi-mock is a loopback AWS for laptops and scripts: S3, Auto
+// Command koboshi-mock is a loopback AWS for laptops and scripts: S3, DynamoDB, Auto
 // Scaling, ELB, STS and each instance's metadata service.
 //
 //	koboshi-mock serve --bucket releases --group web --launch-hook koboshi-launching --ready-file mock.env &
@@ -73,7 +73,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	root.AddCommand(newServe(), mock.group(), mock.launch(), mock.terminate(), mock.move(), mock.spot(), mock.rebalance(), mock.pool(), mock.scale(),
 		mock.suspend(), mock.resume(), mock.suspended(), mock.trigger(), mock.refresh(), mock.lag(), mock.deployment(),
 		mock.targetGroup(), mock.targets(), mock.tag(), mock.untag(),
-		mock.state(), mock.wait(), mock.imds(), mock.fault(), mock.faults(), mock.calls(), mock.bucket())
+		mock.state(), mock.wait(), mock.imds(), mock.fault(), mock.faults(), mock.calls(), mock.bucket(), mock.table())
 	return root
 }
 

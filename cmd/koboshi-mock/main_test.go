@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/control"
@@ -256,6 +257,14 @@ func TestFaultsAndCalls(t *testing.T) {
 	if got := s.ok("faults"); got != "[]\n" {
 		t.Errorf("faults after clear: %q", got)
 	}
+	s.ok("fault", "--service", "s3", "--held", "--repeated", "--late", "1m", "--date-skew=-1h")
+	if err := json.Unmarshal([]byte(s.ok("faults")), &left); err != nil || len(left) != 1 {
+		t.Fatalf("faults left: %v %+v", err, left)
+	}
+	if f := left[0].Fault; !f.Held || !f.Repeated || f.Late != faults.Duration(time.Minute) || f.DateSkew != faults.Offset(-time.Hour) {
+		t.Errorf("got %+v", f)
+	}
+	s.ok("faults", "--clear")
 	s.ok("calls", "--reset")
 	if got := s.ok("calls", "--count"); got != "0\n" {
 		t.Errorf("calls after reset: %q", got)
@@ -305,6 +314,15 @@ func TestEval(t *testing.T) {
 	}
 }
 
+func TestTables(t *testing.T) {
+	s := serve(t)
+	s.ok("table", "leases")
+	if code, _, stderr := s.run("table", "leases"); code != exitFailed || !strings.Contains(stderr, "Table already exists") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	s.ok("table", "leases", "--region", "eu-west-1", "--partition", "k:B", "--sort", "")
+}
+
 func TestQuoting(t *testing.T) {
 	if got, want := exports([]string{"A=it's $HOME"}), `export A='it'\''s $HOME'`+"\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -334,6 +352,12 @@ func TestErrors(t *testing.T) {
 		{[]string{"fault", "--service", "ec2"}, exitUsage, `service "ec2"`},
 		{[]string{"fault", "--percent", "101"}, exitUsage, "percent 101"},
 		{[]string{"fault", "--status", "7"}, exitUsage, "status 7"},
+		{[]string{"fault", "--repeated"}, exitUsage, "repeated needs held or late"},
+		{[]string{"fault", "--held", "--reset"}, exitUsage, "need applied"},
+		{[]string{"fault", "--late", "-1s"}, exitUsage, "not below 0"},
+		{[]string{"table", "leases", "--partition", "shard"}, exitUsage, `"shard" is no NAME:TYPE`},
+		{[]string{"table", "leases", "--sort", "id:X"}, exitFailed, `the sort key "id" of type "X"`},
+		{[]string{"table", "a"}, exitFailed, "between 3 and 255 characters"},
 		{[]string{"calls", "--service", "s4"}, exitUsage, `service "s4"`},
 		{[]string{"serve", "--target-group", "blue"}, exitUsage, "a target group needs --group"},
 		{[]string{"target-group", "a b"}, exitFailed, "Target group name 'a b'"},

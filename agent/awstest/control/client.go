@@ -53,6 +53,7 @@ type Client struct {
 //	GET    calls                      []Call out; ?service=, ?operation= and ?instance= choose
 //	DELETE calls
 //	POST   buckets/{name}
+//	POST   tables                     Table in
 func (c Client) Do(ctx context.Context, method, path string, in, out any) error {
 	var content []byte
 	if in != nil {

@@ -11,6 +11,7 @@ import (
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/codedeploy"
+	"koboshi/agent/awstest/dynamodb"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
@@ -28,6 +29,7 @@ type endpoint struct {
 	*ec2.Fleet
 	elb     *elb.Balancer
 	s3      *s3.Store
+	tables  *dynamodb.Store
 	deploys *codedeploy.Store
 	faults  *faults.Script
 	calls   *faults.Calls
@@ -37,12 +39,13 @@ type endpoint struct {
 type Services struct {
 	Balancer    *elb.Balancer
 	Objects     *s3.Store
+	Tables      *dynamodb.Store
 	Deployments *codedeploy.Store
 }
 
 // New is the control endpoint, without credentials: for loopback only.
 func New(fleet *ec2.Fleet, s Services, script *faults.Script, calls *faults.Calls) http.Handler {
-	c := endpoint{fleet, s.Balancer, s.Objects, s.Deployments, script, calls}
+	c := endpoint{fleet, s.Balancer, s.Objects, s.Tables, s.Deployments, script, calls}
 	mux := http.NewServeMux()
 	for pattern, run := range map[string]func(*http.Request) (any, error){
 		"POST /_mock/groups":                       c.createGroup,
@@ -78,6 +81,7 @@ func New(fleet *ec2.Fleet, s Services, script *faults.Script, calls *faults.Call
 		"GET /_mock/calls":                         c.listCalls,
 		"DELETE /_mock/calls":                      c.resetCalls,
 		"POST /_mock/buckets/{name}":               c.createBucket,
+		"POST /_mock/tables":                       c.createTable,
 	} {
 		mux.Handle(pattern, c.handler(run))
 	}
@@ -257,4 +261,20 @@ func (c endpoint) createBucket(r *http.Request) (any, error) {
 	}
 	c.s3.CreateBucket(r.PathValue("name"))
 	return done{}, nil
+}
+
+// Table is a table of DynamoDB that is to be created.
+type Table struct {
+	Region    string       `json:"region"`
+	Name      string       `json:"name"`
+	Partition dynamodb.Key `json:"partition"`
+	Sort      dynamodb.Key `json:"sort"` // no name: there is none
+}
+
+func (c endpoint) createTable(r *http.Request) (any, error) {
+	t, err := readJSON[Table](r)
+	if err != nil {
+		return nil, err
+	}
+	return done{}, c.tables.CreateTable(t.Region, t.Name, t.Partition, t.Sort)
 }

@@ -11,7 +11,10 @@ import (
 )
 
 // Key is an attribute of the primary key. Type is "S", "N" or "B".
-type Key struct{ Name, Type string }
+type Key struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
 
 // table is one table. Its sort key may be absent: then its name is "".
 type table struct {

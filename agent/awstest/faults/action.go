@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -12,11 +13,15 @@ import (
 // action is one fault that acts on one request.
 type action struct {
 	Fault
-	gone <-chan struct{} // closed once the fault is removed
+	gone   <-chan struct{} // closed once the fault is removed
+	script *Script
 }
 
 // around returns a handler that answers like next, but with the fault.
 func (a *action) around(next http.Handler, fail ErrorWriter) http.Handler {
+	if a.postpones() {
+		next = a.postponed(next)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.wait(r.Context(), time.Duration(a.Delay)) {
 			panic(http.ErrAbortHandler)
@@ -29,6 +34,57 @@ func (a *action) around(next http.Handler, fail ErrorWriter) http.Handler {
 		}
 		body.finish()
 	})
+}
+
+// postponed returns a handler that lets a request take effect later. It does not answer
+// before that, unless the fault replaces the answer or only repeats the request.
+func (a *action) postponed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		again := func() *http.Request {
+			r := r.Clone(context.WithoutCancel(r.Context()))
+			r.Body = io.NopCloser(bytes.NewReader(content))
+			return r
+		}
+		switch {
+		case a.Repeated:
+			a.inBackground(again(), next)
+			next.ServeHTTP(w, again())
+		case a.replaces():
+			a.inBackground(again(), next)
+		default:
+			a.afterwards(w, again(), next)
+		}
+	})
+}
+
+// inBackground is afterwards for a request whose answer is not needed.
+func (a *action) inBackground(r *http.Request, next http.Handler) {
+	a.script.count(1, 0)
+	go func() {
+		defer a.script.count(-1, 0)
+		defer func() {
+			if failed := recover(); failed != nil && failed != http.ErrAbortHandler { // by which a further fault ends its handler
+				panic(failed)
+			}
+		}()
+		a.afterwards(&discardWriter{header: http.Header{}}, r, next)
+	}()
+}
+
+// afterwards waits until the request is due, whether its client waits or not.
+func (a *action) afterwards(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	a.script.count(0, 1)
+	if a.Held {
+		<-a.gone
+	} else {
+		a.wait(r.Context(), time.Duration(a.Late))
+	}
+	a.script.count(0, -1)
+	next.ServeHTTP(w, r)
 }
 
 // request returns the request as the service gets it.
@@ -60,6 +116,7 @@ func (a *action) replace(w *writer, r *http.Request, next http.Handler, fail Err
 }
 
 func (a *action) answer(w *writer, r *http.Request, fail ErrorWriter) {
+	stamp(w, a.script.now())
 	if a.RetryAfter != "" {
 		w.Header().Set("Retry-After", a.RetryAfter)
 	}
@@ -73,6 +130,11 @@ func (a *action) answer(w *writer, r *http.Request, fail ErrorWriter) {
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, a.Body)
+}
+
+// stamp dates an answer.
+func stamp(w http.ResponseWriter, now time.Time) {
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 }
 
 // wait sleeps for d, or until the fault is removed. It reports whether the

@@ -17,6 +17,11 @@ import (
 // answer, and the request has no effect unless Applied is set. All other effects
 // change the real answer. Offsets and counts are bytes of the response body, so
 // those of a ranged request start at its range.
+//
+// Held and Late bring a request to the service after its client has given up, with
+// Repeated a second time; its conditions are evaluated then. With Applied the answer is
+// replaced at once, so {Applied, Reset, Late} is a write whose client sees a reset and
+// that takes effect later. [Script.Settle] waits for such requests.
 type Fault struct {
 	Service   string `json:"service,omitempty"`   // one of Services
 	Operation string `json:"operation,omitempty"` // "GetObject", "PUT /latest/api/token"
@@ -40,6 +45,11 @@ type Fault struct {
 	Header     map[string]string `json:"header,omitempty"`      // set on the answer; an empty value removes the header
 	Hang       bool              `json:"hang,omitempty"`        // never answer, until the client goes or the fault is removed
 
+	Held     bool     `json:"held,omitempty"`     // until the fault is removed; then the request takes effect, even if its client has gone
+	Late     Duration `json:"late,omitempty"`     // so long or until the fault is removed; then it takes effect, even if its client has gone
+	Repeated bool     `json:"repeated,omitempty"` // with Held or Late: it takes effect at once, and then once more
+
+	DateSkew       Offset   `json:"date_skew,omitempty"`        // the answer's Date is so much ahead of the clock
 	Delay          Duration `json:"delay,omitempty"`            // before the request is looked at
 	Jitter         Duration `json:"jitter,omitempty"`           // up to this much more Delay, the same in every run
 	BytesPerSecond int64    `json:"bytes_per_second,omitempty"` // of the body, for each response by itself
@@ -65,6 +75,10 @@ func (f Fault) Check() error {
 		return fmt.Errorf("percent %d, want 0 to 100", f.Percent)
 	case f.Skip < 0 || f.Times < 0:
 		return errors.New("skip and times are not below 0")
+	case f.Repeated && !f.later():
+		return errors.New("repeated needs held or late")
+	case f.later() && f.replaces() && !f.Applied:
+		return errors.New("held and late need applied where the answer is replaced: the request has no effect otherwise")
 	}
 	return nil
 }
@@ -81,6 +95,12 @@ func (f *Fault) matches(c *Call) bool {
 func (f *Fault) replaces() bool {
 	return f.Status != 0 || f.Code != "" || f.Body != "" || f.Hang || f.Reset && f.ResetAfter <= 0
 }
+
+// later reports whether the request takes effect later, or once more later.
+func (f *Fault) later() bool { return f.Held || f.Late > 0 }
+
+// postpones is later without requests that never take effect.
+func (f *Fault) postpones() bool { return f.later() && (f.Applied || !f.replaces()) }
 
 // Duration is a time.Duration that reads and writes as text like "1.5s".
 type Duration time.Duration
@@ -102,4 +122,20 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	}
 	*d = Duration(v)
 	return nil
+}
+
+// Offset is a Duration that may be below 0.
+type Offset time.Duration
+
+// String formats d like a time.Duration.
+func (d Offset) String() string { return time.Duration(d).String() }
+
+// MarshalText writes d in the form that UnmarshalText reads.
+func (d Offset) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads the syntax of time.ParseDuration.
+func (d *Offset) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Offset(v)
+	return err
 }

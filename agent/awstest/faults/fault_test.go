@@ -342,10 +342,13 @@ func aborts(do func()) (aborted bool) {
 
 func TestAsJSON(t *testing.T) {
 	const text = `{"service":"s3","operation":"GetObject","path":"web","skip":1,"times":2,"percent":50,"status":503,"code":"SlowDown",` +
-		`"retry_after":"1","header":{"X":"y"},"delay":"1.5s","jitter":"20ms","bytes_per_second":90000000,"cut":5,"reset_after":6,"corrupt":0,"extra_bytes":7,"ignore_range":true}`
+		`"retry_after":"1","header":{"X":"y"},"delay":"1.5s","jitter":"20ms","bytes_per_second":90000000,"cut":5,"reset_after":6,"corrupt":0,"extra_bytes":7,"ignore_range":true,"held":true,"late":"1m","repeated":true,"date_skew":"-1h"}`
 	var f Fault
 	if err := json.Unmarshal([]byte(text), &f); err != nil {
 		t.Fatal(err)
+	}
+	if !f.Held || !f.Repeated || f.Late != Duration(time.Minute) || f.DateSkew != Offset(-time.Hour) {
+		t.Errorf("%+v", f)
 	}
 	if f.Delay != Duration(1500*time.Millisecond) || *f.Corrupt != 0 || f.ResetAfter != 6 || f.Percent != 50 {
 		t.Errorf("%+v", f)
@@ -355,13 +358,13 @@ func TestAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again State
-	if err := json.Unmarshal(back, &again); err != nil || again.ID != 3 || again.Hits != 1 || fmt.Sprint(again.Delay, again.Jitter, again.Header) != "1.5s 20ms map[X:y]" {
+	if err := json.Unmarshal(back, &again); err != nil || again.ID != 3 || again.Hits != 1 || fmt.Sprint(again.Delay, again.Jitter, again.Header, again.DateSkew) != "1.5s 20ms map[X:y] -1h0m0s" {
 		t.Errorf("%s: %+v, %v", back, again, err)
 	}
 	if short, err := json.Marshal(Fault{Hang: true}); err != nil || string(short) != `{"hang":true}` {
 		t.Errorf("%s, %v", short, err)
 	}
-	for _, bad := range []string{`{"delay":"soon"}`, `{"delay":"-1s"}`, `{"delay":5}`} {
+	for _, bad := range []string{`{"delay":"soon"}`, `{"delay":"-1s"}`, `{"delay":5}`, `{"late":"-1s"}`, `{"date_skew":"late"}`} {
 		if err := json.Unmarshal([]byte(bad), new(Fault)); err == nil {
 			t.Errorf("%s was taken", bad)
 		}

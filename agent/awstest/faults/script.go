@@ -1,6 +1,8 @@
 package faults
 
 import (
+	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -23,6 +25,10 @@ type Script struct {
 	mu     sync.Mutex
 	lastID int
 	script []*scripted
+
+	handled int           // requests that are being handled, also after their client has gone
+	waiting int           // of these, that are held or late and have come in as a whole
+	changed chan struct{} // closed when one of these changes; nil while none waits for that
 }
 
 // State is a fault in the script and how often it acted.
@@ -62,12 +68,12 @@ func (f *Script) Add(fault Fault) (id int) {
 }
 
 // Remove takes a fault out of the script and releases the requests that it
-// delays. It reports whether there was such a fault.
+// delays or holds. It reports whether there was such a fault.
 func (f *Script) Remove(id int) bool {
 	return f.remove(func(s *scripted) bool { return s.ID == id }) > 0
 }
 
-// Clear empties the script and releases the requests that it delays.
+// Clear empties the script and releases the requests that it delays or holds.
 func (f *Script) Clear() {
 	f.remove(func(*scripted) bool { return true })
 }
@@ -86,6 +92,51 @@ func (f *Script) remove(which func(*scripted) bool) (removed int) {
 	return removed
 }
 
+// Settle returns once no request is being handled: those that were held or late, whose
+// clients may have gone, have taken effect. Its error is that of ctx, such as where a
+// fault that was not removed still holds one.
+func (f *Script) Settle(ctx context.Context) error {
+	return f.await(ctx, "requests to take effect", func() bool { return f.handled == 0 })
+}
+
+// Holds returns once n requests are held or late: they will take effect, even if their
+// clients go now. Its error is that of ctx.
+func (f *Script) Holds(ctx context.Context, n int) error {
+	return f.await(ctx, "requests to be held", func() bool { return f.waiting >= n })
+}
+
+func (f *Script) await(ctx context.Context, what string, reached func() bool) error {
+	for {
+		f.mu.Lock()
+		if reached() {
+			f.mu.Unlock()
+			return nil
+		}
+		if f.changed == nil {
+			f.changed = make(chan struct{})
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+		}
+	}
+}
+
+// count adds to the numbers of requests.
+func (f *Script) count(handled, waiting int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.handled += handled
+	f.waiting += waiting
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
 // List returns the script in order.
 func (f *Script) List() []State {
 	f.mu.Lock()
@@ -97,7 +148,8 @@ func (f *Script) List() []State {
 	return states
 }
 
-// Wrap puts the script and the call log between clients and one service.
+// Wrap puts the script and the call log between clients and one service, whose answers
+// it dates by the script's clock.
 // Describe returns a request's operation and the instance it comes from, empty
 // where unknown; fail writes that service's errors.
 func (f *Script) Wrap(service string, describe func(*http.Request) (operation, instance string), fail ErrorWriter, next http.Handler) http.Handler {
@@ -107,24 +159,30 @@ func (f *Script) Wrap(service string, describe func(*http.Request) (operation, i
 			Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Range: r.Header.Get("Range"),
 		}
 		call.Operation, call.Instance = describe(r)
-		handler := next
-		for _, a := range slices.Backward(f.acting(call)) {
+		handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			stamp(w, f.now())
+			next.ServeHTTP(w, r)
+		}))
+		acting := f.acting(call)
+		defer f.count(-1, 0)
+		for _, a := range slices.Backward(acting) {
 			handler = a.around(handler, fail)
 		}
 		handler.ServeHTTP(f.calls.record(w, call), r)
 	})
 }
 
-// acting returns the faults that act on a call, and counts them.
-func (f *Script) acting(c *Call) []*action {
+// acting returns the faults that act on a call, and counts them. The call counts as
+// handled until the caller takes that back.
+func (f *Script) acting(c *Call) (acting []*action) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var acting []*action
+	f.handled++
 	for _, s := range f.script {
 		if !s.due(c) {
 			continue
 		}
-		acting = append(acting, s.act())
+		acting = append(acting, s.act(f))
 		if s.replaces() {
 			break
 		}
@@ -151,8 +209,8 @@ func (s *scripted) due(c *Call) bool {
 }
 
 // act determines what the fault does to one request.
-func (s *scripted) act() *action {
-	a := &action{Fault: s.Fault, gone: s.gone}
+func (s *scripted) act(script *Script) *action {
+	a := &action{Fault: s.Fault, gone: s.gone, script: script}
 	if s.Jitter > 0 {
 		a.Delay += Duration(s.rand.Int64N(int64(s.Jitter)))
 	}

@@ -51,11 +51,17 @@ func (w *writer) WriteHeader(status int) {
 	w.started = true
 	header := w.Header()
 	for name, value := range w.act.Header {
-		if value == "" {
-			header.Del(name)
-		} else {
+		switch {
+		case value != "":
 			header.Set(name, value)
+		case http.CanonicalHeaderKey(name) == "Date":
+			header["Date"] = nil // or the server would add its own
+		default:
+			header.Del(name)
 		}
+	}
+	if at, err := http.ParseTime(header.Get("Date")); err == nil {
+		stamp(w, at.Add(time.Duration(w.act.DateSkew)))
 	}
 	if size, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 		header.Set("Content-Length", strconv.FormatInt(size+max(0, w.act.ExtraBytes), 10))

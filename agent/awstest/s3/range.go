@@ -88,11 +88,14 @@ func etagListed(list, etag string) bool {
 // writeCondition is a condition on the object that a write replaces.
 type writeCondition struct{ match, noneMatch string }
 
-// parseWriteCondition reads If-Match and If-None-Match, the latter only as "*".
+// parseWriteCondition reads If-Match, which has one tag, and If-None-Match, which is "*".
 func parseWriteCondition(h http.Header) (writeCondition, error) {
 	c := writeCondition{match: h.Get("If-Match"), noneMatch: h.Get("If-None-Match")}
 	if c.noneMatch != "" && c.noneMatch != "*" {
 		return c, notImplemented("The header If-None-Match with a value other than *")
+	}
+	if c.match == "*" || strings.Contains(c.match, ",") {
+		return c, notImplemented("The header If-Match with a value other than one ETag")
 	}
 	return c, nil
 }

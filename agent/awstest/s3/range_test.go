@@ -147,6 +147,11 @@ func TestConditionalWrites(t *testing.T) {
 	if resp.StatusCode != http.StatusNotImplemented {
 		t.Errorf("If-None-Match with a tag: %d %s", resp.StatusCode, body)
 	}
+	for _, tags := range []string{"*", first + ", " + first} {
+		if resp, body := rawRequest(t, "PUT", server.URL+"/b/k", strings.NewReader("5"), map[string]string{"If-Match": tags}); resp.StatusCode != http.StatusNotImplemented {
+			t.Errorf("If-Match: %s: %d %s", tags, resp.StatusCode, body)
+		}
+	}
 
 	del := func(etag string) error {
 		_, err := client.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("b"), Key: aws.String("k"), IfMatch: &etag})
