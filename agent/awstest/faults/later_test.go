@@ -145,8 +145,10 @@ func TestLateByTheClock(t *testing.T) {
 			handler := script.Wrap("s3", s3.Describe, s3.WriteError, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 				arrivals <- time.Since(began)
 			}))
+			ctx, gone := context.WithTimeout(t.Context(), 2*time.Second) // the client gives up
+			defer gone()
 			broken := aborts(func() {
-				handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/b/k", strings.NewReader("x")))
+				handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPut, "/b/k", strings.NewReader("x")))
 			})
 			answered := time.Since(began)
 			if broken != (c.answered < 0) || !broken && answered != c.answered {
