@@ -191,6 +191,7 @@ func TestConditions(t *testing.T) {
 	w.DeleteItem(region, leases, Text("web#0"), Number(7))
 	equal(t, w.refused("UpdateItem", update("2", "free"), "ConditionalCheckFailedException", "").Item, nil)
 	equal(t, w.seven(), nil)
+	w.refused("UpdateItem", `{`+key7+`,"ConditionExpression":"#g = :v","ExpressionAttributeNames":{"#g":"gen"},"ExpressionAttributeValues":{":v":{"N":"1"}}}`, "ConditionalCheckFailedException", "")
 	equal(t, w.succeeds("UpdateItem", `{`+key7+`,"ReturnValues":"ALL_NEW"}`).Attributes, Item{"shard": Text("web#0"), "id": Number(7)}) // makes it
 }
 

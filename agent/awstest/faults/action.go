@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -67,7 +68,8 @@ func (a *action) inBackground(r *http.Request, next http.Handler) {
 	go func() {
 		defer a.script.count(-1, 0)
 		defer func() {
-			if failed := recover(); failed != nil && failed != http.ErrAbortHandler { // by which a further fault ends its handler
+			failed := recover()
+			if err, _ := failed.(error); failed != nil && !errors.Is(err, http.ErrAbortHandler) { // by which a further fault ends its handler
 				panic(failed)
 			}
 		}()
