@@ -243,17 +243,17 @@ func TestLost(t *testing.T) {
 				h := holder(m, 1, one)
 				tenure := claim(t, h)
 				c.spoil(t, m, tenure)
-				was := string(m.Bytes(7))
+				was, over := string(m.Bytes(7)), errors.Is(c.want, lease.ErrLost)
 				for what, ask := range map[string]func() (lease.Tenure, error){
 					"renew":   func() (lease.Tenure, error) { return h.Renew(t.Context(), tenure) },
 					"confirm": func() (lease.Tenure, error) { return h.Confirm(t.Context(), tenure) },
 				} {
 					got, err := ask()
-					if !errors.Is(err, c.want) || errors.Is(err, lease.ErrLost) != (c.want == lease.ErrLost) || got != tenure {
+					if !errors.Is(err, c.want) || errors.Is(err, lease.ErrLost) != over || got != tenure {
 						t.Errorf("%s: %+v and %v, want %v", what, got, err, c.want)
 					}
 				}
-				if err := h.Release(t.Context(), tenure, tenure.Until); c.want != lease.ErrLost && !errors.Is(err, c.want) || c.want == lease.ErrLost && err != nil {
+				if err := h.Release(t.Context(), tenure, tenure.Until); over != (err == nil) || !over && !errors.Is(err, c.want) {
 					t.Errorf("release: %v", err)
 				}
 				if got := string(m.Bytes(7)); got != was {
