@@ -97,6 +97,10 @@
 // left out of it. A stop armed for a moment comes at once where the clock is set past
 // that, and not before it where the clock is set back (TestStopTimer..., TestVMStopTimer).
 //
+// An app that looks at no bounds emits all the time, and goes on after SIGTERM. With koboshi
+// killed, PID 1 has it down before the lease ends. After a clean reboot it goes on with its
+// id from where it was, the table down too; after a power cut with another (TestNodeID...).
+//
 // Where a release lacks the mount point of BindPaths=, systemd makes it in the
 // release, which koboshi verify then reports. RootDirectory= through the link
 // current ends with 226/NAMESPACE (TestApps).

@@ -1,7 +1,8 @@
 // Command app is the app that the boots deploy: a web server that reads its
 // behaviour from its tree. It answers with the file VERSION, and a file with the
 // name of a flaw gives it that flaw. It listens on the socket that systemd passes
-// to it, else on one of its own. With LINES in its environment it writes to that log file.
+// to it, else on one of its own. With LINES in its environment it writes to that log
+// file, with EMIT it emits to that file, and with STUBBORN it goes on after SIGTERM.
 package main
 
 import (
@@ -36,6 +37,9 @@ func run() error {
 	}
 	stop, cancel := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer cancel()
+	if os.Getenv("STUBBORN") != "" {
+		stop = context.Background() // whatever it is asked
+	}
 	listener, err := listen()
 	if err != nil {
 		return err
@@ -52,6 +56,9 @@ func run() error {
 	}
 	if file := os.Getenv("LINES"); file != "" {
 		go write(file)
+	}
+	if file := os.Getenv("EMIT"); file != "" {
+		go emit(file)
 	}
 	return serve(stop, listener, handler(stop, strings.TrimSpace(string(version))))
 }
