@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,6 +18,7 @@ import (
 	"koboshi/agent/nodeid"
 	"koboshi/agent/notice"
 	"koboshi/agent/report"
+	"koboshi/artifacts"
 )
 
 // numbered is a machine whose app gets a node id, in fake time, with a watch that runs.
@@ -285,6 +287,115 @@ func TestNodeIDWithReload(t *testing.T) {
 		}
 		if !reflect.DeepEqual(s.tenure(), before) || s.armed != armed || slices.Contains(s.story, "stop 1") || s.running != "2" {
 			t.Errorf("story %q, before %+v, now %+v", s.story, before, s.tenure())
+		}
+	})
+}
+
+// powerCycle is a start of the machine after it was off for a while, cleanly or not.
+func (s *sky) powerCycle(clean bool, off time.Duration) {
+	s.t.Helper()
+	if s.stopping = clean; clean {
+		s.running = "" // systemd stops the app
+	}
+	s.end()
+	if s.pid1 != nil {
+		s.pid1.Stop()
+	}
+	<-time.After(off)
+	s.bootID, s.since, s.running, s.stopping = s.bootID+"x", time.Now(), "", false
+	s.watch()
+}
+
+// After a power cut nobody knows what the app has used: even an id that has run out
+// meanwhile is taken from others first.
+func TestNodeIDAfterLongPowerCut(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		before := s.tenure()
+		s.powerCycle(false, 3*time.Hour)
+		s.launched()
+		if now := s.tenure(); now.ID == before.ID || s.running != "1" {
+			t.Errorf("before %+v, now %+v", before, now)
+		}
+	})
+}
+
+// An id that was claimed and not used yet is still there after a power cut.
+func TestNodeIDClaimedBeforePowerCut(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.hooks = artifacts.Hooks{PreStart: []string{"prepare"}}
+		s.release("2")
+		s.hookFails = map[string]error{"pre_start 2": errors.New("not now")}
+		if _, err := s.boot(); err == nil {
+			t.Fatal("the boot succeeded")
+		}
+		before := s.tenure()
+		s.powerCycle(false, time.Minute)
+		s.hookFails = nil
+		s.launched()
+		if now := s.tenure(); before.Phase != lease.Stopped || now.ID != before.ID || now.Gen != before.Gen || now.Phase != lease.Holding {
+			t.Errorf("before %+v, now %+v", before, now)
+		}
+	})
+}
+
+// What was used before a power cut is not known, so a drain gives nothing back.
+func TestNodeIDDrainAfterPowerCut(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		before := s.item()
+		s.powerCycle(false, time.Minute)
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(time.Minute)
+		if now := s.item(); now != before {
+			t.Errorf("before %+v, now %+v", before, now)
+		}
+	})
+}
+
+// An instance that comes back keeps its id, with its mark.
+func TestNodeIDKeptByWhatReturns(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		before := s.tenure()
+		s.after(time.Minute)
+		s.now(notice.Levels{Target: "ReplacingRootVolume"})
+		s.after(time.Minute)
+		if r := s.tenure(); r.Phase != lease.Stopped || r.Mark < before.Started+time.Minute.Milliseconds() || s.item().State != lease.Held || s.running != "" {
+			t.Errorf("running %q, record %+v, item %+v", s.running, r, s.item())
+		}
+	})
+}
+
+// A generator that runs ahead of the clock has used what is ahead.
+func TestNodeIDAhead(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.nodeKeys = "ahead = \"5m\"\n"
+		s.launched()
+		if end := time.UnixMilli(s.item().HW); s.armed.After(end.Add(-5*time.Minute - 15*time.Second)) {
+			t.Errorf("PID 1 stops the app at %s, the lease ends at %s", s.armed, end)
+		}
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(time.Minute)
+		if i := s.item(); i.State != lease.Free || i.HW < time.Now().Add(4*time.Minute).UnixMilli() {
+			t.Errorf("item %+v at %d", i, time.Now().UnixMilli())
+		}
+	})
+}
+
+// Another table is another set of ids, whatever the scope is called.
+func TestNodeIDInAnotherTable(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		before := s.tenure()
+		s.nodeKeys = "table = \"s3://elsewhere/ids\"\n"
+		s.node = leasetest.NewMemory(leasetest.Objects, "web")
+		s.release("2")
+		if _, err := s.sync(); err != nil {
+			t.Fatal(err)
+		}
+		if now := s.tenure(); now.Table == before.Table || len(s.node.Items()) != 1 || s.running != "2" {
+			t.Errorf("before %+v, now %+v, items %v", before, now, s.node.Items())
 		}
 	})
 }
