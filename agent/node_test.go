@@ -370,7 +370,9 @@ func TestNodeIDKeptByWhatReturns(t *testing.T) {
 // A generator that runs ahead of the clock has used what is ahead.
 func TestNodeIDAhead(t *testing.T) {
 	numbered(t, func(t *testing.T, s *sky) {
+		s.end()
 		s.nodeKeys = "ahead = \"5m\"\n"
+		s.watch()
 		s.launched()
 		if end := time.UnixMilli(s.item().HW); s.armed.After(end.Add(-5*time.Minute - 15*time.Second)) {
 			t.Errorf("PID 1 stops the app at %s, the lease ends at %s", s.armed, end)
