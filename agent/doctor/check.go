@@ -42,6 +42,11 @@ func checks() []check {
 		{"terminate-hook", checkTerminateHook},
 		{"targets", checkTargets},
 		{"flush", checkFlush},
+		{"node-table", checkNodeTable},
+		{"node-id", checkNodeID},
+		{"node-capacity", checkNodeCapacity},
+		{"node-clock", checkNodeClock},
+		{"node-stop", checkNodeStop},
 	}
 }
 

@@ -68,6 +68,10 @@ type facts struct {
 	terminate fact[lifecycle.Description]
 	targets   []fact[[]string]     // as drain.target_groups
 	shippers  []fact[flush.Answer] // as Flushers
+
+	lease fact[Lease]
+	stop  fact[time.Time] // for which systemd's stop of the app is armed; zero = none is
+	nodes nodesFacts
 }
 
 type sourceFacts struct {
@@ -136,6 +140,7 @@ func (m Machine) gather(ctx context.Context) *facts {
 		func() { f.answers = ask0(ctx, m.App.CheckListener) },
 		func() { f.hookUser = ask(ctx, m.App.HookUser) },
 		func() { f.askShippers(ctx) },
+		func() { f.askLease(ctx) },
 		func() { f.askSystemd(ctx) },
 		func() { f.askInstance(ctx); f.askCloud(ctx) },
 	)
@@ -201,6 +206,7 @@ func (f *facts) askCloud(ctx context.Context) {
 		func() { f.askSources(ctx, cloud.value.Sources) },
 		func() { f.askHooks(ctx, cloud.value.Hooks) },
 		func() { f.askTargets(ctx, cloud.value.Balancer) },
+		func() { f.askNodes(ctx, cloud.value.Nodes) },
 	)
 	if ahead, ok := cloud.value.Clock.Ahead(); ok {
 		f.clock.value = ahead
@@ -212,7 +218,7 @@ func (f *facts) askCloud(ctx context.Context) {
 func (f *facts) unconnected(why error) {
 	f.credentials.err, f.clock.err, f.pointer.err, f.manifest.err = why, why, why, why
 	f.group.err, f.hook.err, f.heartbeat.err, f.space.err = why, why, why, why
-	f.terminate.err = why
+	f.terminate.err, f.nodes.listed.err, f.nodes.probe.err = why, why, why
 	for range f.Config.Drain.TargetGroups {
 		f.targets = append(f.targets, fact[[]string]{err: why})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
@@ -24,7 +26,7 @@ import (
 // store, its app and systemd. Nothing here makes a directory or writes a file.
 func (m *Machine) Here(app service.Service) {
 	releases := storeHere{m.Config.Install.Root, m.Trust}
-	m.Past, m.Disk, m.Places, m.App, m.Units = stateHere{m.Config}, releases, placeHere{}, appHere{app, releases}, systemdHere{}
+	m.Past, m.Disk, m.Places, m.App, m.Units, m.Node = stateHere{m.Config}, releases, placeHere{}, appHere{app, releases}, systemdHere{}, nodeHere{m.Config}
 }
 
 // stateHere is the state directory.
@@ -137,6 +139,43 @@ func (systemdHere) WatchOrder(app string, cfg *config.Config) (o install.Order, 
 	}
 	defer root.Close()
 	return root.WatchOrder(app, cfg)
+}
+
+func (systemdHere) StopArmed(ctx context.Context, name string) (at time.Time, armed bool, err error) {
+	m, err := systemd.Connect(ctx)
+	if err != nil {
+		return at, false, err
+	}
+	defer m.Close()
+	return m.StopArmed(ctx, name)
+}
+
+// nodeHere is what is recorded in the state directory, and in the run directory.
+type nodeHere struct{ config *config.Config }
+
+func (n nodeHere) Lease() (l Lease, err error) {
+	clock, err := state.SystemClock()
+	if err != nil {
+		return l, err
+	}
+	l.Boot = clock.Boot
+	l.Record, err = inDir(n.config, func(dir *os.Root) (r nodeid.Record, err error) {
+		r, l.Damage, err = nodeid.Load(dir)
+		return r, err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return l, err
+	}
+	run, err := os.OpenRoot(n.config.State.Run)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	defer func() { _ = run.Close() }() // only read
+	l.Watched, l.Wanted = state.Watched(run), (&nodeid.Node{Run: run}).Wanted()
+	return l, nil
 }
 
 // Clock compares this machine's clock with the Date of every answer that its

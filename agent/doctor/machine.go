@@ -7,7 +7,9 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/flush"
 	"koboshi/agent/instance"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
@@ -32,6 +34,7 @@ type Machine struct {
 	Places   places
 	App      app
 	Units    units
+	Node     node
 	Flushers []flusher // the log shippers of a drain
 	Metadata metadata
 	// Connect makes the clients of AWS. The zero Identity is a machine whose
@@ -45,6 +48,7 @@ type Cloud struct {
 	Account  account
 	Hooks    hooks
 	Balancer balancers
+	Nodes    lease.Table // nil where there are no node ids
 	Clock    clock
 }
 
@@ -98,6 +102,21 @@ type units interface {
 	State(ctx context.Context, unit string) (systemd.State, error)
 	OrderedAfter(ctx context.Context, unit, other string) (through string, err error)
 	WatchOrder(app string, cfg *config.Config) (o install.Order, written bool, err error)
+	StopArmed(ctx context.Context, name string) (at time.Time, armed bool, err error)
+}
+
+// node is what this machine has of a node id.
+type node interface {
+	Lease() (Lease, error)
+}
+
+// Lease is what is recorded of the lease of a node id. The zero Record is none.
+type Lease struct {
+	Record  nodeid.Record
+	Damage  error  // why what is recorded cannot be used
+	Boot    string // of the kernel
+	Watched bool   // koboshi watch runs
+	Wanted  bool   // the app is down for want of an id
 }
 
 type metadata interface {

@@ -34,17 +34,21 @@ func (f *facts) askOrder() (order, error) {
 // order the machine stops, where apps are units.
 func checkWatchUnit(f *facts) (found []Finding) {
 	unit, state := f.watchUnit(), f.watch.value
+	report, without := warning, "the instance is not drained before it ends"
+	if f.config.NodeID.On() {
+		report, without = failure, "no node id is claimed, no lease is renewed, and "+without
+	}
 	switch {
 	case len(f.units) == 0:
 		return nil
 	case errors.Is(f.watch.err, systemd.ErrNoUnit):
-		return warning("koboshi install brings it and enables it", "there is no %s: the instance is not drained before it ends", unit)
+		return report("koboshi install brings it and enables it", "there is no %s: %s", unit, without)
 	case f.watch.err != nil:
 		return unknown(f.watch.err)
 	case state.Enabled != "enabled" && state.Enabled != "enabled-runtime":
-		found = warning("systemctl enable "+unit, "%s is %s: it does not run after the next start", unit, state.Enabled)
+		found = report("systemctl enable "+unit, "%s is %s: it does not run after the next start", unit, state.Enabled)
 	case state.Active != "active":
-		found = warning("systemctl start it; journalctl -u shows why it does not run", "%s is %s (%s): the instance is not drained before it ends", unit, state.Active, state.Sub)
+		found = report("systemctl start it; journalctl -u shows why it does not run", "%s is %s (%s): %s", unit, state.Active, state.Sub, without)
 	}
 	found = append(found, f.checkStopOrder(unit)...)
 	if len(found) > 0 {

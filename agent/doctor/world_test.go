@@ -92,6 +92,12 @@ type world struct {
 	healthErr error
 	shippers  []flusher
 
+	lease    Lease
+	leaseErr error
+	armed    time.Time
+	armedErr error
+	nodes    *nodeTable // nil = there is none
+
 	mu    sync.Mutex
 	asked []string // keys that were read, heartbeats that were sent
 }
@@ -151,7 +157,7 @@ tcp = "127.0.0.1:8080"
 		w.t.Fatal(err)
 	}
 	m := Machine{Config: cfg, Others: w.others, BootUnit: systemd.BootUnit, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
-		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Metadata: w, Flushers: w.shippers, Connect: w.connect}
+		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Node: w, Metadata: w, Flushers: w.shippers, Connect: w.connect}
 	for _, k := range w.keys {
 		m.Keys = append(m.Keys, k.Public())
 	}
@@ -163,8 +169,10 @@ tcp = "127.0.0.1:8080"
 }
 
 func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
-	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Balancer: w, Clock: w}, w.connectErr
+	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Balancer: w, Nodes: w.nodes.table(), Clock: w}, w.connectErr
 }
+
+func (w *world) Lease() (Lease, error) { return w.lease, w.leaseErr }
 
 func (w *world) Report() (report.Report, error)      { return w.report, w.reportErr }
 func (w *world) State() (state.State, error)         { return w.state, w.stateErr }
@@ -296,6 +304,13 @@ func (u machineUnits) State(_ context.Context, unit string) (systemd.State, erro
 		return u.later, nil
 	}
 	return u.unit, u.unitErr
+}
+
+func (u machineUnits) StopArmed(_ context.Context, name string) (time.Time, bool, error) {
+	if name != "web" {
+		u.t.Errorf("asked for the stop of %q", name)
+	}
+	return u.armed, !u.armed.IsZero(), u.armedErr
 }
 
 func (u machineUnits) WatchOrder(string, *config.Config) (install.Order, bool, error) {

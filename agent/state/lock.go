@@ -74,9 +74,10 @@ func LockWatch(ctx context.Context, dir *os.Root) (unlock func(), err error) {
 	return lock(ctx, dir, watchFile, "watch", true)
 }
 
-// Watched reports whether a koboshi watch runs for the app of that run directory.
+// Watched reports whether a koboshi watch runs for the app of that run directory. It
+// makes no file.
 func Watched(dir *os.Root) bool {
-	f, err := openLock(dir, watchFile)
+	f, err := dir.OpenFile(watchFile, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}

@@ -40,6 +40,11 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		}
 		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Bucket: source})
 	}
+	if n := cfg.NodeID; n.On() {
+		if cloud.Nodes, err = openTable(settings, n.Table, n.Scope); err != nil {
+			return cloud, fmt.Errorf("node_id.table: %w", err)
+		}
+	}
 	cloud.Account, cloud.Hooks, cloud.Balancer = account{settings.Credentials}, lifecycle.New(settings), balancer.New(settings)
 	return cloud, nil
 }
