@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The main job of koboshi on a loopback AWS: publish a release, boot an
-# instance, promote another release, boot a second instance, and refuse a
-# release that was changed in the bucket. Everything happens in a temporary
+# instance, promote another release, boot a second instance, give each of two
+# instances a node id and a third one that was freed, and refuse a release that
+# was changed in the bucket. Everything happens in a temporary
 # directory and on 127.0.0.0/8, and nothing is left behind.
 #
 #	demo.sh BIN    BIN holds koboshi and koboshi-mock
@@ -16,7 +17,7 @@ finish() {
 	for pid in "$work"/*/run/web.pid; do
 		if [ -e "$pid" ]; then kill "$(cat "$pid")" 2>/dev/null || true; fi
 	done
-	if [ -n "${mock:-}" ]; then kill "$mock" 2>/dev/null || true; fi
+	for pid in ${watches:-} ${mock:-}; do kill "$pid" 2>/dev/null || true; done
 	rm -rf "$work"
 }
 trap finish EXIT
@@ -28,6 +29,14 @@ say() { printf '\n%s%s%s\n' "$bold" "$*" "$reset"; }
 show() { # the command as a user would type it, then what it prints
 	printf '$ %s\n' "$*"
 	"$@"
+}
+
+quietly() { # what it prints only where it fails
+	"$@" >quiet.log 2>&1 || { cat quiet.log; return 1; }
+}
+operator() { # show, with the credentials of a laptop
+	# shellcheck disable=SC1091
+	(. ./mock.env && show "$@")
 }
 
 # configure NAME writes the configuration of an instance. On EC2 every instance
@@ -42,6 +51,7 @@ keys     = ["$work/release.pub"]
 root     = "$work/$1/opt"
 [service]
 restart  = ["./web", "restart", "$2:8080", "$work/$1/run/web.pid"]
+stop     = ["$work/$1/opt/current/web", "stop", "$2:8080", "$work/$1/run/web.pid"]
 [health]
 url      = "http://$2:8080/healthz"
 timeout  = "20s"
@@ -62,16 +72,29 @@ launch() {
 	echo "Auto Scaling launched $INSTANCE_ID; its lifecycle action waits: $(koboshi-mock state "$INSTANCE_ID")"
 }
 
+# number NAME has an instance given a node id. What gives it keeps it: koboshi watch runs
+# beside the app, on EC2 as a service. The app keeps the bounds of its id itself.
+number() {
+	cat >>"$work/$1.toml" <<EOF
+[node_id]
+scope    = "web"
+range    = [0, 1]
+aware    = true
+EOF
+	koboshi --config "$1.toml" watch >"$1.log" 2>&1 &
+	watches="${watches:-} $!"
+}
+
 build() { # VERSION
 	mkdir -p "$work/web-$1"
 	(cd "$here/web" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$1" -o "$work/web-$1/web" .)
 }
 
 say "1. A loopback AWS: S3, Auto Scaling, and metadata for each instance"
-koboshi-mock serve --bucket releases --group web --launch-hook koboshi-launching --hook-timeout 60s \
-	--ready-file ready >mock.env &
+koboshi-mock serve --bucket releases --group web --launch-hook koboshi-launching --terminate-hook koboshi-terminating --hook-timeout 60s \
+	--ready-file mock.env >/dev/null &
 mock=$!
-until [ -e ready ]; do sleep 0.05; done
+until [ -e mock.env ]; do sleep 0.05; done
 # shellcheck disable=SC1091
 . ./mock.env
 echo "listening at $AWS_ENDPOINT_URL"
@@ -100,11 +123,30 @@ show koboshi --config two.toml boot
 show web-2.0.0/web get http://127.0.0.12:8080/
 echo "its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 
-say "5. One byte changes in the bucket: the next instance refuses it and is replaced"
+say "5. Two instances get different node ids; one leaves, and the next takes the id that it freed"
+for name in three four; do
+	launch $name "127.0.0.1$([ $name = three ] && echo 3 || echo 4)"
+	number $name
+	quietly koboshi --config $name.toml boot
+	[ $name = four ] || leaving=$INSTANCE_ID
+done
+operator koboshi --config four.toml node-id list
+show web-2.0.0/web get http://127.0.0.13:8080/id
+show web-2.0.0/web get http://127.0.0.14:8080/id
+koboshi-mock terminate "$leaving"
+koboshi-mock wait "$leaving" Terminated
+echo "$leaving has left the group"
+launch five 127.0.0.15
+number five
+quietly koboshi --config five.toml boot
+operator koboshi --config five.toml node-id list
+show web-2.0.0/web get http://127.0.0.15:8080/id
+
+say "6. One byte changes in the bucket: the next instance refuses it and is replaced"
 koboshi-mock fault '{"service": "s3", "operation": "GetObject", "path": "releases/2.0.0/web-", "corrupt": 100000}' >/dev/null
-launch three 127.0.0.13
+launch six 127.0.0.16
 code=0
-show koboshi --config three.toml boot || code=$?
+show koboshi --config six.toml boot || code=$?
 echo "exit code $code; its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 [ "$code" -eq 16 ]
 

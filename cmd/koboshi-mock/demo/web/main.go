@@ -2,6 +2,7 @@
 // installed and started by koboshi like any other.
 //
 //	web restart   stop the web server that runs, start this one, and return
+//	web stop      stop the web server that runs
 //	web serve     be the web server
 //	web get       print what a URL answers
 package main
@@ -37,12 +38,14 @@ func run(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "restart":
 		return restart(args[1], args[2])
+	case len(args) == 3 && args[0] == "stop":
+		return stop(args[2], args[1])
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
 	case len(args) == 2 && args[0] == "get":
 		return get(args[1])
 	}
-	return errors.New("usage: web restart ADDRESS PIDFILE | serve ADDRESS | get URL")
+	return errors.New("usage: web restart ADDRESS PIDFILE | stop ADDRESS PIDFILE | serve ADDRESS | get URL")
 }
 
 // restart replaces the running server. What it starts outlives it.
@@ -96,6 +99,7 @@ func serve(addr string) error {
 	http.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
+	http.Handle("GET /id", &generator{})
 	server := &http.Server{Addr: addr, ReadHeaderTimeout: 5 * time.Second}
 	return server.ListenAndServe()
 }
