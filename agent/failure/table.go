@@ -6,6 +6,8 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/drain"
+	"koboshi/agent/group"
+	"koboshi/agent/guard"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
 	"koboshi/agent/lease"
@@ -39,6 +41,7 @@ const actionTimesOut = "; the lifecycle action cannot be completed, its own time
 var table = []row{
 	{is(ErrFound), Found, "", ""},
 	{is(ErrUsage, install.ErrRoot), Usage, "", "see koboshi --help, or --help of the command"},
+	{is(guard.ErrNotRestored), Lifecycle, "", "koboshi guard repair puts the group back; it waits for a minute after the lease"},
 	{as[*config.Error](), Configuration, "", ""},
 	{is(ErrConfiguration), Configuration, "", ""},
 	{is(state.ErrLeaving), Locked, "", "the instance is to end; koboshi status shows why, and koboshi drain --undo brings the app back where that is not too late"},
@@ -64,6 +67,17 @@ var table = []row{
 	{is(instance.ErrHopLimit), Metadata, "", "raise HttpPutResponseHopLimit to 2 where koboshi runs in a container" + actionTimesOut},
 	{is(instance.ErrUnreachable), Metadata, "", "is this an EC2 instance? koboshi needs IMDSv2 at 169.254.169.254" + actionTimesOut},
 	{is(instance.ErrMalformed), Metadata, "", "what answers at 169.254.169.254 is not EC2's metadata: look for a proxy or another cloud" + actionTimesOut},
+
+	{as[*guard.HeldError](), Locked, "", ""},
+	{is(guard.ErrLost), Locked, "", "koboshi guard status shows who has taken the group over; what you have begun is not guarded any more"},
+	{is(guard.ErrNotSafe), Found, "", ""},
+	{is(guard.ErrNotQuiet), Deadline, "", ""},
+	{is(guard.ErrEnded), Deadline, "", "koboshi guard release with its fence, or koboshi guard repair, puts the group back; renew sooner, or acquire with a longer --lease"},
+	{is(guard.ErrNewer), Resolve, "", "update koboshi where this was run"},
+	{is(guard.ErrRecord), Untrusted, "", "look at the object; if it is not koboshi's, or is damaged, move it away and check the group's suspended processes by hand"},
+	{is(guard.ErrStore), Configuration, "", "koboshi help network says what a store has to honour: conditional writes, ETags, and a Date"},
+	{is(group.ErrNoGroup), Resolve, "", "compare --group and --codedeploy with aws autoscaling describe-auto-scaling-groups, in the region of AWS_REGION"},
+	{is(group.ErrDenied), Credentials, "", "allow what koboshi iam-policy --guard prints"},
 
 	{is(state.ErrDisk), Disk, "", "check space, mount options and permissions of state.dir and state.run; what was running still runs"},
 	{is(store.ErrDisk), Disk, "", "check df -h and df -i of install.root; the release that was running is untouched"},
@@ -101,6 +115,7 @@ var table = []row{
 	{is(bucket.ErrCredentials), Credentials, config.Unavailable, "the credentials have expired or are not this account's: check the instance profile, or AWS_PROFILE and the clock elsewhere"},
 	{is(bucket.ErrDenied), Credentials, config.Unavailable, "allow s3:GetObject on this prefix, and s3:ListBucket to distinguish missing from forbidden"},
 	{is(bucket.ErrNotFound), Resolve, config.Unavailable, "koboshi releases lists what is published and what channels point to"},
+	{is(group.ErrUnavailable), Fetch, "", "check the route to Auto Scaling and CodeDeploy, AWS_REGION, and whether the account's calls are throttled"},
 	{is(fetch.ErrTransport), Fetch, config.Unavailable, "check route, VPC endpoint and proxy; koboshi status --timeline shows how often it was tried"},
 	{as[*lease.RowsError](), Fetch, config.Unavailable, "check route, VPC endpoint, proxy and AWS_ENDPOINT_URL"},
 	{as[*s3.Error](), Fetch, config.Unavailable, "check route, VPC endpoint, proxy and AWS_ENDPOINT_URL"},

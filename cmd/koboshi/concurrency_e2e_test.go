@@ -97,7 +97,7 @@ func TestE2EInterrupted(t *testing.T) {
 }
 
 // awaitOpen waits until the process has a file open.
-func (p *process) awaitOpen(path string) {
+func (p *running) awaitOpen(path string) {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), patience)
 	defer cancel()

@@ -89,6 +89,9 @@ func canBeTyped(root *cobra.Command, line string) error {
 	}
 	quoted := false
 	for _, word := range rest {
+		if word == "--" { // the rest is another command
+			break
+		}
 		inside := quoted
 		if strings.Count(word, `"`)%2 == 1 { // an argument with spaces begins or ends
 			quoted = !quoted

@@ -15,6 +15,8 @@ import (
 	"koboshi/agent/balancer"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/group"
+	"koboshi/agent/guard"
 	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
 	"koboshi/artifacts"
@@ -25,8 +27,10 @@ import (
 type policyOptions struct {
 	partition         string
 	publish, bucket   bool
+	guard             bool
 	source, app, role string
 	keys              []string // ARNs of KMS keys
+	groups, deploys   []string // of --guard
 }
 
 // The roles of the release side that --role can ask for.
@@ -44,10 +48,12 @@ func (c *cli) iamPolicy() *cobra.Command {
 			"JSON that IAM accepts. Without lifecycle.group every group is allowed: set it\n" +
 			"to narrow that. With --publish it is the policy of the release side; with --source and --app\n" +
 			"too, no configuration is needed. With --bucket-policy it is the one that the bucket of [node_id]\n" +
-			"itself gets: whatever a role allows, no node id is written without a condition, or deleted." +
+			"itself gets: whatever a role allows, no node id is written without a condition, or deleted.\n" +
+			"With --guard it is that of koboshi guard." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --source s3://acme-releases/apps --app web\n" +
-			"  koboshi iam-policy --publish --role promoter --partition aws-cn",
+			"  koboshi iam-policy --publish --role promoter --partition aws-cn\n" +
+			"  koboshi iam-policy --guard --source s3://acme-releases/apps --app web --group web --codedeploy shop/web-blue-green",
 		GroupID: forImage,
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return c.runIAMPolicy(o) },
@@ -55,17 +61,23 @@ func (c *cli) iamPolicy() *cobra.Command {
 	cmd.Flags().StringVar(&o.partition, "partition", o.partition, "`name` of AWS's partition: "+strings.Join(iam.Partitions, ", "))
 	cmd.Flags().BoolVar(&o.publish, "publish", false, "for the release side")
 	cmd.Flags().BoolVar(&o.bucket, "bucket-policy", false, "print the policy of the bucket that has the node ids, which goes beside the role's")
-	cmd.Flags().StringVar(&o.source, "source", "", "with --publish: `s3://bucket/prefix` instead of the sources of the configuration")
-	cmd.Flags().StringVar(&o.app, "app", "", "with --publish and --source: the `app`")
+	cmd.Flags().BoolVar(&o.guard, "guard", false, "for koboshi guard")
+	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "with --guard: an Auto Scaling `group`; default: every group")
+	cmd.Flags().StringArrayVar(&o.deploys, "codedeploy", nil, "with --guard: a deployment group of CodeDeploy, `APP/GROUP`")
+	cmd.Flags().StringVar(&o.source, "source", "", "with --publish or --guard: `s3://bucket/prefix` instead of the sources of the configuration")
+	cmd.Flags().StringVar(&o.app, "app", "", "with --source: the `app`")
 	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
 	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
-	excludes(cmd, "bucket-policy", "publish", "source", "app", "role", "sse-kms-key-id")
+	excludes(cmd, "bucket-policy", "publish", "guard", "source", "app", "role", "sse-kms-key-id")
 	return cmd
 }
 
 func (c *cli) runIAMPolicy(o policyOptions) error {
 	if err := o.check(); err != nil {
 		return usage(err)
+	}
+	if o.source != "" && o.guard {
+		return c.printGuardPolicy(o, places(o.app, o.source))
 	}
 	if o.source != "" {
 		return c.printPublisherPolicy(o, places(o.app, o.source))
@@ -80,6 +92,9 @@ func (c *cli) runIAMPolicy(o policyOptions) error {
 	if o.publish {
 		return c.printPublisherPolicy(o, places(cfg.App, cfg.Source...))
 	}
+	if o.guard {
+		return c.printGuardPolicy(o, places(cfg.App, cfg.Source[:1]...))
+	}
 	if o.bucket {
 		return c.printBucketPolicy(o.partition, cfg.NodeID)
 	}
@@ -91,6 +106,18 @@ func (c *cli) printPublisherPolicy(o policyOptions, all []s3.Place) error {
 		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "publishing to a directory needs no AWS")
 	}
 	return c.ui.printJSON(publisherPolicy(o, all))
+}
+
+// printGuardPolicy allows the calls of koboshi guard. A lock in a directory needs none
+// of S3.
+func (c *cli) printGuardPolicy(o policyOptions, all []s3.Place) error {
+	for n := range all {
+		all[n].Prefix = path.Join(all[n].Prefix, guard.Directory)
+	}
+	return c.ui.printJSON(iam.New(slices.Concat(
+		s3.Statements(o.partition, "Guard", []string{"s3:GetObject", "s3:PutObject"}, all...),
+		s3.KeyStatements(o.keys, s3.WriteKeyActions...),
+		group.Statements(o.partition, o.groups, o.deploys))...))
 }
 
 func (c *cli) printBucketPolicy(partition string, n config.NodeID) error {
@@ -111,8 +138,14 @@ func (o policyOptions) check() error {
 		return fmt.Errorf("--partition %q, want one of %s", o.partition, strings.Join(iam.Partitions, ", "))
 	}
 	switch {
-	case !o.publish && (o.source != "" || o.app != "" || o.role != ""):
+	case o.publish && o.guard:
+		return errors.New("--publish and --guard cannot be combined")
+	case !o.publish && !o.guard && (o.source != "" || o.app != "" || o.role != ""):
 		return errors.New("--source, --app and --role are for --publish; an instance's policy follows its configuration")
+	case o.guard && o.role != "":
+		return errors.New("--role is for --publish")
+	case !o.guard && len(o.groups)+len(o.deploys) > 0:
+		return errors.New("--group and --codedeploy are for --guard")
 	case (o.source == "") != (o.app == ""):
 		return errors.New("--source and --app go together")
 	case o.role != "" && o.role != publisher && o.role != promoter:

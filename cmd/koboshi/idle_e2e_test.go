@@ -63,7 +63,7 @@ type cost struct {
 
 // cost reads proc(5). The clock of a process's CPU time ticks 100 times a second on
 // every Linux.
-func (p *process) cost() (c cost) {
+func (p *running) cost() (c cost) {
 	p.Helper()
 	dir := fmt.Sprintf("/proc/%d", p.cmd.Process.Pid)
 	stat, err := os.ReadFile(filepath.Join(dir, "stat"))

@@ -98,7 +98,7 @@ type imdsCase struct {
 
 type imdsBoot struct {
 	*box
-	boot *process
+	boot *running
 }
 
 func (l *lab) beginIMDS(c imdsCase) *imdsBoot {

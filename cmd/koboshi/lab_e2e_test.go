@@ -201,7 +201,7 @@ func (b *box) run(args ...string) result {
 	return b.start(args...).wait()
 }
 
-func (b *box) start(args ...string) *process {
+func (b *box) start(args ...string) *running {
 	b.Helper()
 	return startCommand(b.T, b.world.dir, b.env(), b.koboshi, b.args(args...)...)
 }
@@ -272,24 +272,24 @@ func (b *box) tidy() {
 	}))
 }
 
-// process is a command that runs.
-type process struct {
+// running is a command that runs.
+type running struct {
 	*testing.T
 	cmd    *exec.Cmd
 	output *bytes.Buffer
 	cancel context.CancelFunc
 }
 
-func startCommand(t *testing.T, dir string, env []string, name string, args ...string) *process {
+func startCommand(t *testing.T, dir string, env []string, name string, args ...string) *running {
 	t.Helper()
 	return startWithin(t, patience, dir, env, name, args...)
 }
 
 // startWithin is startCommand for a command that may take so long.
-func startWithin(t *testing.T, most time.Duration, dir string, env []string, name string, args ...string) *process {
+func startWithin(t *testing.T, most time.Duration, dir string, env []string, name string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), most)
-	p := &process{T: t, cmd: exec.CommandContext(ctx, name, args...), output: &bytes.Buffer{}, cancel: cancel}
+	p := &running{T: t, cmd: exec.CommandContext(ctx, name, args...), output: &bytes.Buffer{}, cancel: cancel}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, env, p.output, p.output
 	p.cmd.WaitDelay = patience
 	if err := p.cmd.Start(); err != nil {
@@ -299,7 +299,7 @@ func startWithin(t *testing.T, most time.Duration, dir string, env []string, nam
 	return p
 }
 
-func (p *process) wait() result {
+func (p *running) wait() result {
 	p.Helper()
 	defer p.cancel()
 	if err := p.cmd.Wait(); err != nil && p.cmd.ProcessState == nil {

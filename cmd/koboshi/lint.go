@@ -134,22 +134,22 @@ func summed(findings []lint.Finding) error {
 	return fmt.Errorf("%s, %s", count(n[lint.Error], "error", "errors"), count(n[lint.Warning], "warning", "warnings"))
 }
 
-// group are findings with one hint.
-type group struct {
+// alike are findings with one hint.
+type alike struct {
 	lint.Finding // the first
 	texts        []string
 	more         int // that are not in texts
 }
 
 // grouped shows of each kind as many warnings as most, and every error.
-func grouped(findings []lint.Finding, most int) (groups []*group) {
+func grouped(findings []lint.Finding, most int) (groups []*alike) {
 	for _, f := range findings {
-		var last *group
+		var last *alike
 		if len(groups) > 0 {
 			last = groups[len(groups)-1]
 		}
 		if last == nil || last.Level != f.Level || last.Check != f.Check || last.Hint != f.Hint {
-			last = &group{Finding: f}
+			last = &alike{Finding: f}
 			groups = append(groups, last)
 		}
 		if f.Level == lint.Warning && len(last.texts) == most {

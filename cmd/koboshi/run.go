@@ -31,6 +31,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		err = failure.Mark(err, failure.ErrInterrupted) // by a signal: what else ends a context has its own cause
 	}
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
 	c.ui.fail(advised(cmd, err))
 	return int(failure.CodeOf(err))
 }

@@ -96,7 +96,7 @@ type s3Case struct {
 // s3Boot is a boot with that fault.
 type s3Boot struct {
 	*box
-	boot *process
+	boot *running
 }
 
 func (l *lab) begin(c s3Case) *s3Boot {

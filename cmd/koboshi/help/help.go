@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-//go:embed ami.md apps.md configuration.md formats.md large-fleets.md network.md node-ids.md oncall.md release.md scale-in.md security.md speed.md
+//go:embed ami.md apps.md configuration.md deploys.md formats.md large-fleets.md network.md node-ids.md oncall.md release.md scale-in.md security.md speed.md
 var files embed.FS
 
 // names is the order in which topics are listed.
 var names = [...]string{
-	"oncall", "release", "ami", "apps", "configuration", "scale-in", "node-ids", "network", "large-fleets", "security", "formats", "speed",
+	"oncall", "release", "ami", "apps", "configuration", "scale-in", "node-ids", "deploys", "network", "large-fleets", "security", "formats", "speed",
 }
 
 // Topic is one page of the documentation.
