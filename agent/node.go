@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"time"
 
+	"koboshi/agent/config"
 	"koboshi/agent/converge"
 	"koboshi/agent/drain"
 	"koboshi/agent/nodeid"
 	"koboshi/agent/notice"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
+	"koboshi/agent/state"
 )
 
 // node is the app's node id, nil where the configuration has none.
@@ -76,6 +81,52 @@ func (r *run) stopped(ctx context.Context) error {
 	return nil
 }
 
+// errNoNodeID is a machine that has none to release.
+var errNoNodeID = fmt.Errorf("%w: %w", nodeid.ErrNodeID, nodeid.ErrNone)
+
+// NodeID is the lease that this machine holds. It changes nothing.
+func (a *Agent) NodeID(ctx context.Context) (nodeid.View, error) {
+	id, ok := a.LocalID()
+	if !ok {
+		who, err := a.Machine.Identity(ctx)
+		if err != nil {
+			return nodeid.View{}, err
+		}
+		id = who.ID
+	}
+	return LookAtNodeID(a.Files, id, a.Clock.Boot)
+}
+
+// LookAtNodeID is the lease that an instance holds in a boot of the machine.
+func LookAtNodeID(cfg *config.Config, instance, boot string) (nodeid.View, error) {
+	var dirs [2]*os.Root
+	for i, name := range []string{cfg.State.Dir, cfg.State.Run} {
+		dir, err := os.OpenRoot(name)
+		switch {
+		case err == nil:
+			defer func() { _ = dir.Close() }() // it is only read
+			dirs[i] = dir
+		case !errors.Is(err, fs.ErrNotExist):
+			return nodeid.View{}, fmt.Errorf("%w: %w: %w", nodeid.ErrNodeID, state.ErrDisk, err)
+		}
+	}
+	return nodeid.Look(cfg.NodeID, instance, boot, dirs[0], dirs[1])
+}
+
+// renewalsFailed is from how many renewals in a row that have failed people are warned.
+const renewalsFailed = 2
+
+// describeNode reports the lease of the node id, and warns where it is not renewed.
+func (r *run) describeNode(rep *report.Report) {
+	if r.Node == nil {
+		return
+	}
+	r.Node.Describe(rep)
+	if n := rep.Node; n != nil && n.Failed >= renewalsFailed {
+		r.warn("the last %d renewals of the node id have failed, and the app may use it until %s: %s", n.Failed, n.ValidUntil.Format(time.RFC3339), n.Failure)
+	}
+}
+
 // ReleaseNodeID stops the app and gives its node id back. The app stays down until the
 // next boot or sync.
 func (a *Agent) ReleaseNodeID(ctx context.Context) (report.Report, error) {
@@ -84,11 +135,14 @@ func (a *Agent) ReleaseNodeID(ctx context.Context) (report.Report, error) {
 	if err := r.prepare(ctx, false); err != nil {
 		return r.refuse(err)
 	}
-	if r.Node == nil || !r.Node.Holds() {
-		return r.refuse(fmt.Errorf("%w: %w", nodeid.ErrNodeID, nodeid.ErrNone))
+	if r.Node == nil {
+		return r.refuse(errNoNodeID)
 	}
 	if err := r.know(ctx); err != nil {
 		return r.refuse(err)
+	}
+	if !r.Node.Holds() {
+		return r.refuse(errNoNodeID)
 	}
 	if r.stopErr = r.Service.Stop(ctx); r.stopErr != nil {
 		return r.end(converge.Failed(ctx, r.stopErr))

@@ -165,6 +165,7 @@ func (r *run) describe(out converge.Outcome) {
 		rep.Target = t.Describe()
 	}
 	r.describeDisk(rep)
+	r.describeNode(rep)
 	if err := errors.Join(out.Err, out.Cause); err != nil {
 		rep.Error = failure.Explain(err)
 	}

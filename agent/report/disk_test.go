@@ -28,6 +28,7 @@ func failedBoot() Report {
 		Instance:  Instance{"i-0123456789abcdef0", "eu-central-1", "eu-central-1a", "web-asg"},
 		Lifecycle: Lifecycle{"koboshi-launching", "ABANDON", 2},
 		NodeID:    &node,
+		Node:      &Node{"web", 13, 0, boot.Add(time.Hour), "s3://releases/apps/web", 2, "put: status 503"},
 		Steps: []Step{
 			{Name: "discover", Started: boot, MS: 12, Attempts: 1},
 			{Name: "configure", Started: boot.Add(12 * time.Millisecond), MS: 0, Attempts: 1},
@@ -183,7 +184,7 @@ func TestHistory(t *testing.T) {
 	if err != nil || len(runs) != maxRuns {
 		t.Fatalf("%d runs, %v", len(runs), err)
 	}
-	want := Run{Order: maxRuns + 1, Started: boot, Command: "boot", Verdict: Failed, Version: "1.4.1", Sequence: 1795255100, Target: "1.4.2", MS: 32610,
+	want := Run{Order: maxRuns + 1, Started: boot, Command: "boot", Verdict: Failed, Version: "1.4.1", Sequence: 1795255100, Target: "1.4.2", MS: 32610, NodeID: r.NodeID,
 		Error: &Error{Code: r.Error.Code, Message: r.Error.Message, Hint: r.Error.Hint}}
 	if !reflect.DeepEqual(runs[0], want) {
 		t.Errorf("the latest run\n got %+v\nwant %+v", runs[0], want)

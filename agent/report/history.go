@@ -29,6 +29,7 @@ type Run struct {
 	Reason   string    `json:"reason,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
 	Drain    string    `json:"drain,omitzero"` // of a drain: what it was for
+	NodeID   *int      `json:"node_id,omitzero"`
 	MS       int64     `json:"ms"`
 	Error    *Error    `json:"error,omitzero"`
 }
@@ -61,7 +62,7 @@ func saveHistory(dir *os.Root, runs []Run) error {
 
 // inShort is the report as a line of history.
 func (r *Report) inShort() Run {
-	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, By: r.By, Reason: r.Reason, Until: r.Until}
+	run := Run{Order: r.Order, Started: r.Started, Command: r.Command, Verdict: r.Verdict, MS: r.MS, By: r.By, Reason: r.Reason, Until: r.Until, NodeID: r.NodeID}
 	if r.Error != nil {
 		run.Error = &Error{Code: r.Error.Code, Message: r.Error.Message, Hint: r.Error.Hint}
 	}

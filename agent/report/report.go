@@ -97,6 +97,7 @@ type Report struct {
 	Lifecycle Lifecycle `json:"lifecycle"`
 	Stack     Stack     `json:"stack,omitzero"`
 	NodeID    *int      `json:"node_id,omitzero"`
+	Node      *Node     `json:"node,omitzero"`
 	Drain     *Drain    `json:"drain,omitzero"`
 	Steps     []Step    `json:"steps"`
 	Error     *Error    `json:"error,omitzero"`

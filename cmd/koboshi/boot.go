@@ -20,7 +20,7 @@ func (c *cli) boot() *cobra.Command {
 			"resolve, install, activate, gate, recheck, signal. At launch the lifecycle action is completed\n" +
 			"with CONTINUE or ABANDON; after a reboot the release that ran before is started first." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
-				failure.Disk, failure.Activate, failure.Unhealthy, failure.Lifecycle, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
+				failure.Disk, failure.Activate, failure.Unhealthy, failure.Lifecycle, failure.NodeID, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -28,7 +28,7 @@ func (c *cli) drain() *cobra.Command {
 			"itself; a drain that it has begun is gone on with. Afterwards nothing starts the app but a reboot\n" +
 			"or --undo, which ends as koboshi sync does." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Disk, failure.Activate,
-				failure.Lifecycle, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
+				failure.Lifecycle, failure.NodeID, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi drain --dry-run\n  koboshi drain --reason 'kernel update'\n  koboshi drain --undo",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,

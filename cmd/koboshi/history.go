@@ -72,6 +72,9 @@ func why(r report.Run) string {
 	if r.Drain != "" {
 		parts = append(parts, r.Drain)
 	}
+	if r.NodeID != nil {
+		parts = append(parts, fmt.Sprintf("node id %d", *r.NodeID))
+	}
 	if r.Reason != "" {
 		parts = append(parts, r.Reason)
 	}

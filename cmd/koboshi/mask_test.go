@@ -18,6 +18,8 @@ var masks = []struct {
 	{regexp.MustCompile(`\b18[0-9]{8}\b`), "SEQUENCE"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "DIGITS12"},
 	{regexp.MustCompile(`"ms": \d+`), `"ms": N`},
+	{regexp.MustCompile(`\d+ (h|min) \d\d (min|s) left`), "LEFT"},
+	{regexp.MustCompile(`"left_seconds": \d+`), `"left_seconds": LEFT`},
 	{regexp.MustCompile(`"(bytes|attempts)": \d+`), `"$1": N`},
 	{regexp.MustCompile(`\d+ (attempts|requests)`), "N $1"},
 	{regexp.MustCompile(`(?m)(\S) {2,}`), "$1  "}, // columns are as wide as what stands in them

@@ -35,7 +35,7 @@ func metricsOf(r report.Report) []zap.Field {
 		CloudWatchMetrics []directive
 	}
 	end := r.Started.Add(time.Duration(r.MS) * time.Millisecond)
-	counted := append([]metric{{"fetched_bytes", "Bytes", fetchedBy(r)}, {"failed", "Count", failures(r)}}, drainMetrics(r, end)...)
+	counted := append([]metric{{"fetched_bytes", "Bytes", fetchedBy(r)}, {"failed", "Count", failures(r)}}, append(drainMetrics(r, end), nodeMetrics(r, end)...)...)
 	fields := []zap.Field{
 		zap.Any("_aws", metadata{end.UnixMilli(), []directive{{
 			Namespace:  namespace,
@@ -77,6 +77,18 @@ func drainMetrics(r report.Report, end time.Time) []metric {
 		{"left_records", "Count", records},
 		{"lost_records", "Count", lost},
 		{"unproven", "Count", unproven},
+	}
+}
+
+// nodeMetrics are the numbers of the node id: for how long the app may use it, unless it is
+// renewed, and how many renewals in a row have failed.
+func nodeMetrics(r report.Report, end time.Time) []metric {
+	if r.Node == nil {
+		return nil
+	}
+	return []metric{
+		{"node_id_left_ms", "Milliseconds", max(0, r.Node.ValidUntil.Sub(end).Milliseconds())},
+		{"failed_renewals", "Count", int64(r.Node.Failed)},
 	}
 }
 

@@ -31,6 +31,19 @@ func TestMetricsOfADrain(t *testing.T) {
 	}
 }
 
+func TestMetricsOfANodeID(t *testing.T) {
+	r := report.Report{Started: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), MS: 4000}
+	if m := summaryLine(r); m["node_id_left_ms"] != nil {
+		t.Errorf("without a node id there is %v", m)
+	}
+	for left, want := range map[time.Duration]int64{time.Hour: 3_596_000, 0: 0} {
+		r.Node = &report.Node{ValidUntil: r.Started.Add(left), Failed: 2}
+		if m := summaryLine(r); m["node_id_left_ms"] != want || m["failed_renewals"] != int64(2) {
+			t.Errorf("%s after the start: %v left, want %d; %v failed", left, m["node_id_left_ms"], want, m["failed_renewals"])
+		}
+	}
+}
+
 // summaryLine is what the summary of a run has for CloudWatch.
 func summaryLine(r report.Report) map[string]any {
 	line := zapcore.NewMapObjectEncoder()

@@ -29,11 +29,11 @@ func (c *cli) nodeID() *cobra.Command {
 			return usage(errors.New("node-id: want " + list(nodeIDCommands, "or")))
 		},
 	}
-	cmd.AddCommand(c.nodeIDList(), c.nodeIDPlan(), c.nodeIDInit(), c.nodeIDRelease())
+	cmd.AddCommand(c.nodeIDShow(), c.nodeIDList(), c.nodeIDPlan(), c.nodeIDInit(), c.nodeIDRelease())
 	return cmd
 }
 
-var nodeIDCommands = []string{"list", "plan", "init", "release"}
+var nodeIDCommands = []string{"show", "list", "plan", "init", "release"}
 
 // idsOptions are the ids that a command is about: those of the configuration, or with
 // --table those of the flags.
@@ -106,7 +106,7 @@ func (c *cli) configuredScope(other string) (s scope, err error) {
 		return s, err
 	}
 	if !cfg.NodeID.On() {
-		return s, failure.WithHint(failure.Mark(fmt.Errorf("%s: node_id.scope is empty: %s has no node ids", c.configFile, cfg.App), failure.ErrConfiguration), "koboshi help node-ids shows how to set them up")
+		return s, c.noNodeIDs(cfg)
 	}
 	s.NodeID = cfg.NodeID
 	if other == "" || other == s.Scope {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"koboshi/agent"
 	"koboshi/agent/failure"
 	"koboshi/agent/lease"
 )
@@ -29,26 +30,60 @@ type releaseIDOptions struct {
 func (c *cli) nodeIDRelease() *cobra.Command {
 	var o releaseIDOptions
 	cmd := &cobra.Command{
-		Use:   "release --id N --of INSTANCE",
-		Short: "free the id of an instance that is dead",
-		Long: "Free an id at your word that the instance that holds it is dead, or its app stopped. It can be\n" +
-			"given again at once, and the app of the next instance still waits for the end of its lease: no id\n" +
-			"is used twice, also where the instance is alive after all. That one stops its app when it would\n" +
-			"renew the id." +
-			exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.NodeID, failure.Interrupted),
-		Example: "  koboshi node-id release --id 7 --of i-0123456789abcdef0",
+		Use:   "release [--id N --of INSTANCE]",
+		Short: "give the id of this machine back, or free that of an instance that is dead",
+		Long: "Stop the app of this machine and give its id back: the next instance need not wait for the end of\n" +
+			"the lease. The app stays down until the next boot or sync.\n" +
+			"With --id and --of, free an id at your word that the instance that holds it is dead, or its app\n" +
+			"stopped. It can be given again at once, and the app of the next instance still waits for the end\n" +
+			"of that lease: no id is used twice, also where the instance is alive after all. That one stops its\n" +
+			"app when it would renew the id." +
+			exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Fetch, failure.Disk, failure.Activate,
+				failure.NodeID, failure.Locked, failure.Interrupted),
+		Example: "  koboshi node-id release\n  koboshi node-id release --id 7 --of i-0123456789abcdef0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.stdin = cmd.InOrStdin()
-			return c.runNodeIDRelease(cmd.Context(), o)
+			switch dead := given(cmd, []string{"id", "of"}); {
+			case len(dead) == 2:
+				return c.runNodeIDRelease(cmd.Context(), o)
+			case len(dead) == 1:
+				return usage(errors.New("--id and --of go together"))
+			case o.table != "" || o.scope != "":
+				return usage(errors.New("--table and --scope go with --id and --of"))
+			}
+			return c.runNodeIDReleaseHere(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().IntVar(&o.id, "id", 0, "the id, a `number`")
 	cmd.Flags().StringVar(&o.owner, "of", "", "the `instance` that holds it, as koboshi node-id list has it")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
-	return required(o.addTable(cmd), "id", "of")
+	return o.addTable(cmd)
 }
 
+// runNodeIDReleaseHere gives the id of this machine back.
+func (c *cli) runNodeIDReleaseHere(ctx context.Context, o releaseIDOptions) error {
+	a, err := c.newAgent(ctx)
+	if err != nil {
+		return err
+	}
+	if !a.Files.NodeID.On() {
+		return c.noNodeIDs(a.Files)
+	}
+	v, err := a.NodeID(ctx)
+	if err != nil {
+		return err
+	}
+	if !o.yes {
+		question := fmt.Sprintf("the app %s is stopped until the next boot or sync, and id %d of %s given back; go on?", a.Files.App, v.NodeID, v.Scope)
+		if err := c.ui.agreed(ctx, o.stdin, question); err != nil {
+			return err
+		}
+	}
+	return c.runAgent(ctx, o.json, (*agent.Agent).ReleaseNodeID)
+}
+
+// runNodeIDRelease frees the id of an instance that is dead.
 func (c *cli) runNodeIDRelease(ctx context.Context, o releaseIDOptions) error {
 	s, err := c.scopeOf(o.idsOptions)
 	if err != nil {

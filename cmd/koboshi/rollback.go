@@ -65,7 +65,7 @@ func (c *cli) rollback() *cobra.Command {
 			"follow its channel again. Until then a second rollback goes back one more. To roll a fleet\n" +
 			"back, promote the older version." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
-				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
+				failure.Disk, failure.Activate, failure.Unhealthy, failure.NodeID, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi rollback --reason 'checkout is slow' --until 4h\n  koboshi rollback --version 1.4.1",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,

@@ -25,7 +25,7 @@ import (
 )
 
 // recordedCommands leave a report each.
-var recordedCommands = []string{"boot", "sync", "rollback", "prebake", "drain"}
+var recordedCommands = []string{"boot", "sync", "rollback", "prebake", "drain", "node-id"}
 
 type statusOptions struct {
 	json, timeline, ascii, watch bool
@@ -102,6 +102,7 @@ func (c *cli) recorded(ctx context.Context, command string) (recorded, error) {
 		return last, err
 	}
 	last.Now, last.Look = c.look(ctx, cfg, last.Report), lastLook(cfg)
+	last.lookAtNodeID(cfg)
 	return last, nil
 }
 
@@ -300,6 +301,9 @@ func (u *ui) screen(r recorded) {
 		row("looked", "%s", lookText(*r.Look))
 	}
 	row("instance", "%s", instanceText(r.Instance))
+	if r.Node != nil {
+		u.nodeRows(*r.NodeID, *r.Node, time.Now())
+	}
 	if r.Lifecycle.Result != "" {
 		row("action", "%s: %s, %s", r.Lifecycle.Hook, r.Lifecycle.Result, count(r.Lifecycle.Heartbeats, "heartbeat", "heartbeats"))
 	}

@@ -28,7 +28,7 @@ func (c *cli) sync() *cobra.Command {
 		Long: "Bring a live instance to the release that its channel points to. No lifecycle action is\n" +
 			"completed, and whatever fails, a release keeps running: the new one or the previous one." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Metadata, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Integrity, failure.Archive,
-				failure.Disk, failure.Activate, failure.Unhealthy, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
+				failure.Disk, failure.Activate, failure.Unhealthy, failure.NodeID, failure.Locked, failure.Deadline, failure.Internal, failure.Interrupted),
 		Example: "  koboshi sync\n  koboshi sync --dry-run\n  koboshi sync --version 1.4.1   # until the next sync; hold to stay",
 		GroupID: onInstance,
 		Args:    cobra.NoArgs,

@@ -167,6 +167,8 @@ func (u *ui) summary(r report.Report) {
 // current but did not pass the gate may be up or not.
 func whatServes(r report.Report) string {
 	switch {
+	case r.Verdict == report.Drained && r.Drain == nil:
+		return r.App + " is stopped, its node id released"
 	case r.Verdict == report.Drained:
 		return r.App + " is out of service: " + r.Drain.Reason
 	case r.Unseen:
