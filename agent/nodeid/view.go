@@ -23,10 +23,10 @@ type View struct {
 	Name     string `json:"name,omitzero"`
 	report.Node
 	NotBefore time.Time   `json:"not_before,omitzero"` // zero where no one has had the id before
-	Phase     lease.Phase `json:"phase,omitzero"`   // held while the app may use it, stopped else
-	Stop      time.Time   `json:"stop,omitzero"`    // when systemd stops the app, unless the lease is renewed
-	Renewed   time.Time   `json:"renewed,omitzero"` // or claimed
-	Here      bool        `json:"configured"`       // its scope and table are those of the configuration
+	Phase     lease.Phase `json:"phase,omitzero"`      // held while the app may use it, stopped else
+	Stop      time.Time   `json:"stop,omitzero"`       // when systemd stops the app, unless the lease is renewed
+	Renewed   time.Time   `json:"renewed,omitzero"`    // or claimed
+	Here      bool        `json:"configured"`          // its scope and table are those of the configuration
 }
 
 // Left is how long the app may use the id, at most 0 where the lease is over.
