@@ -29,7 +29,7 @@ func numbered(t *testing.T, f func(*testing.T, *sky)) {
 		w.node = leasetest.NewMemory(leasetest.Objects, "web")
 		w.now = time.Now()
 		w.release("1")
-		s := &sky{world: w}
+		s := &sky{world: w, clockSet: make(chan struct{}, 1)}
 		s.levels = notice.Levels{Target: "InService"}
 		s.watch()
 		f(t, s)
@@ -77,12 +77,14 @@ func (w *world) item() lease.Item {
 	return lease.Item{}
 }
 
-// step sets the machine's clock, which systemd sees at once.
-func (w *world) step(by time.Duration) {
-	w.gate.Lock()
-	defer w.gate.Unlock()
-	w.stepped += by
-	w.rearm()
+// step sets the machine's clock, which systemd and the watch see at once.
+func (s *sky) step(by time.Duration) {
+	s.gate.Lock()
+	s.stepped += by
+	s.rearm()
+	s.gate.Unlock()
+	s.clockSet <- struct{}{}
+	synctest.Wait()
 }
 
 func (s *sky) launched() {
@@ -229,13 +231,12 @@ func TestNodeIDMarkAfterClockSetBack(t *testing.T) {
 	})
 }
 
-// A clock that goes forth and back again between two starts has shown the later time.
+// A clock that goes forth and back again between two looks has shown the later time.
 func TestNodeIDMarkAfterClockSetForthAndBack(t *testing.T) {
 	numbered(t, func(t *testing.T, s *sky) {
 		s.launched()
 		s.after(5 * time.Minute)
 		s.step(25 * time.Second)
-		s.after(10 * time.Second)
 		used := s.clock().UnixMilli()
 		s.step(-25 * time.Second)
 		s.after(10 * time.Second)
@@ -244,14 +245,28 @@ func TestNodeIDMarkAfterClockSetForthAndBack(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if now := s.tenure(); now.Floor < used-lookGap || s.running != "1" {
-			t.Errorf("used up to %d, floor %d", used, now.Floor)
+		if now := s.tenure(); now.Floor < used || s.clock().UnixMilli() <= used || s.running != "1" {
+			t.Errorf("used up to %d, floor %d, now %d", used, now.Floor, s.clock().UnixMilli())
 		}
 	})
 }
 
-// lookGap is how long a clock may show something that no look sees, in milliseconds.
-const lookGap = 5_000
+// An app whose clock is set back below its bounds is stopped at once.
+func TestNodeIDClockBelowBounds(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(time.Second)
+		s.release("2")
+		if _, err := s.sync(); err != nil {
+			t.Fatal(err)
+		}
+		s.after(time.Minute)
+		s.step(-2 * time.Minute)
+		if r := s.tenure(); s.running != "" || r.Phase != lease.Stopped || r.Mark <= s.clock().UnixMilli() {
+			t.Errorf("running %q, record %+v; warnings %q", s.running, r, s.warnings)
+		}
+	})
+}
 
 // Where no id is required the app runs without one, is not started anew for the want of
 // it, and gets one as soon as there is one.

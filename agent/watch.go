@@ -20,6 +20,7 @@ type WatchOptions struct {
 	Notices  notice.Source                   // instance metadata, with little patience: it is asked again soon
 	Stopping func(ctx context.Context) bool  // whether the machine is shutting down
 	Relaunch func(ctx context.Context) error // starts the boot again, out of a warm pool
+	ClockSet <-chan struct{}                 // the machine's clock was set: it is looked at once; nil = that is not told
 	Alive    func(status string)             // called at each look
 	Ended    func(report.Report, error)      // called with the end of each drain
 	Warn     func(format string, args ...any)
@@ -67,6 +68,8 @@ func (w *watch) next(ctx context.Context, look <-chan time.Time) bool {
 	for {
 		select {
 		case <-look:
+			return true
+		case <-w.ClockSet:
 			return true
 		case <-w.ended:
 			w.drainEnded()

@@ -32,6 +32,7 @@ type sky struct {
 	drains    []string // verdict and code of each
 	warnings  []string
 	stopping  bool
+	clockSet  chan struct{}
 	stop      context.CancelFunc
 	done      chan error
 }
@@ -57,6 +58,7 @@ func (s *sky) watch() {
 func (s *sky) options() agent.WatchOptions {
 	return agent.WatchOptions{
 		Notices:  s,
+		ClockSet: s.clockSet,
 		Stopping: func(context.Context) bool { return s.stopping },
 		Relaunch: func(context.Context) error { s.relaunchs++; return nil },
 		Alive: func(string) {

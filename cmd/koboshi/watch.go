@@ -17,6 +17,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/flush"
 	"koboshi/agent/instance"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
@@ -54,7 +55,12 @@ func (c *cli) runWatch(ctx context.Context) error {
 		c.ui.warn(err.Error())
 	}
 	c.warnOfNoLetGo(a.Files)
+	clockSet, err := nodeid.ClockSet(ctx)
+	if err != nil {
+		c.ui.warn(fmt.Sprintf("that the clock is set is seen late: %v", err))
+	}
 	return a.Watch(ctx, agent.WatchOptions{
+		ClockSet: clockSet,
 		Notices:  impatient(),
 		Stopping: stopping,
 		Relaunch: func(ctx context.Context) error { return relaunch(ctx, c.bootUnit()) },
