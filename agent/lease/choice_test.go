@@ -21,21 +21,25 @@ func store(t *testing.T, m *leasetest.Memory, id int, change func(i *lease.Item)
 	m.Put(id, data)
 }
 
+// Ids that are reserved are never given, and those to avoid only where there is no other,
+// whatever order an instance has.
 func TestReservedAndAvoided(t *testing.T) {
 	overTables(t, func(t *testing.T, m *leasetest.Memory) {
-		ids := lease.IDs{First: 4, Last: 7, Reserved: []int{4, 6}}
-		got := map[int]int{}
-		h := holder(m, 1, ids)
-		got[claim(t, h, 5).ID]++
-		if got[7] != 1 {
-			t.Errorf("got %v, want 7 and not 5, which is avoided", got)
-		}
-		got[claim(t, holder(m, 2, ids), 5, 7).ID]++
-		if got[5] != 1 {
-			t.Errorf("got %v, want 5, as there is no other", got)
-		}
-		if _, err := holder(m, 3, ids).Claim(t.Context()); !errors.Is(err, lease.ErrNone) {
-			t.Errorf("claimed a third: %v", err)
+		for n := range 8 {
+			ids := lease.IDs{First: 20 * n, Last: 20*n + 3, Reserved: []int{20 * n, 20*n + 2}}
+			first, second := 20*n+1, 20*n+3
+			if n%2 == 0 {
+				first, second = second, first
+			}
+			if tenure := claim(t, holder(m, n, ids), second); tenure.ID != first {
+				t.Errorf("got %d, want %d and not %d, which is avoided", tenure.ID, first, second)
+			}
+			if tenure := claim(t, holder(m, n, ids), first, second); tenure.ID != second {
+				t.Errorf("got %d, want %d, as there is no other", tenure.ID, second)
+			}
+			if _, err := holder(m, 100+n, ids).Claim(t.Context()); !errors.Is(err, lease.ErrNone) {
+				t.Errorf("claimed a third: %v", err)
+			}
 		}
 	})
 }
@@ -83,12 +87,46 @@ func TestLowest(t *testing.T) {
 func TestMarkAhead(t *testing.T) {
 	overTables(t, func(t *testing.T, m *leasetest.Memory) {
 		now := time.Now().UnixMilli()
-		store(t, m, 7, func(i *lease.Item) { i.HW = now + 31_000 })
-		store(t, m, 8, func(i *lease.Item) { i.HW = now + 29_000 })
-		for _, want := range []int{8, 7} {
-			if tenure := claim(t, holder(m, want, two)); tenure.ID != want || tenure.Until != tenure.Floor+leaseMillis || tenure.Gen != 6 {
-				t.Errorf("got %+v, want id %d", tenure, want)
+		for n := range 8 {
+			ids := lease.IDs{First: 20 * n, Last: 20*n + 1}
+			first, second := ids.First+n%2, ids.Last-n%2
+			store(t, m, second, func(i *lease.Item) { i.HW = now + 31_000 })
+			store(t, m, first, func(i *lease.Item) { i.HW = now + 29_000 })
+			for _, want := range []int{first, second} {
+				if tenure := claim(t, holder(m, n, ids)); tenure.ID != want || tenure.Until != tenure.Floor+leaseMillis || tenure.Gen != 6 {
+					t.Errorf("got %+v, want id %d", tenure, want)
+				}
 			}
+		}
+	})
+}
+
+// An id that another claimant is writing is left to it, as is one whose item is deleted
+// after it was listed, and one that has no generation left.
+func TestNextID(t *testing.T) {
+	overTables(t, func(t *testing.T, m *leasetest.Memory) {
+		m.Fail(leasetest.Fault{Op: leasetest.Swap, Times: 1, Err: lease.ErrBusy})
+		if tenure := claim(t, holder(m, 1, two)); tenure.Gen != 1 {
+			t.Errorf("got %+v", tenure)
+		}
+		none := func(id int, want string) {
+			t.Helper()
+			ids := lease.IDs{First: id, Last: id}
+			var why *lease.NoneError
+			if _, err := holder(m, 1, ids).Claim(t.Context()); !errors.As(err, &why) || why.Bad != 1 {
+				t.Errorf("%s: %v", want, err)
+			}
+		}
+		store(t, m, 20, func(i *lease.Item) { i.Gen = 1<<53 - 1 })
+		none(20, "the last generation")
+		if m.ShardSize() == 64 {
+			return // its lists have the items
+		}
+		store(t, m, 21, func(*lease.Item) {})
+		m.Fail(leasetest.Fault{Op: leasetest.Get, IDs: []int{21}, Times: 1, Before: func() { m.Drop(21) }})
+		none(21, "deleted by hand")
+		if m.Bytes(21) != nil {
+			t.Errorf("it was made again: %s", m.Bytes(21))
 		}
 	})
 }

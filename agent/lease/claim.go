@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	maxLosses = 4          // to others, before a shard is listed again, or the next one
-	perTry    = 3          // calls: a read, a swap, and a read where its answer leaves anything open
-	reserve   = 2 * perTry // for the ids that are taken only where there is no other
-	window    = 8          // ids whose items are about as old, of which each instance begins with another
+	maxLosses = 2 // to others, before a shard is listed again, or the next one
+	perTry    = 3 // calls: a read, a swap, and a read where its answer leaves anything open
+	window    = 8 // ids whose items are about as old, of which each instance begins with another
 )
 
 // claim is one attempt: what it writes, and the tenure if it is stored.
@@ -120,7 +119,7 @@ func (s *search) round(ctx context.Context, which func(Stored) bool) (Tenure, er
 	for again, open := 0, true; open; again++ {
 		open = false
 		for i := range n {
-			if s.left < 1+perTry+reserve {
+			if s.left < 1+perTry+s.reserve() {
 				return Tenure{}, errNext
 			}
 			t, more, err := s.shard(ctx, first+(start+i)%n, max(1, maxLosses>>again), which)
@@ -142,7 +141,7 @@ func (s *search) shard(ctx context.Context, shard, tries int, which func(Stored)
 	}
 	candidates := slices.DeleteFunc(s.candidates(shard, found), func(c Stored) bool { return !which(c) })
 	for losses := 0; len(candidates) > 0 && losses < tries; losses++ {
-		if s.left < perTry+reserve {
+		if s.left < perTry+s.reserve() {
 			return Tenure{}, true, errNext
 		}
 		i := s.pick(candidates, losses)
@@ -360,6 +359,10 @@ func (s *search) wonder(c *claim) {
 	defer s.mu.Unlock()
 	s.doubt = c
 }
+
+// reserve is how many calls are kept for the ids that are taken only where there is no
+// other.
+func (s *search) reserve() int { return min(len(s.last), 2) * perTry }
 
 // lastIDs are the ids that are taken only where there is no other: those to avoid behind
 // the others, and the lowest mark first.

@@ -59,6 +59,13 @@ func TestAnswerOfAClaimIsLostForLonger(t *testing.T) {
 		if renewed, err := h.Renew(t.Context(), tenure); err != nil || renewed.Floor != tenure.Floor {
 			t.Errorf("renewed to %+v: %v", renewed, err)
 		}
+		if err := h.Release(t.Context(), tenure, tenure.Until); err != nil {
+			t.Fatal(err)
+		}
+		before := m.Calls("")
+		if claim(t, h); m.Calls("")-before != 2+gets(m) {
+			t.Errorf("the next claim took %d calls: nothing is open any more", m.Calls("")-before)
+		}
 	})
 }
 

@@ -36,6 +36,8 @@ var scenes = []scene{
 	{"rows, 90 % held, one at a time", leasetest.Rows, time.Minute, 60, true, 90, false, 2.3},
 	{"objects, all at one moment", leasetest.Objects, 0, 1000, false, 0, false, 6},
 	{"rows, all at one moment", leasetest.Rows, 0, 1000, false, 0, false, 6},
+	{"objects, all there, all at one moment", leasetest.Objects, 0, 1000, true, 0, true, 9},
+	{"rows, all there, all at one moment", leasetest.Rows, 0, 1000, true, 0, true, 9},
 }
 
 // TestFigures prints what claims cost, in calls of the table of 20 to 40 ms each, over

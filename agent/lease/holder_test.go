@@ -74,8 +74,9 @@ func TestLifeOfAnID(t *testing.T) {
 		if err := first.Release(t.Context(), tenure, mark); err != nil {
 			t.Fatal(err)
 		}
-		if err := first.Release(t.Context(), tenure, mark); err != nil {
-			t.Errorf("released again: %v", err)
+		before = m.Calls("")
+		if err := first.Release(t.Context(), tenure, mark); err != nil || m.Calls("")-before != 1 {
+			t.Errorf("released again, with %d calls: %v", m.Calls("")-before, err)
 		}
 		if _, err := first.Renew(t.Context(), tenure); !errors.Is(err, lease.ErrLost) {
 			t.Errorf("renewed after the release: %v", err)
