@@ -29,16 +29,21 @@ func (u units) limits(ctx context.Context) (stop, restart time.Duration, err err
 		return 0, 0, err
 	}
 	defer m.Close()
-	restart = systemd.Endless
 	for _, unit := range u.config.Service.AllUnits() {
-		brought := u.config.Service.Brings(unit)
-		if !brought {
+		if !u.config.Service.Brings(unit) {
 			if err := m.Refresh(ctx, unit); err != nil {
 				return 0, 0, err
 			}
 		}
+	}
+	run, _, err := u.involved(ctx, m)
+	if err != nil {
+		return 0, 0, err
+	}
+	restart = systemd.Endless
+	for _, unit := range run {
 		l, err := m.Lifetime(ctx, unit)
-		if brought && errors.Is(err, systemd.ErrNoUnit) {
+		if errors.Is(err, systemd.ErrNoUnit) && u.optional(unit) {
 			continue
 		}
 		if err != nil {
@@ -61,7 +66,11 @@ func (u units) arm(ctx context.Context, at time.Time) error {
 		return err
 	}
 	defer m.Close()
-	return m.ArmStop(ctx, u.config.App, u.config.Service.AllUnits(), at)
+	run, by, err := u.involved(ctx, m)
+	if err != nil {
+		return err
+	}
+	return m.ArmStop(ctx, u.config.App, append(run, by...), at)
 }
 
 func (u units) disarm(ctx context.Context) error {

@@ -53,7 +53,10 @@ func (u units) check(ctx context.Context) error {
 	}
 	defer m.Close()
 	s := &start{units: u, m: m}
-	return s.check(ctx, func(unit string) bool { return !u.config.Service.Brings(unit) })
+	if err := s.check(ctx, func(unit string) bool { return !u.config.Service.Brings(unit) }); err != nil {
+		return err
+	}
+	return u.checkTriggers(ctx, m)
 }
 
 // begin touches no unit before it has looked at all of them. Those that run now are
@@ -63,6 +66,9 @@ func (s *start) begin(ctx context.Context) (app health.Unit, err error) {
 		return app, err
 	}
 	if err := s.check(ctx, func(string) bool { return true }); err != nil {
+		return app, err
+	}
+	if err := s.checkTriggers(ctx, s.m); err != nil {
 		return app, err
 	}
 	groups, err := s.controlGroups(ctx, s.m, s.anew)

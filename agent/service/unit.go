@@ -48,6 +48,7 @@ type manager interface {
 	Credentials(ctx context.Context, unit string) (systemd.Credentials, error)
 	Inherit(ctx context.Context, unit string) (systemd.Inherited, error)
 	Lifetime(ctx context.Context, unit string) (systemd.Lifetime, error)
+	Triggers(ctx context.Context, unit string) ([]systemd.Trigger, error)
 	ArmStop(ctx context.Context, name string, units []string, at time.Time) error
 	DisarmStop(ctx context.Context, name string) error
 	Close()
@@ -111,15 +112,19 @@ func (u units) checkListener(ctx context.Context, gate health.Gate) error {
 	return gate.CheckListener(ctx, u.watched(m, nil))
 }
 
-// stop stops the last unit first.
+// stop stops the last unit first, and before it what would start one of them again.
 func (u units) stop(ctx context.Context) error {
 	m, err := u.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	var errs []error
-	for _, unit := range slices.Backward(u.config.Service.AllUnits()) {
+	run, by, err := u.involved(ctx, m)
+	if err != nil {
+		run, by = u.config.Service.AllUnits(), nil
+	}
+	errs := []error{err}
+	for _, unit := range slices.Backward(append(run, by...)) {
 		if err := m.Stop(ctx, unit); !errors.Is(err, systemd.ErrNoUnit) { // what is not there does not run
 			errs = append(errs, err) // the others are to be stopped in any case
 		}
@@ -133,8 +138,16 @@ func (u units) running(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer m.Close()
-	for _, unit := range u.config.Service.AllUnits() {
-		if state, err := m.State(ctx, unit); err != nil || isUp(state) {
+	run, _, err := u.involved(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	for _, unit := range run {
+		state, err := m.State(ctx, unit)
+		if errors.Is(err, systemd.ErrNoUnit) && !slices.Contains(u.config.Service.AllUnits(), unit) {
+			continue
+		}
+		if err != nil || isUp(state) {
 			return err == nil, err
 		}
 	}

@@ -312,7 +312,7 @@ func TestUnitLimits(t *testing.T) {
 	if stop != 95*time.Second || restart != 100*time.Millisecond || err != nil {
 		t.Errorf("%s, %s, %v", stop, restart, err)
 	}
-	f.happened(t, "connect", "refresh web.service", "lifetime web.service", "refresh worker.service", "lifetime worker.service", "close")
+	f.happened(t, "connect", "refresh web.service", "refresh worker.service", "lifetime web.service", "lifetime worker.service", "close")
 
 	f.lifetimes["worker.service"] = systemd.Lifetime{StopTimeout: systemd.Endless}
 	if stop, _, _ := f.service(configured(t, two), nil).Limits(t.Context()); stop != systemd.Endless {

@@ -44,6 +44,7 @@ type fakeSystemd struct {
 	state systemd.State // of a unit
 
 	lifetimes map[string]systemd.Lifetime
+	triggers  map[string][]systemd.Trigger
 	units     map[string]systemd.State // of those that are not like that
 	looks     func(unit string, look string) (why string, err error)
 	fails     map[string]error // calls, such as "start worker.service"
@@ -137,6 +138,10 @@ func (f *fakeSystemd) Refresh(_ context.Context, unit string) error {
 
 func (f *fakeSystemd) Lifetime(_ context.Context, unit string) (systemd.Lifetime, error) {
 	return f.lifetimes[unit], f.call("lifetime", unit)
+}
+
+func (f *fakeSystemd) Triggers(_ context.Context, unit string) ([]systemd.Trigger, error) {
+	return f.triggers[unit], f.call("triggers", unit)
 }
 
 func (f *fakeSystemd) ArmStop(_ context.Context, name string, units []string, at time.Time) error {

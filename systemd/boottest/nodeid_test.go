@@ -217,3 +217,26 @@ func (l *lab) wantNoTable() {
 		l.Errorf("the table was asked: %s %s %s at %s", c.Operation, c.Path, c.Query, c.Time)
 	}
 }
+
+// A socket of systemd's starts the app at any connection. It does not where the app is
+// down for its node id: not after a stop by PID 1, and not between two starts.
+func TestNodeIDSocket(t *testing.T) {
+	t.Parallel()
+	service := strings.Replace(generator, "[Service]\nType=exec", "Requires=web.socket\nAfter=web.socket\nStartLimitIntervalSec=0\n[Service]\nType=notify", 1)
+	c := installed(t, node(hasty).with(files{socketUnit: webSocket, webUnit: service}))
+	load := c.load("2")
+	load.await("1.0.0")
+	c.must("koboshi", "sync")
+	c.killAgent()
+	r := c.tenure()
+	c.until(settleLimit, "the app is stopped", func() bool { return c.active("web.service") == "failed (failed)" })
+	c.must("sleep", "3") // in which the load goes on
+	same(t, "the app", c.active("web.service"), "failed (failed)")
+	last := c.last()
+	if last.at > r.Until || last.at > r.Stop+(2*time.Second+time.Second).Milliseconds() {
+		t.Errorf("the last emission was at %d, want it no later than 3 s after %d", last.at, r.Stop)
+	}
+	c.reviveAgent()
+	load.await("1.0.0")
+	c.end("exit")
+}
