@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
+	"koboshi/agent/instance"
 	"koboshi/agent/lease"
 )
 
@@ -155,14 +155,26 @@ const maxClockSkew = 2 * time.Minute
 // millis is a moment as items have it.
 func millis(t time.Time) lease.Millis { return t.UnixMilli() }
 
-// openIDs opens the table of a scope, with the credentials of the environment.
+// openIDs opens the table of a scope, with region and credentials of the environment, or
+// of the instance.
 func openIDs(ctx context.Context, s scope) (lease.Table, error) {
 	cfg, err := loadAWS(ctx, s.Table.String()+s.Scope)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Region = cmp.Or(s.Table.Region, cfg.Region); cfg.Region == "" {
-		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the table's region, or write it behind the table: ?region=eu-west-1")
+	metadata, region := instance.New(instance.Options{}), s.Table.Region
+	if region == "" && cfg.Region == "" {
+		if region, err = regionHere(ctx, metadata); err != nil {
+			return nil, failure.WithHint(failure.Mark(fmt.Errorf("no AWS region is set, and this is no instance: %w", err), failure.ErrConfiguration), "set AWS_REGION to the table's region, or write it behind the table: ?region=eu-west-1")
+		}
 	}
-	return openTable(forLaptop(cfg), s.Table, s.Scope)
+	return openTable(forInstance(cfg, metadata, region), s.Table, s.Scope)
+}
+
+// regionHere is the region of the instance that this is.
+func regionHere(ctx context.Context, metadata *instance.Metadata) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, builderPatience)
+	defer cancel()
+	who, err := metadata.Identity(ctx)
+	return who.Region, err
 }
