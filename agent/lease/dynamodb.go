@@ -241,8 +241,9 @@ func (r *Rows) item(attributes map[string]types.AttributeValue) (i Item, err err
 	if err := errors.Join(err, i.Nonce.UnmarshalText([]byte(nonce))); err != nil {
 		return Item{}, fmt.Errorf("%w: %w", ErrItem, err)
 	}
+	own := r.attributes(i)
 	for name := range attributes {
-		if _, known := r.attributes(i)[name]; !known {
+		if _, known := own[name]; !known {
 			return Item{}, fmt.Errorf("%w: unknown attribute %.64q", ErrItem, name)
 		}
 	}

@@ -58,6 +58,9 @@ func TestE2ERows(t *testing.T) {
 	})
 }
 
+// TestE2ECrowd is TestCrowd with 1,000 instances and the ids 0 to 1023.
+func TestE2ECrowd(t *testing.T) { crowds(t, 1000, 1023) }
+
 func createTable(t *testing.T, url, name string) {
 	t.Helper()
 	client := items.NewFromConfig(config(url))

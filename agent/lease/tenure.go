@@ -16,7 +16,6 @@ func (h *Holder) Confirm(ctx context.Context, t Tenure) (Tenure, error) {
 
 // confirm reads the item of the tenure.
 func (r *trip) confirm(ctx context.Context, t Tenure) (Stored, Tenure, error) {
-	r.remember(Stored{})
 	s, err := r.get(ctx, t.ID)
 	switch {
 	case err != nil:
