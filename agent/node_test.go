@@ -268,6 +268,32 @@ func TestNodeIDClockBelowBounds(t *testing.T) {
 	})
 }
 
+// What was used while the clock was far ahead is in the table before the id is left to
+// others: a boot does not give it up before it can ask.
+func TestNodeIDAfterClockFarAhead(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(time.Minute)
+		before := s.tenure()
+		s.step(2 * time.Hour) // over the end
+		s.after(time.Minute)
+		used := s.tenure().Mark
+		s.step(-2 * time.Hour)
+		s.firmwareID = self
+		s.after(2 * time.Minute)
+		s.launched()
+		now := s.tenure()
+		if used <= before.Until || now.ID == before.ID || s.running != "1" {
+			t.Errorf("before %+v, used up to %d, now %+v, running %q", before, used, now, s.running)
+		}
+		for _, i := range s.node.Items() {
+			if i.ID == before.ID && (i.State != lease.Free || i.HW < used) {
+				t.Errorf("the table has %+v, want it free with a mark of %d at least", i, used)
+			}
+		}
+	})
+}
+
 // Where no id is required the app runs without one, is not started anew for the want of
 // it, and gets one as soon as there is one.
 func TestNodeIDNotRequired(t *testing.T) {

@@ -202,17 +202,19 @@ func (n *Node) goOn(ctx context.Context, r *Record, t lease.Tenure, need time.Du
 
 var errNotConnected = errors.New("the table cannot be asked before this machine knows itself")
 
-// giveUp releases a lease whose app has ended.
+// giveUp releases a lease whose app has ended. While the table cannot be asked at all it
+// is kept: a clock that was far ahead may have had the app go beyond the mark that the
+// table has.
 func (n *Node) giveUp(ctx context.Context, r *Record) error {
+	holder, err := n.holder(r.Scope)
+	if err != nil {
+		return err
+	}
 	r.Phase = lease.Releasing
 	if err := r.save(n.State); err != nil {
 		return err
 	}
-	holder, err := n.holder(r.Scope)
-	if err == nil {
-		err = holder.Release(ctx, r.Tenure(), r.Mark)
-	}
-	if err != nil {
+	if err := holder.Release(ctx, r.Tenure(), r.Mark); err != nil {
 		n.Warn("id %d of %s could not be released, and frees itself: %v", r.ID, r.Scope, err)
 	}
 	return nil
