@@ -1,0 +1,61 @@
+//go:build e2e
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"koboshi/cmd/koboshi/help"
+)
+
+// TestE2ENodeIDsOnALaptop types what the topic node-ids has for a laptop: two instances get
+// ids, one of them dies, and a third takes its id above the mark. That takes as long as
+// the shortest lease, five minutes.
+func TestE2ENodeIDsOnALaptop(t *testing.T) {
+	t.Parallel()
+	topic, _ := help.Find("node-ids")
+	bin, dir := t.TempDir(), t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", ".", "../koboshi-mock")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, output)
+	}
+	lines := []string{"set -e", "trap 'kill $one $two $three $mock 2>/dev/null' EXIT"}
+	typed := exec.CommandContext(t.Context(), "bash", "-c", strings.Join(append(lines, blocksOf(topic.Text, "sh")...), "\n"))
+	typed.Dir, typed.Env = dir, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	output, err := typed.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	dead, two, three := told(t, dir, "dead.json"), told(t, dir, "two/run/node-id.json"), told(t, dir, "three/run/node-id.json")
+	if dead.NodeID == two.NodeID || dead.Gen != 1 || two.Gen != 1 {
+		t.Errorf("two instances got %+v and %+v", dead, two)
+	}
+	if three.NodeID != dead.NodeID || three.Gen != 2 || three.NotBefore < dead.ValidUntil || three.ValidUntil <= three.NotBefore {
+		t.Errorf("the third got %+v after %+v\n%s", three, dead, output)
+	}
+}
+
+// node is what an app reads of its node id.
+type node struct {
+	NodeID     int   `json:"node_id"`
+	Gen        int64 `json:"gen"`
+	NotBefore  int64 `json:"not_before_ms"`
+	ValidUntil int64 `json:"valid_until_ms"`
+}
+
+func told(t *testing.T, dir, name string) (n node) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &n); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
