@@ -11,7 +11,7 @@ import (
 )
 
 // surveyors is how many requests of a survey are under way at once.
-const surveyors = 16
+const surveyors = 32
 
 // wholeLister is a table that can list all of its ids for fewer calls than there are
 // shards.
@@ -20,10 +20,11 @@ type wholeLister interface {
 }
 
 // Survey reads all ids from first to last that have something stored, in order. seen, nil
-// = none, gets how many items were read, and of how many, one call at a time. Any error
-// of the table ends it: half a survey does not say what is held.
-func Survey(ctx context.Context, t Table, first, last int, seen func(read, all int)) ([]Stored, error) {
-	found, err := listRange(ctx, t, first, last)
+// = none, gets how many requests were made, first of lists and then of items, and of how
+// many, one call at a time. Any error of the table ends it: half a survey does not say
+// what is held.
+func Survey(ctx context.Context, t Table, first, last int, seen func(done, all int)) ([]Stored, error) {
+	found, err := listSeen(ctx, t, first, last, seen)
 	if err != nil {
 		return nil, err
 	}
@@ -34,20 +35,24 @@ func Survey(ctx context.Context, t Table, first, last int, seen func(read, all i
 }
 
 // listRange lists the ids from first to last, in order.
-func listRange(ctx context.Context, t Table, first, last int) (found []Stored, err error) {
+func listRange(ctx context.Context, t Table, first, last int) ([]Stored, error) {
+	return listSeen(ctx, t, first, last, nil)
+}
+
+func listSeen(ctx context.Context, t Table, first, last int, seen func(done, all int)) (found []Stored, err error) {
 	if whole, ok := t.(wholeLister); ok && last/t.ShardSize() > first/t.ShardSize() {
 		found, err = whole.ListAll(ctx)
 	} else {
-		found, err = listShards(ctx, t, first/t.ShardSize(), last/t.ShardSize())
+		found, err = listShards(ctx, t, first/t.ShardSize(), last/t.ShardSize(), seen)
 	}
 	found = slices.DeleteFunc(found, func(s Stored) bool { return s.ID < first || s.ID > last })
 	slices.SortFunc(found, func(a, b Stored) int { return cmp.Compare(a.ID, b.ID) })
 	return found, err
 }
 
-func listShards(ctx context.Context, t Table, first, last int) (found []Stored, err error) {
+func listShards(ctx context.Context, t Table, first, last int, seen func(done, all int)) (found []Stored, err error) {
 	var mu sync.Mutex
-	err = each(ctx, last-first+1, func(ctx context.Context, i int) error {
+	err = each(ctx, last-first+1, seen, func(ctx context.Context, i int) error {
 		listed, err := t.List(ctx, first+i)
 		mu.Lock()
 		defer mu.Unlock()
@@ -58,20 +63,12 @@ func listShards(ctx context.Context, t Table, first, last int) (found []Stored, 
 }
 
 // readItems reads the items that the lists have left out, in place.
-func readItems(ctx context.Context, t Table, found []Stored, seen func(read, all int)) error {
-	var mu sync.Mutex
-	read := 0
-	return each(ctx, len(found), func(ctx context.Context, i int) error {
-		var err error
-		if found[i].unread() {
-			err = readItem(ctx, t, &found[i])
+func readItems(ctx context.Context, t Table, found []Stored, seen func(done, all int)) error {
+	return each(ctx, len(found), seen, func(ctx context.Context, i int) error {
+		if !found[i].unread() {
+			return nil
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if read++; err == nil && seen != nil {
-			seen(read, len(found))
-		}
-		return err
+		return readItem(ctx, t, &found[i])
 	})
 }
 
@@ -91,11 +88,21 @@ func readItem(ctx context.Context, t Table, listed *Stored) error {
 }
 
 // each does n things, some at once, up to the first error.
-func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+func each(ctx context.Context, n int, seen func(done, all int), do func(ctx context.Context, i int) error) error {
 	group, until := errgroup.WithContext(ctx)
 	group.SetLimit(surveyors)
+	var mu sync.Mutex
+	done := 0
 	for i := 0; i < n && until.Err() == nil; i++ {
-		group.Go(func() error { return do(until, i) })
+		group.Go(func() error {
+			err := do(until, i)
+			mu.Lock()
+			defer mu.Unlock()
+			if done++; err == nil && seen != nil {
+				seen(done, n)
+			}
+			return err
+		})
 	}
 	return cmp.Or(group.Wait(), ctx.Err())
 }

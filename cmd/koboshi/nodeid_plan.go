@@ -139,7 +139,7 @@ func (c *cli) holders(ctx context.Context, s scope) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	found, err := lease.Survey(ctx, t, s.ids.First, s.ids.Last, c.ui.counting("ids"))
+	found, err := lease.Survey(ctx, t, s.ids.First, s.ids.Last, c.ui.counting("requests"))
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", t, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"koboshi/agent/awstest/dynamodb"
 	"koboshi/agent/lease"
 )
 
@@ -46,4 +47,18 @@ func storedObject(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("there is no object %s", args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
+}
+
+// table NAME [KEY] makes a table of DynamoDB for node ids, or with another partition key
+// than theirs.
+func makeTable(ts *testscript.TestScript, _ bool, args []string) {
+	key := "shard"
+	switch len(args) {
+	case 1:
+	case 2:
+		key = args[1]
+	default:
+		ts.Fatalf("usage: table NAME [KEY]")
+	}
+	ts.Check(of(ts).aws.DynamoDB().CreateTable("us-east-1", args[0], dynamodb.Key{Name: key, Type: "S"}, dynamodb.Key{Name: "id", Type: "N"}))
 }

@@ -79,6 +79,7 @@ func TestScripts(t *testing.T) {
 			"policy":    policy,
 			"encrypted": encrypted,
 			"item":      item,
+			"table":     makeTable,
 			"store":     storeObject,
 			"stored":    storedObject,
 		},
