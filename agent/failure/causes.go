@@ -31,6 +31,7 @@ var causes = []cause{
 	{nil, s3Code("KMS."), "the KMS key that encrypts the objects is disabled, deleted or in another account: enable it, or publish again under another key"},
 	{nil, s3Says("kms:"), "the objects are encrypted: allow kms:Decrypt on their key, in the role's policy and in the key's (kms:GenerateDataKey to publish)"},
 	{nil, s3Code("InvalidObjectState"), "the object was moved to an archive tier (Glacier): restore it, and keep lifecycle rules of the bucket away from this prefix"},
+	{[]Code{NodeID}, s3Code("NoSuchBucket"), "there is no such bucket: compare its name with node_id.table"},
 	{nil, s3Code("NoSuchBucket"), "there is no such bucket: compare its name with source"},
 	{[]Code{Resolve}, noDirectory, "the directory of the source does not exist: create it, or compare its path with source"},
 	{nil, s3Code("ExpiredToken", "TokenRefreshRequired"), "the session has expired: get new credentials; on an instance they are fetched again by the next run"},

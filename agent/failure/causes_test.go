@@ -14,7 +14,9 @@ import (
 	"testing"
 
 	"koboshi/agent/health"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
 	"koboshi/artifacts/bucket"
@@ -41,6 +43,7 @@ func TestHintFitsTheCause(t *testing.T) {
 	exit := func(status int32) error {
 		return started(&systemd.JobError{Unit: "web.service", Result: "failed", Cause: "exit-code", Status: status})
 	}
+	numbered := func(err error) error { return fmt.Errorf("%w: %w", nodeid.ErrNodeID, err) }
 	verification := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
 	for name, tt := range map[string]struct {
 		err  error
@@ -102,9 +105,25 @@ func TestHintFitsTheCause(t *testing.T) {
 		"a probe, another name":      {ill(verification(x509.HostnameError{Certificate: &x509.Certificate{}})), "health.host"},
 		"a probe, no TLS":            {ill(tls.RecordHeaderError{}), "http://"},
 		"a probe, no listener":       {ill(syscall.ECONNREFUSED), "nothing listens"},
-		"a source, other authority":  {errors.Join(fetch.ErrTransport, verification(x509.UnknownAuthorityError{})), "AWS_CA_BUNDLE"},
-		"a source, expired":          {errors.Join(fetch.ErrTransport, verification(x509.CertificateInvalidError{Reason: x509.Expired})), "clock"},
-		"a source, another name":     {errors.Join(fetch.ErrTransport, verification(x509.HostnameError{Certificate: &x509.Certificate{}})), "AWS_ENDPOINT_URL"},
+		"no watch":                   {numbered(nodeid.ErrNoWatch), "koboshi-watch.service"},
+		"the clock":                  {numbered(lease.ErrClock), "chronyc"},
+		"no id is left":              {numbered(&lease.NoneError{IDs: 1, Held: 1}), "koboshi node-id list"},
+		"the lease is lost":          {numbered(lease.ErrLost), "an operator has freed"},
+		"the table is away":          {numbered(errors.New("dial tcp: i/o timeout")), "VPC endpoint to node_id.table"},
+		"the table may not be used":  {numbered(writing("Access Denied")), "koboshi iam-policy"},
+		"no such table":              {numbered(lease.ErrNoTable), "node_id.table"},
+		"no such bucket for ids":     {numbered(errors.Join(bucket.ErrNotFound, &s3.Error{Status: 404, Code: "NoSuchBucket"})), "node_id.table"},
+		"no disk for the lease":      {numbered(state.ErrDisk), "state.dir"},
+		"a release of a live one":    {lease.ErrRenewed, "koboshi drain there"},
+		"a release of no item":       {lease.ErrItem, "leaves alone"},
+		"a release of a free one":    {lease.ErrFree, "koboshi node-id list"},
+		"another table":              {&lease.RowsError{Err: lease.ErrKeys}, "koboshi help node-ids"},
+		"no such rows":               {&lease.RowsError{Err: lease.ErrNoTable}, "region"},
+		"rows that do not answer":    {&lease.RowsError{Err: errors.New("i/o timeout")}, "AWS_ENDPOINT_URL"},
+
+		"a source, other authority": {errors.Join(fetch.ErrTransport, verification(x509.UnknownAuthorityError{})), "AWS_CA_BUNDLE"},
+		"a source, expired":         {errors.Join(fetch.ErrTransport, verification(x509.CertificateInvalidError{Reason: x509.Expired})), "clock"},
+		"a source, another name":    {errors.Join(fetch.ErrTransport, verification(x509.HostnameError{Certificate: &x509.Certificate{}})), "AWS_ENDPOINT_URL"},
 	} {
 		if got := Explain(tt.err).Hint; !strings.Contains(got, tt.want) {
 			t.Errorf("%s: the hint is %q, want %q in it", name, got, tt.want)

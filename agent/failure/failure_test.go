@@ -14,7 +14,9 @@ import (
 	"koboshi/agent/config"
 	"koboshi/agent/health"
 	"koboshi/agent/instance"
+	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/nodeid"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
@@ -65,6 +67,16 @@ func TestSorted(t *testing.T) {
 		{wrapped(systemd.ErrDisconnected), Activate, ""},
 		{wrapped(lifecycle.ErrNotCompleted), Lifecycle, ""},
 		{wrapped(lifecycle.ErrNotSignalled), Lifecycle, ""},
+		{wrapped(nodeid.ErrNodeID), NodeID, ""},
+		{wrapped(nodeid.ErrNodeID, bucket.ErrDenied), NodeID, ""}, // never stale at launch
+		{wrapped(nodeid.ErrNodeID, fetch.ErrTransport), NodeID, ""},
+		{wrapped(nodeid.ErrNodeID, ErrDeadline), NodeID, ""},
+		{wrapped(lease.ErrOwner), NodeID, ""},
+		{wrapped(lease.ErrChanged, bucket.ErrChanged), NodeID, ""},
+		{wrapped(lease.ErrKeys), Configuration, ""},
+		{wrapped(lease.ErrNoTable), Resolve, ""},
+		{wrapped(&lease.RowsError{Err: syscall.ECONNREFUSED}), Fetch, config.Unavailable},
+		{wrapped(&lease.RowsError{Err: bucket.ErrDenied}), Credentials, config.Unavailable},
 		{wrapped(state.ErrLocked), Locked, ""},
 		{wrapped(ErrDeadline), Deadline, ""},
 		{wrapped(ErrInterrupted), Interrupted, ""},

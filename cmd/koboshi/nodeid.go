@@ -15,6 +15,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/lease"
+	"koboshi/artifacts/bucket"
 )
 
 func (c *cli) nodeID() *cobra.Command {
@@ -177,4 +178,16 @@ func regionHere(ctx context.Context, metadata *instance.Metadata) (string, error
 	defer cancel()
 	who, err := metadata.Identity(ctx)
 	return who.Region, err
+}
+
+// ofTable gives an error of a table of node ids the hint that fits there: what the rights
+// of a release say elsewhere does not.
+func ofTable(err error) error {
+	switch {
+	case errors.Is(err, bucket.ErrDenied):
+		return failure.WithHint(err, "koboshi iam-policy prints the rights that the table of node ids needs; koboshi node-id init tries them out")
+	case errors.Is(err, bucket.ErrNotFound):
+		return failure.WithHint(err, "compare --table, or node_id.table, with the bucket's name and region")
+	}
+	return err
 }

@@ -43,7 +43,7 @@ func (c *cli) runNodeIDInit(ctx context.Context, o idsOptions) error {
 		return fmt.Errorf("%s cannot be tried out", t)
 	}
 	if _, err := t.List(ctx, 0); err != nil && !errors.Is(err, bucket.ErrDenied) { // what is missing is a right, or all of it
-		return fmt.Errorf("try out %s: %w", t, err)
+		return ofTable(fmt.Errorf("try out %s: %w", t, err))
 	}
 	ignoreSIGPIPE()
 	rows, failed := judged(lease.Probe(ctx, prober, time.Now).Checks)

@@ -45,7 +45,7 @@ func (c *cli) runNodeIDList(ctx context.Context, o idsOptions) error {
 	}
 	found, err := lease.Survey(ctx, t, everyID.First, everyID.Last, c.ui.counting("requests"))
 	if err != nil {
-		return fmt.Errorf("list %s: %w", t, err)
+		return ofTable(fmt.Errorf("list %s: %w", t, err))
 	}
 	now, skew := clockOf(found, time.Now())
 	if skew != 0 {

@@ -141,7 +141,7 @@ func (c *cli) holders(ctx context.Context, s scope) (int, error) {
 	}
 	found, err := lease.Survey(ctx, t, s.ids.First, s.ids.Last, c.ui.counting("requests"))
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", t, err)
+		return 0, ofTable(fmt.Errorf("read %s: %w", t, err))
 	}
 	now, _ := clockOf(found, time.Now())
 	return listIDs(s, t.String(), found, now).Held, nil

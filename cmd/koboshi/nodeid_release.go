@@ -98,7 +98,7 @@ func (c *cli) runNodeIDRelease(ctx context.Context, o releaseIDOptions) error {
 	}
 	seen, err := t.Get(ctx, o.id)
 	if err != nil {
-		return fmt.Errorf("read id %d of %s in %s: %w", o.id, s.Scope, t, err)
+		return ofTable(fmt.Errorf("read id %d of %s in %s: %w", o.id, s.Scope, t, err))
 	}
 	now := time.Now()
 	if _, err := seen.Freed(o.owner, now); err != nil {
@@ -126,7 +126,7 @@ func (c *cli) confirmRelease(ctx context.Context, o releaseIDOptions, row idJSON
 
 // refused is why an id is not released.
 func (o releaseIDOptions) refused(s scope, err error) error {
-	return fmt.Errorf("release id %d of %s: %w", o.id, s.Scope, err)
+	return ofTable(fmt.Errorf("release id %d of %s: %w", o.id, s.Scope, err))
 }
 
 func (c *cli) showFreed(o releaseIDOptions, s scope, freed lease.Item, now time.Time) error {
