@@ -46,9 +46,9 @@ type Record struct {
 	Phase    lease.Phase  `json:"phase"`
 	Mark     lease.Millis `json:"mark_ms,omitzero"` // of an app that has ended
 
-	Started lease.Millis `json:"started_ms,omitzero"` // when the app was started
+	Started lease.Millis `json:"started_ms,omitzero"` // by the clock, when the app was started or the clock was set later
 	Uptime  lease.Millis `json:"uptime_ms,omitzero"`  // of the machine at that moment
-	Highest lease.Millis `json:"highest_ms,omitzero"` // that the clock was seen to show before it was set back
+	Highest lease.Millis `json:"highest_ms,omitzero"` // that the clock may have shown before it was set
 	Stop    lease.Millis `json:"stop_ms,omitzero"`    // when PID 1 begins to stop the app; 0 = it keeps the bounds itself
 
 	Renewed  time.Time `json:"renewed,omitzero"`  // UTC, the last renewal or the claim

@@ -58,7 +58,7 @@ func (n *Node) used(r Record) lease.Millis {
 	return max(last, r.Floor)
 }
 
-// expected is what a clock shows that was not set since the app was started.
+// expected is what a clock shows that was not set since it was looked at last.
 func (r Record) expected(uptime lease.Millis) lease.Millis { return r.Started + uptime - r.Uptime }
 
 // Release gives the id back. The app has ended. What the table does not take now frees

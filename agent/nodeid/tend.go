@@ -80,15 +80,17 @@ func (n *Node) Wanted() bool {
 	return err == nil
 }
 
-// noteClock keeps what the clock has shown before it was set back: the app may have used
-// that.
+// noteClock keeps what the clock may have shown before it was set: the app may have used
+// that. From then on it is expected to go on from what it shows now.
 func (n *Node) noteClock(r *Record) error {
-	const slew = 500 // milliseconds: what is adjusted gradually needs no note
-	now, expected := n.Now().UnixMilli(), r.expected(n.Clock.Uptime().Milliseconds())
-	if now >= expected-slew && now <= expected+slew || now <= r.Highest {
+	const between = 10 // milliseconds: the two clocks are read one after the other
+	now, uptime := n.Now().UnixMilli(), n.Clock.Uptime().Milliseconds()
+	expected := r.expected(uptime)
+	if now >= expected-between && now <= expected+between {
 		return nil
 	}
-	r.Highest = now
+	r.Highest = max(r.Highest, expected, now)
+	r.Started, r.Uptime = now, uptime
 	return r.save(n.State)
 }
 
