@@ -39,7 +39,7 @@ fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulati
 
 .PHONY: model
 model: ## every run of a few claimants of node ids, and schedules of many (LONG=1 for ten million states, 100,000 schedules)
-	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease ./agent/lease/model
+	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/... ./agent/nodeid
 
 .PHONY: e2e
 e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes

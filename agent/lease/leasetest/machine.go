@@ -17,6 +17,9 @@ type Machine struct {
 	Slack lease.Millis // how far its app overruns its bounds; 0 = it looks
 	Disk  Disk
 
+	// Sync brings what an agent keeps elsewhere into Disk; nil = it keeps nothing.
+	Sync func()
+
 	n      int
 	random *rand.Rand
 	offset atomic.Int64 // of its clock, in nanoseconds
@@ -126,10 +129,17 @@ func (m *Machine) StopApp() {
 func (m *Machine) point() bool {
 	if m.fuse > 0 {
 		if m.fuse--; m.fuse == 0 {
+			m.sync()
 			m.killed, m.killedAt = true, m.Disk
 		}
 	}
 	return m.killed
+}
+
+func (m *Machine) sync() {
+	if m.Sync != nil {
+		m.Sync()
+	}
 }
 
 // run does anything to the machine, until the context ends.
@@ -145,7 +155,7 @@ func (m *Machine) run(ctx context.Context, begin func(*Machine) Agent) {
 		}
 		m.act(ctx, begin)
 		if m.killed {
-			m.killed, m.Disk = false, m.killedAt
+			m.killed, m.Disk, m.Sync = false, m.killedAt, nil
 			m.crash()
 			m.begin(begin)
 		}
@@ -195,6 +205,7 @@ func (m *Machine) act(ctx context.Context, begin func(*Machine) Agent) {
 		m.begin(begin)
 	case 6:
 		m.stepClock()
+		m.agent.Look(ctx)
 	case 7: // the process stands still
 		_ = sleep(ctx, m.between(0, m.World.Lease))
 	case 8:
@@ -218,6 +229,8 @@ func (m *Machine) flap(ctx context.Context) {
 }
 
 func (m *Machine) reboot() {
+	m.sync()
+	m.Sync = nil
 	m.boots++
 	m.booted = time.Now()
 	if m.one(2) {
@@ -227,6 +240,8 @@ func (m *Machine) reboot() {
 
 // crash ends the process, alone or with the machine, whose disk may be lost.
 func (m *Machine) crash() {
+	m.sync()
+	m.Sync = nil
 	if m.one(2) {
 		return
 	}

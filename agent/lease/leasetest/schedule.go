@@ -18,6 +18,8 @@ type Agent interface {
 	// Up has the app running under an id: the one that is held, or one that is claimed.
 	Up(ctx context.Context) error
 	Renew(ctx context.Context) error
+	// Look is called when the clock was set.
+	Look(ctx context.Context)
 	// Down is called once the app has ended.
 	Down(ctx context.Context) error
 	// Release is called after Down.
@@ -85,7 +87,7 @@ func Run(t *testing.T, seed uint64, m Mutant, begin func(*Machine) Agent) (out O
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(seed, m)
 		w.Table.Watch(out.stored)
-		ctx, cancel := context.WithTimeout(t.Context(), 8*w.Lease)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*w.Lease)
 		defer cancel()
 		var all sync.WaitGroup
 		for _, m := range w.machines {

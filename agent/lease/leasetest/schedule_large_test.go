@@ -1,6 +1,6 @@
 //go:build model
 
-package lease_test
+package leasetest_test
 
 import (
 	"os"

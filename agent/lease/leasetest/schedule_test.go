@@ -1,4 +1,4 @@
-package lease_test
+package leasetest_test
 
 import (
 	"context"
@@ -117,6 +117,9 @@ func (k *keeper) Renew(ctx context.Context) error {
 	return nil
 }
 
+// Look has nothing to do: a keeper knows what was used.
+func (k *keeper) Look(context.Context) {}
+
 func (k *keeper) Down(context.Context) error {
 	if t, next := k.resume(); next == lease.Ask {
 		k.save(t, lease.Stopped, max(t.Floor, k.machine.Used()))
@@ -139,7 +142,7 @@ var (
 )
 
 // No unit of time of an id is used twice in any schedule. One is run again by
-// go test ./agent/lease -run TestSchedules -args -schedules 1 -seed N.
+// go test ./agent/lease/leasetest -run TestSchedules -args -schedules 1 -seed N.
 func TestSchedules(t *testing.T) {
 	runSchedules(t, *first, *schedules, "")
 }
