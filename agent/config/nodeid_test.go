@@ -193,6 +193,7 @@ func TestNodeIDErrors(t *testing.T) {
 		{"a broken unit", node(`unit = "1500us"`), `koboshi.toml:11: node_id.unit: `},
 		{"a long unit", node(`unit = "2s"`), `koboshi.toml:11: node_id.unit: 2s`},
 		{"stopped before the renewal", node(`ahead = "40m"`), `koboshi.toml:11: node_id.margin: with node_id.ahead 40m5s, want less than node_id.lease - node_id.renew = 40m0s`},
+		{"stopped just when it is renewed", node(`ahead = "39m55s"`), `koboshi.toml:11: node_id.margin: with node_id.ahead 40m0s, want less than`},
 		{"a margin as long as the lease", node(`margin = "1h"`), `koboshi.toml:11: node_id.margin: with`},
 		{"no margin", node(`margin = "0s"`), `koboshi.toml:11: node_id.margin: 0s, want at least 1s`},
 		{"a wait as long as the boot", node(`wait = "15m"`), `koboshi.toml:11: node_id.wait: 15m0s, want less than lifecycle.deadline`},

@@ -60,7 +60,7 @@ func Parse(files ...File) (*Config, error) {
 // earlier file; a table is merged key by key.
 func (c *Config) merge(f File) error {
 	text := string(f.Data)
-	floor, zones, flush := maps.Clone(c.Trust.Floor), maps.Clone(c.NodeID.Datacenter), maps.Clone(c.Drain.Flush)
+	floor, flush := maps.Clone(c.Trust.Floor), maps.Clone(c.Drain.Flush)
 	meta, err := toml.Decode(text, c)
 	if err != nil {
 		return decodeError(f.Name, err)
@@ -72,20 +72,13 @@ func (c *Config) merge(f File) error {
 		}
 		c.origins[name] = Origin{File: f.Name, Line: line(text, key)}
 	}
-	keepNames(floor, c.Trust.Floor) // a drop-in must not remove the floor of a channel that it does not name
-	keepNames(zones, c.NodeID.Datacenter)
-	mergeFlush(flush, c.Drain.Flush, meta)
-	return nil
-}
-
-// keepNames adds what an earlier file has set in a table with free names: the TOML
-// library replaces the whole table.
-func keepNames[V any](earlier, now map[string]V) {
-	for name, value := range earlier {
-		if _, again := now[name]; !again {
-			now[name] = value
+	for channel, sequence := range floor {
+		if _, again := c.Trust.Floor[channel]; !again {
+			c.Trust.Floor[channel] = sequence // a drop-in must not remove the floor of a channel that it does not name
 		}
 	}
+	mergeFlush(flush, c.Drain.Flush, meta)
+	return nil
 }
 
 // badType is the TOML library's error for a value of the wrong type: unlike its

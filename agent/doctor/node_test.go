@@ -129,6 +129,7 @@ func TestNodeFindings(t *testing.T) {
 		{"two failed renewals", "", func(w *world) { w.lease.Record.Failures, w.lease.Record.Failure = 2, "connection refused" }, "node-id", Warn, "the last 2 renewals have failed, and the lease ends in 50 min 00 s: connection refused"},
 		{"a lease that has ended", "", func(w *world) { w.lease.Record.Until = now.Add(-time.Minute).UnixMilli() }, "node-id", Fail, "the lease ended 1 min 00 s ago"},
 		{"a lease with too little quarantine", "node_id.quarantine = \"60m\"", nil, "node-id", Fail, "the lease ended 5 min 00 s ago"},
+		{"no quarantine of a lease of an app that looks", "node_id.aware = true", func(w *world) { w.lease.Record.Slack = 0 }, "node-id", OK, "the lease ends in 50 min 00 s"},
 		{"an app that is down", "", func(w *world) { w.lease.Record.Phase = lease.Stopped }, "node-id", OK, "is held; the app is not running"},
 		{"an app that waits", "", func(w *world) { w.lease.Wanted = true }, "node-id", Fail, "the app is down for want of a node id"},
 		{"no id", "", func(w *world) { w.lease.Record = nodeid.Record{} }, "node-id", Warn, "no id is held"},
