@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"koboshi/systemd"
 )
 
 // involved are the units that have to be down where an app with a node id is: run is its
@@ -46,12 +48,26 @@ func (u units) checkTriggers(ctx context.Context, m manager) error {
 		}
 		for _, t := range triggers {
 			if t.Starts == unit && !t.Pulled && !slices.Contains(all, t.Unit) {
-				return fmt.Errorf("%w: with a node id %s is stopped with %s, and would not be started with it: write Requires=%s and After=%s into the unit",
-					ErrUnusable, t.Unit, unit, t.Unit, t.Unit)
+				return triggerError{t}
 			}
 		}
 	}
 	return nil
+}
+
+// triggerError is a trigger that would stay down once the app was stopped.
+type triggerError struct{ systemd.Trigger }
+
+func (e triggerError) Error() string {
+	return fmt.Sprintf("%v: with a node id %s is stopped with %s, and would not be started with it", ErrUnusable, e.Unit, e.Starts)
+}
+
+// Unwrap is ErrUnusable.
+func (triggerError) Unwrap() error { return ErrUnusable }
+
+// Advice is the hint.
+func (e triggerError) Advice() string {
+	return fmt.Sprintf("write Requires=%s and After=%s into %s: koboshi help node-ids", e.Unit, e.Unit, e.Starts)
 }
 
 // optional reports whether a unit may be missing: one that comes with the release, and one

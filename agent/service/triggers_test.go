@@ -94,5 +94,8 @@ func TestTriggerNotPulled(t *testing.T) {
 		if errors.Is(err, ErrUnusable) != c.refused || c.refused && !strings.Contains(err.Error(), "web.socket") {
 			t.Errorf("%s: %v, want it refused: %t", name, err, c.refused)
 		}
+		if e, ok := errors.AsType[triggerError](err); ok != c.refused || ok && !strings.Contains(e.Advice(), "Requires=web.socket and After=web.socket into web.service") {
+			t.Errorf("%s: advice %q", name, e.Advice())
+		}
 	}
 }
