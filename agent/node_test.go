@@ -433,6 +433,8 @@ func TestNodeIDInAnotherTable(t *testing.T) {
 		before := s.tenure()
 		s.nodeKeys = "table = \"s3://elsewhere/ids\"\n"
 		s.node = leasetest.NewMemory(leasetest.Objects, "web")
+		s.end()
+		s.watch() // it renews what its configuration said when it was started
 		s.release("2")
 		if _, err := s.sync(); err != nil {
 			t.Fatal(err)

@@ -44,10 +44,11 @@ func (a *Agent) Watch(ctx context.Context, o WatchOptions) error {
 		}
 		defer unlock()
 	}
+	w.keepNode(dirs)
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	w.watchNode(dirs)
+	w.watchNode()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {

@@ -106,7 +106,7 @@ func (w *watch) end(ctx context.Context) {
 	switch {
 	case w.drain == nil && (!down || left == 0 || len(w.agent.Files.Drain.Flush) == 0 || w.drained()): // systemd stops the app, and there is nothing to flush
 		if down && w.node != nil {
-			w.keepNode(ctx)
+			w.markNode(ctx)
 		}
 		return
 	case w.drain == nil:

@@ -23,15 +23,30 @@ const (
 	keepTime   = 20 * time.Second // for systemd to stop the app, when the machine shuts down
 )
 
-// watchNode begins to keep the node id, if there is to be one.
-func (w *watch) watchNode(d dirs) {
+// keepNode says which node ids this watch renews: without that none is claimed.
+func (w *watch) keepNode(d dirs) {
 	node := w.agent.node(w.Warn)
-	if node == nil {
-		return
+	var err error
+	switch {
+	case node != nil:
+		node.State, node.Run = d.state, d.run
+		w.node = &watchedNode{Node: node}
+		if d.run != nil {
+			err = node.Keep()
+		}
+	case d.run != nil:
+		err = nodeid.KeepNone(d.run)
 	}
-	node.Instance.ID = w.id
-	node.State, node.Run = d.state, d.run
-	w.node = &watchedNode{Node: node}
+	if err != nil {
+		w.Warn("%v", err)
+	}
+}
+
+// watchNode begins to keep the node id, if there is to be one.
+func (w *watch) watchNode() {
+	if w.node != nil {
+		w.node.Instance.ID = w.id
+	}
 }
 
 // wanted reports whether the app is down for want of a node id.
@@ -116,9 +131,9 @@ func (w *watch) startForNode(ctx context.Context) {
 	}
 }
 
-// keepNode makes durable what the app has used, once systemd has stopped it for a
+// markNode makes durable what the app has used, once systemd has stopped it for a
 // shutdown: after it the instance goes on with its id.
-func (w *watch) keepNode(ctx context.Context) {
+func (w *watch) markNode(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, keepTime)
 	defer cancel()
 	for {

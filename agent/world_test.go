@@ -119,6 +119,8 @@ type world struct {
 
 	node     *leasetest.Memory // the table of node ids; nil = there are none
 	nodeKeys string            // of [node_id], beside the scope
+	renamed  string            // the scope; "" = web
+	nodes    *leasetest.Memory // of that
 	nonces   byte
 	armed    time.Time // when PID 1 stops the app; zero = it does not
 	pid1     *time.Timer
@@ -256,7 +258,12 @@ func (w *world) agent() *agent.Agent {
 		Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
 			return agent.Cloud{
 				Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Stacks: stacks{w}, Persist: func() { w.persists++ },
-				NodeTable: func(string) (lease.Table, error) { return w.node, nil },
+				NodeTable: func(scope string) (lease.Table, error) {
+					if scope == w.renamed {
+						return w.nodes, nil
+					}
+					return w.node, nil
+				},
 			}, nil
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
@@ -379,7 +386,7 @@ dir = %q
 run = %q
 `, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	if w.node != nil {
-		text += "[node_id]\nscope = \"web\"\n" + w.nodeKeys
+		text += fmt.Sprintf("[node_id]\nscope = %q\n", cmp.Or(w.renamed, "web")) + w.nodeKeys
 	}
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text + w.flush)})
 	if err != nil {

@@ -47,6 +47,7 @@ var table = []row{
 	{is(state.ErrLeaving), Locked, "", "the instance is to end; koboshi status shows why, and koboshi drain --undo brings the app back where that is not too late"},
 	{is(ErrInterrupted), Interrupted, "", "nothing that was begun counts before it is whole: run it again; at a launch no lifecycle action was completed, and the next boot continues"},
 	{nodeID(nodeid.ErrNoWatch), NodeID, "", "enable koboshi-watch.service, or run koboshi watch: it renews the lease; systemctl status koboshi-watch"},
+	{nodeID(nodeid.ErrOtherIDs), NodeID, "", "systemctl restart koboshi-watch: it reads its configuration when it starts, and renews what node_id says"},
 	{nodeID(lease.ErrClock), NodeID, "", "set this machine's clock (chronyc tracking), or every lease that it takes ends at the wrong time"},
 	{nodeID(lease.ErrNone), NodeID, "", "koboshi node-id list shows who holds which id, and when one is free; node_id.range may be too small: koboshi node-id plan"},
 	{nodeID(nodeid.ErrTooShort), NodeID, "", "make node_id.lease longer, or TimeoutStopSec= of the app's unit shorter"},

@@ -21,6 +21,7 @@ var ErrNodeID = errors.New("no node id")
 // Errors beneath ErrNodeID, beside those of package lease.
 var (
 	ErrNoWatch  = errors.New("koboshi watch does not run: nothing would renew the lease")
+	ErrOtherIDs = errors.New("koboshi watch runs with another configuration: it would not renew this lease")
 	ErrTooShort = errors.New("the lease is too short")
 	ErrRestarts = errors.New("systemd would start the app again within one unit of time")
 	ErrNone     = errors.New("this machine holds none")
@@ -294,12 +295,12 @@ func (n *Node) tryClaims(ctx context.Context, holder *lease.Holder, avoid []int)
 func (n *Node) awaitWatch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTime)
 	defer cancel()
-	for !state.Watched(n.Run) {
-		if pace.Sleep(ctx, 100*time.Millisecond) != nil {
-			return ErrNoWatch
+	for {
+		err := n.watched()
+		if err == nil || pace.Sleep(ctx, 100*time.Millisecond) != nil {
+			return err
 		}
 	}
-	return nil
 }
 
 // holder is what asks the table of a scope. It is the same one for all of this process.

@@ -29,6 +29,9 @@ func (n *Node) Tend(ctx context.Context) (due bool, err error) {
 	}
 	defer unlock()
 	r, _, err := n.load()
+	if err == nil && n.strayed(r) {
+		return false, failed(n.wantKnown())
+	}
 	if err != nil || !n.mine(r) || r.Phase != lease.Holding {
 		return false, failed(err)
 	}
@@ -39,6 +42,25 @@ func (n *Node) Tend(ctx context.Context) (due bool, err error) {
 		return false, failed(n.end(ctx, &r, why))
 	}
 	return n.Now().UnixMilli() >= n.renewAt(r), nil
+}
+
+// strayed reports whether the app was started with an id, and this machine does not know
+// to hold it any more: its record is lost, or the scope was renamed.
+func (n *Node) strayed(r Record) bool {
+	if n.mine(r) || r.Instance == n.Instance.ID && r.Phase == lease.Releasing {
+		return false
+	}
+	_, err := n.Run.Lstat(AppFile)
+	return err == nil
+}
+
+// wantKnown has the app started anew with an id that this machine knows to hold.
+func (n *Node) wantKnown() error {
+	if n.Wanted() {
+		return nil
+	}
+	n.Warn("the app was started with a node id that this machine does not know to hold any more: it is started anew with another one")
+	return n.want()
 }
 
 // late is how late PID 1 may begin to stop the app, in milliseconds.
