@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"context"
 	"errors"
 	"math"
 )
@@ -26,4 +27,15 @@ func Faults(entries []Entry) (faults []*RefusedError) {
 		}
 	}
 	return faults
+}
+
+// Check checks entries, parents first, as [ReadIndex] does what it has read.
+func Check(ctx context.Context, entries []Entry, limits Limits) error {
+	l := newListing(limits)
+	for i := range entries {
+		if err := l.addIndexed(&entries[i]); err != nil {
+			return err
+		}
+	}
+	return l.checkLinks(ctx)
 }

@@ -72,7 +72,7 @@ var reserved = map[string][]string{
 	"html/template":                   {},
 	"os/exec":                         {"agent/process", "cmd/koboshi-mock/demo/web"},
 	"github.com/BurntSushi/toml":      {"agent/config"},
-	"github.com/klauspost/compress":   {"artifacts/tree", "artifacts/unpack", "artifacts/delta", "artifacts/publish", "artifacts/convert"},
+	"github.com/klauspost/compress":   {"artifacts/tree", "artifacts/unpack", "artifacts/delta", "artifacts/publish", "artifacts/convert", "artifacts/image"},
 	"github.com/ulikunitz/xz":         {"artifacts/convert"},
 	"go.yaml.in/yaml":                 {"artifacts/codedeploy"},
 	"github.com/hashicorp/":           {"artifacts/bucket/https", "agent/health", "agent/flush"},
