@@ -31,6 +31,9 @@ const (
 	TarZst Format = "tar.zst"
 	TarGz  Format = "tar.gz"
 	File   Format = "file" // one executable
+
+	Erofs    Format = "erofs" // images; their chunks may be zstd frames
+	Squashfs Format = "squashfs"
 )
 
 // Ext is the format's file name extension, without a dot.
@@ -54,6 +57,7 @@ type Artifact struct {
 	Chunks        []Chunk `json:"chunks,omitzero"`
 	Index         *Blob   `json:"index,omitzero"`
 	Deltas        []Delta `json:"deltas,omitzero"`
+	Image         *Image  `json:"image,omitzero"` // it is mounted, not unpacked
 
 	// KeepTimes gives files the times that the archive and the index have for
 	// them, in place of the manifest's created.
@@ -66,6 +70,13 @@ type Chunk struct {
 	Size   int64  `json:"size"` // bytes as stored
 	SHA256 Digest `json:"sha256"`
 	Plain  int64  `json:"plain,omitzero"` // bytes when decoded; 0 = a bare slice
+}
+
+// Image is a read-only file system: what an artifact decodes to, or is. Its pieces
+// are the artifact's chunks, decoded: 4 MiB each but the last.
+type Image struct {
+	Size   int64  `json:"size"`   // bytes
+	Pieces Digest `json:"pieces"` // SHA-256 of the SHA-256s of its pieces, in order: they are hashed in parallel
 }
 
 // Blob is an object that is read whole.
@@ -108,13 +119,23 @@ func (m Manifest) Validate() error {
 	if n := len(m.Artifacts); n < 1 || n > maxPlatforms {
 		return fmt.Errorf("%d artifacts, want 1 to %d", n, maxPlatforms)
 	}
-	seen := map[string]bool{}
+	type one struct { // of a platform there is at most one tree, and any image once
+		platform string
+		image    Digest
+	}
+	seen := map[one]bool{}
 	for _, a := range m.Artifacts {
 		platform := a.OS + "/" + a.Arch
-		if seen[platform] {
+		this := one{platform: platform}
+		if a.Image != nil {
+			this.image = a.SHA256
+		}
+		if seen[this] {
 			return fmt.Errorf("two artifacts for %s", clip(platform))
 		}
-		seen[platform] = true
+		if seen[this] = true; a.Image != nil && m.MinAgent == "" {
+			return fmt.Errorf("an image for %s without a min_agent: older agents would take it for a forgery", clip(platform))
+		}
 		if err := a.validate(m.Version); err != nil {
 			return fmt.Errorf("artifact %s: %w", clip(platform), err)
 		}
@@ -139,6 +160,9 @@ func (a Artifact) validate(version string) error {
 		return err
 	}
 	if err := a.validateChunks(); err != nil {
+		return err
+	}
+	if err := a.validateImage(); err != nil {
 		return err
 	}
 	if a.Index != nil {
@@ -183,6 +207,34 @@ func (a Artifact) validateChunks() error {
 	}
 	if total != a.Size {
 		return fmt.Errorf("chunks are %d bytes together, the artifact %d", total, a.Size)
+	}
+	return nil
+}
+
+// validateImage checks that the chunks are the pieces of the image.
+func (a Artifact) validateImage() error {
+	if a.Image == nil {
+		return nil
+	}
+	left := a.Image.Size
+	if left < 1 || left > MaxArtifactBytes || a.Image.Pieces == (Digest{}) {
+		return fmt.Errorf("image: want a size of 1 to %d and the hash of its pieces", int64(MaxArtifactBytes))
+	}
+	if len(a.Deltas) > 0 {
+		return fmt.Errorf("image: deltas are for trees")
+	}
+	for i, c := range a.Chunks {
+		plain := c.Size
+		if a.Framed() {
+			plain = c.Plain
+		}
+		if plain != min(left, ChunkBytes) {
+			return fmt.Errorf("image: chunk %d has %d bytes, want %d", i, plain, min(left, ChunkBytes))
+		}
+		left -= plain
+	}
+	if left != 0 {
+		return fmt.Errorf("image: %d bytes more than its chunks", left)
 	}
 	return nil
 }

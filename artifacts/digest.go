@@ -63,3 +63,12 @@ func CheckSum(what string, data []byte, size int64, sum Digest) error {
 	}
 	return nil
 }
+
+// SumOf is the SHA-256 of digests, one after the other.
+func SumOf(digests []Digest) Digest {
+	hash := sha256.New()
+	for i := range digests {
+		_, _ = hash.Write(digests[i][:]) // never fails
+	}
+	return Digest(hash.Sum(nil))
+}

@@ -104,13 +104,37 @@ func (v *VerifiedManifest) Envelope() []byte { return v.envelope }
 // SHA256 is the digest of the envelope: the identity of a release.
 func (v *VerifiedManifest) SHA256() Digest { return v.sum }
 
-// Artifact is the one for a platform, in Go's names ("linux", "arm64").
-// Where there is none the error is [ErrNoPlatform].
+// Artifact is the one for a platform, in Go's names ("linux", "arm64"), that is
+// unpacked. Where there is none the error is [ErrNoPlatform].
 func (m Manifest) Artifact(os, arch string) (Artifact, error) {
 	for _, a := range m.Artifacts {
-		if a.OS == os && a.Arch == arch {
+		if a.OS == os && a.Arch == arch && a.Image == nil {
 			return a, nil
 		}
 	}
+	if len(m.Images(os, arch)) > 0 {
+		return Artifact{}, fmt.Errorf("%s %s: %w that is unpacked (%s/%s), only images", m.App, m.Version, ErrNoPlatform, os, arch)
+	}
 	return Artifact{}, fmt.Errorf("%s %s: %w (%s/%s)", m.App, m.Version, ErrNoPlatform, os, arch)
+}
+
+// Images are the artifacts for a platform that are mounted, the one that its
+// publisher prefers first.
+func (m Manifest) Images(os, arch string) (images []Artifact) {
+	for _, a := range m.Artifacts {
+		if a.OS == os && a.Arch == arch && a.Image != nil {
+			images = append(images, a)
+		}
+	}
+	return images
+}
+
+// Same is the artifact with the bytes of another one, for the same platform.
+func (m Manifest) Same(other Artifact) (Artifact, bool) {
+	for _, a := range m.Artifacts {
+		if a.OS == other.OS && a.Arch == other.Arch && a.SHA256 == other.SHA256 {
+			return a, true
+		}
+	}
+	return Artifact{}, false
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/image"
 	"koboshi/artifacts/tree"
 )
 
@@ -57,6 +58,7 @@ type Info struct {
 	Suffixes []string // of the names of ready artifacts; nil = every name that no other format has
 	Indexed  bool     // the tree is known from an index only; else from the manifest
 	Direct   bool     // bytes are written as they come: nothing is decoded
+	Mount    string   // file system that the kernel mounts; "" = a tree is unpacked
 }
 
 // Space is room on a disk.
@@ -71,6 +73,8 @@ func all() []Format {
 		archive{Info{Name: artifacts.TarZst, Suffixes: []string{".tar.zst"}, Indexed: true}, openZstd},
 		archive{Info{Name: artifacts.TarGz, Suffixes: []string{".tar.gz", ".tgz"}, Indexed: true}, openGzip},
 		file{},
+		mounted{Info{Name: artifacts.Erofs, Suffixes: []string{".erofs"}, Indexed: true, Mount: "erofs"}, image.ReadErofs},
+		mounted{Info{Name: artifacts.Squashfs, Suffixes: []string{".squashfs", ".sqfs"}, Indexed: true, Mount: "squashfs"}, image.ReadSquashfs},
 	}
 }
 

@@ -19,7 +19,7 @@ func TestOf(t *testing.T) {
 			t.Errorf("%s: %v, %v", f.Info().Name, got, err)
 		}
 	}
-	if _, err := Of(artifacts.Artifact{Format: "erofs"}); !errors.Is(err, artifacts.ErrTooOld) {
+	if _, err := Of(artifacts.Artifact{Format: "later"}); !errors.Is(err, artifacts.ErrTooOld) {
 		t.Errorf("a format of a later agent: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // index, ascending. It is false where chunks cannot be read alone, or the files
 // are not within them: then the whole artifact is needed.
 func Parts(a artifacts.Artifact, files []tree.Entry) ([]int, bool) {
-	if !a.Framed() || a.Index == nil {
+	if !a.Framed() || a.Index == nil || a.Image != nil {
 		return nil, false
 	}
 	starts := chunkStarts(a)

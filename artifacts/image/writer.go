@@ -49,8 +49,8 @@ type named struct {
 	node *node
 }
 
-// Open opens the content of the entry with this number. It is called up to twice for each file:
-// for its end, and for the rest.
+// Open opens the content of the entry with this number. It is called up to twice for
+// each file: for its end, and for the rest.
 type Open func(entry int) (io.ReadCloser, error)
 
 // NewWriter lays out an image of entries, parents first, as [tree.Check] accepts
@@ -131,7 +131,7 @@ func roundUp(n, to int64) int64 { return (n + to - 1) / to * to }
 // Size is the bytes of the image.
 func (w *Writer) Size() int64 { return w.size }
 
-// WriteTo writes the image.
+// Write writes the image.
 func (w *Writer) Write(out io.Writer, open Open) error {
 	w.out, w.at = out, 0
 	if err := w.write(w.super()); err != nil {
@@ -218,7 +218,7 @@ func (w *Writer) blocks(n *node, open Open) error {
 }
 
 // content writes a part of what a node contains.
-func (w *Writer) content(n *node, open Open, from, length int64) error {
+func (w *Writer) content(n *node, open Open, from, length int64) (err error) {
 	var body io.Reader
 	switch n.Type {
 	case tree.TypeDir:
@@ -230,7 +230,7 @@ func (w *Writer) content(n *node, open Open, from, length int64) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = f.Close() }() // only read
+		defer func() { err = errors.Join(err, f.Close()) }()
 		body = f
 	}
 	if err := skip(body, from); err != nil {

@@ -45,7 +45,10 @@ func (p *Packed) tree(ctx context.Context, app string) (map[string]tree.Entry, e
 	if err != nil {
 		return nil, err
 	}
-	entries, err := f.Entries(ctx, format.Target{App: app, Artifact: p.artifact, Index: p.index})
+	entries := p.entries
+	if entries == nil {
+		entries, err = f.Entries(ctx, format.Target{App: app, Artifact: p.artifact, Index: p.index})
+	}
 	paths := make(map[string]tree.Entry, len(entries))
 	for _, e := range entries {
 		paths[e.Path] = e

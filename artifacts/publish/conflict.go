@@ -47,7 +47,7 @@ func compare(published, mine artifacts.Manifest) error {
 	}
 	for _, pair := range [][2]artifacts.Manifest{{published, mine}, {mine, published}} {
 		for _, a := range pair[0].Artifacts {
-			other, _ := pair[1].Artifact(a.OS, a.Arch)
+			other, _ := counterpart(pair[1], a)
 			if other.SHA256 != a.SHA256 || other.Format != a.Format || other.KeepTimes != a.KeepTimes {
 				conflict.What = a.OS + "/" + a.Arch
 				conflict.Published, conflict.Mine = digest(published, a), digest(mine, a)
@@ -77,9 +77,18 @@ func bases(m artifacts.Manifest) string {
 }
 
 func digest(m artifacts.Manifest, platform artifacts.Artifact) string {
-	a, err := m.Artifact(platform.OS, platform.Arch)
-	if err != nil {
+	a, found := counterpart(m, platform)
+	if !found {
 		return "none"
 	}
 	return a.SHA256.String()
+}
+
+// counterpart is the tree for the platform of a tree, or the same image.
+func counterpart(m artifacts.Manifest, a artifacts.Artifact) (artifacts.Artifact, bool) {
+	if a.Image != nil {
+		return m.Same(a)
+	}
+	other, err := m.Artifact(a.OS, a.Arch)
+	return other, err == nil
 }

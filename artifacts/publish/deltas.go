@@ -41,6 +41,9 @@ func AddDeltas(ctx context.Context, from Base, packed []*Packed, opt Options) ([
 	var all []Outcome
 	manifest, err := from.manifest(ctx)
 	for i := 0; i < len(packed) && err == nil; i++ {
+		if packed[i].artifact.Image != nil {
+			continue // an image is fetched whole
+		}
 		var one Outcome
 		one, err = packed[i].addDelta(ctx, from.Bucket, manifest, opt)
 		all = append(all, one)

@@ -29,10 +29,11 @@ type Input struct {
 	info     fs.FileInfo
 	single   string           // what a single file is called in the tree
 	ready    artifacts.Format // that the file can be published as it is in; empty = none
+	image    format.Image     // that the file is; nil = it is none
 }
 
 // Read reads what is at path: a directory, an archive of one of the kinds of
-// package convert, or any other regular file. What is packed later is what was
+// package convert, a ready image, or any other regular file. What is packed later is what was
 // opened here.
 func Read(ctx context.Context, path string, opt Options) (*Input, error) {
 	in := &Input{path: path, opt: opt, hooks: opt.Hooks}
@@ -60,6 +61,9 @@ func (in *Input) read(ctx context.Context) error {
 		return errors.New("neither a directory nor a regular file")
 	case in.info.Size() == 0:
 		return errors.New("the file is empty")
+	}
+	if f := imageOf(in.path); f != nil {
+		return in.readImage(ctx, f)
 	}
 	kind, err := convert.KindOf(filepath.Base(in.path))
 	switch {
@@ -198,18 +202,26 @@ func (in *Input) Pack(ctx context.Context, platform string) (*Packed, error) {
 	if err := CheckPlatform(platform); err != nil {
 		return nil, err
 	}
-	goos, arch, _ := strings.Cut(platform, "/")
 	p, err := in.pack(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", in.path, err)
 	}
-	p.artifact.OS, p.artifact.Arch, p.artifact.KeepTimes, p.single = goos, arch, in.opt.KeepTimes, in.single
+	in.describe(p, platform)
 	return p, nil
+}
+
+// describe adds what the artifact is for.
+func (in *Input) describe(p *Packed, platform string) {
+	p.artifact.OS, p.artifact.Arch, _ = strings.Cut(platform, "/")
+	p.artifact.KeepTimes, p.single = in.opt.KeepTimes, in.single
 }
 
 func (in *Input) pack(ctx context.Context) (*Packed, error) {
 	if err := lint.Refused(in.findings); err != nil {
 		return nil, refused(err)
+	}
+	if in.image != nil {
+		return in.packImage(ctx)
 	}
 	switch in.ready {
 	case "":

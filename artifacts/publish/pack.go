@@ -38,7 +38,8 @@ type Options struct {
 // more, and its part of the manifest. It must be closed.
 type Packed struct {
 	artifact  artifacts.Artifact // without keys: they come with app and version
-	index     []byte             // nil for a single file
+	index     []byte             // nil for a single file, and for a ready image
+	entries   []tree.Entry       // of a ready image
 	single    string
 	file      *os.File // has no name, so nothing is left behind
 	deltas    []*packedDelta
@@ -51,7 +52,7 @@ func (p *Packed) Artifact() artifacts.Artifact { return p.artifact }
 // Single is what a single file is called in the tree; empty for anything else.
 func (p *Packed) Single() string { return p.single }
 
-// Index is the compressed index of the tree, nil for a single file.
+// Index is the compressed index of the tree, nil for a single file or a ready image.
 func (p *Packed) Index() []byte { return p.index }
 
 // ReadAt reads the artifact's bytes.

@@ -18,7 +18,7 @@ type Draft struct {
 	MinAgent     string // "" = any
 	Hooks        artifacts.Hooks
 	Health       artifacts.Health
-	Packed       []*Packed // one for each platform
+	Packed       []*Packed // one for each platform, and images of it: the one that instances should prefer first
 	Keys         []artifacts.PrivateKey
 }
 
@@ -101,8 +101,8 @@ func (d Draft) before(ctx context.Context, b bucket.Bucket, trust artifacts.Trus
 // needs is the oldest agent that knows what the release asks for. An older one
 // would take a member that it does not know for a forgery.
 func (d Draft) needs() string {
-	keepTimes := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.KeepTimes })
-	if keepTimes || d.Health.Status != "" {
+	newer := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.KeepTimes || p.artifact.Image != nil })
+	if newer || d.Health.Status != "" {
 		return "0.1.0"
 	}
 	return ""

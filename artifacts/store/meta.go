@@ -35,9 +35,10 @@ type complete struct {
 	ManifestSHA256 artifacts.Digest `json:"manifest_sha256"`
 	OS             string           `json:"os"`
 	Arch           string           `json:"arch"`
-	IndexSHA256    artifacts.Digest `json:"index_sha256"` // of the index file
-	Order          int64            `json:"order"`        // as that of healthy
-	Installed      time.Time        `json:"installed"`    // for people
+	Artifact       artifacts.Digest `json:"artifact_sha256,omitzero"` // zero = the platform's tree
+	IndexSHA256    artifacts.Digest `json:"index_sha256"`             // of the index file
+	Order          int64            `json:"order"`                    // as that of healthy
+	Installed      time.Time        `json:"installed"`                // for people
 }
 
 // errIncomplete is why a directory is no release.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,20 @@ func (r Release) Manifest() *artifacts.VerifiedManifest { return r.manifest }
 // ManifestSHA256 is the digest of the manifest's envelope: the identity of a
 // release.
 func (r Release) ManifestSHA256() artifacts.Digest { return r.made.ManifestSHA256 }
+
+// Artifact is what the release was made from. Where its manifest does not have that
+// the error is artifacts.ErrNoPlatform.
+func (r Release) Artifact() (artifacts.Artifact, error) {
+	m, sum := r.manifest.Manifest(), r.made.Artifact
+	if sum == (artifacts.Digest{}) {
+		return m.Artifact(r.made.OS, r.made.Arch)
+	}
+	a, found := m.Same(artifacts.Artifact{OS: r.made.OS, Arch: r.made.Arch, SHA256: sum})
+	if !found {
+		return a, fmt.Errorf("%s: %w: no artifact %s", r.id, artifacts.ErrNoPlatform, sum.Short())
+	}
+	return a, nil
+}
 
 // Installed is when the release was staged, for people.
 func (r Release) Installed() time.Time { return r.made.Installed }

@@ -129,9 +129,17 @@ func (s *Store) writeComplete(staged string, in Input, index []byte) error {
 	m := in.Manifest.Manifest()
 	return s.writeJSON(staged, completeFile, complete{
 		App: m.App, Version: m.Version, ManifestSHA256: in.Manifest.SHA256(),
-		OS: in.Artifact.OS, Arch: in.Artifact.Arch, IndexSHA256: artifacts.Sum(index),
+		OS: in.Artifact.OS, Arch: in.Artifact.Arch, Artifact: imageSum(in.Artifact), IndexSHA256: artifacts.Sum(index),
 		Order: newest + 1, Installed: in.Seen.UTC(),
 	})
+}
+
+// imageSum names an image, of which a platform may have several; zero for a tree.
+func imageSum(a artifacts.Artifact) artifacts.Digest {
+	if a.Image == nil {
+		return artifacts.Digest{}
+	}
+	return a.SHA256
 }
 
 // fill makes the tree itself.

@@ -72,7 +72,7 @@ func (s *Store) Changes(ctx context.Context, from Release, target *artifacts.Ver
 func (s *Store) target(r Release) (format.Format, format.Target, error) {
 	t := format.Target{App: r.App()}
 	var err error
-	if t.Artifact, err = r.manifest.Manifest().Artifact(r.made.OS, r.made.Arch); err != nil {
+	if t.Artifact, err = r.Artifact(); err != nil {
 		return nil, t, err
 	}
 	how, err := format.Of(t.Artifact)

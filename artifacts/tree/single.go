@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -47,15 +48,15 @@ func WriteSingle(ctx context.Context, dir *os.Root, name string, opt Options, ne
 func (l *LargeFile) fill(ctx context.Context, writers int, next func(context.Context) (Frame, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	err := l.dispatch(ctx, group, next)
+	err := l.dispatch(ctx, group, next, func(f Frame) int { return len(f.Data) }, func(_ int, f Frame) ([]byte, func(), error) { return f.Data, f.Done, nil })
 	if failed := group.Wait(); failed != nil {
 		return failed
 	}
 	return err
 }
 
-func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next func(context.Context) (Frame, error)) error {
-	for ctx.Err() == nil {
+func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next func(context.Context) (Frame, error), length func(Frame) int, prepare func(int, Frame) ([]byte, func(), error)) error {
+	for number := 0; ctx.Err() == nil; number++ {
 		piece, err := next(ctx)
 		if err == io.EOF { //nolint:errorlint // an error that wraps EOF is none of a clean end
 			return nil
@@ -63,15 +64,60 @@ func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next fu
 		if err != nil {
 			return err
 		}
-		at, err := l.extend(len(piece.Data))
+		at, err := l.extend(length(piece))
 		if err != nil {
 			piece.Done()
 			return err
 		}
 		group.Go(func() error {
-			defer piece.Done()
-			return l.writeAt(piece.Data, at)
+			data, used, err := prepare(number, piece)
+			if err != nil {
+				return err
+			}
+			defer used()
+			return l.writeAt(data, at)
 		})
 	}
 	return context.Cause(ctx)
+}
+
+// WritePieces writes a file of size bytes into dir, in which it must not be, with
+// mode 0644: the pieces that next yields, one after the other, each as prepare
+// returns it. Of a frame these must be Plain bytes, else as many as Data has; used
+// is called once they are written, and prepare releases the frame.
+//
+// Pieces are prepared and written in parallel, past the page cache where they are
+// on page boundaries. next is as with [WriteSingle], and so are the errors.
+func WritePieces(ctx context.Context, dir *os.Root, name string, size int64, next func(context.Context) (Frame, error),
+	prepare func(number int, f Frame) (data []byte, used func(), err error)) error {
+	at, err := OpenHandle(dir)
+	if err != nil {
+		return err
+	}
+	e := &Entry{Path: name, Type: TypeFile, Mode: 0o644, Size: size}
+	f, err := at.CreateFile(e)
+	if err := errors.Join(err, at.Close()); err != nil {
+		return err
+	}
+	large := NewLargeFile(f, e)
+	return errors.Join(large.assemble(ctx, next, prepare), large.Close())
+}
+
+func (l *LargeFile) assemble(ctx context.Context, next func(context.Context) (Frame, error), prepare func(int, Frame) ([]byte, func(), error)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(runtime.GOMAXPROCS(0), 2))
+	length := func(f Frame) int {
+		if f.Plain > 0 {
+			return int(f.Plain)
+		}
+		return len(f.Data)
+	}
+	err := l.dispatch(ctx, group, next, length, prepare)
+	if failed := group.Wait(); failed != nil {
+		return failed
+	}
+	if err == nil && l.end != l.entry.Size {
+		err = Refuse(l.Name(), "%d bytes, want %d", l.end, l.entry.Size)
+	}
+	return err
 }

@@ -29,8 +29,7 @@ func Frames(ctx context.Context, workers int, next func(context.Context) (tree.F
 	workers = max(workers, 1)
 	out := newOrderedReader(ctx, workers+2)
 	out.work.Go(func() {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers),
-			zstd.WithDecoderMaxWindow(MaxFrame), zstd.WithDecodeAllCapLimit(true))
+		d, err := NewFrameDecoder(workers)
 		if err != nil {
 			out.slot() <- filled{err: err}
 			return
@@ -41,7 +40,40 @@ func Frames(ctx context.Context, workers int, next func(context.Context) (tree.F
 	return out
 }
 
-func (r *orderedReader) decodeFrames(d *zstd.Decoder, next func(context.Context) (tree.Frame, error)) {
+// A FrameDecoder decodes frames, several at a time. It must be closed.
+type FrameDecoder struct{ zstd *zstd.Decoder }
+
+// NewFrameDecoder is for so many goroutines.
+func NewFrameDecoder(workers int) (*FrameDecoder, error) {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers),
+		zstd.WithDecoderMaxWindow(MaxFrame), zstd.WithDecodeAllCapLimit(true))
+	return &FrameDecoder{d}, err
+}
+
+// Close releases the decoder, which must not be in use.
+func (d *FrameDecoder) Close() { d.zstd.Close() }
+
+// Decode returns the plain bytes of a frame, which it releases: in buf, or where
+// that is too small in a new one. Errors are those of [Frames].
+func (d *FrameDecoder) Decode(f tree.Frame, buf []byte) ([]byte, error) {
+	defer f.Done()
+	if f.Plain > MaxFrame {
+		return nil, tree.Refuse("", "a zstd frame of %d plain bytes, limit %d", f.Plain, MaxFrame)
+	}
+	if int64(cap(buf)) < f.Plain+frameSlack {
+		buf = make([]byte, 0, f.Plain+frameSlack)
+	}
+	plain, err := d.zstd.DecodeAll(f.Data, buf[:0])
+	switch {
+	case err != nil:
+		return nil, tree.Refuse("", "zstd frame: %v", err)
+	case int64(len(plain)) != f.Plain:
+		return nil, tree.Refuse("", "a zstd frame of %d plain bytes, not %d", len(plain), f.Plain)
+	}
+	return plain, nil
+}
+
+func (r *orderedReader) decodeFrames(d *FrameDecoder, next func(context.Context) (tree.Frame, error)) {
 	var decoding sync.WaitGroup
 	defer decoding.Wait()
 	for {
@@ -55,25 +87,9 @@ func (r *orderedReader) decodeFrames(d *zstd.Decoder, next func(context.Context)
 			slot <- filled{err: err}
 			return
 		}
-		decoding.Go(func() { slot <- decode(d, frame, buf) })
+		decoding.Go(func() {
+			plain, err := d.Decode(frame, buf)
+			slot <- filled{buf: plain, err: err}
+		})
 	}
-}
-
-// decode uses buf, or a larger one in its place.
-func decode(d *zstd.Decoder, f tree.Frame, buf []byte) filled {
-	defer f.Done()
-	if f.Plain > MaxFrame {
-		return filled{err: tree.Refuse("", "a zstd frame of %d plain bytes, limit %d", f.Plain, MaxFrame)}
-	}
-	if int64(cap(buf)) < f.Plain+frameSlack {
-		buf = make([]byte, 0, f.Plain+frameSlack)
-	}
-	plain, err := d.DecodeAll(f.Data, buf[:0])
-	switch {
-	case err != nil:
-		return filled{err: tree.Refuse("", "zstd frame: %v", err)}
-	case int64(len(plain)) != f.Plain:
-		return filled{err: tree.Refuse("", "a zstd frame of %d plain bytes, not %d", len(plain), f.Plain)}
-	}
-	return filled{buf: plain}
 }

@@ -1,0 +1,171 @@
+package format
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/tree"
+	"koboshi/artifacts/unpack"
+)
+
+// ImageFile is the image of a release, in its meta/.
+const ImageFile = "image"
+
+// mounted is an image: the tree of its release is an empty directory until the
+// kernel mounts it there.
+type mounted struct {
+	info Info
+	read func(ctx context.Context, r io.ReaderAt, size int64, limits tree.Limits) ([]tree.Entry, error)
+}
+
+func (f mounted) Info() Info { return f.info }
+
+// Space counts the file, the mount point and the directory that both are in.
+func (mounted) Space(a artifacts.Artifact) Space {
+	if a.Image == nil {
+		return Space{}
+	}
+	return Space{a.Image.Size, 1}
+}
+
+func (mounted) Entries(ctx context.Context, t Target) ([]tree.Entry, error) {
+	return tree.ReadIndex(ctx, t.Index, tree.MaxEntries)
+}
+
+// Stage writes the image and checks it by the rules of an archive, before any
+// kernel mounts it.
+func (f mounted) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, error) {
+	want := t.Artifact.Image
+	if want == nil {
+		return nil, tree.Refuse("", "a %s that is no image", f.info.Name)
+	}
+	pieces := make([]artifacts.Digest, (want.Size+artifacts.ChunkBytes-1)/artifacts.ChunkBytes)
+	w := &pieceWriter{framed: t.Artifact.Framed(), sums: pieces}
+	if err := w.write(ctx, t.Meta, want.Size, next); err != nil {
+		return nil, err
+	}
+	if got := artifacts.SumOf(pieces); got != want.Pieces {
+		return nil, fmt.Errorf("%w: the pieces of the image have sha256 %s, want %s", artifacts.ErrIntegrity, got, want.Pieces)
+	}
+	image, err := t.Meta.Open(ImageFile)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := f.Read(ctx, image, t.Artifact)
+	return entries, errors.Join(err, image.Close())
+}
+
+// Read walks the image of an artifact.
+func (f mounted) Read(ctx context.Context, r io.ReaderAt, a artifacts.Artifact) ([]tree.Entry, error) {
+	return f.read(ctx, r, a.Image.Size, tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries})
+}
+
+// Image is a format whose artifacts are mounted.
+type Image interface {
+	Format
+	// Read walks an image of a.Image.Size bytes, within the limits of a. What is
+	// not allowed is tree.ErrRefused.
+	Read(ctx context.Context, r io.ReaderAt, a artifacts.Artifact) ([]tree.Entry, error)
+}
+
+// pieceWriter decodes pieces and hashes them.
+type pieceWriter struct {
+	framed  bool
+	sums    []artifacts.Digest
+	decoder *unpack.FrameDecoder
+	buffers sync.Pool
+}
+
+func (w *pieceWriter) write(ctx context.Context, dir *os.Root, size int64, next Next) error {
+	if !w.framed {
+		return tree.WritePieces(ctx, dir, ImageFile, size, next, func(i int, f tree.Frame) ([]byte, func(), error) {
+			return f.Data, f.Done, w.sum(i, f.Data)
+		})
+	}
+	var err error
+	if w.decoder, err = unpack.NewFrameDecoder(runtime.GOMAXPROCS(0)); err != nil {
+		return err
+	}
+	defer w.decoder.Close()
+	return tree.WritePieces(ctx, dir, ImageFile, size, next, w.decode)
+}
+
+func (w *pieceWriter) decode(i int, f tree.Frame) ([]byte, func(), error) {
+	buf, _ := w.buffers.Get().([]byte)
+	plain, err := w.decoder.Decode(f, buf)
+	if err != nil {
+		return nil, nil, err
+	}
+	return plain, func() { w.buffers.Put(plain) }, w.sum(i, plain) //nolint:staticcheck // a slice header once in 4 MiB
+}
+
+// sum hashes a piece. The size of the image bounds how many there are, and that each
+// is as long as its chunk was checked with the manifest.
+func (w *pieceWriter) sum(i int, piece []byte) error {
+	if i >= len(w.sums) {
+		return tree.Refuse("", "more pieces than the image has")
+	}
+	w.sums[i] = artifacts.Sum(piece)
+	return nil
+}
+
+// Verify hashes the image, in parallel.
+func (mounted) Verify(ctx context.Context, t Target) (tree.Diff, error) {
+	image, err := t.Meta.Open(ImageFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return tree.Diff{Removed: []string{"."}}, nil
+	}
+	if err != nil {
+		return tree.Diff{}, err
+	}
+	defer func() { _ = image.Close() }() // only read
+	got, err := HashImage(ctx, image)
+	if err != nil {
+		return tree.Diff{}, err
+	}
+	if t.Artifact.Image == nil || got != *t.Artifact.Image {
+		return tree.Diff{Altered: []string{"."}}, nil
+	}
+	return tree.Diff{}, nil
+}
+
+// HashImage is what a manifest has to say about the image in a regular file. Memory
+// is bounded by a buffer a processor.
+func HashImage(ctx context.Context, f *os.File) (artifacts.Image, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return artifacts.Image{}, err
+	}
+	size := info.Size()
+	sums := make([]artifacts.Digest, (size+artifacts.ChunkBytes-1)/artifacts.ChunkBytes)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range sums {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			hash, at := sha256.New(), int64(i)*artifacts.ChunkBytes
+			n := min(artifacts.ChunkBytes, size-at)
+			copied, err := io.CopyBuffer(struct{ io.Writer }{hash}, io.NewSectionReader(f, at, n), make([]byte, hashBuffer))
+			if err == nil && copied != n {
+				err = io.ErrUnexpectedEOF
+			}
+			sums[i] = artifacts.Digest(hash.Sum(nil))
+			return err
+		})
+	}
+	err = group.Wait()
+	return artifacts.Image{Size: size, Pieces: artifacts.SumOf(sums)}, err
+}
+
+const hashBuffer = 256 << 10 // bytes

@@ -1,0 +1,144 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/image"
+	"koboshi/artifacts/tree"
+)
+
+// erofsOf is an image with one file of size bytes, cut into pieces.
+func erofsOf(t *testing.T, size int) (artifacts.Artifact, [][]byte) {
+	t.Helper()
+	entries := []tree.Entry{{Path: "file", Type: tree.TypeFile, Mode: 0o644, Size: int64(size)}}
+	w, err := image.NewWriter(entries, time.Unix(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	content := strings.Repeat("0123456789abcdef", size/16+1)[:size]
+	if err := w.Write(&out, func(int) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }); err != nil {
+		t.Fatal(err)
+	}
+	a := artifacts.Artifact{Format: artifacts.Erofs, Size: int64(out.Len()), UnpackedBytes: int64(size), Entries: 1}
+	var pieces [][]byte
+	var sums []artifacts.Digest
+	for out.Len() > 0 {
+		pieces = append(pieces, out.Next(artifacts.ChunkBytes))
+		sums = append(sums, artifacts.Sum(pieces[len(pieces)-1]))
+	}
+	a.Image = &artifacts.Image{Size: a.Size, Pieces: artifacts.SumOf(sums)}
+	return a, pieces
+}
+
+func yield(pieces [][]byte) Next {
+	return func(context.Context) (tree.Frame, error) {
+		if len(pieces) == 0 {
+			return tree.Frame{}, io.EOF
+		}
+		f := tree.Frame{Data: pieces[0]}
+		pieces = pieces[1:]
+		return f, nil
+	}
+}
+
+func metaOf(t *testing.T) *os.Root {
+	t.Helper()
+	meta, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = meta.Close() })
+	return meta
+}
+
+// An image is staged, verified, and whatever happens to it afterwards is noticed.
+func TestMounted(t *testing.T) {
+	a, pieces := erofsOf(t, 9<<20)
+	f, err := Of(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := Target{Artifact: a, Meta: metaOf(t)}
+	entries, err := f.Stage(t.Context(), target, yield(pieces))
+	if err != nil || len(entries) != 1 || entries[0].Path != "file" {
+		t.Fatalf("%+v, %v", entries, err)
+	}
+	if diff, err := f.Verify(t.Context(), target); err != nil || !diff.Clean() {
+		t.Errorf("%+v, %v", diff, err)
+	}
+	if info, err := target.Meta.Stat(ImageFile); err != nil || info.Mode() != 0o644 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for name, damage := range map[string]func(*os.File) error{
+		"altered":   func(f *os.File) error { _, err := f.WriteAt([]byte("X"), 8<<20); return err },
+		"truncated": func(f *os.File) error { return f.Truncate(a.Size - 1) },
+		"grown":     func(f *os.File) error { return f.Truncate(a.Size + 1) },
+	} {
+		target := Target{Artifact: a, Meta: metaOf(t)}
+		if _, err := f.Stage(t.Context(), target, yield(pieces)); err != nil {
+			t.Fatal(err)
+		}
+		file, err := target.Meta.OpenFile(ImageFile, os.O_RDWR, 0)
+		if err := errors.Join(err, damage(file), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if diff, err := f.Verify(t.Context(), target); err != nil || len(diff.Altered) != 1 {
+			t.Errorf("%s: %+v, %v", name, diff, err)
+		}
+	}
+	if diff, err := f.Verify(t.Context(), Target{Artifact: a, Meta: metaOf(t)}); err != nil || len(diff.Removed) != 1 {
+		t.Errorf("gone: %+v, %v", diff, err)
+	}
+}
+
+func TestMountedRefuses(t *testing.T) {
+	a, pieces := erofsOf(t, 5<<20)
+	device := bytes.Clone(pieces[0])
+	device[4096+erofsInodeBytes*2+4+1] = 0o060000 >> 8 // the file's type, after the top and its names
+	for name, test := range map[string]struct {
+		change func(*artifacts.Artifact)
+		pieces [][]byte
+		want   error
+	}{
+		"no image":         {func(a *artifacts.Artifact) { a.Image = nil }, pieces, tree.ErrRefused},
+		"other pieces":     {func(a *artifacts.Artifact) { a.Image.Pieces[0]++ }, pieces, artifacts.ErrIntegrity},
+		"in another order": {nil, [][]byte{pieces[1], pieces[0]}, artifacts.ErrIntegrity},
+		"too few":          {nil, pieces[:1], tree.ErrRefused},
+		"too many":         {nil, [][]byte{pieces[0], pieces[1], pieces[1]}, tree.ErrRefused},
+		"no zstd":          {func(a *artifacts.Artifact) { a.Chunks = []artifacts.Chunk{{Plain: 1}} }, pieces, tree.ErrRefused},
+		"too few entries":  {func(a *artifacts.Artifact) { a.Entries = 0 }, pieces, tree.ErrRefused},
+		"too few bytes":    {func(a *artifacts.Artifact) { a.UnpackedBytes-- }, pieces, tree.ErrRefused},
+		"another format":   {func(a *artifacts.Artifact) { a.Format = artifacts.Squashfs }, pieces, tree.ErrRefused},
+		"a device": {func(a *artifacts.Artifact) {
+			a.Image.Pieces = artifacts.SumOf([]artifacts.Digest{artifacts.Sum(device), artifacts.Sum(pieces[1])})
+		}, [][]byte{device, pieces[1]}, tree.ErrRefused},
+	} {
+		a := a
+		signed := *a.Image
+		if a.Image = &signed; test.change != nil {
+			test.change(&a)
+		}
+		f, err := Of(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := yield(test.pieces)
+		if a.Framed() {
+			next = func(context.Context) (tree.Frame, error) { return tree.Frame{Data: pieces[0], Plain: 4 << 20}, nil }
+		}
+		if _, err := f.Stage(t.Context(), Target{Artifact: a, Meta: metaOf(t)}, next); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+const erofsInodeBytes = 64

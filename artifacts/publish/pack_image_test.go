@@ -1,0 +1,165 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/format"
+	"koboshi/artifacts/tree"
+)
+
+// imageTree is a directory with what an image has to carry.
+func imageTree(t *testing.T) string {
+	t.Helper()
+	top := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(top, "bin/deep"), 0o755))
+	must(t, os.WriteFile(filepath.Join(top, "bin/web"), noise(70<<10), 0o755))
+	must(t, os.WriteFile(filepath.Join(top, "bin/deep/small"), []byte("small"), 0o644))
+	must(t, os.Link(filepath.Join(top, "bin/web"), filepath.Join(top, "bin/web-again")))
+	must(t, os.Symlink("bin/web", filepath.Join(top, "link")))
+	must(t, os.WriteFile(filepath.Join(top, "zeros"), make([]byte, 9<<20), 0o644))
+	return top
+}
+
+func packImage(t *testing.T, path string, opt Options) *Packed {
+	t.Helper()
+	in, err := Read(t.Context(), path, opt)
+	must(t, err)
+	p, err := in.PackImage(t.Context(), "linux/amd64", "erofs")
+	must(t, err)
+	must(t, in.Close())
+	t.Cleanup(func() { must(t, p.Close()) })
+	return p
+}
+
+// stageImage makes the release's files of an artifact as an instance does, and
+// returns the tree and the image.
+func stageImage(t *testing.T, p *Packed) ([]tree.Entry, []byte) {
+	t.Helper()
+	meta, err := os.OpenRoot(t.TempDir())
+	must(t, err)
+	defer func() { must(t, meta.Close()) }()
+	f, err := format.Of(p.artifact)
+	must(t, err)
+	entries, err := f.Stage(t.Context(), format.Target{Artifact: p.artifact, Meta: meta}, chunksOf(p, p.artifact))
+	must(t, err)
+	data, err := meta.ReadFile(format.ImageFile)
+	must(t, err)
+	return entries, data
+}
+
+// An image has the tree that an archive has, and the same bytes each time.
+func TestPackImage(t *testing.T) {
+	top := imageTree(t)
+	p := packImage(t, top, Options{})
+	if again := packImage(t, top, Options{}); again.artifact.SHA256 != p.artifact.SHA256 {
+		t.Error("two images of one directory differ")
+	}
+	entries, data := stageImage(t, p)
+	index, err := tree.ReadIndex(t.Context(), p.index, tree.MaxEntries)
+	must(t, err)
+	for i := range index {
+		index[i].SHA256 = "" // an instance hashes the whole image
+	}
+	if diff := tree.Difference(index, entries); !diff.Clean() || len(entries) != 7 {
+		t.Errorf("%+v, %+v", diff, entries)
+	}
+	if int64(len(data)) != p.artifact.Image.Size || p.artifact.Image.Size < 9<<20 || p.artifact.Size > 1<<20 {
+		t.Errorf("%d bytes, %+v", len(data), p.artifact)
+	}
+	if web, err := os.ReadFile(filepath.Join(top, "bin/web")); err != nil || !bytes.Contains(data, web[:64<<10]) {
+		t.Errorf("the image does not have the file: %v", err)
+	}
+}
+
+// A ready image is taken as it is, in pieces without frames.
+func TestPackReadyImage(t *testing.T) {
+	_, data := stageImage(t, packImage(t, imageTree(t), Options{}))
+	path := filepath.Join(t.TempDir(), "web.erofs")
+	must(t, os.WriteFile(path, data, 0o644))
+	w := newWorld(t)
+	p := w.pack("linux/amd64", path)
+	_, again := stageImage(t, p)
+	if !bytes.Equal(again, data) || p.artifact.Framed() || p.artifact.Format != artifacts.Erofs || p.index != nil || p.artifact.Entries != 7 {
+		t.Errorf("%+v", p.artifact)
+	}
+	d := w.draft("1.0", p)
+	d.Hooks.PreStart = []string{"bin/web"}
+	_, err := Release(t.Context(), w.bucket, d)
+	must(t, err)
+	d = w.draft("1.1", p)
+	d.Hooks.PreStart = []string{"bin/other"}
+	_, err = Release(t.Context(), w.bucket, d)
+	wantIs(t, err, ErrCommand)
+}
+
+func TestReadyImageRefused(t *testing.T) {
+	_, data := stageImage(t, packImage(t, imageTree(t), Options{}))
+	dir := t.TempDir()
+	for name, opt := range map[string]Options{"strip": {Strip: 1}, "exclude": {Exclude: []string{"x"}}, "name": {Name: "x"}, "times": {KeepTimes: true}, "bundle": {CodeDeploy: true}} {
+		path := filepath.Join(dir, name+".erofs")
+		must(t, os.WriteFile(path, data, 0o644))
+		_, err := Read(t.Context(), path, opt)
+		wantIs(t, err, ErrInput)
+	}
+	for name, change := range map[string]func([]byte) []byte{
+		"truncated": func(b []byte) []byte { return b[:len(b)-4096] },
+		"feature":   func(b []byte) []byte { b[1024+80] = 8; return b },
+		"empty":     func([]byte) []byte { return make([]byte, 8192) },
+	} {
+		path := filepath.Join(dir, name+".erofs")
+		must(t, os.WriteFile(path, change(bytes.Clone(data)), 0o644))
+		_, err := Read(t.Context(), path, Options{})
+		wantIs(t, err, tree.ErrRefused)
+	}
+	in, err := Read(t.Context(), filepath.Join(dir, "strip.erofs"), Options{})
+	must(t, err)
+	_, err = in.PackImage(t.Context(), "linux/amd64", "erofs")
+	wantIs(t, err, ErrInput)
+	must(t, in.Close())
+}
+
+// A release has a tree and images of it; only agents that know images read it.
+func TestReleaseWithImages(t *testing.T) {
+	w := newWorld(t)
+	top := imageTree(t)
+	d := w.draft("1.0", w.pack("linux/amd64", top), packImage(t, top, Options{}))
+	released, err := Release(t.Context(), w.bucket, d)
+	must(t, err)
+	m := released.Manifest
+	a, err := m.Artifact("linux", "amd64")
+	must(t, err)
+	images := m.Images("linux", "amd64")
+	if m.MinAgent == "" || a.Format != artifacts.TarZst || len(images) != 1 || images[0].Format != artifacts.Erofs || !strings.HasSuffix(images[0].Key, ".erofs") {
+		t.Errorf("%+v", m)
+	}
+	again, err := Release(t.Context(), w.bucket, d)
+	must(t, err)
+	if !again.Already {
+		t.Error("the same release was published twice")
+	}
+	d.Packed = d.Packed[:1]
+	_, err = Release(t.Context(), w.bucket, d)
+	wantIs(t, err, ErrConflict)
+	if out, err := AddDeltas(t.Context(), Base{Bucket: w.bucket, App: "web", Version: "1.0", Keys: d.Keys}, []*Packed{packImage(t, top, Options{})}, Options{}); err != nil || len(out) != 0 {
+		t.Errorf("a delta of an image: %+v, %v", out, err)
+	}
+}
+
+func TestImageIsCancelled(t *testing.T) {
+	in, err := Read(t.Context(), imageTree(t), Options{})
+	must(t, err)
+	defer func() { must(t, in.Close()) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = in.PackImage(ctx, "linux/amd64", "erofs")
+	wantIs(t, err, context.Canceled)
+	if _, err = in.PackImage(t.Context(), "linux/amd64", "ext4"); err == nil || !strings.Contains(err.Error(), "want erofs") {
+		t.Errorf("%v", err)
+	}
+}
