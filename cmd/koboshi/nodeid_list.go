@@ -43,7 +43,7 @@ func (c *cli) runNodeIDList(ctx context.Context, o idsOptions) error {
 	if err != nil {
 		return err
 	}
-	found, err := lease.Survey(ctx, t, everyID.First, everyID.Last, c.ui.counting("requests"))
+	found, err := lease.Survey(ctx, t, everyID.First, everyID.Last, c.ui.requests())
 	if err != nil {
 		return ofTable(fmt.Errorf("list %s: %w", t, err))
 	}

@@ -139,7 +139,7 @@ func (c *cli) holders(ctx context.Context, s scope) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	found, err := lease.Survey(ctx, t, s.ids.First, s.ids.Last, c.ui.counting("requests"))
+	found, err := lease.Survey(ctx, t, s.ids.First, s.ids.Last, c.ui.requests())
 	if err != nil {
 		return 0, ofTable(fmt.Errorf("read %s: %w", t, err))
 	}

@@ -188,8 +188,8 @@ func (u *ui) transfer(name string) func(done, total int64) {
 	}
 }
 
-// counting is the progress of something that is counted, at a terminal.
-func (u *ui) counting(what string) func(done, total int) {
+// requests is the progress of many requests, at a terminal.
+func (u *ui) requests() func(done, total int) {
 	last := time.Time{}
 	return func(done, total int) {
 		now := time.Now()
@@ -199,7 +199,7 @@ func (u *ui) counting(what string) func(done, total int) {
 		last = now
 		u.clear()
 		if done < total {
-			line := cut(fmt.Sprintf("  %d of %d %s", done, total, what), columns(u.err)-len("^C"))
+			line := cut(fmt.Sprintf("  %d of %d requests", done, total), columns(u.err)-len("^C"))
 			_, _ = fmt.Fprint(u.err, line)
 			u.drawn = utf8.RuneCountInString(line)
 		}

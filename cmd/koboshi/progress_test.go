@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"os"
 	"strconv"
 	"strings"
@@ -165,5 +166,22 @@ func TestProgressInAPipe(t *testing.T) {
 				t.Errorf("%q printed\n%swant\n%s", format, got.String(), want)
 			}
 		})
+	}
+}
+
+// How many requests were made is shown at a terminal only, and gone at the end.
+func TestRequests(t *testing.T) {
+	var out bytes.Buffer
+	u := newUI(&out, &out)
+	u.requests()(1, 2)
+	if out.Len() > 0 {
+		t.Errorf("without a terminal: %q", &out)
+	}
+	u.terminal = true
+	count := u.requests()
+	count(1, 2)
+	count(2, 2)
+	if want := "  1 of 2 requests\r\x1b[K"; out.String() != want || u.drawn != 0 {
+		t.Errorf("%q, want %q", &out, want)
 	}
 }
