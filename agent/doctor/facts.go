@@ -218,7 +218,7 @@ func (f *facts) askCloud(ctx context.Context) {
 func (f *facts) unconnected(why error) {
 	f.credentials.err, f.clock.err, f.pointer.err, f.manifest.err = why, why, why, why
 	f.group.err, f.hook.err, f.heartbeat.err, f.space.err = why, why, why, why
-	f.terminate.err, f.nodes.listed.err, f.nodes.probe.err = why, why, why
+	f.terminate.err, f.nodes.shard.err, f.nodes.listed.err, f.nodes.probe.err = why, why, why, why
 	for range f.Config.Drain.TargetGroups {
 		f.targets = append(f.targets, fact[[]string]{err: why})
 	}

@@ -17,6 +17,7 @@ import (
 type nodeTable struct {
 	found    []lease.Stored
 	listErr  error
+	laterErr error // of the shards after the first
 	probeErr error
 }
 
@@ -30,7 +31,10 @@ func (n *nodeTable) table() lease.Table {
 func (n *nodeTable) String() string { return "s3://acme/apps/web" }
 func (n *nodeTable) ShardSize() int { return 2048 } // all at once
 
-func (n *nodeTable) List(context.Context, int) ([]lease.Stored, error) {
+func (n *nodeTable) List(_ context.Context, shard int) ([]lease.Stored, error) {
+	if shard > 0 {
+		return nil, n.laterErr
+	}
 	return slices.Clone(n.found), n.listErr
 }
 
@@ -57,7 +61,10 @@ func (n *nodeTable) Swap(context.Context, lease.Stored, lease.Item) (lease.Store
 // numbered is a world with a node id that is held and a scope of ten ids.
 func numbered(lines ...string) func(*world) {
 	return func(w *world) {
-		w.settings = strings.Join(append([]string{"node_id.scope = \"web\"", "node_id.range = [0, 9]"}, lines...), "\n") + "\n"
+		if !strings.Contains(strings.Join(lines, ""), "node_id.range") {
+			lines = append(lines, "node_id.range = [0, 9]")
+		}
+		w.settings = strings.Join(append([]string{"node_id.scope = \"web\""}, lines...), "\n") + "\n"
 		w.nodes = &nodeTable{found: ids(7), probeErr: lease.ErrChanged}
 		end := now.Add(50 * time.Minute)
 		w.lease = Lease{Boot: "a-boot", Watched: true, Record: nodeid.Record{
@@ -95,6 +102,8 @@ func TestNodeFindings(t *testing.T) {
 		{"a table that is away", "", func(w *world) { w.nodes.listErr = errAway }, "node-table", Fail, "list: connection refused"},
 		{"a bucket that is missing", "", func(w *world) { w.nodes.probeErr = bucket.ErrNotFound }, "node-table", Fail, "no such object"},
 		{"a table that is not connected", "", func(w *world) { w.connectErr = errAway }, "node-table", Warn, "not checked: no connection to AWS: connection refused"},
+		{"a table that is very large", "node_id.range = [0, 4095]\nnode_id.split = [0, 12]", func(w *world) { w.nodes.laterErr = errAway }, "node-table", OK, "can be read"},
+		{"a table that is too large to count", "node_id.range = [0, 4095]\nnode_id.split = [0, 12]", func(w *world) { w.nodes.laterErr = errAway }, "node-capacity", Warn, "not checked: connection refused"},
 		{"garbage in the table", "", func(w *world) { w.nodes.found[3].Bad = lease.ErrItem }, "node-table", Warn, "1 ids are never given, since what is stored is not an item of koboshi's; the first is 3: not an item"},
 
 		{"room", "", nil, "node-capacity", OK, "7 of the 10 ids are in use"},
