@@ -541,7 +541,7 @@ func (c *content) Next(ctx context.Context) (tree.Frame, error) {
 	case c.fail != nil:
 		return tree.Frame{}, c.fail
 	case c.step == 2:
-		return tree.Frame{Data: c.data[half:], Release: func() {}}, nil
+		return tree.Frame{Data: c.data[half:], At: int64(half), Release: func() {}}, nil
 	}
 	return tree.Frame{}, io.EOF
 }

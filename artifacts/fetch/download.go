@@ -18,7 +18,7 @@ var (
 )
 
 // Download is an artifact that is being fetched: workers read parts of it ahead, into a
-// fixed number of slots, and Next hands out its pieces in order.
+// fixed number of slots, and Next hands out its pieces, in order unless AnyOrder is set.
 type Download struct {
 	a       artifacts.Artifact
 	object  *object
@@ -30,9 +30,10 @@ type Download struct {
 	slots   *slots
 	release func() error // drops the download's own reference to the slots, once
 
-	mu    sync.Mutex
-	plan  *plan
-	queue chan *part // taken by a worker and not yet by Next; in order; closed after the last
+	mu      sync.Mutex
+	plan    *plan
+	pending int        // parts that are planned and not yet in the queue
+	queue   chan *part // for Next; in order from the moment they are planned, else once they are read; closed after the last
 
 	sum     hash.Hash // of an artifact without chunks; in the hands of the part that is being hashed
 	current *part     // that Next is handing out
@@ -73,6 +74,7 @@ func (d *Download) start() (err error) {
 // slots and asks for more waits forever. One goroutine at a time may call Next.
 //
 // With chunks, a piece is one chunk, and its hash is verified: it may be used.
+// With AnyOrder, chunks come as they arrive.
 //
 // Without chunks, NOTHING IS VERIFIED UNTIL io.EOF: pieces come as they were
 // read, and Next ends in io.EOF only where size and hash of the whole are right,

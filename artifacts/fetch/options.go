@@ -25,7 +25,13 @@ type Options struct {
 	// in the manifest, ascending; nil = the whole artifact.
 	Chunks []int
 
-	lanes int64 // connections a slot
+	// AnyOrder lets the chunks of an artifact come as they arrive, each with its place.
+	// Then one request brings several parts of a large artifact, which hardly waits for
+	// answers to begin. Without chunks, or for only some of them, it is ignored.
+	AnyOrder bool
+
+	lanes   int64 // connections a slot
+	stretch int   // parts a request, at most
 
 	Progress func(n int64) // called with every n bytes as they are verified, or read where there are no chunks; by any goroutine
 	Attempts func()        // called before every request; by any goroutine
@@ -36,6 +42,7 @@ const (
 	workersPerCore = 12
 	slotBytes      = 4 << 20
 	minPartBytes   = 1 << 20 // less is not worth a request
+	maxStretch     = 4       // more would leave the last request alone for long
 )
 
 func (o Options) withDefaults() Options {
@@ -73,6 +80,11 @@ func (o Options) fit(a artifacts.Artifact) Options {
 	slots := min(int64(o.Workers), max(2, budget/part), max(1, ceilDiv(a.Size, part)))
 	o.lanes = max(1, min(int64(o.Workers)/slots, part/minPartBytes))
 	o.Workers = int(slots)
+	o.AnyOrder = o.AnyOrder && len(a.Chunks) > 0 && o.Chunks == nil
+	o.stretch = 1
+	if o.AnyOrder && o.lanes == 1 {
+		o.stretch = maxStretch
+	}
 	return o
 }
 

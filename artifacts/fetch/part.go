@@ -7,7 +7,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// part is what one request brings: a run of consecutive pieces in one slot.
+// part is a run of consecutive pieces in one slot. One request brings one part or,
+// where their order does not matter, several in a row.
 type part struct {
 	offset int64
 	pieces []piece
@@ -64,6 +65,17 @@ func (l *plan) skip() {
 		l.offset += l.a.Chunks[l.chunk].Size
 		l.chunk++
 	}
+}
+
+// stretch is up to most parts in a row, and never more than what is left for each
+// of the workers: the last requests are short, so that all end at the same time.
+func (l *plan) stretch(most, workers int) []*part {
+	left := ceilDiv(l.a.Size-l.offset, l.most*int64(workers))
+	parts := []*part{l.next()}
+	for int64(len(parts)) < min(left, int64(most)) && !l.done() {
+		parts = append(parts, l.next())
+	}
+	return parts
 }
 
 func (l *plan) next() *part {

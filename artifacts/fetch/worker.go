@@ -18,11 +18,11 @@ const maxRefetch = 2
 // lead opens the first part by itself: its answer shows whether the object
 // exists and has the signed size, and its ETag pins all later requests.
 func (d *Download) lead() {
-	p := d.take()
-	if p == nil {
+	parts := d.take()
+	if len(parts) == 0 {
 		return
 	}
-	c := d.cursor(p)
+	c := d.cursor(parts)
 	if err := c.open(d.ctx); err != nil {
 		d.stop(err)
 		return
@@ -30,24 +30,24 @@ func (d *Download) lead() {
 	for range d.options.Workers - 1 {
 		d.workers.Go(d.work)
 	}
-	d.bring(p, c)
+	d.bring(parts, c)
 	d.work()
 }
 
-// work brings part after part until there are no more, or one fails.
+// work makes request after request until there is no more to ask for, or one fails.
 func (d *Download) work() {
 	for d.ctx.Err() == nil {
-		p := d.take()
-		if p == nil {
+		parts := d.take()
+		if len(parts) == 0 {
 			return
 		}
-		d.bring(p, d.cursor(p))
+		d.bring(parts, d.cursor(parts))
 	}
 }
 
-// take waits for a slot before it takes the next part, so that the part which
-// Next waits for always has one. It is nil when there is nothing left to do.
-func (d *Download) take() *part {
+// take plans what the next request brings, empty when there is nothing left to do. It
+// waits for a slot first, so that the part which Next waits for always has one.
+func (d *Download) take() []*part {
 	slot := d.slots.take(d.ctx)
 	if slot == nil {
 		return nil
@@ -55,46 +55,81 @@ func (d *Download) take() *part {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.plan.done() {
+		d.slots.give(slot) // parts that are read in a row still need one each
 		return nil
 	}
-	p := d.plan.next()
-	p.slot = slot
-	d.queue <- p // has room for as many parts as there are slots
-	if d.plan.done() {
+	parts := d.plan.stretch(d.options.stretch, d.options.Workers)
+	parts[0].slot = slot
+	d.pending += len(parts)
+	if !d.options.AnyOrder {
+		d.enqueue(parts[0])
+	}
+	return parts
+}
+
+// enqueue hands a part to Next. The queue has room for as many as there are slots.
+func (d *Download) enqueue(p *part) {
+	d.queue <- p
+	if d.pending--; d.pending == 0 && d.plan.done() {
 		close(d.queue)
 	}
-	return p
 }
 
-// cursor is the first of a part: it reads the whole of it or, where that is one
-// large piece, its lane of it.
-func (d *Download) cursor(p *part) *cursor {
-	lane := p.size()
-	if len(p.pieces) == 1 {
-		lane = min(lane, max(minPartBytes, ceilDiv(lane, d.options.lanes)))
+// cursor is the first of a request: it reads all parts or, where that is one large
+// piece, its lane of it.
+func (d *Download) cursor(parts []*part) *cursor {
+	first, last := parts[0], parts[len(parts)-1]
+	length := last.offset + last.size() - first.offset
+	if len(parts) == 1 && len(first.pieces) == 1 {
+		length = min(length, max(minPartBytes, ceilDiv(length, d.options.lanes)))
 	}
-	return &cursor{o: d.object, at: p.offset, end: p.offset + lane}
+	return &cursor{o: d.object, at: first.offset, end: first.offset + length}
 }
 
-// bring reads a part into its slot and hands out its pieces as they are verified.
-func (d *Download) bring(p *part, c *cursor) {
+// bring reads parts into a slot each. The body has ended as it should before the
+// last of them is done.
+func (d *Download) bring(parts []*part, c *cursor) {
 	defer c.close()
-	rest := p.slot
-	for _, piece := range p.pieces {
-		data := rest[:piece.size:piece.size]
-		rest = rest[piece.size:]
-		if err := d.readPiece(p, piece, c, data); err != nil {
+	for i, p := range parts {
+		err := d.fill(p, c)
+		if err == nil && i == len(parts)-1 {
+			err = c.finish()
+		}
+		if err != nil {
 			d.stop(err)
 			return
 		}
+		d.done(p)
+	}
+}
+
+// fill reads a part into its slot and hands out its pieces as they are verified.
+func (d *Download) fill(p *part, c *cursor) error {
+	if p.slot == nil {
+		if p.slot = d.slots.take(d.ctx); p.slot == nil {
+			return context.Cause(d.ctx)
+		}
+	}
+	rest := p.slot
+	for _, piece := range p.pieces {
+		data, offset := rest[:piece.size:piece.size], c.at
+		rest = rest[piece.size:]
+		if err := d.readPiece(p, piece, c, data); err != nil {
+			return err
+		}
 		d.options.Progress(piece.size)
-		p.frames <- tree.Frame{Data: data, Plain: piece.plain, Release: func() { d.drop(p) }}
+		p.frames <- tree.Frame{Data: data, At: offset, Plain: piece.plain, Release: func() { d.drop(p) }}
 	}
-	if err := c.finish(); err != nil {
-		d.stop(err)
-		return
-	}
+	return nil
+}
+
+func (d *Download) done(p *part) {
 	close(p.frames)
+	if d.options.AnyOrder {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.enqueue(p)
+	}
 }
 
 func (d *Download) readPiece(p *part, piece piece, c *cursor, data []byte) error {

@@ -18,7 +18,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// Next yields the verified bytes of an artifact in order, io.EOF after the last.
+// Next yields the verified bytes of an artifact, io.EOF after the last. They come in
+// order; those of a format that is Direct may come in any order.
 // It is called by one goroutine and must return when its context ends.
 type Next = func(context.Context) (tree.Frame, error)
 
@@ -57,7 +58,7 @@ type Info struct {
 	Name     artifacts.Format
 	Suffixes []string // of the names of ready artifacts; nil = every name that no other format has
 	Indexed  bool     // the tree is known from an index only; else from the manifest
-	Direct   bool     // bytes are written as they come: nothing is decoded
+	Direct   bool     // bytes are written as they come, in any order: nothing is decoded
 	Mount    string   // file system that the kernel mounts; "" = a tree is unpacked
 }
 

@@ -14,8 +14,8 @@ import (
 	"koboshi/artifacts/tree"
 )
 
-// Content is the bytes of an artifact, in order. Only its io.EOF means that
-// they are verified.
+// Content is the bytes of an artifact, in order, or in any order where its format is
+// Direct. Only its io.EOF means that they are verified.
 type Content interface {
 	Next(ctx context.Context) (tree.Frame, error)
 }

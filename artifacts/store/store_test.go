@@ -153,8 +153,10 @@ func packFrames(enc *zstd.Encoder, plain []byte) (all []byte, frames []tree.Fram
 }
 
 func slice(data []byte, n int) (pieces []tree.Frame) {
+	var at int64
 	for part := range slices.Chunk(data, n) {
-		pieces = append(pieces, tree.Frame{Data: part})
+		pieces = append(pieces, tree.Frame{Data: part, At: at})
+		at += int64(len(part))
 	}
 	return pieces
 }

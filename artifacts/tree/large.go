@@ -16,13 +16,13 @@ const (
 // for large files takes half the time and leaves the memory to the app. Both
 // are only for speed: where the filesystem can do neither, it is a plain file.
 //
-// One goroutine moves its end forward; then several may write before the end, in
+// One goroutine makes room for what is written; then several may write there, in
 // any order.
 type LargeFile struct {
 	*os.File
 	entry    *Entry
 	reserved int64
-	end      int64
+	end      int64 // of what was made room for
 }
 
 // NewLargeFile takes over f, which is empty, for at most the size of its entry.
@@ -34,12 +34,10 @@ func NewLargeFile(f *os.File, e *Entry) *LargeFile {
 	return l
 }
 
-// extend makes room for the next n bytes, and much more in one piece, and
-// returns where they belong.
-func (l *LargeFile) extend(n int) (at int64, err error) {
-	at = l.end
-	if l.end += int64(n); l.end > l.entry.Size {
-		return at, Refuse(l.Name(), "longer than its limits allow")
+// makeRoom reserves the space of n bytes, and of much more after them in one piece.
+func (l *LargeFile) makeRoom(at int64, n int) error {
+	if l.end = max(l.end, at+int64(n)); l.end > l.entry.Size {
+		return Refuse(l.Name(), "longer than its limits allow")
 	}
 	for l.entry.Size >= directMin && l.reserved < l.end {
 		step := min(reserveStep, l.entry.Size-l.reserved)
@@ -48,7 +46,7 @@ func (l *LargeFile) extend(n int) (at int64, err error) {
 		}
 		l.reserved += step
 	}
-	return at, nil //nolint:nilerr // reserving is only for speed
+	return nil //nolint:nilerr // reserving is only for speed
 }
 
 // writeAt writes p. Direct I/O refuses the odd length at the end of a file, and
@@ -68,7 +66,8 @@ func (l *LargeFile) writeAt(p []byte, at int64) error {
 
 // Write appends p.
 func (l *LargeFile) Write(p []byte) (int, error) {
-	at, err := l.extend(len(p))
+	at := l.end
+	err := l.makeRoom(at, len(p))
 	if err == nil {
 		err = l.writeAt(p, at)
 	}

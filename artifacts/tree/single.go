@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -12,7 +13,8 @@ import (
 )
 
 // WriteSingle makes dir, which must be empty, a tree of one file: the Data of
-// the frames that next yields, one after the other, as name with mode 0755.
+// the frames that next yields, each at its place, as name with mode 0755. They may
+// come in any order, and must fill the file without gaps.
 //
 // The pieces are written in parallel and as they are, each released once it is
 // written; whole pages on page boundaries bypass the page cache. next yields
@@ -43,29 +45,32 @@ func WriteSingle(ctx context.Context, dir *os.Root, name string, opt Options, ne
 	return stampDirs(ctx, dir, list, opt)
 }
 
-// fill appends pieces until there are no more. The first failure stops it;
+// fill writes pieces until there are no more. The first failure stops it;
 // when fill returns, nothing is written any more.
 func (l *LargeFile) fill(ctx context.Context, writers int, next func(context.Context) (Frame, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	err := l.dispatch(ctx, group, next, func(f Frame) int { return len(f.Data) }, func(_ int, f Frame) ([]byte, func(), error) { return f.Data, f.Done, nil })
+	place := func(f Frame) (int64, int) { return f.At, len(f.Data) }
+	err := l.dispatch(ctx, group, next, place, func(_ int, f Frame) ([]byte, func(), error) { return f.Data, f.Done, nil })
 	if failed := group.Wait(); failed != nil {
 		return failed
 	}
 	return err
 }
 
-func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next func(context.Context) (Frame, error), length func(Frame) int, prepare func(int, Frame) ([]byte, func(), error)) error {
+func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next func(context.Context) (Frame, error), place func(Frame) (int64, int), prepare func(int, Frame) ([]byte, func(), error)) error {
+	var written int64
 	for number := 0; ctx.Err() == nil; number++ {
 		piece, err := next(ctx)
 		if err == io.EOF { //nolint:errorlint // an error that wraps EOF is none of a clean end
-			return nil
+			return l.checkWhole(written)
 		}
 		if err != nil {
 			return err
 		}
-		at, err := l.extend(length(piece))
-		if err != nil {
+		at, n := place(piece)
+		written += int64(n)
+		if err := l.makeRoom(at, n); err != nil {
 			piece.Done()
 			return err
 		}
@@ -79,6 +84,14 @@ func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next fu
 		})
 	}
 	return context.Cause(ctx)
+}
+
+// checkWhole compares what all pieces have together with where the last one ends.
+func (l *LargeFile) checkWhole(written int64) error {
+	if written != l.end {
+		return fmt.Errorf("%s: pieces of %d bytes for a file of %d", l.Name(), written, l.end)
+	}
+	return nil
 }
 
 // WritePieces writes a file of size bytes into dir, in which it must not be, with
@@ -106,13 +119,13 @@ func WritePieces(ctx context.Context, dir *os.Root, name string, size int64, nex
 func (l *LargeFile) assemble(ctx context.Context, next func(context.Context) (Frame, error), prepare func(int, Frame) ([]byte, func(), error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(runtime.GOMAXPROCS(0), 2))
-	length := func(f Frame) int {
+	place := func(f Frame) (int64, int) { // one after the other: only they know how long each becomes
 		if f.Plain > 0 {
-			return int(f.Plain)
+			return l.end, int(f.Plain)
 		}
-		return len(f.Data)
+		return l.end, len(f.Data)
 	}
-	err := l.dispatch(ctx, group, next, length, prepare)
+	err := l.dispatch(ctx, group, next, place, prepare)
 	if failed := group.Wait(); failed != nil {
 		return failed
 	}

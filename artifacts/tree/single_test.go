@@ -38,13 +38,14 @@ func TestWriteSingle(t *testing.T) {
 
 // cut yields data in pieces of at most size bytes.
 func cut(data []byte, size int) func(context.Context) (Frame, error) {
+	rest := data
 	return func(context.Context) (Frame, error) {
-		if len(data) == 0 {
+		if len(rest) == 0 {
 			return Frame{}, io.EOF
 		}
-		piece := data[:min(size, len(data))]
-		data = data[len(piece):]
-		return Frame{Data: piece}, nil
+		piece := Frame{Data: rest[:min(size, len(rest))], At: int64(len(data) - len(rest))}
+		rest = rest[len(piece.Data):]
+		return piece, nil
 	}
 }
 
@@ -82,6 +83,47 @@ func TestWriteSingleReleases(t *testing.T) {
 		}
 		if got, err := y.Dest.ReadFile("web"); test.want == nil && (err != nil || bytes.Count(got, []byte{1}) != len(whole)) {
 			t.Errorf("%s: %v, or pieces that were released before they were written", name, err)
+		}
+	}
+}
+
+// Pieces are written where they belong, whatever their order. A file with a gap, or
+// with bytes that came twice, is none.
+func TestWriteSingleInAnyOrder(t *testing.T) {
+	const size = 100 << 10
+	whole := bytes.Repeat([]byte("0123456789abcdef"), (directMin+size)/16)
+	var pieces []Frame
+	for next := cut(whole, size); ; {
+		piece, err := next(t.Context())
+		if err != nil {
+			break
+		}
+		pieces = append(pieces, piece)
+	}
+	backwards := slices.Clone(pieces)
+	slices.Reverse(backwards)
+	for name, test := range map[string]struct {
+		pieces []Frame
+		ok     bool
+	}{
+		"backwards":       {backwards, true},
+		"one is missing":  {slices.Concat(pieces[:5], pieces[6:]), false},
+		"one comes twice": {slices.Concat(pieces, pieces[5:6]), false},
+	} {
+		y, rest := treetest.NewYard(t), test.pieces
+		err := WriteSingle(t.Context(), y.Dest, "web", Options{Limits: Limits{int64(len(whole)), 1}}, func(context.Context) (Frame, error) {
+			if len(rest) == 0 {
+				return Frame{}, io.EOF
+			}
+			piece := rest[0]
+			rest = rest[1:]
+			return piece, nil
+		})
+		if (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := y.Dest.ReadFile("web"); test.ok && (err != nil || !bytes.Equal(got, whole)) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }

@@ -157,13 +157,14 @@ func TestDiskFull(t *testing.T) {
 		})
 	}
 	pieces := []int{70 << 10, 30 << 10} // the last write fails, and there is no other
+	var at int64
 	err := tree.WriteSingle(t.Context(), treetest.NewYard(t).Dest, "web", tree.Options{Limits: tree.Limits{Bytes: 1 << 20, Entries: 1}}, func(context.Context) (tree.Frame, error) {
 		if len(pieces) == 0 {
 			return tree.Frame{}, io.EOF
 		}
-		data := make([]byte, pieces[0])
-		pieces = pieces[1:]
-		return tree.Frame{Data: data}, nil
+		piece := tree.Frame{Data: make([]byte, pieces[0]), At: at}
+		pieces, at = pieces[1:], at+int64(pieces[0])
+		return piece, nil
 	})
 	if !errors.Is(err, unix.EFBIG) || errors.Is(err, tree.ErrRefused) {
 		t.Errorf("one executable: %v", err)

@@ -56,7 +56,9 @@ func (p profile) makeRoom(a artifacts.Artifact) {
 // download is what the download of one artifact may take.
 func (p profile) download(a artifacts.Artifact) fetch.Options {
 	if f, err := format.Of(a); err == nil && f.Info().Direct && len(a.Chunks) > 0 { // a delta has no format
-		return p.file
+		file := p.file
+		file.AnyOrder = true
+		return file
 	}
 	return p.archive
 }

@@ -32,7 +32,10 @@ func TestDownloadFitsTheFormat(t *testing.T) {
 			t.Errorf("%s: %d bytes, want %d", format, got, want)
 		}
 	}
-	if o := p.download(artifacts.Delta{}.Object()); o.Workers*o.SlotBytes != 8<<20 {
+	if file := p.download(artifacts.Artifact{Format: artifacts.File, Chunks: make([]artifacts.Chunk, 1)}); !file.AnyOrder {
+		t.Error("the chunks of a file come in order")
+	}
+	if o := p.download(artifacts.Delta{}.Object()); o.AnyOrder || o.Workers*o.SlotBytes != 8<<20 {
 		t.Errorf("a delta: %+v", o)
 	}
 }
