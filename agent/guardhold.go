@@ -232,11 +232,10 @@ func (h *held) observeReasons(all []guard.GroupReasons) {
 }
 
 const (
-	// fresh is how old an answer may be that an intent is made from: the suspension has
-	// to reach AWS within guard.Horizon after it.
+	// fresh is how old an answer may be that an intent is made from.
 	fresh = 10 * time.Second
-	// reach is how long the suspension may take then.
-	reach = guard.Horizon - 2*fresh
+	// reach is how long after the answer the suspension has to have reached AWS.
+	reach = guard.Horizon - fresh
 	// often is how often someone else may resume what is suspended before it is given up.
 	often = 4
 )
@@ -256,9 +255,10 @@ func (h *held) suspend(ctx context.Context, l *guard.Lock, seen group.Group) (gr
 			if seen, err = h.Scaling.Describe(ctx, name); err != nil {
 				return seen, err
 			}
+			heard = time.Now()
 		}
 		if missing := r.Missing(seen); len(missing) > 0 {
-			if err := h.intend(ctx, l, seen, missing); err != nil {
+			if err := h.intend(ctx, l, seen, missing, heard.Add(reach)); err != nil {
 				return seen, err
 			}
 		}
@@ -274,14 +274,14 @@ func (h *held) suspend(ctx context.Context, l *guard.Lock, seen group.Group) (gr
 	return seen, &guard.ReasonsError{Kind: guard.ErrNotSafe, Groups: []guard.GroupReasons{{Group: name, Reasons: []guard.Reason{{Code: guard.Activity, Text: "someone keeps resuming " + group.Names(lacking)}}}}}
 }
 
-// intend writes down what is about to be suspended, and suspends it.
-func (h *held) intend(ctx context.Context, l *guard.Lock, seen group.Group, missing []group.Process) error {
+// intend writes down what is about to be suspended, and suspends it, in time.
+func (h *held) intend(ctx context.Context, l *guard.Lock, seen group.Group, missing []group.Process, until time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	h.answered[seen.Name] = false
 	if err := l.Update(ctx, func(r guard.Record) guard.Record { return r.Intend(seen) }); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, reach)
-	defer cancel()
 	if err := h.Scaling.Suspend(ctx, seen.Name, missing[0], missing[1:]...); err != nil {
 		return err
 	}

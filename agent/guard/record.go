@@ -72,6 +72,16 @@ func (c Claim) intent() (at time.Time, ok bool) {
 	return at, err == nil
 }
 
+// since is the time of an intent, or of the suspension that was recognised; zero where
+// its reason has none.
+func (c Claim) since() (at time.Time, intended bool) {
+	if at, intended = c.intent(); intended {
+		return at, true
+	}
+	at, _ = timeOf(string(c))
+	return at, false
+}
+
 // Key is where the record of a group is, below the app's prefix.
 func Key(name string) string { return Directory + url.PathEscape(name) + ".json" }
 

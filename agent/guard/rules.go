@@ -109,6 +109,12 @@ func within(reason string, from, to time.Time) bool {
 	return ok && !at.Before(from) && !at.After(to)
 }
 
+// before reports whether a reason has a time before that.
+func before(reason string, than time.Time) bool {
+	at, ok := timeOf(reason)
+	return ok && at.Before(than)
+}
+
 // timeOf is the time of a reason such as "User suspended at 2026-04-12T21:57:43Z". The
 // wording is not documented, only seen: any last word counts that is a time.
 func timeOf(reason string) (time.Time, bool) {
@@ -129,28 +135,28 @@ type Left struct {
 // Undo says what to resume, by what AWS shows: what has still the reason that was kept,
 // and what was intended and then suspended within a minute. All else is left alone.
 //
-// An intent that is not shown as suspended is resumed all the same while AWS may still
-// answer what was before. It stays open for as long, so that a call that was cut off
-// and reaches AWS late is noticed; but not where the call was answered.
+// What is not shown as suspended is resumed all the same while AWS may still answer what
+// was before. An intent stays open for as long, so that a call that was cut off and
+// reaches AWS late is noticed; but not where the call was answered.
 func (r Record) Undo(seen group.Group, answered bool) (resume []group.Process, left []Left, open bool) {
 	leave := func(p group.Process, format string, args ...any) {
 		left = append(left, Left{p, fmt.Sprintf(format, args...)})
 	}
 	for _, p := range slices.Sorted(maps.Keys(r.Ours)) {
 		claim := r.Ours[p]
-		at, intended := claim.intent()
-		early := intended && !seen.At.After(at.Add(Horizon))
+		at, intended := claim.since()
+		early := !at.IsZero() && !seen.At.After(at.Add(Horizon))
 		reason, suspended := seen.Suspended[p]
 		switch {
 		case suspended && (!intended && reason == string(claim) || intended && within(reason, at, at.Add(Horizon))):
 			resume = append(resume, p)
-		case suspended && early:
+		case suspended && early && before(reason, at):
 			open = true
 		case suspended:
 			leave(p, "someone else suspended it: %s", reason)
 		case early:
 			resume = append(resume, p)
-			open = open || !answered
+			open = open || intended && !answered
 		case intended:
 			leave(p, "it is not suspended")
 		default:
