@@ -333,6 +333,9 @@ func (h *held) undo(ctx context.Context) error {
 
 // restore puts one group back, for as long as no one else may.
 func (h *held) restore(ctx context.Context, l *guard.Lock) error {
+	if err := l.Lost(); err != nil {
+		return err
+	}
 	if l.Record().State == guard.Released {
 		h.Observe(l.Record().Group, "released already")
 		h.restored = append(h.restored, GroupRestored{Group: l.Record().Group, Resumed: []group.Process{}})
@@ -367,8 +370,11 @@ func (h *held) restore(ctx context.Context, l *guard.Lock) error {
 		}
 		slept := pace.Sleep(round, between)
 		cancel()
-		if slept != nil {
-			return errors.Join(err, slept)
+		switch {
+		case slept != nil && err != nil:
+			return err
+		case slept != nil:
+			return errors.New("AWS has not shown in time what was suspended")
 		}
 	}
 }

@@ -31,12 +31,19 @@ type Lock struct {
 	name   string
 	local  func() time.Time // the clock of a store that has none of its own; nil = such a store is refused
 
-	mu     sync.Mutex
+	turn chan struct{} // has a value while someone reads or writes the record
+
+	mu    sync.Mutex // of what follows; never held while the store is asked
+	known known
+	lease time.Duration
+	lost  error // that another holder was seen
+}
+
+// known is what is known of the stored record.
+type known struct {
 	record Record
 	etag   string // "" = there is no record yet
-	lease  time.Duration
 	clock  clock
-	lost   error // that another holder was seen
 }
 
 // clock is the store's, by its last answer.
@@ -54,40 +61,51 @@ func (c clock) most() time.Time { return c.date.Add(time.Since(c.asked) + time.S
 // Open reads the record of a group. A store without a clock, a directory, goes by
 // local; where that is nil it is ErrStore.
 func Open(ctx context.Context, b bucket.Bucket, name string, local func() time.Time) (*Lock, error) {
-	l := &Lock{bucket: b, name: name, local: local}
-	l.record = Record{Group: name, State: Released}
+	l := &Lock{bucket: b, name: name, local: local, turn: make(chan struct{}, 1)}
+	l.known.record = Record{Group: name, State: Released}
 	return l, l.read(ctx)
 }
 
-// Exists reports whether the group was guarded before.
-func (l *Lock) Exists() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.etag != ""
+// alone waits until no one else reads or writes the record.
+func (l *Lock) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case l.turn <- struct{}{}:
+		return func() { <-l.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
-// Record is what is known to be stored.
-func (l *Lock) Record() Record {
+func (l *Lock) now() known {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.record.clone()
+	return l.known
 }
+
+func (l *Lock) learn(k known) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known = k
+}
+
+// Exists reports whether the group was guarded before.
+func (l *Lock) Exists() bool { return l.now().etag != "" }
+
+// Record is what is known to be stored.
+func (l *Lock) Record() Record { return l.now().record.clone() }
 
 // Now is the store's clock, a little less at most; zero while nothing is stored.
 func (l *Lock) Now() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.clock.date.IsZero() {
-		return time.Time{}
+	if c := l.now().clock; !c.date.IsZero() {
+		return c.least()
 	}
-	return l.clock.least()
+	return time.Time{}
 }
 
 // Remaining is for how long the lease holds for sure.
 func (l *Lock) Remaining() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.record.Until.Sub(l.clock.most())
+	k := l.now()
+	return k.record.Until.Sub(k.clock.most())
 }
 
 // read reads what is stored. That nothing is stored is no error.
@@ -95,7 +113,7 @@ func (l *Lock) read(ctx context.Context) error {
 	asked := time.Now()
 	text, object, err := bucket.Read(ctx, l.bucket, Key(l.name), MaxRecord)
 	switch {
-	case errors.Is(err, bucket.ErrNotFound) && l.etag == "":
+	case errors.Is(err, bucket.ErrNotFound) && l.now().etag == "":
 		return nil
 	case errors.Is(err, bucket.ErrTooLarge):
 		return fmt.Errorf("%w: %w", ErrRecord, err)
@@ -103,18 +121,14 @@ func (l *Lock) read(ctx context.Context) error {
 		return fmt.Errorf("read the guard's record: %w", err)
 	}
 	r, err := Parse(text, l.name)
-	if err == nil {
-		err = l.note(object, asked)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		l.record = r
-	}
-	return err
+	return l.note(r, object, asked)
 }
 
 // note keeps what an answer says of the stored object, and of the store's clock.
-func (l *Lock) note(object bucket.Object, asked time.Time) error {
-	now := time.Now()
+func (l *Lock) note(r Record, object bucket.Object, asked time.Time) error {
 	switch {
 	case object.ETag == "":
 		return fmt.Errorf("%w: its objects have no ETag", ErrStore)
@@ -123,7 +137,7 @@ func (l *Lock) note(object bucket.Object, asked time.Time) error {
 	case object.Date.IsZero():
 		object.Date = l.local()
 	}
-	l.etag, l.clock = object.ETag, clock{object.Date.UTC(), asked, now}
+	l.learn(known{r, object.ETag, clock{object.Date.UTC(), asked, time.Now()}})
 	return nil
 }
 
@@ -131,9 +145,7 @@ func (l *Lock) note(object bucket.Object, asked time.Time) error {
 // the conditions of writes: it is tried out first, so where there is a record it does.
 // The store's clock is known afterwards.
 func (l *Lock) Create(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.etag != "" {
+	if l.Exists() {
 		return nil
 	}
 	honoured, err := bucket.ProbeConditions(ctx, l.bucket, Directory)
@@ -144,10 +156,7 @@ func (l *Lock) Create(ctx context.Context) error {
 		return fmt.Errorf("%w: it ignores the conditions of writes (If-Match)", ErrStore)
 	}
 	r := Record{Group: l.name, State: Released, Nonce: rand.Text()}
-	if err := l.put(ctx, r, bucket.Condition{Absent: true, Once: true}); err != nil {
-		return l.settle(ctx, err)
-	}
-	return nil
+	return l.put(ctx, r, bucket.Condition{Absent: true, Once: true})
 }
 
 // Acquire makes this the holder of the group, for as long as the lease. The fence is at
@@ -163,22 +172,24 @@ func (l *Lock) TakeOver(ctx context.Context, holder string, lease time.Duration,
 
 // claim swaps the record for that of another holder.
 func (l *Lock) claim(ctx context.Context, lease time.Duration, change func(Record, time.Time) (Record, error)) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	done, err := l.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	for n := range rounds {
-		next, err := change(l.record.clone(), l.clock.least().Truncate(time.Second))
+		k := l.now()
+		next, err := change(k.record.clone(), k.clock.least().Truncate(time.Second))
 		if err != nil {
 			return err
 		}
 		next.Nonce = rand.Text()
-		err = l.put(ctx, next, bucket.Condition{ETag: l.etag, Once: true})
-		if err != nil {
-			err = l.settle(ctx, err)
-		}
-		if err != nil {
+		if err := l.put(ctx, next, bucket.Condition{ETag: k.etag, Once: true}); err != nil {
 			return err
 		}
-		if l.record.Nonce == next.Nonce {
+		if l.now().record.Nonce == next.Nonce {
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			l.lease = lease
 			return nil
 		}
@@ -190,13 +201,13 @@ func (l *Lock) claim(ctx context.Context, lease time.Duration, change func(Recor
 }
 
 // Continue makes this the process that goes on for a holder, by its fence. A fence that
-// is not the record's is *HeldError or ErrLost.
+// is not the record's is ErrLost.
 func (l *Lock) Continue(fence int64, lease time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch r := l.record; {
+	switch r := l.known.record; {
 	case r.Fence != fence && r.State == Held:
-		return fmt.Errorf("fence %d: %w: %w", fence, ErrLost, errors.New((&HeldError{r, l.clock.least()}).Error()))
+		return fmt.Errorf("fence %d: %w: %s", fence, ErrLost, (&HeldError{r, l.known.clock.least()}).Error())
 	case r.Fence != fence:
 		return fmt.Errorf("fence %d: %w: the last one of group %s was %d, and it is released", fence, ErrLost, l.name, r.Fence)
 	}
@@ -206,37 +217,52 @@ func (l *Lock) Continue(fence int64, lease time.Duration) error {
 
 // Update swaps the record for what change makes of it, and extends the lease. It goes on
 // until ctx ends, but not after a refusal. ErrLost is returned where the group has
-// another holder by now; a record that is released stays as it is. change may be called several times.
+// another holder by now; a record that is released stays as it is. change may be called
+// several times.
 func (l *Lock) Update(ctx context.Context, change func(Record) Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lost != nil || l.record.State == Released {
-		return l.lost
+	done, err := l.alone(ctx)
+	if err != nil {
+		return err
 	}
-	fence := l.record.Fence
+	defer done()
+	fence := l.now().record.Fence
 	for n := 0; ; n++ {
-		next := change(l.record.clone())
+		k := l.now()
+		if err := l.whether(k.record, fence); err != nil || k.record.State == Released {
+			return err
+		}
+		next := change(k.record.clone())
 		next.Nonce = rand.Text()
 		if next.State == Held {
-			next.Until = later(l.record.Until, l.clock.least().Add(l.lease).Truncate(time.Second))
+			next.Until = later(k.record.Until, k.clock.least().Add(l.length()).Truncate(time.Second))
 		}
-		err := l.put(ctx, next, bucket.Condition{ETag: l.etag, Once: true})
-		if err != nil {
-			err = l.settle(ctx, err)
-		}
+		err := l.put(ctx, next, bucket.Condition{ETag: k.etag, Once: true})
 		switch {
+		case err == nil && l.now().record.Nonce == next.Nonce:
+			return nil
 		case errors.Is(err, bucket.ErrDenied), errors.Is(err, bucket.ErrCredentials), errors.Is(err, ErrRecord), errors.Is(err, ErrNewer), errors.Is(err, ErrStore):
 			return err
-		case err == nil && l.record.Nonce == next.Nonce:
-			return nil
-		case err == nil && (l.record.Fence != fence || l.record.State != Held):
-			l.lost = fmt.Errorf("group %s: %w: fence %d is followed by %d (%s by %s)", l.name, ErrLost, fence, l.record.Fence, l.record.State, l.record.Holder)
-			return l.lost
 		}
 		if ended := pause(ctx, next.Nonce, n); ended != nil {
 			return errors.Join(ended, err)
 		}
 	}
+}
+
+// whether reports that a record is another holder's, also if that was seen before.
+func (l *Lock) whether(r Record, fence int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost == nil && r.Fence != fence {
+		l.lost = fmt.Errorf("group %s: %w: fence %d is followed by %d (%s by %s)", l.name, ErrLost, fence, r.Fence, r.State, r.Holder)
+	}
+	return l.lost
+}
+
+func (l *Lock) length() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lease
 }
 
 // Lost is ErrLost once another holder was seen.
@@ -258,6 +284,10 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// put writes the record. Where the answer is not that it was stored, it finds out what
+// is: without an error, that is known afterwards, and is this record or another one. The
+// error is that of the write where it was refused, and that of both where nothing is
+// known.
 func (l *Lock) put(ctx context.Context, r Record, when bucket.Condition) error {
 	text, err := r.Encode()
 	if err != nil {
@@ -265,29 +295,18 @@ func (l *Lock) put(ctx context.Context, r Record, when bucket.Condition) error {
 	}
 	asked := time.Now()
 	object, err := l.bucket.Put(ctx, Key(l.name), bytes.NewReader(text), int64(len(text)), when)
-	if err != nil {
+	switch {
+	case err == nil && object.ETag != "":
+		r.Schema = schema
+		return l.note(r, object, asked)
+	case errors.Is(err, bucket.ErrDenied), errors.Is(err, bucket.ErrCredentials):
 		return fmt.Errorf("write the guard's record: %w", err)
 	}
-	if object.ETag == "" { // some answers to a write have none
-		return l.read(ctx)
+	if unread := l.read(ctx); unread != nil {
+		return errors.Join(unread, err)
 	}
-	r.Schema = schema
-	l.record = r
-	return l.note(object, asked)
-}
-
-// settle finds out what a write has left that was not answered with success: what is
-// stored then is l.record. The error is that of the write where it was refused, and
-// that of reading where what is stored is not known.
-func (l *Lock) settle(ctx context.Context, wrote error) error {
-	if errors.Is(wrote, bucket.ErrDenied) || errors.Is(wrote, bucket.ErrCredentials) || errors.Is(wrote, ErrStore) {
-		return wrote
-	}
-	if err := l.read(ctx); err != nil {
-		return errors.Join(err, wrote)
-	}
-	if l.etag == "" {
-		return wrote
+	if !l.Exists() {
+		return fmt.Errorf("write the guard's record: %w", err)
 	}
 	return nil
 }

@@ -212,23 +212,18 @@ func (e *explorer) after(n node) (next []node) {
 
 func (e *explorer) stranger(n node) []node {
 	n.calls--
-	suspends, resumes, idle := n, n, n
-	switch t := n.truth(); {
-	case t.by == none:
-		suspends = n.set(truth{at: n.now, by: stranger})
-	default:
-		by := t.by
-		if by == guarded {
-			by = onTop
-		}
-		at := t.at
-		if e.renews {
-			at = n.now
-		}
-		suspends = n.set(truth{at: at, by: by})
-		resumes = n.set(truth{at: free, by: none})
+	t := n.truth()
+	if t.by == none {
+		return []node{n.set(truth{at: n.now, by: stranger}), n}
 	}
-	return []node{suspends, resumes, idle}
+	by, at := t.by, t.at
+	if by == guarded {
+		by = onTop
+	}
+	if e.renews {
+		at = n.now
+	}
+	return []node{n.set(truth{at: at, by: by}), n.set(truth{at: free, by: none}), n}
 }
 
 // looks are the answers of Describe that are possible now.
