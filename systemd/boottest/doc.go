@@ -100,6 +100,10 @@
 // An app that looks at no bounds emits all the time, and goes on after SIGTERM. With koboshi
 // killed, PID 1 has it down before the lease ends. After a clean reboot it goes on with its
 // id from where it was, the table down too; after a power cut with another (TestNodeID...).
+// A socket that starts the app does not do so beyond that. With the clock set over the end or
+// back below its bounds the app is stopped, no id is claimed while it is wrong, and the mark
+// is above what was emitted by it (TestVMNodeID). nspawn's boot id is not seen by a unit for
+// which systemd mounts a new /proc (ProtectKernelTunables=).
 //
 // Where a release lacks the mount point of BindPaths=, systemd makes it in the
 // release, which koboshi verify then reports. RootDirectory= through the link

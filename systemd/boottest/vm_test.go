@@ -126,7 +126,7 @@ func (l *lab) command(name string, args ...string) {
 func (l *lab) startVM(disk string) *exec.Cmd {
 	l.Helper()
 	l.boots++
-	ctx, cancel := context.WithTimeout(l.Context(), vmLimit)
+	ctx, cancel := context.WithTimeout(l.Context(), max(vmLimit, l.lifetime))
 	l.Cleanup(cancel)
 	vm := exec.CommandContext(ctx, "qemu-system-x86_64", strings.Fields(`-cpu qemu64 -smp 1 -m 768 -display none -no-reboot
 		-netdev user,id=net,net=172.31.16.0/20,ipv6=off -device virtio-net-pci,netdev=net,romfile=,mac=02:00:0a:00:00:01
