@@ -13,10 +13,36 @@ import (
 // errTerminating is a launch that is over before it has begun.
 var errTerminating = failure.WithHint(fmt.Errorf("%w: the instance is being terminated", lifecycle.ErrNotCompleted), "nothing is to be done: Auto Scaling replaces the instance")
 
+// askTargetState asks for the target lifecycle state of a launch while the tags are
+// read.
+func (r *run) askTargetState(ctx context.Context) {
+	if r.state.Signalled != nil {
+		return
+	}
+	var target string
+	var err error
+	var asking sync.WaitGroup
+	asking.Go(func() { target, err = r.agent.Machine.TargetState(ctx) })
+	r.targetState = func() (string, error) { asking.Wait(); return target, err }
+}
+
+// newTargetState is the target lifecycle state: the one that was asked for ahead, the
+// first time that it is needed and where it was read.
+func (r *run) newTargetState(ctx context.Context) (string, error) {
+	ahead := r.targetState
+	r.targetState = nil
+	if ahead != nil {
+		if target, err := ahead(); err == nil {
+			return target, nil
+		}
+	}
+	return r.agent.Machine.TargetState(ctx)
+}
+
 // checkTarget refuses to bring up an instance that is to be terminated, and finds out
 // whether it goes into a warm pool.
 func (r *run) checkTarget(ctx context.Context) error {
-	target, err := r.agent.Machine.TargetState(ctx)
+	target, err := r.newTargetState(ctx)
 	if err != nil {
 		r.warn("the target lifecycle state could not be read: %v", err)
 	}

@@ -36,6 +36,7 @@ func (a *Agent) Boot(ctx context.Context) (report.Report, error) {
 		return r.end(converge.Failed(limited, err))
 	}
 	r.note(r.startAgain(limited, r.Instance.ID))
+	r.askTargetState(limited)
 	r.note(r.readTags(limited)) // whatever has failed: the group is among them
 	if !r.launched(limited) {
 		return r.end(r.launch(limited))

@@ -32,6 +32,7 @@ type run struct {
 	trouble       error // what has failed of a boot already
 
 	action       func() (lifecycle.Action, error) // what waits for this launch, and what is not known about it; nil = not a launch
+	targetState  func() (string, error)           // of the instance, as it was asked for ahead; nil = it was not
 	pooled       bool                             // the instance is in a warm pool, or goes into it
 	jittered     bool                             // CONTINUE was held back
 	stackOver    bool                             // the stack does not wait

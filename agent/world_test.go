@@ -53,8 +53,9 @@ type world struct {
 	onTags      func()
 	target      string // the target lifecycle state; "" = not in a group
 	targetErr   error
-	asking      sync.Mutex // of the target state
-	onTarget    func()     // before each read of it
+	latency     time.Duration // of every answer of the network
+	asking      sync.Mutex    // of the target state
+	onTarget    func()        // before each read of it
 
 	// the channel
 	pointer  []byte
@@ -433,10 +434,12 @@ func (w *world) must(data []byte, err error) []byte {
 type machine struct{ *world }
 
 func (m machine) Identity(context.Context) (instance.Identity, error) {
+	m.roundTrip()
 	return instance.Identity{ID: m.id, Region: "eu-central-1", AZ: "eu-central-1a"}, m.identityErr
 }
 
 func (m machine) Tags(_ context.Context, names ...string) (map[string]string, error) {
+	m.roundTrip()
 	if m.onTags != nil {
 		m.onTags()
 	}
@@ -446,6 +449,7 @@ func (m machine) Tags(_ context.Context, names ...string) (map[string]string, er
 }
 
 func (m machine) TargetState(context.Context) (string, error) {
+	m.roundTrip()
 	m.asking.Lock() // the launch and the search for its action ask
 	defer m.asking.Unlock()
 	if m.onTarget != nil {
@@ -460,6 +464,7 @@ type channel struct {
 }
 
 func (c channel) Pointer(ctx context.Context, name string, known fetch.Known) (fetch.Known, error) {
+	c.roundTrip()
 	c.pointers++
 	if c.onPointer != nil {
 		c.onPointer(c.pointers)
@@ -480,6 +485,13 @@ func (c channel) Pointer(ctx context.Context, name string, known fetch.Known) (f
 	return fetch.Known{Pointer: p, ETag: etag}, err
 }
 
+// roundTrip is the way of a request and its answer.
+func (w *world) roundTrip() {
+	if w.latency > 0 {
+		<-time.After(w.latency)
+	}
+}
+
 // answers waits for the end of ctx where a source is silent.
 func (w *world) answers(ctx context.Context, to string) error {
 	w.gate.Lock()
@@ -493,6 +505,7 @@ func (w *world) answers(ctx context.Context, to string) error {
 }
 
 func (c channel) Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
+	c.roundTrip()
 	c.manifested++
 	if err := cmp.Or(c.answers(ctx, "manifest"), c.manifestErr); err != nil {
 		return nil, err
@@ -549,6 +562,7 @@ func (c *content) Next(ctx context.Context) (tree.Frame, error) {
 type group struct{ *world }
 
 func (g group) Group(ctx context.Context, _ string) (string, string, error) {
+	g.roundTrip()
 	g.pass()
 	if g.onGroup != nil {
 		g.onGroup(ctx)

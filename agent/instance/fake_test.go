@@ -33,6 +33,7 @@ const (
 // service is IMDS in memory: an http.Handler, and a RoundTripper for tests in
 // fake time. Its switches are functions of the time since it was made.
 type service struct {
+	slow  time.Duration // before each answer
 	begun time.Time
 	mu    sync.Mutex
 	pages map[string]string // by path
@@ -113,6 +114,9 @@ func (s *service) admits(token string) bool {
 
 // RoundTrip implements http.RoundTripper without a network.
 func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.slow > 0 {
+		<-time.After(s.slow)
+	}
 	if s.down != nil {
 		if err := s.down(time.Since(s.begun)); err != nil {
 			return nil, err

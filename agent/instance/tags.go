@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -17,7 +18,7 @@ const maxTagValue = 256 // characters, AWS's own limit
 var tagPattern = regexp.MustCompile(`^[A-Za-z0-9+\-=.,_:@]{1,128}$`)
 
 // Tags returns those of the named tags that the instance has now. It reads no
-// others. [ErrTagsOff] means that tags are not in the metadata at all; with an
+// others, and all values at the same time. [ErrTagsOff] means that tags are not in the metadata at all; with an
 // error that is [ErrHostileTag] it also returns the valid tags. A tag may appear
 // some seconds after launch.
 //
@@ -31,16 +32,19 @@ func (m *Metadata) Tags(ctx context.Context, names ...string) (map[string]string
 		return nil, err
 	}
 	there := strings.Split(string(list), "\n")
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(there, name) })
+	values, errs := make([]string, len(names)), make([]error, len(names))
+	var reading sync.WaitGroup
+	for i, name := range names {
+		reading.Go(func() { values[i], errs[i] = m.tag(ctx, name) })
+	}
+	reading.Wait()
 	tags := make(map[string]string)
 	var hostile error
-	for _, name := range names {
-		if !slices.Contains(there, name) {
-			continue
-		}
-		value, err := m.tag(ctx, name)
+	for i, err := range errs {
 		switch {
 		case err == nil:
-			tags[name] = value
+			tags[names[i]] = values[i]
 		case errors.Is(err, ErrHostileTag):
 			hostile = errors.Join(hostile, err)
 		case !errors.Is(err, errNotFound): // a 404: taken away meanwhile

@@ -27,6 +27,23 @@ func TestTags(t *testing.T) {
 	})
 }
 
+// All values are read in the time of one.
+func TestTagsAreReadTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		s.slow = time.Second
+		m := s.memory()
+		if _, err := m.Identity(t.Context()); err != nil { // and has a token
+			t.Fatal(err)
+		}
+		began := time.Now()
+		tags, err := m.Tags(t.Context(), channelTag, holdTag)
+		if took := time.Since(began); err != nil || len(tags) != 2 || took != 2*s.slow {
+			t.Errorf("%d tags after %s, %v; want 2 after the time of the list and one value", len(tags), took, err)
+		}
+	})
+}
+
 func TestTagsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService()
