@@ -7,7 +7,7 @@ NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 DYNALITE      := dynalite@4.0.0
 CYCLONEDX     := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
-MAX_BINARY    := 19500000
+MAX_BINARY    := 22000000
 MAX_EXPOSURE  := 25
 FUZZTIME      := 20s
 

@@ -128,17 +128,13 @@ func guardCode(out agent.GuardOutcome, err error) int {
 		return out.Code
 	case errors.Is(err, guard.ErrNotRestored):
 		return int(failure.Lifecycle)
-	case unstarted(err) && errors.Is(err, fs.ErrPermission):
-		return notExecutable
-	case unstarted(err) && !errors.Is(err, fs.ErrNotExist) && !process.IsNotFound(err):
-		return notExecutable
-	case unstarted(err):
+	case process.IsNotStarted(err) && (errors.Is(err, fs.ErrNotExist) || process.IsNotFound(err)):
 		return notFound
+	case process.IsNotStarted(err):
+		return notExecutable
 	}
 	return int(failure.CodeOf(err))
 }
-
-func unstarted(err error) bool { return process.IsNotStarted(err) }
 
 func guardRunOf(out agent.GuardOutcome, err error, code int) guardRunJSON {
 	j := guardRunJSON{Groups: []heldJSON{}, Started: out.Started, Code: code, Ended: out.Ending, Undone: []agent.GroupRestored{}}

@@ -107,6 +107,8 @@ func moment(ctx context.Context, ts *testscript.TestScript, kind, what string, p
 		"asked":  func() bool { return asked(of(ts), what) },
 		"serves": func() bool { got, _ := ask(of(ts).addr); return got == what },
 		"opens":  func() bool { return hasOpen(pid, what) },
+		"exists": func() bool { _, err := os.Stat(ts.MkAbs(what)); return err == nil },
+		"scaled": func() bool { return of(ts).aws.Calls().Count("autoscaling", what) > 0 },
 	}[kind]
 	for !come() {
 		select {

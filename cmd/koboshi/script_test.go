@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"variable":  variable,
 			"policy":    policy,
 			"encrypted": encrypted,
+			"scaling":   scaling,
 			"item":      item,
 			"table":     makeTable,
 			"store":     storeObject,
