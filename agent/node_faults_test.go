@@ -122,7 +122,7 @@ func (n *numbers) check() {
 	}
 }
 
-// expect asserts how a machine stands, such as "id 0, generation 1, held, running 1,
+// stands asserts how a machine stands, such as "id 0, generation 1, held, running 1,
 // signals [CONTINUE]", and what its run ended with.
 func (s *sky) stands(rep report.Report, code int, want string) {
 	s.t.Helper()
