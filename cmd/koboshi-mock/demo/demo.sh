@@ -150,4 +150,28 @@ show koboshi --config six.toml boot || code=$?
 echo "exit code $code; its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 [ "$code" -eq 16 ]
 
+say "7. A deploy under guard is killed: the group stays suspended, the next deploy is refused, a repair puts it back"
+# shellcheck disable=SC1091
+. ./mock.env
+koboshi-mock group shop
+koboshi-mock scale shop 4
+guarded="--source s3://releases/apps --app web --group shop"
+# shellcheck disable=SC2086,SC2016
+koboshi guard run $guarded --holder ci-7 --reason "deploy 3.0.0" -- sh -c 'echo "$KOBOSHI_GUARD_FENCE" >deploying; exec sleep 1000' &
+deploy=$!
+until [ -s deploying ]; do sleep 0.05; done
+echo "an alarm wants a fifth instance: $(koboshi-mock trigger shop AlarmNotification 5)"
+kill -KILL "$deploy"
+wait "$deploy" 2>/dev/null || true
+code=0
+# shellcheck disable=SC2086
+{
+	show koboshi guard status $guarded
+	show koboshi guard run $guarded -- echo "this does not run" || code=$?
+	[ "$code" -eq 23 ]
+	show koboshi guard repair $guarded --force
+	show koboshi guard run $guarded -- echo "this deploy runs"
+}
+echo "an alarm wants a fifth instance: $(koboshi-mock trigger shop AlarmNotification 5)"
+
 say "That was koboshi: only what was signed comes into service, and the group always learns how it ended"
