@@ -165,6 +165,24 @@ func TestNodeIDAgentKilled(t *testing.T) {
 	c.end("exit")
 }
 
+// While the table is down the app runs until its time is over, and is started again as soon
+// as the table is there.
+func TestNodeIDTableDown(t *testing.T) {
+	t.Parallel()
+	c := generating(t, hasty)
+	c.aws.Faults().Add(faults.Fault{Service: "s3", Path: "/nodes/", Status: 503, Code: "SlowDown"})
+	c.until(settleLimit, "the app is stopped", func() bool { return c.active("web.service") == "failed (failed)" })
+	last := c.last()
+	c.must("sh", "-c", "until [ $(systemctl show --value --property=ExecMainStatus koboshi-boot.service) = 22 ]; do sleep 0.2; done")
+	same(t, "the app", c.active("web.service"), "failed (failed)")
+	same(t, "the last emission", c.last(), last)
+	c.aws.Faults().Clear()
+	if again := c.emitsAfter(last.at); again.notBefore < last.at {
+		t.Errorf("the first emission is %+v, want bounds from %d on", again, last.at)
+	}
+	c.end("exit")
+}
+
 // A machine that lost its power does not know how far it was: it has another id.
 func TestNodeIDPowerCut(t *testing.T) {
 	t.Parallel()
