@@ -268,6 +268,27 @@ func TestNodeIDClockBelowBounds(t *testing.T) {
 	})
 }
 
+// A renewal that hangs keeps no one from seeing that the clock was set back.
+func TestNodeIDClockBelowBoundsInARenewal(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(15 * time.Minute)
+		s.release("2")
+		if _, err := s.sync(); err != nil {
+			t.Fatal(err)
+		}
+		s.node.Latency(func() time.Duration { return time.Hour })
+		for calls := s.node.Calls(""); s.node.Calls("") == calls; {
+			s.after(5 * time.Second)
+		}
+		s.step(-10 * time.Minute)
+		s.after(15 * time.Second)
+		if r := s.tenure(); s.running != "" || r.Phase != lease.Stopped {
+			t.Errorf("running %q, record %+v; warnings %q", s.running, r, s.warnings)
+		}
+	})
+}
+
 // What was used while the clock was far ahead is in the table before the id is left to
 // others: a boot does not give it up before it can ask.
 func TestNodeIDAfterClockFarAhead(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 type watchedNode struct {
 	*nodeid.Node
 	renewed chan error // the end of the renewal that is under way; nil = none is
+	giveUp  func()     // ends it
 	tried   time.Time  // when the app was last started for want of an id
 	problem string     // that was told
 }
@@ -64,7 +65,9 @@ func (w *watch) tend(ctx context.Context) {
 			n.renewed = nil
 			w.toldOfNode(err)
 		default:
-			return
+			if !n.Over() || !w.abandon() {
+				return
+			}
 		}
 	}
 	due, err := n.Tend(ctx)
@@ -77,12 +80,27 @@ func (w *watch) tend(ctx context.Context) {
 	}
 }
 
+// abandon ends a renewal that keeps the record from a look which has to stop the app, and
+// reports whether it has ended.
+func (w *watch) abandon() bool {
+	w.node.giveUp()
+	select {
+	case err := <-w.node.renewed:
+		w.node.renewed = nil
+		w.toldOfNode(err)
+		return true
+	case <-time.After(time.Second):
+		return false
+	}
+}
+
 func (w *watch) renew(ctx context.Context) {
 	n := w.node
 	ended := make(chan error, 1)
 	n.renewed = ended
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	n.giveUp = cancel
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, renewTime)
 		defer cancel()
 		if err := w.connectNode(ctx); err != nil {
 			n.Failed(err)

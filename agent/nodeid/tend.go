@@ -44,6 +44,12 @@ func (n *Node) Tend(ctx context.Context) (due bool, err error) {
 	return n.Now().UnixMilli() >= n.renewAt(r), nil
 }
 
+// Over reports whether the app may not run on, by the record, which a renewal may hold.
+func (n *Node) Over() bool {
+	r, _, err := n.load()
+	return err == nil && r.Phase == lease.Holding && n.over(r) != ""
+}
+
 // strayed reports whether the app was started with an id, and this machine does not know
 // to hold it any more: its record is lost, or the scope was renamed.
 func (n *Node) strayed(r Record) bool {
