@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"koboshi/agent/group"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/iam"
@@ -64,6 +65,10 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions(recordedCommands, cobra.ShellCompDirectiveNoFileComp)
 	case "role":
 		return cobra.FixedCompletions([]string{publisher, promoter}, cobra.ShellCompDirectiveNoFileComp)
+	case "suspend":
+		return cobra.FixedCompletions(names(group.Processes()), cobra.ShellCompDirectiveNoFileComp)
+	case "allow":
+		return cobra.FixedCompletions(strings.Split(codes(), ", "), cobra.ShellCompDirectiveNoFileComp)
 	case "partition":
 		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":

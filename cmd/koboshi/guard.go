@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/group"
 	"koboshi/agent/guard"
+	"koboshi/agent/report"
 )
 
 // guardFlags are the flags of the commands below guard.
@@ -203,10 +204,12 @@ func (c *cli) lines(f guardFlags) func(group, line string) {
 	if f.json {
 		return c.sayOf
 	}
-	return func(group, line string) { c.ui.printf("%s: %s\n", group, line) }
+	return func(group, line string) { c.ui.printf("%s: %s\n", group, report.Clean(line, failure.MaxMessage)) }
 }
 
-func (c *cli) sayOf(group, line string) { c.ui.say("%s: %s", group, line) }
+func (c *cli) sayOf(group, line string) {
+	c.ui.say("%s: %s", group, report.Clean(line, failure.MaxMessage))
+}
 
 func (c *cli) guardCheck() *cobra.Command {
 	var f guardFlags
