@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -593,5 +594,25 @@ func TestNodeIDScopeRenamed(t *testing.T) {
 		}
 		n.pass(2 * time.Hour)
 		a.stands(rep, 0, "id 0, generation 1, held, running 2, signals [CONTINUE]")
+	})
+}
+
+// While PID 1 cannot be told of renewals it stops the app when it was told to, and the
+// app is started again: the watch does not take the lease for the moment of the stop.
+func TestNodeIDStopNotArmed(t *testing.T) {
+	shared(t, 1, func(t *testing.T, n *numbers) {
+		a := n.all[0]
+		a.launched()
+		a.gate.Lock()
+		a.armErr = errors.New("no bus")
+		a.gate.Unlock()
+		n.pass(70 * time.Minute)
+		if a.running != "" || a.relaunchs == 0 {
+			t.Errorf("running %q, %d boots; warnings %q", a.running, a.relaunchs, a.warnings)
+		}
+		a.gate.Lock()
+		a.armErr = nil
+		a.gate.Unlock()
+		a.stands(boot(a), 0, "id 0, generation 1, held, running 1, signals [CONTINUE]")
 	})
 }

@@ -21,6 +21,7 @@ type watchedNode struct {
 const (
 	renewTime  = 2 * time.Minute  // for one renewal, with all of its repetitions
 	startAgain = time.Minute      // between two attempts to start an app that is down for want of an id
+	tendTime   = 20 * time.Second // for one look at the lease: an app may take longer to stop than the watchdog waits
 	keepTime   = 20 * time.Second // for systemd to stop the app, when the machine shuts down
 )
 
@@ -70,7 +71,9 @@ func (w *watch) tend(ctx context.Context) {
 			}
 		}
 	}
-	due, err := n.Tend(ctx)
+	short, cancel := context.WithTimeout(ctx, tendTime)
+	defer cancel()
+	due, err := n.Tend(short)
 	if err != nil {
 		w.toldOfNode(err)
 		return

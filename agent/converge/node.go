@@ -54,11 +54,15 @@ func (r *Run) standDown(ctx context.Context) error {
 	if err := r.Service.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the app: %w", err)
 	}
-	if err := r.Node.Down(ctx); err != nil {
-		return err
-	}
-	if r.noID {
+	err := r.Node.Down(ctx)
+	switch {
+	case r.noID && err != nil: // what the id was used for counts as used until now, and later
+		r.Warn("%v", err)
+		fallthrough
+	case r.noID:
 		return r.Node.Forgo(ctx)
+	case err != nil:
+		return err
 	}
 	return r.Node.Start(ctx)
 }

@@ -182,7 +182,7 @@ func (n *Node) goOn(ctx context.Context, r *Record, t lease.Tenure, need time.Du
 		return false, n.giveUp(ctx, r)
 	}
 	if bounds.ValidUntil-need.Milliseconds() > now.UnixMilli() {
-		return true, nil
+		return true, r.save(n.State) // a disk that takes no record is found out before the app is stopped
 	}
 	holder, err := n.holder(r.Scope)
 	if err != nil {
@@ -258,9 +258,21 @@ func (n *Node) claim(ctx context.Context, r *Record, need time.Duration) error {
 	n.noteRenewed(&claimed)
 	*r = claimed
 	if until := t.Bounds(n.unit(), n.slack()).ValidUntil; until-need.Milliseconds() <= n.Now().UnixMilli() {
-		return fmt.Errorf("%w: to claim it has taken too long", ErrTooShort)
+		err = fmt.Errorf("%w: to claim it has taken too long", ErrTooShort)
+	} else {
+		err = r.save(n.State)
 	}
-	return r.save(n.State)
+	if err != nil && n.unknown(t) { // each attempt would lock another id away
+		err = errors.Join(err, holder.Release(ctx, t, t.Floor))
+	}
+	return err
+}
+
+// unknown reports whether the disk has nothing of a tenure, so that no process can go on
+// with it. A record may be in place although to write it has failed.
+func (n *Node) unknown(t lease.Tenure) bool {
+	r, _, err := n.load()
+	return err == nil && (r.Gen != t.Gen || r.Nonce != t.Nonce || r.ID != t.ID)
 }
 
 // earlier is the lease of another scope or table that the app may still run under, nil

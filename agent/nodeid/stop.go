@@ -84,7 +84,7 @@ func (n *Node) Release(ctx context.Context) (note string, err error) {
 	if err != nil {
 		return describe(r), failed(err)
 	}
-	return describe(r), failed(errors.Join(durable.Remove(n.State, RecordFile), durable.Remove(n.Run, AppFile), durable.Remove(n.Run, wantedFile)))
+	return describe(r), failed(errors.Join(durable.Remove(n.Run, AppFile), durable.Remove(n.Run, wantedFile), durable.Remove(n.State, RecordFile)))
 }
 
 // errNotStopped is a lease of an earlier boot that ended without a clean stop.

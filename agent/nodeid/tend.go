@@ -161,16 +161,17 @@ func (n *Node) renew(ctx context.Context, r *Record) error {
 	if err != nil {
 		return n.noteFailed(r, err)
 	}
-	r.set(t)
-	n.noteRenewed(r)
+	renewed := *r
+	renewed.set(t)
+	n.noteRenewed(&renewed)
 	bounds := t.Bounds(n.unit(), n.slack())
-	if err := n.arm(ctx, r, bounds); err != nil {
-		return errors.Join(err, r.save(n.State)) // PID 1 stops the app as it was to before
+	if err := n.arm(ctx, &renewed, bounds); err != nil {
+		return n.noteFailed(r, err) // PID 1 stops the app as it was to before, and what is recorded says so
 	}
-	if err := r.save(n.State); err != nil {
+	if err := renewed.save(n.State); err != nil {
 		return err
 	}
-	return n.tell(*r, bounds)
+	return n.tell(renewed, bounds)
 }
 
 // Failed records that the table could not even be asked. Errors of doing so are left to
