@@ -76,6 +76,9 @@ func (d disks) begin(m *leasetest.Machine) leasetest.Agent {
 		Instance: instance.Identity{ID: m.ID}, Tables: func(string) (lease.Table, error) { return table, nil }, Nonce: m.Nonce(),
 		Clock: state.Clock{Boot: m.Boot(), Uptime: m.Uptime}, Now: m.Now, State: disk.state, Run: disk.run, App: w, Warn: func(string, ...any) {},
 	}
+	if err := w.node.Keep(); err != nil { // as the watch does
+		panic(err)
+	}
 	return w
 }
 
