@@ -100,6 +100,7 @@ func (r *run) bringUp(ctx context.Context) converge.Outcome {
 	if r.FallbackReady() {
 		r.Patience = time.Duration(r.Config.Fallback.After)
 	}
+	r.Early = true
 	out := r.Follow(ctx)
 	if out.Err == nil {
 		r.jitterContinue(ctx)

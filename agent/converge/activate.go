@@ -39,13 +39,18 @@ func (r *Run) Activate(ctx context.Context, rel store.Release) error {
 	if err != nil {
 		return err
 	}
-	gate, err := r.start(ctx, rel)
+	gate, err := r.start(ctx, rel, func() error { return r.Store.Activate(rel) })
 	if err != nil {
 		return err
 	}
 	if err := r.gate(ctx, rel, gate); err != nil {
 		return err
 	}
+	return r.passed(ctx, rel)
+}
+
+// passed is what follows the gate.
+func (r *Run) passed(ctx context.Context, rel store.Release) error {
 	if err := r.hook(ctx, rel, postStart, rel.Manifest().Manifest().Hooks.PostStart); err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (r *Run) Activate(ctx context.Context, rel store.Release) error {
 }
 
 // gate waits until the app is healthy and has stayed so.
-func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) error {
+func (r *Run) gate(ctx context.Context, rel startable, wait service.Gate) error {
 	return r.Steps.Do(ctx, "gate", func(ctx context.Context, s *report.Span) error {
 		s.Note(r.noteOf(rel))
 		found, err := wait(ctx, rel.Manifest().Manifest().Health)
@@ -68,7 +73,7 @@ func (r *Run) gate(ctx context.Context, rel store.Release, wait service.Gate) er
 
 // noteOf is which release a step is about. One that is not the target is put back,
 // or stands in for it.
-func (r *Run) noteOf(rel store.Release) string {
+func (r *Run) noteOf(rel startable) string {
 	if r.target != nil && r.target.Manifest.SHA256() != rel.ManifestSHA256() {
 		return "back to " + rel.Version()
 	}
@@ -84,7 +89,7 @@ func (r *Run) markHealthy(rel store.Release) error {
 // recorded makes a warning of what could not be written about a release that
 // was healthy here before: a disk that has become read-only keeps nothing from
 // running that ran from it.
-func (r *Run) recorded(rel store.Release, err error) error {
+func (r *Run) recorded(rel startable, err error) error {
 	if err == nil || !rel.HealthyOn(r.Instance.ID) {
 		return err
 	}
@@ -95,7 +100,7 @@ func (r *Run) recorded(rel store.Release, err error) error {
 // mayRun is asked of every release before it is started, whichever way it was
 // chosen: by the channel, by version, as a fallback, by rollback or after a
 // reboot. Its manifest was verified when the store loaded it.
-func (r *Run) mayRun(rel store.Release) error {
+func (r *Run) mayRun(rel startable) error {
 	channel := r.Config.Channel
 	floor, sequence := r.Config.Trust.Floor[channel], int64(0)
 	if seen, ok := rel.SeenOn(channel); ok {
@@ -126,7 +131,8 @@ func (r *Run) Reinstate(ctx context.Context, rel store.Release) error {
 
 // start runs the app from rel in place of what ran before. Nothing is touched
 // until it is clear that it can be started, and the pre_start hook has succeeded.
-func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, err error) {
+// link makes it current.
+func (r *Run) start(ctx context.Context, rel startable, link func() error) (gate service.Gate, err error) {
 	if err := r.Service.Check(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", service.ErrActivate, err)
 	}
@@ -142,7 +148,7 @@ func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, 
 	}
 	err = r.Steps.Do(ctx, "activate", func(ctx context.Context, s *report.Span) (err error) {
 		s.Note(r.noteOf(rel))
-		gate, err = r.activate(ctx, rel)
+		gate, err = r.activate(ctx, rel, link)
 		if err != nil {
 			return fmt.Errorf("%w: %w", service.ErrActivate, err)
 		}
@@ -151,11 +157,13 @@ func (r *Run) start(ctx context.Context, rel store.Release) (gate service.Gate, 
 	return gate, err
 }
 
-func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, error) {
+func (r *Run) activate(ctx context.Context, rel startable, link func() error) (service.Gate, error) {
 	r.up = ""
-	err := r.Store.Activate(rel)
-	if current, found := r.Current(); found && current.ID() == rel.ID() {
-		err = r.recorded(rel, err)
+	err := link()
+	if err != nil {
+		if current, found := r.Current(); found && current.ID() == rel.ID() {
+			err = r.recorded(rel, err)
+		}
 	}
 	if err == nil {
 		err = r.standDown(ctx)
@@ -170,14 +178,14 @@ func (r *Run) activate(ctx context.Context, rel store.Release) (service.Gate, er
 	return r.Service.Restart(ctx, r.environment(rel))
 }
 
-func (r *Run) envText(rel store.Release) []byte {
+func (r *Run) envText(rel startable) []byte {
 	return []byte(strings.Join(r.environment(rel), "\n") + "\n")
 }
 
 // errNoRunDir is a run directory that could not be opened.
 var errNoRunDir = fmt.Errorf("%w: there is no run directory", state.ErrDisk)
 
-func (r *Run) writeEnv(rel store.Release) error {
+func (r *Run) writeEnv(rel startable) error {
 	if r.RunDir == nil {
 		return errNoRunDir
 	}
@@ -190,12 +198,12 @@ func (r *Run) writeEnv(rel store.Release) error {
 // knows reports whether the app has the environment of rel already: by its file,
 // or where that could not be written from this run. A file of another mode is
 // written again.
-func (r *Run) knows(rel store.Release) bool {
+func (r *Run) knows(rel startable) bool {
 	return lasting(r.envNow()) == lasting(string(r.envText(rel)))
 }
 
 // writtenAsIs is knows for an app that is started now.
-func (r *Run) writtenAsIs(rel store.Release) bool { return r.envNow() == string(r.envText(rel)) }
+func (r *Run) writtenAsIs(rel startable) bool { return r.envNow() == string(r.envText(rel)) }
 
 func (r *Run) envNow() string {
 	if r.RunDir != nil {
@@ -212,7 +220,7 @@ func (r *Run) envNow() string {
 
 // environment is koboshi's variables for the app. Every value was checked against a
 // grammar without spaces or quotes.
-func (r *Run) environment(rel store.Release) []string {
+func (r *Run) environment(rel startable) []string {
 	return append([]string{
 		"KOBOSHI_APP=" + r.Config.App,
 		"KOBOSHI_CHANNEL=" + r.Config.Channel,
@@ -225,7 +233,7 @@ func (r *Run) environment(rel store.Release) []string {
 }
 
 // hook runs one of a release's hooks as a step of its own, if it has that hook.
-func (r *Run) hook(ctx context.Context, rel store.Release, name string, args []string) error {
+func (r *Run) hook(ctx context.Context, rel startable, name string, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -234,7 +242,7 @@ func (r *Run) hook(ctx context.Context, rel store.Release, name string, args []s
 	})
 }
 
-func (r *Run) runHook(ctx context.Context, rel store.Release, name string, args []string) error {
+func (r *Run) runHook(ctx context.Context, rel startable, name string, args []string) error {
 	h := service.Hook{Name: name, Version: rel.Version(), Dir: rel.Dir(), Args: args, Env: r.environment(rel)}
 	if err := r.Service.RunHook(ctx, h); err != nil {
 		return fmt.Errorf("%w %s of %s: %w", service.ErrHook, name, rel.Version(), err)

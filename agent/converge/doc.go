@@ -6,6 +6,7 @@
 //   - delta      in its place, where an installed release needs only what changed
 //   - activate   current points at the release, and the app is started from it
 //   - gate       the app is healthy, and stays so for the bake window
+//   - settle     the first release of a machine was started before it was durable: it is now
 //   - recheck    the channel again: if it moved, once more from resolve
 //
 // Around activate and gate a release's own hooks run: pre_start, pre_stop of the

@@ -55,10 +55,18 @@ func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
 
 // stage fetches the artifact, or with an update its delta, and makes the release.
 func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span) (rel store.Release, err error) {
+	err = r.stageBy(ctx, t, a, u, s, func(in store.Input) error {
+		rel, err = r.Store.Stage(ctx, in)
+		return err
+	})
+	return rel, err
+}
+
+func (r *Run) stageBy(ctx context.Context, t Target, a artifacts.Artifact, u *store.DeltaUpdate, s *report.Span, stage func(store.Input) error) (err error) {
 	in := store.Input{Manifest: t.Manifest, Artifact: a, Pointer: t.Pointer, Seen: t.Seen, Source: t.Source, ETag: t.ETag, Delta: u}
 	endTurn, err := r.Store.MakeRoom(ctx, in)
 	if err != nil {
-		return rel, err
+		return err
 	}
 	defer endTurn()
 	object := a
@@ -70,9 +78,9 @@ func (r *Run) stage(ctx context.Context, t Target, a artifacts.Artifact, u *stor
 	defer func() { err = errors.Join(err, content.Close()) }()
 	in.Content = content
 	if in.Index, err = r.index(ctx, a); err != nil {
-		return rel, err
+		return err
 	}
-	return r.Store.Stage(ctx, in)
+	return stage(in)
 }
 
 // index is the release's own, nil where it has none.

@@ -60,6 +60,7 @@ type Options struct {
 	Force    bool        // verify an installed tree and start the app anew
 	Rate     config.Rate // of the download; 0 = without a limit, as at launch
 	UseDelta bool        // make a release from an installed one and a delta
+	Early    bool        // start the first release of a machine before it is on the disk
 	IfNew    bool        // read the channel's pointer only where it is not the one that was last seen here
 
 	// Patience is how long the sources may be silent, all their repetitions
@@ -155,6 +156,13 @@ func (r *Run) Recheck(ctx context.Context) Outcome {
 // reach makes t the running release: installed, current, up and healthy. Steps that
 // are done already are not repeated.
 func (r *Run) reach(ctx context.Context, t Target) error {
+	first, err := r.isFirst(t)
+	if err != nil {
+		return err
+	}
+	if first {
+		return r.reachFirst(ctx, t)
+	}
 	rel, err := r.Install(ctx, t)
 	if err == nil {
 		err = r.mayRun(rel)

@@ -104,7 +104,7 @@ func (r *Run) putBack(ctx context.Context, candidates []store.Release) {
 	}
 	rel, err := r.prove(ctx, candidates[i])
 	if err == nil {
-		_, err = r.start(ctx, rel)
+		_, err = r.start(ctx, rel, func() error { return r.Store.Activate(rel) })
 	}
 	if err != nil {
 		r.Warn("%s could not be put back: %v", rel.Version(), err)

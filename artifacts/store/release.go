@@ -13,7 +13,10 @@ import (
 
 // Release is a complete tree on disk and its verified manifest, as they were
 // when the store read them.
-type Release struct {
+type Release struct{ facts }
+
+// facts are what is known of a release.
+type facts struct {
 	id       string
 	dir      string
 	made     complete
@@ -33,81 +36,84 @@ type Sighting struct {
 }
 
 // ID is the name of the release's directory, <version>-<12 digits>.
-func (r Release) ID() string { return r.id }
+func (f facts) ID() string { return f.id }
 
 // Dir is the absolute path of the tree.
-func (r Release) Dir() string { return r.dir }
+func (f facts) Dir() string { return f.dir }
 
 // App is the app that the release is of.
-func (r Release) App() string { return r.made.App }
+func (f facts) App() string { return f.made.App }
 
 // Version is the release's version.
-func (r Release) Version() string { return r.made.Version }
+func (f facts) Version() string { return f.made.Version }
 
 // Manifest is the release's manifest. It was verified under the store's trust.
-func (r Release) Manifest() *artifacts.VerifiedManifest { return r.manifest }
+func (f facts) Manifest() *artifacts.VerifiedManifest { return f.manifest }
 
 // ManifestSHA256 is the digest of the manifest's envelope: the identity of a
 // release.
-func (r Release) ManifestSHA256() artifacts.Digest { return r.made.ManifestSHA256 }
+func (f facts) ManifestSHA256() artifacts.Digest { return f.made.ManifestSHA256 }
 
 // Artifact is what the release was made from. Where its manifest does not have that
 // the error is artifacts.ErrNoPlatform.
-func (r Release) Artifact() (artifacts.Artifact, error) {
-	m, sum := r.manifest.Manifest(), r.made.Artifact
+func (f facts) Artifact() (artifacts.Artifact, error) {
+	m, sum := f.manifest.Manifest(), f.made.Artifact
 	if sum == (artifacts.Digest{}) {
-		return m.Artifact(r.made.OS, r.made.Arch)
+		return m.Artifact(f.made.OS, f.made.Arch)
 	}
-	a, found := m.Same(artifacts.Artifact{OS: r.made.OS, Arch: r.made.Arch, SHA256: sum})
+	a, found := m.Same(artifacts.Artifact{OS: f.made.OS, Arch: f.made.Arch, SHA256: sum})
 	if !found {
-		return a, fmt.Errorf("%s: %w: no artifact %s", r.id, artifacts.ErrNoPlatform, sum.Short())
+		return a, fmt.Errorf("%s: %w: no artifact %s", f.id, artifacts.ErrNoPlatform, sum.Short())
 	}
 	return a, nil
 }
 
 // Installed is when the release was staged, for people.
-func (r Release) Installed() time.Time { return r.made.Installed }
+func (f facts) Installed() time.Time { return f.made.Installed }
 
 // Pointers is the newest pointer of each channel that has pointed to the
 // release, by name of the channel. They were verified under the store's trust;
 // one that does not verify is not among them.
-func (r Release) Pointers() []Sighting { return r.pointers }
+func (f facts) Pointers() []Sighting { return f.pointers }
 
 // SeenOn is the pointer of one channel to the release; false where that channel
 // never pointed to it.
-func (r Release) SeenOn(channel string) (Sighting, bool) {
-	i := slices.IndexFunc(r.pointers, func(s Sighting) bool { return s.Pointer.Pointer().Channel == channel })
+func (f facts) SeenOn(channel string) (Sighting, bool) {
+	i := slices.IndexFunc(f.pointers, func(s Sighting) bool { return s.Pointer.Pointer().Channel == channel })
 	if i < 0 {
 		return Sighting{}, false
 	}
-	return r.pointers[i], true
+	return f.pointers[i], true
 }
 
 // HealthySince is when the release last passed the gate, on any instance; zero
 // if it never did. It is for people: clocks jump.
-func (r Release) HealthySince() time.Time { return r.healthy.At }
+func (f facts) HealthySince() time.Time { return f.healthy.At }
 
 // HealthyOn reports whether the release passed the gate on that instance. On
 // another one it has to pass again.
-func (r Release) HealthyOn(instance string) bool {
-	return instance != "" && r.everHealthy() && r.healthy.Place.Instance == instance
+func (f facts) HealthyOn(instance string) bool {
+	return instance != "" && f.everHealthy() && f.healthy.Place.Instance == instance
 }
 
 // HealthyAt is where the release last passed the gate, zero if it never did.
-func (r Release) HealthyAt() Place { return r.healthy.Place }
+func (f facts) HealthyAt() Place { return f.healthy.Place }
 
 // everHealthy reports whether the release passed the gate on any instance.
-func (r Release) everHealthy() bool { return r.healthy.Order > 0 }
+func (f facts) everHealthy() bool { return f.healthy.Order > 0 }
 
 func releaseID(version string, manifest artifacts.Digest) string {
 	return version + "-" + manifest.Short()
 }
 
+// treePath is the absolute path of a release's tree.
+func (s *Store) treePath(id string) string { return filepath.Join(s.dir, releasesDir, id, treeDir) }
+
 // load makes a Release of a directory whose marker, manifest and name agree,
 // and whose manifest verifies. Errors are errIncomplete,
 // artifacts.ErrUntrusted, artifacts.ErrTooOld or [ErrDisk].
 func (s *Store) load(id string) (Release, error) {
-	r := Release{id: id, dir: filepath.Join(s.dir, releasesDir, id, treeDir)}
+	r := Release{facts{id: id, dir: s.treePath(id)}}
 	for _, dir := range []string{id, path.Join(id, treeDir)} {
 		info, err := s.root.Lstat(path.Join(releasesDir, dir))
 		if err != nil {

@@ -47,22 +47,28 @@ type Input struct {
 func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
-	how, err := format.Of(in.Artifact)
+	b, err := s.build(ctx, in)
 	if err != nil {
 		return Release{}, err
 	}
-	if err := in.checkIndex(); err != nil {
-		return Release{}, err
+	defer b.disk.close()
+	err = s.finish(b, b.dir)
+	if err == nil {
+		err = s.publish(b.dir, b.id)
 	}
-	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
-	staged := stagingName(id)
-	if err := s.build(ctx, id, staged, how, in); err != nil {
-		return Release{}, errors.Join(err, s.discard(ctx, staged))
+	if err != nil {
+		return Release{}, errors.Join(err, s.discard(ctx, b.dir))
 	}
-	if err := s.publish(staged, id); err != nil {
-		return Release{}, errors.Join(err, s.discard(ctx, staged))
-	}
-	return s.load(id)
+	return s.load(b.id)
+}
+
+// built is a whole and verified release in .staging, which need not be on the disk
+// yet.
+type built struct {
+	id, dir  string
+	marker   complete // that is still to be written
+	pointers []Sighting
+	disk     *writeBack // to be closed
 }
 
 func (in Input) checkIndex() error {
@@ -76,32 +82,49 @@ func (in Input) checkIndex() error {
 	return artifacts.CheckSum(signed.Key, in.Index, signed.Size, signed.SHA256)
 }
 
-// build makes the whole release in .staging, out of everyone's reach, and
-// brings it to the disk.
-func (s *Store) build(ctx context.Context, id, staged string, how format.Format, in Input) error {
+// build makes the whole release but its marker in .staging, out of everyone's reach.
+// Where that fails nothing is left of it.
+func (s *Store) build(ctx context.Context, in Input) (b *built, err error) {
+	how, err := format.Of(in.Artifact)
+	if err == nil {
+		err = in.checkIndex()
+	}
+	if err != nil {
+		return nil, err
+	}
+	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
+	b = &built{id: id, dir: stagingName(id)}
+	if err := s.unpack(ctx, b, how, in); err != nil {
+		if b.disk != nil {
+			b.disk.close()
+		}
+		return nil, errors.Join(err, s.discard(ctx, b.dir))
+	}
+	return b, nil
+}
+
+func (s *Store) unpack(ctx context.Context, b *built, how format.Format, in Input) error {
 	err := s.change("stage", func() error {
-		for _, dir := range []string{staged, path.Join(staged, treeDir)} {
+		for _, dir := range []string{b.dir, path.Join(b.dir, treeDir)} {
 			if err := s.root.Mkdir(dir, 0o700); err != nil {
 				return err
 			}
 		}
-		return s.makeDir(path.Join(staged, metaDir))
+		return s.makeDir(path.Join(b.dir, metaDir))
 	})
 	if err != nil {
 		return err
 	}
 	target := in.target()
 	target.Window = s.Window
-	if err := s.openDirs(&target, staged); err != nil {
+	if err := s.openDirs(&target, b.dir); err != nil {
 		return onDisk("stage", err)
 	}
 	defer closeDirs(target)
-	disk, err := startWriteBack(s.root, target.Tree)
-	if err != nil {
+	if b.disk, err = startWriteBack(s.root, target.Tree); err != nil {
 		return onDisk("stage", err)
 	}
-	defer disk.close()
-	in.Content = counted{in.Content, disk}
+	in.Content = counted{in.Content, b.disk}
 	entries, err := s.fill(ctx, how, target, in)
 	if err != nil {
 		return blame(ctx, err)
@@ -110,28 +133,28 @@ func (s *Store) build(ctx context.Context, id, staged string, how format.Format,
 	if err != nil {
 		return err
 	}
-	pointers := s.pointers(id, in)
-	if err := s.change("write documents", func() error { return s.writeDocuments(staged, in, pointers, index) }); err != nil {
-		return err
+	m := in.Manifest.Manifest()
+	b.marker = complete{
+		App: m.App, Version: m.Version, ManifestSHA256: in.Manifest.SHA256(),
+		OS: in.Artifact.OS, Arch: in.Artifact.Arch, Artifact: imageSum(in.Artifact), IndexSHA256: artifacts.Sum(index),
+		Installed: in.Seen.UTC(),
 	}
-	if err := s.change("sync the tree", disk.sync); err != nil {
-		return err
-	}
-	return s.writeComplete(staged, in, index)
+	b.pointers = s.pointers(b.id, in)
+	return s.change("write documents", func() error { return s.writeDocuments(b.dir, in, b.pointers, index) })
 }
 
-// writeComplete writes the marker that makes a directory a release.
-func (s *Store) writeComplete(staged string, in Input, index []byte) error {
+// finish brings what was built to the disk, and then writes the marker that makes
+// it a release into dir, where it is by now.
+func (s *Store) finish(b *built, dir string) error {
+	if err := s.change("sync the tree", b.disk.sync); err != nil {
+		return err
+	}
 	newest, err := s.newestOrder()
 	if err != nil {
 		return err
 	}
-	m := in.Manifest.Manifest()
-	return s.writeJSON(staged, completeFile, complete{
-		App: m.App, Version: m.Version, ManifestSHA256: in.Manifest.SHA256(),
-		OS: in.Artifact.OS, Arch: in.Artifact.Arch, Artifact: imageSum(in.Artifact), IndexSHA256: artifacts.Sum(index),
-		Order: newest + 1, Installed: in.Seen.UTC(),
-	})
+	b.marker.Order = newest + 1
+	return s.writeJSON(dir, completeFile, b.marker)
 }
 
 // imageSum names an image, of which a platform may have several; zero for a tree.

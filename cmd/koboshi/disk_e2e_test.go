@@ -123,6 +123,41 @@ func TestE2EInputOutputError(t *testing.T) {
 	}
 }
 
+// TestE2EInputOutputErrorAtLaunch makes the calls fail that bring the first release to
+// the disk, while the app runs from it: nothing counts, the app is stopped, and the
+// launch is abandoned.
+func TestE2EInputOutputErrorAtLaunch(t *testing.T) {
+	strace := needs(t, "strace", "strace")
+	l := newLab(t)
+	trees := map[string]string{"1": l.release("1", 64<<10)}
+	for _, test := range []struct {
+		name, call, path string
+	}{
+		{"the tree", "syncfs", ""},
+		{"the directory of the links", "fsync", "opt"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := l.on(t).launch(autoscaling.LaunchOptions{})
+			b.override("20-stop", fmt.Sprintf("service.stop = [\"testapp\", \"stop\", %q, %q]\n", b.addr, b.pid))
+			args := []string{"-f", "-b", "execve", "-qq", "-y", "-o", b.path("strace.log"), "-e", "trace=" + test.call, "-e", "inject=" + test.call + ":error=EIO"}
+			if test.path != "" {
+				args = append(args, "-P", b.path(test.path))
+			}
+			args = append(append(args, b.koboshi), b.args("boot")...)
+			r := runCommand(t, b.world.dir, b.env(), strace, args...)
+			r.want(t, failure.Disk)
+			r.says(t, "input/output error", "the disk fails")
+			b.told("ABANDON")
+			b.serves("")
+			if current := b.current(); current != "" {
+				t.Errorf("current is %s", current)
+			}
+			b.whole(trees)
+		})
+	}
+}
+
 // twoVersions makes version 1 the stable one and 2 the canary, which is larger
 // and has more files.
 func (l *lab) twoVersions() map[string]string {
