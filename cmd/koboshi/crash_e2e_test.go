@@ -96,13 +96,21 @@ func (b *box) killAt(n int, command string) {
 // endAt is killAt with a call before the kill.
 func (b *box) endAt(n int, command string, first func()) {
 	b.Helper()
+	b.endWhen(func(mutation) bool { n--; return n < 0 }, command, first)
+}
+
+// endWhen is endAt before the first mutation for which when is true.
+func (b *box) endWhen(when func(mutation) bool, command string, first func()) {
+	b.Helper()
 	var last mutation
+	over := false
 	r, err := trace(b.T, b.env(), append([]string{b.koboshi}, b.args(command)...), func(m mutation) bool {
 		last = m
-		if n--; n == -1 { // other threads may get here once more
+		if !over && when(m) { // other threads may get here once more
+			over = true
 			first()
 		}
-		return n >= 0
+		return !over
 	})
 	must(b.T, err)
 	if !r.killed {

@@ -57,6 +57,39 @@ func TestE2EPowerCuts(t *testing.T) {
 	}
 }
 
+// TestE2EPowerCutsAtTheFirstRelease cuts the power while the app is started from the
+// first release of a machine and that is brought to the disk: before the link is made,
+// and before each of the calls that follow. What is not complete is no release, and
+// the next boot makes it again.
+func TestE2EPowerCutsAtTheFirstRelease(t *testing.T) {
+	const calls = 20 // from the link to the mark of health
+	l := newLab(t)
+	trees := map[string]string{"1": l.release("1", 64<<10)}
+	for _, filesystem := range []string{"ext4", "xfs"} {
+		t.Run(filesystem, func(t *testing.T) {
+			t.Parallel()
+			d := l.on(t).disk(filesystem)
+			for n := range calls {
+				b := d.box(fmt.Sprint(n), cutCommand{before: (*box).poweredOff})
+				shown, left := false, n
+				b.endWhen(func(m mutation) bool {
+					if shown = shown || m.call == "symlinkat" && filepath.Base(m.path) == "current"; shown {
+						left--
+					}
+					return left < 0
+				}, "boot", d.cut)
+				d.stop(b)
+				d.remount()
+				must(t, os.RemoveAll(b.path("run"))) // it is a tmpfs on a real machine
+				b.whole(trees)
+				b.bootsAgain()
+				b.converged(trees, "1")
+				d.stop(b)
+			}
+		})
+	}
+}
+
 // cutCommand is a command that loses power: what it finds, what comes after the
 // cut, and the version that the machine must have in the end.
 type cutCommand struct {
