@@ -301,6 +301,8 @@ func (d drained) PreStop(ctx context.Context) (bool, error) { return d.r.PreStop
 func (d drained) Stop(ctx context.Context) error {
 	d.r.stopErr = d.r.Service.Stop(ctx)
 	if d.r.stopErr == nil && d.r.Node != nil {
+		ctx, cancel := context.WithTimeout(ctx, leaveTime) // else it is for the release
+		defer cancel()
 		if err := d.r.Node.Down(ctx); err != nil {
 			d.r.warn("%v", err)
 		}

@@ -47,9 +47,15 @@ func (r *run) wantNode(out converge.Outcome) {
 	}
 }
 
+// giveBackTime is how long the table is waited for when an id is given back: the lifecycle
+// action waits, too.
+const giveBackTime = 30 * time.Second
+
 // leaveNode gives the node id back, once the app has ended. An instance that comes back
 // keeps it. What cannot be given back frees itself.
 func (r *run) leaveNode(ctx context.Context, record drain.Record) (note string) {
+	ctx, cancel := context.WithTimeout(ctx, giveBackTime)
+	defer cancel()
 	err := r.stopped(ctx)
 	switch {
 	case err != nil:

@@ -465,3 +465,20 @@ func TestNodeIDInAnotherTable(t *testing.T) {
 		}
 	})
 }
+
+// A table that does not answer keeps no drain: neither by the renewal that is under way,
+// nor when the id is given back.
+func TestNodeIDDrainWhileTableHangs(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.node.Latency(func() time.Duration { return time.Hour })
+		for calls := s.node.Calls(""); s.node.Calls("") == calls; {
+			s.after(5 * time.Second)
+		}
+		s.now(notice.Levels{Target: "Terminated"})
+		s.after(45 * time.Second)
+		if r := s.tenure(); len(s.drains) != 1 || s.running != "" || r.Phase != lease.Releasing {
+			t.Errorf("drains %q, running %q, record %+v; warnings %q", s.drains, s.running, r, s.warnings)
+		}
+	})
+}

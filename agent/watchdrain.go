@@ -32,6 +32,9 @@ func (w *watch) start(ctx context.Context, n notice.Notice) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d := &watchedDrain{notice: n, events: make(chan drain.Event, 4), cancel: cancel, done: make(chan struct{})}
 	w.drain = d
+	if w.node != nil && w.node.renewed != nil {
+		w.node.giveUp() // it keeps the record, and may take long
+	}
 	o := DrainOptions{Notice: n, Events: d.events}
 	switch {
 	case n.Reason == notice.Shutdown:

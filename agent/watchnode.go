@@ -20,6 +20,7 @@ type watchedNode struct {
 
 const (
 	renewTime  = 2 * time.Minute  // for one renewal, with all of its repetitions
+	brieflyFor = 10 * time.Second // for one beside a drain, which needs the record, too
 	startAgain = time.Minute      // between two attempts to start an app that is down for want of an id
 	tendTime   = 20 * time.Second // for one look at the lease: an app may take longer to stop than the watchdog waits
 	keepTime   = 20 * time.Second // for systemd to stop the app, when the machine shuts down
@@ -101,7 +102,11 @@ func (w *watch) renew(ctx context.Context) {
 	n := w.node
 	ended := make(chan error, 1)
 	n.renewed = ended
-	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	limit := renewTime
+	if w.drain != nil {
+		limit = brieflyFor
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	n.giveUp = cancel
 	go func() {
 		defer cancel()
