@@ -482,3 +482,22 @@ func TestNodeIDDrainWhileTableHangs(t *testing.T) {
 		}
 	})
 }
+
+// A watch that renews by an earlier configuration would tell the app other bounds than
+// those that it was started with: nothing is started until it reads the new one.
+func TestNodeIDUnitChangedBeneathWatch(t *testing.T) {
+	numbered(t, func(t *testing.T, s *sky) {
+		s.launched()
+		s.after(time.Minute)
+		s.nodeKeys = "unit = \"1s\"\n"
+		s.release("2")
+		if rep, err := s.sync(); err == nil || rep.Error == nil || rep.Error.Code != 22 || s.running != "1" {
+			t.Errorf("%v, running %q", err, s.running)
+		}
+		s.end()
+		s.watch()
+		if _, err := s.sync(); err != nil || s.running != "2" {
+			t.Errorf("%v, running %q; warnings %q", err, s.running, s.warnings)
+		}
+	})
+}

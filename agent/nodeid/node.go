@@ -131,6 +131,9 @@ func (n *Node) Hold(ctx context.Context) (note string, err error) {
 	}
 	t, next := n.resume(r)
 	if next != lease.ClaimAnew {
+		if err := n.awaitWatch(ctx, n.renewedOtherwise); err != nil {
+			return "", failed(err)
+		}
 		held, err := n.goOn(ctx, &r, t, need)
 		if held || err != nil {
 			return describe(r), failed(err)
@@ -239,7 +242,7 @@ func (n *Node) claim(ctx context.Context, r *Record, need time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := n.awaitWatch(ctx); err != nil {
+	if err := n.awaitWatch(ctx, n.watched); err != nil {
 		return err
 	}
 	var avoid []int
@@ -304,11 +307,12 @@ func (n *Node) tryClaims(ctx context.Context, holder *lease.Holder, avoid []int)
 	}
 }
 
-func (n *Node) awaitWatch(ctx context.Context) error {
+// awaitWatch waits until nothing is wrong with the watch.
+func (n *Node) awaitWatch(ctx context.Context, problem func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTime)
 	defer cancel()
 	for {
-		err := n.watched()
+		err := problem()
 		if err == nil || pace.Sleep(ctx, 100*time.Millisecond) != nil {
 			return err
 		}
