@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
+	"koboshi/artifacts/store"
 )
 
 // Agent is one app on one machine. Its maker sets every field.
@@ -31,6 +32,9 @@ type Agent struct {
 	Trust  artifacts.Trust // that releases on the disk are verified under
 	Window int64           // bytes of memory that unpacking may look back over; 0 = what every decoder has
 	Turns  string          // where the apps of the machine keep each other from filling a disk, as store.Store has it
+
+	// Mounts mounts images, and warns of what it leaves behind; nil = none are.
+	Mounts func(warn func(format string, args ...any)) store.Mounts
 
 	Service  appService
 	Flushers func(*config.Config) ([]drain.Flusher, error)  // what has to deliver the app's logs; nil = nothing

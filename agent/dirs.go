@@ -73,6 +73,9 @@ func (d dirs) close() {
 func (r *run) open() error {
 	r.dirs = r.agent.open()
 	r.Store, r.RunDir = r.dirs.store, r.dirs.run
+	if r.Store != nil && r.agent.Mounts != nil {
+		r.Store.Mounts = r.agent.Mounts(r.warn)
+	}
 	if r.Node != nil {
 		r.Node.State, r.Node.Run = r.dirs.state, r.dirs.run
 	}

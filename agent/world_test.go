@@ -156,6 +156,8 @@ type world struct {
 	maxRate config.Rate
 	delta   string // install.delta, "" = not set
 	verify  string // install.verify, likewise
+	images  string // install.images, likewise
+	mounts  *mounts
 }
 
 const self = "i-0123456789abcdef0"
@@ -268,6 +270,7 @@ func (w *world) agent() *agent.Agent {
 			}, nil
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
+		Mounts: w.mounting,
 		Notify: func(_ context.Context, report []byte) error {
 			if w.onNotify != nil {
 				w.onNotify()
@@ -366,6 +369,7 @@ root = %q
 max_rate = "%d"
 delta = %q
 verify = %q
+images = %q
 [service]
 unit = "web.service"
 [health]
@@ -385,7 +389,7 @@ command = ["pager"]
 [state]
 dir = %q
 run = %q
-`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
+`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), cmp.Or(w.images, config.ImagesNever), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	if w.node != nil {
 		text += fmt.Sprintf("[node_id]\nscope = %q\n", cmp.Or(w.renamed, "web")) + w.nodeKeys
 	}
@@ -525,7 +529,7 @@ func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate,
 	c.rates = append(c.rates, rate)
 	c.asked = append(c.asked, a.Key)
 	s.AddBytes(a.Size)
-	return &content{world: c.world, data: c.contents[a.Key], fail: cmp.Or(c.failing[a.Key], c.contentErr)}
+	return &content{world: c.world, data: c.contents[a.Key], whole: a.Image != nil, fail: cmp.Or(c.failing[a.Key], c.contentErr)}
 }
 
 func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, rate config.Rate, s *report.Span) converge.Content {
@@ -536,6 +540,7 @@ func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, 
 type content struct {
 	world *world
 	data  []byte
+	whole bool // it is one chunk
 	fail  error
 	step  int
 }
@@ -548,7 +553,12 @@ func (c *content) Next(ctx context.Context) (tree.Frame, error) {
 	}
 	half := len(c.data) / 2
 	c.step++
+	if c.whole {
+		half = len(c.data)
+	}
 	switch {
+	case c.whole && c.step == 2 && c.fail == nil:
+		return tree.Frame{}, io.EOF
 	case c.step == 1:
 		return tree.Frame{Data: c.data[:half], Release: func() {}}, nil
 	case c.fail != nil:

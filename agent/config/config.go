@@ -55,6 +55,7 @@ type Install struct {
 
 	Delta  string `toml:"delta"`  // when deltas are used: DeltaSync, DeltaAlways, DeltaNever
 	Verify string `toml:"verify"` // when a tree is compared with its index: VerifyInstall, VerifyLaunch, VerifyStart
+	Images string `toml:"images"` // whether images are mounted in place of trees: ImagesAuto, ImagesNever
 }
 
 // What Install.Verify may be.
@@ -62,6 +63,12 @@ const (
 	VerifyInstall = "install" // only while it is installed
 	VerifyLaunch  = "launch"  // also before its first start on an instance
 	VerifyStart   = "start"   // before each start
+)
+
+// What Install.Images may be.
+const (
+	ImagesAuto  = "auto"  // where the release has one that this machine can mount
+	ImagesNever = "never" // one that is installed already is still mounted
 )
 
 // What Install.Delta may be.
@@ -213,7 +220,7 @@ func defaults() Config {
 	return Config{
 		Channel: "stable",
 		Trust:   Trust{Threshold: 1},
-		Install: Install{Keep: 3, Delta: DeltaSync, Verify: VerifyLaunch},
+		Install: Install{Keep: 3, Delta: DeltaSync, Verify: VerifyLaunch, Images: ImagesNever},
 		Health:  Health{Status: artifacts.DefaultStatuses, Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second), Listener: ListenerApp},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},
 		Lifecycle: Lifecycle{LaunchHook: "koboshi-launching", TerminateHook: "koboshi-terminating", Deadline: Duration(15 * time.Minute),

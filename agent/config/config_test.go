@@ -173,6 +173,7 @@ func TestErrors(t *testing.T) {
 		{"one directory twice", add("[state]\ndir = \"/x\"\nrun = \"/x\"\n"), `koboshi.toml:11: state.run: "/x" is state.dir too`, ""},
 		{"keep 0", add("[install]\nkeep = 0\n"), `koboshi.toml:10: install.keep: 0`, ""},
 		{"trees verified at some time", add("[install]\nverify = \"boot\"\n"), `koboshi.toml:10: install.verify: "boot", want "install", "launch" or "start"`, ""},
+		{"images at some time", add("[install]\nimages = \"always\"\n"), `koboshi.toml:10: install.images: "always", want "auto" or "never"`, ""},
 		{"a url without a port", strings.Replace(minimal, "127.0.0.1:8080", "127.0.0.1:", 1), `koboshi.toml:8: health.url: port ""`, ""},
 		{"a port that no machine has", strings.Replace(minimal, "127.0.0.1:8080", "127.0.0.1:80800", 1), `koboshi.toml:8: health.url: port "80800", want 1 to 65535`, ""},
 		{"a host for a connection", strings.Replace(add("host = \"web\"\n"), `url = "http://127.0.0.1:8080/healthz"`, `tcp = "127.0.0.1:1"`, 1), `koboshi.toml:9: health.host: goes with health.url only`, ""},

@@ -339,6 +339,9 @@ func (c *Config) validateInstall() error {
 	if when := c.Install.Verify; !slices.Contains([]string{VerifyInstall, VerifyLaunch, VerifyStart}, when) {
 		return c.at("install.verify", "%q, want %q, %q or %q", when, VerifyInstall, VerifyLaunch, VerifyStart)
 	}
+	if when := c.Install.Images; when != ImagesAuto && when != ImagesNever {
+		return c.at("install.images", "%q, want %q or %q", when, ImagesAuto, ImagesNever)
+	}
 	return nil
 }
 

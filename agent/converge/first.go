@@ -7,7 +7,6 @@ import (
 
 	"koboshi/agent/report"
 	"koboshi/artifacts"
-	"koboshi/artifacts/format"
 	"koboshi/artifacts/store"
 )
 
@@ -34,7 +33,7 @@ type staged interface {
 // isFirst reports whether t is to be installed on a machine where nothing was ever
 // current, and may be started before it is on the disk. An image is mounted, and has
 // little to wait for.
-func (r *Run) isFirst(t Target) (bool, error) {
+func (r *Run) isFirst(ctx context.Context, t Target) (bool, error) {
 	if !r.Early || r.UseDelta {
 		return false, nil
 	}
@@ -45,19 +44,17 @@ func (r *Run) isFirst(t Target) (bool, error) {
 	if _, found, err := r.Store.Find(t.Manifest); found || err != nil {
 		return false, err
 	}
-	a, err := t.artifact()
-	if err != nil {
-		return false, err
+	if _, err := t.tree(); err != nil {
+		return false, nil //nolint:nilerr // Install says so, or takes an image
 	}
-	how, err := format.Of(a)
-	return err == nil && how.Info().Mount == "", err
+	return len(r.images(ctx, t)) == 0, nil
 }
 
 // reachFirst is [Run.reach] for the first release of a machine. The app is started as
 // soon as its tree is whole and verified, and goes through the gate while the disk
 // is still written to.
 func (r *Run) reachFirst(ctx context.Context, t Target) error {
-	a, err := t.artifact()
+	a, err := t.tree()
 	if err != nil {
 		return err
 	}

@@ -33,13 +33,41 @@ func (r *Run) Install(ctx context.Context, t Target) (store.Release, error) {
 	return rel, nil
 }
 
-// fetch makes the release from an installed one and a delta, or else from the
-// whole artifact.
+// fetch makes the release from the first artifact that works here: an image, where
+// those are allowed and this machine mounts it, else the tree.
 func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
-	a, err := t.artifact()
+	for _, image := range r.images(ctx, t) {
+		rel, err := r.fetchImage(ctx, t, image)
+		if !errors.Is(err, store.ErrMount) {
+			return rel, err
+		}
+		r.Warn("%v; another artifact is fetched", err)
+	}
+	a, err := t.tree()
 	if err != nil {
 		return store.Release{}, err
 	}
+	return r.fetchTree(ctx, t, a)
+}
+
+// fetchImage makes the release from an image, and mounts it.
+func (r *Run) fetchImage(ctx context.Context, t Target, a artifacts.Artifact) (rel store.Release, err error) {
+	err = r.Steps.Do(ctx, "install", func(ctx context.Context, s *report.Span) error {
+		s.Note(string(a.Format))
+		if rel, err = r.stage(ctx, t, a, nil, s); err != nil {
+			return err
+		}
+		return r.Store.Mount(ctx, rel)
+	})
+	if err != nil {
+		return rel, err
+	}
+	return r.made(rel), nil
+}
+
+// fetchTree makes the release from an installed one and a delta, or else from the
+// whole artifact.
+func (r *Run) fetchTree(ctx context.Context, t Target, a artifacts.Artifact) (store.Release, error) {
 	rel, done, err := r.fromDelta(ctx, t, a)
 	if !done {
 		err = r.Steps.Do(ctx, "install", func(ctx context.Context, s *report.Span) error {

@@ -27,7 +27,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Plan{Target: t.Describe()}
-	a, err := t.artifact()
+	a, err := r.artifact(ctx, t)
 	if err != nil {
 		return p, err
 	}
@@ -53,7 +53,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Files, err = r.Store.Changes(ctx, current, t.Manifest, index)
+	p.Files, err = r.Store.Changes(ctx, current, t.Manifest, a, index)
 	return p, err
 }
 

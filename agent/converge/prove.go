@@ -30,13 +30,16 @@ var errAltered = errors.New("changed on this machine")
 // prove is asked of every release before it is started, as [Run.mayRun] is: its
 // tree must be what was published, as far as install.verify wants that looked at.
 // A tree that was altered is repaired; where that is not possible the release
-// does not run. What passed the gate on this instance was looked at before that.
+// does not run. An image is mounted last. What passed the gate on this instance was looked at before that.
 func (r *Run) prove(ctx context.Context, rel store.Release) (store.Release, error) {
 	when := r.Config.Install.Verify
-	if when == config.VerifyInstall || when == config.VerifyLaunch && rel.HealthyOn(r.Instance.ID) {
-		return rel, nil
+	if when == config.VerifyStart || when == config.VerifyLaunch && !rel.HealthyOn(r.Instance.ID) {
+		var err error
+		if rel, err = r.verify(ctx, rel); err != nil {
+			return rel, err
+		}
 	}
-	return r.verify(ctx, rel)
+	return r.mount(ctx, rel)
 }
 
 // verify compares a tree with its index, unless this run has done that or has
@@ -141,11 +144,15 @@ func inBackground(ctx context.Context, f func(context.Context) comparison) <-cha
 
 // readBound is how long a tree is read before its release is fetched as well.
 func readBound(rel store.Release) time.Duration {
-	a, err := Target{Manifest: rel.Manifest()}.artifact()
+	a, err := rel.Artifact()
 	if err != nil {
 		return readAhead
 	}
-	return readAhead + time.Duration(float64(a.UnpackedBytes)/readRate*float64(time.Second))
+	size := a.UnpackedBytes
+	if a.Image != nil {
+		size = a.Image.Size
+	}
+	return readAhead + time.Duration(float64(size)/readRate*float64(time.Second))
 }
 
 func (r *Run) readTree(ctx context.Context, rel store.Release) (found comparison) {
@@ -165,7 +172,7 @@ func (r *Run) fetchWhole(ctx context.Context, rel store.Release) (found comparis
 // replace makes a release from its whole artifact once more.
 func (r *Run) replace(ctx context.Context, rel store.Release) (again store.Release, err error) {
 	t := Target{Manifest: rel.Manifest(), Seen: r.Now()}
-	a, err := t.artifact()
+	a, err := rel.Artifact()
 	if err != nil {
 		return rel, err
 	}

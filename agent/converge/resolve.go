@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -22,11 +21,6 @@ type Target struct {
 	Source   string                     // where from, and so with ETag: see [store.Sighting]
 	ETag     string
 	Manifest *artifacts.VerifiedManifest
-}
-
-// artifact is the target's for this machine.
-func (t Target) artifact() (artifacts.Artifact, error) {
-	return t.Manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
 }
 
 // sighting is what is remembered of the pointer.

@@ -44,14 +44,15 @@ type Run struct {
 
 	Options
 
-	target    *Target        // what was resolved last, nil = nothing
-	known     *channelAnswer // what was read of the channel just now, nil = nothing
-	up        string         // id of the release that is known to be up and healthy, "" = none
-	appEnv    string         // the environment that this run started the app with, "" = it did not
-	installed bool           // a release was installed
-	proven    string         // id of the release whose tree was verified by this run, or made by it; "" = none
-	offline   bool           // the sources are known not to answer
-	noID      bool           // no node id could be had, and none is required
+	target    *Target            // what was resolved last, nil = nothing
+	known     *channelAnswer     // what was read of the channel just now, nil = nothing
+	up        string             // id of the release that is known to be up and healthy, "" = none
+	appEnv    string             // the environment that this run started the app with, "" = it did not
+	installed bool               // a release was installed
+	proven    string             // id of the release whose tree was verified by this run, or made by it; "" = none
+	offline   bool               // the sources are known not to answer
+	noID      bool               // no node id could be had, and none is required
+	refused   []artifacts.Digest // images that were warned of
 }
 
 // Options are the choices of one run.
@@ -156,7 +157,7 @@ func (r *Run) Recheck(ctx context.Context) Outcome {
 // reach makes t the running release: installed, current, up and healthy. Steps that
 // are done already are not repeated.
 func (r *Run) reach(ctx context.Context, t Target) error {
-	first, err := r.isFirst(t)
+	first, err := r.isFirst(ctx, t)
 	if err != nil {
 		return err
 	}

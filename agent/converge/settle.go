@@ -137,7 +137,7 @@ func (r *Run) SettleLive(ctx context.Context, out Outcome, before store.Release,
 }
 
 // backTo has a release running again: the one that ran before, or where its tree
-// was altered another that passed the gate here.
+// was altered, or its image is not mounted any more, another that passed the gate here.
 func (r *Run) backTo(ctx context.Context, before store.Release) error {
 	if r.Up(before) && r.stillUp(ctx, before) {
 		return nil
@@ -146,7 +146,7 @@ func (r *Run) backTo(ctx context.Context, before store.Release) error {
 	if err != nil {
 		r.Warn("%s was put back but is not healthy: %v", before.Version(), err)
 	}
-	if !errors.Is(err, errAltered) {
+	if !errors.Is(err, errAltered) && !errors.Is(err, store.ErrMount) {
 		return err
 	}
 	for _, rel := range r.candidates() {

@@ -235,6 +235,9 @@ func (in *Input) packImage(ctx context.Context) (*Packed, error) {
 	return p, err
 }
 
+// IsImage reports whether a path is that of a ready image.
+func IsImage(path string) bool { return imageOf(path) != nil }
+
 // imageOf is the format of a ready image, by its name; nil for anything else.
 func imageOf(path string) format.Image {
 	f, _ := format.ByName(filepath.Base(path)).(format.Image)

@@ -6,6 +6,7 @@
 //	    meta/pointers/   a file a channel: its signed pointer to this release,
 //	                     and when it was last seen
 //	    meta/index       what the tree consists of
+//	    meta/image       of a mounted tree: the file system that tree/ is the mount point of
 //	    meta/complete    written last while staging; without it there is no release
 //	    meta/healthy     the instance that the release passed the gate on, and when
 //	<root>/current  -> releases/<id>/tree    what runs
@@ -27,6 +28,10 @@
 //
 // The order of events is a counter on the disk, never the clock. Permissions
 // never depend on the umask.
+//
+// An image is mounted by [Store.Mount] before its app starts, also after a reboot, and
+// unmounted before its directory is moved or removed. Only an image that was staged,
+// and so verified, is mounted.
 //
 // A tree is unpacked from an artifact, or made from an installed release and a
 // delta ([DeltaUpdate]). The outcome is the same.

@@ -62,11 +62,14 @@ func (s *Store) writePlain(name string, data []byte) error {
 }
 
 // publish moves a finished release to where releases are.
-func (s *Store) publish(staged, id string) error {
+func (s *Store) publish(ctx context.Context, staged, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	release := path.Join(releasesDir, id)
 	if _, err := s.root.Lstat(release); err == nil {
+		if err := s.unmount(ctx, release); err != nil {
+			return onDisk("publish", err)
+		}
 		return s.exchange(staged, release) // the old one is garbage from now on
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return onDisk("publish", err)

@@ -37,7 +37,7 @@ func (s *Store) StageFirst(ctx context.Context, in Input) (*Staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.place(b.dir, b.id); err != nil {
+	if err := s.place(ctx, b.dir, b.id); err != nil {
 		b.disk.close()
 		return nil, errors.Join(err, s.discard(ctx, b.dir))
 	}
@@ -46,10 +46,10 @@ func (s *Store) StageFirst(ctx context.Context, in Input) (*Staged, error) {
 
 // place is publish without an fsync, which would wait for the whole tree. What a
 // crash has left in its place is replaced.
-func (s *Store) place(staged, id string) error {
+func (s *Store) place(ctx context.Context, staged, id string) error {
 	release := path.Join(releasesDir, id)
 	if _, err := s.root.Lstat(release); !errors.Is(err, fs.ErrNotExist) {
-		return s.publish(staged, id)
+		return s.publish(ctx, staged, id)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

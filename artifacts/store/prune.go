@@ -56,7 +56,11 @@ func (s *Store) retire(ctx context.Context, keep int, needed ...string) (removed
 			err = errors.Join(err, context.Cause(ctx))
 			break
 		}
-		e := s.change("retire", func() error { return s.root.Rename(path.Join(releasesDir, name), stagingName(name)) })
+		// systemd knows a mount by its path: it goes before that changes
+		e := s.unmount(ctx, path.Join(releasesDir, name))
+		if e == nil {
+			e = s.change("retire", func() error { return s.root.Rename(path.Join(releasesDir, name), stagingName(name)) })
+		}
 		if errors.Is(e, unix.EXDEV) {
 			e = s.change("remove", func() error { return s.removeInPlace(name) })
 		}
@@ -103,7 +107,9 @@ func (s *Store) sweep(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errors.Join(err, context.Cause(ctx))
 		}
-		err = errors.Join(err, s.change("sweep", func() error { return s.removeAll(ctx, path.Join(stagingDir, name)) }))
+		err = errors.Join(err, s.change("sweep", func() error {
+			return errors.Join(s.unmount(ctx, path.Join(stagingDir, name)), s.removeAll(ctx, path.Join(stagingDir, name)))
+		}))
 	}
 	return errors.Join(err, onDisk("sweep", durable.SyncDir(s.root, stagingDir)))
 }

@@ -54,7 +54,7 @@ func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	defer b.disk.close()
 	err = s.finish(b, b.dir)
 	if err == nil {
-		err = s.publish(b.dir, b.id)
+		err = s.publish(ctx, b.dir, b.id)
 	}
 	if err != nil {
 		return Release{}, errors.Join(err, s.discard(ctx, b.dir))

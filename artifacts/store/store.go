@@ -50,6 +50,9 @@ type Store struct {
 	// first use.
 	Turns string
 
+	// Mounts mounts images; nil = it is not done here. It is set before the first use.
+	Mounts Mounts
+
 	dir      string
 	root     filesystem
 	verified verifier

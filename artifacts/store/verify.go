@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"runtime"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/format"
@@ -38,9 +37,9 @@ func (s *Store) Verify(ctx context.Context, r Release) (tree.Diff, error) {
 }
 
 // Changes is what a release would change in the tree of another, by their
-// indexes; no file is read. The zero Release has an empty tree. index is the
-// target's own, as [Input.Index].
-func (s *Store) Changes(ctx context.Context, from Release, target *artifacts.VerifiedManifest, index []byte) (tree.Diff, error) {
+// indexes; no file is read. The zero Release has an empty tree. a is one of the
+// target's artifacts, and index its own, as [Input.Index].
+func (s *Store) Changes(ctx context.Context, from Release, target *artifacts.VerifiedManifest, a artifacts.Artifact, index []byte) (tree.Diff, error) {
 	var before []tree.Entry
 	if from.id != "" {
 		how, t, err := s.target(from)
@@ -52,10 +51,6 @@ func (s *Store) Changes(ctx context.Context, from Release, target *artifacts.Ver
 		}
 	}
 	m := target.Manifest()
-	a, err := m.Artifact(runtime.GOOS, runtime.GOARCH)
-	if err != nil {
-		return tree.Diff{}, err
-	}
 	how, err := format.Of(a)
 	if err != nil {
 		return tree.Diff{}, err

@@ -30,6 +30,7 @@ type publishOptions struct {
 	bases, trust      []string
 	input             inputFlags
 	strict            bool
+	images            []string // kinds of images to publish beside the tree
 }
 
 func (c *cli) publish() *cobra.Command {
@@ -39,7 +40,8 @@ func (c *cli) publish() *cobra.Command {
 		Short: "publish a release: artifacts, then the signed manifest",
 		Long: "Publish a release. PATH is a directory, an archive (tar, tar.gz, tar.xz, tar.bz2, tar.zst or\n" +
 			"zip) or any other file, such as an executable or a jar, which then is the release; a bare\n" +
-			"PATH is for " + defaultPlatform + ". A release never changes: the same version with the same bytes is a\n" +
+			"PATH is for " + defaultPlatform + ". A .erofs or .squashfs is an image, which instances may mount beside or\n" +
+			"in place of a tree. A release never changes: the same version with the same bytes is a\n" +
 			"success, with other bytes an error. A publish that broke off can be repeated. Hooks and the\n" +
 			"health command are programs in the tree of every platform, and run as the app's user.\n" +
 			"With --base a delta from that release is published too; sync uses it where that is installed." +
@@ -59,6 +61,7 @@ func (c *cli) publish() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.version, "version", "", "the release's `version`; opaque, never ordered")
 	cmd.Flags().StringArrayVar(&o.platforms, "platform", nil, "`os/arch=PATH`; repeat it for every platform")
+	cmd.Flags().StringArrayVar(&o.images, "image", nil, "publish an image of this `KIND` ("+strings.Join(publish.ImageKinds(), ", ")+") beside the tree, for instances to mount")
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
 	o.behaviour.add(cmd)
 	o.addBases(cmd)
@@ -73,6 +76,11 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	}
 	if err := artifacts.CheckMinAgent(o.minAgent); err != nil {
 		return usage(fmt.Errorf("--min-agent: %w", err))
+	}
+	for _, kind := range o.images {
+		if err := publish.CheckImageKind(kind); err != nil {
+			return usage(fmt.Errorf("--image %w", err))
+		}
 	}
 	if err := o.checkBases(); err != nil {
 		return err
@@ -157,11 +165,11 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 		return nil, err
 	}
 	for _, in := range inputs {
-		packed, err := c.pack(ctx, in)
+		packed, err := c.pack(ctx, in, o.images)
+		draft.Packed = append(draft.Packed, packed...)
 		if err != nil {
 			return nil, err
 		}
-		draft.Packed = append(draft.Packed, packed)
 	}
 	return findings, nil
 }
@@ -180,16 +188,20 @@ func hooksOf(inputs []input) (artifacts.Hooks, error) {
 func (o publishOptions) checkPlatforms() error {
 	seen := map[string]bool{}
 	for _, platform := range o.platforms {
-		name, _, ok := strings.Cut(platform, "=")
+		name, path, ok := strings.Cut(platform, "=")
+		one := name
+		if publish.IsImage(path) {
+			one = platform // there may be several, and a tree
+		}
 		switch {
 		case !ok:
 			return usage(fmt.Errorf("--platform %q, want os/arch=PATH", beginning(platform)))
 		case publish.CheckPlatform(name) != nil:
 			return unknownPlatform(name)
-		case seen[name]:
+		case seen[one]:
 			return usage(fmt.Errorf("two artifacts for %s: a bare PATH is for %s", beginning(name), defaultPlatform))
 		}
-		seen[name] = true
+		seen[one] = true
 	}
 	return nil
 }
@@ -202,10 +214,25 @@ func unknownPlatform(name string) error {
 	return err
 }
 
-func (c *cli) pack(ctx context.Context, in input) (*publish.Packed, error) {
+// pack makes the artifact of an input, and images of it. With an error it returns those
+// that were made before.
+func (c *cli) pack(ctx context.Context, in input, images []string) (all []*publish.Packed, err error) {
+	defer c.ui.clear()
 	packed, err := in.Pack(ctx, in.platform)
-	c.ui.clear()
-	return packed, ofTemp(ofCaller(err))
+	if err != nil {
+		return nil, ofTemp(ofCaller(err))
+	}
+	all = append(all, packed)
+	for _, kind := range images {
+		if packed, err = in.PackImage(ctx, in.platform, kind); err != nil {
+			if errors.Is(err, publish.ErrInput) {
+				err = usage(err)
+			}
+			return all, ofTemp(ofCaller(err))
+		}
+		all = append(all, packed)
+	}
+	return all, nil
 }
 
 // publication is a release with what is reported about it.
@@ -232,8 +259,9 @@ type publishedArtifact struct {
 	Key         string            `json:"key"`
 	Size        int64             `json:"size"`
 	SHA256      artifacts.Digest  `json:"sha256"`
-	LaunchBytes int64             `json:"launch_bytes"`   // what a launch fetches of it, with its index
-	File        string            `json:"file,omitempty"` // what a single file is called in the tree
+	LaunchBytes int64             `json:"launch_bytes"`    // what a launch fetches of it, with its index
+	Image       artifacts.Format  `json:"image,omitempty"` // of what is mounted, not unpacked
+	File        string            `json:"file,omitempty"`  // what a single file is called in the tree
 	Deltas      []artifacts.Delta `json:"deltas,omitzero"`
 }
 
@@ -244,7 +272,7 @@ func (c *cli) tellReleased(o publishOptions, p publication) error {
 	}
 	for i, a := range p.Manifest.Artifacts {
 		one := p.artifact(i)
-		c.ui.printf("%s  %s  %s unpacked, %s; a launch fetches %s\n", one.Platform, report.Bytes(a.Size), report.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"), report.Bytes(one.LaunchBytes))
+		c.ui.printf("%s  %s  %s unpacked, %s; a launch fetches %s\n", strings.TrimSuffix(one.Platform+" "+string(one.Image), " "), report.Bytes(a.Size), report.Bytes(a.UnpackedBytes), count(int(a.Entries), "entry", "entries"), report.Bytes(one.LaunchBytes))
 		if one.File != "" {
 			c.ui.printf("  installed as <root>/current/%s, mode 0755\n", one.File)
 		}
@@ -284,7 +312,7 @@ func (p publication) artifact(i int) publishedArtifact {
 	a := p.Manifest.Artifacts[i]
 	out := publishedOf(a)
 	for _, packed := range p.packed {
-		if is := packed.Artifact(); is.OS == a.OS && is.Arch == a.Arch {
+		if is := packed.Artifact(); is.OS == a.OS && is.Arch == a.Arch && is.SHA256 == a.SHA256 {
 			out.File = packed.Single()
 		}
 	}
@@ -295,6 +323,9 @@ func publishedOf(a artifacts.Artifact) publishedArtifact {
 	out := publishedArtifact{Platform: a.OS + "/" + a.Arch, Key: a.Key, Size: a.Size, SHA256: a.SHA256, LaunchBytes: a.Size, Deltas: a.Deltas}
 	if a.Index != nil {
 		out.LaunchBytes += a.Index.Size
+	}
+	if a.Image != nil {
+		out.Image = a.Format
 	}
 	return out
 }

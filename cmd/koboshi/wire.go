@@ -17,10 +17,12 @@ import (
 	"koboshi/agent/instance"
 	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/mounts"
 	"koboshi/agent/service"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/store"
 	"koboshi/systemd"
 )
 
@@ -57,6 +59,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 		Trust:    trust,
 		Window:   chooseProfile(memory()).window,
 		Turns:    runtimeDir,
+		Mounts:   func(warn func(string, ...any)) store.Mounts { return mounts.New(warn) },
 		Service:  app,
 		Ready:    systemd.Notifier{}.Ready,
 		Notify:   app.Notify,

@@ -36,6 +36,7 @@ type lab struct {
 	aws      *awstest.Server
 	instance *ec2.Instance
 	boots    int
+	extra    []string      // more arguments of systemd-nspawn
 	lifetime time.Duration // a machine that runs longer is killed
 }
 
@@ -95,13 +96,13 @@ func (l *lab) publish(version string) {
 }
 
 // publishWith makes one more release, with more files.
-func (l *lab) publishWith(version string, more files) {
+func (l *lab) publishWith(version string, more files, options ...string) {
 	l.Helper()
 	tree := filepath.Join(l.dir, "tree-"+version)
 	must(l.T, built.tree(tree, version))
 	more.write(l.T, tree)
-	must(l.T, built.koboshi(builder(), "publish", "--source", "s3://releases/apps", "--app", "web",
-		"--version", version, "--key", built.path("release.key"), tree))
+	args := []string{"publish", "--source", "s3://releases/apps", "--app", "web", "--version", version, "--key", built.path("release.key")}
+	must(l.T, built.koboshi(builder(), append(append(args, options...), tree)...))
 }
 
 // launch gives the machine to a new instance of the group.
@@ -141,6 +142,7 @@ func (l *lab) start(verb string) *container {
 	c.cmd = exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--link-journal=no",
 		"--resolv-conf=off", "--timezone=off", "--network-namespace-path=/proc/self/ns/net", "--console=read-only",
 		"--machine="+filepath.Base(c.cgroup), "-D", l.root)
+	c.cmd.Args = append(c.cmd.Args, l.extra...)
 	c.cmd.Stdout, c.cmd.Stderr = console, console
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd()), Pdeathsig: unix.SIGKILL}
 	must(l.T, c.cmd.Start())

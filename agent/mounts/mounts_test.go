@@ -1,0 +1,153 @@
+package mounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"koboshi/systemd"
+)
+
+// machine is a root directory with these files.
+func machine(t *testing.T, files map[string]string) *Mounts {
+	t.Helper()
+	m := New(nil)
+	m.root = t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(m.root, strings.ReplaceAll(name, "RELEASE", kernel(t)))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func kernel(t *testing.T) string {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+func TestCan(t *testing.T) {
+	const known, modules = "proc/filesystems", "lib/modules/RELEASE/modules.dep"
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  string // "" = it can
+	}{
+		"built in, or loaded":   {map[string]string{known: "nodev\tsysfs\n\terofs\n"}, ""},
+		"a module":              {map[string]string{known: "\text4\n", modules: "kernel/fs/erofs/erofs.ko.zst: kernel/lib/x.ko\n"}, ""},
+		"another module":        {map[string]string{known: "\text4\n", modules: "kernel/fs/xfs/xfs.ko: kernel/fs/erofs.ko\n"}, "no module of it"},
+		"in usr":                {map[string]string{known: "\text4\n", "usr/" + modules: "kernel/fs/erofs/erofs.ko:\n"}, ""},
+		"no modules at all":     {map[string]string{known: "\text4\n", "lib/modules/other/x": ""}, "there are no modules"},
+		"nothing can be seen":   {map[string]string{known: "\text4\n"}, ""},
+		"blacklisted":           {map[string]string{known: "\text4\n", modules: "erofs.ko:\n", "etc/modprobe.d/cis.conf": "# x\nblacklist erofs\n"}, "blacklisted in /etc/modprobe.d/cis.conf"},
+		"replaced by false":     {map[string]string{known: "\text4\n", modules: "erofs.ko:\n", "usr/lib/modprobe.d/x.conf": "install erofs /bin/false\n"}, "blacklisted"},
+		"another is":            {map[string]string{known: "\text4\n", modules: "erofs.ko:\n", "etc/modprobe.d/x.conf": "blacklist squashfs\ninstall erofs /sbin/modprobe -i erofs\n"}, ""},
+		"blacklisted, and used": {map[string]string{known: "\terofs\n", "etc/modprobe.d/x.conf": "blacklist erofs\n"}, ""},
+	} {
+		err := machine(t, test.files).Can(t.Context(), "erofs")
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+func TestMounted(t *testing.T) {
+	m := machine(t, map[string]string{
+		"sys/dev/block/7:3/loop/backing_file": "/opt/image\n",
+		"sys/dev/block/7:4/loop/backing_file": "/opt/image (deleted)\n",
+	})
+	for minor, want := range map[uint32]string{3: "/opt/image", 4: "/opt/image (deleted)", 5: ""} {
+		if got := m.backing(unix.Mkdev(7, minor)); got != want {
+			t.Errorf("loop%d: %q, want %q", minor, got, want)
+		}
+	}
+	if _, mounted, err := m.Mounted("/proc"); err != nil || !mounted {
+		t.Errorf("/proc is mounted: %v, %v", mounted, err)
+	}
+	for _, dir := range []string{m.root, "/nowhere/tree", "/proc/self/stat/tree"} {
+		if _, mounted, err := m.Mounted(dir); err != nil || mounted {
+			t.Errorf("%s is not mounted: %v, %v", dir, mounted, err)
+		}
+	}
+}
+
+// pid1 is a systemd that says how it was asked.
+type pid1 struct {
+	mount  systemd.Mount
+	err    error
+	closed int
+}
+
+func (p *pid1) Mount(_ context.Context, m systemd.Mount) error { p.mount = m; return p.err }
+func (p *pid1) Unmount(context.Context, string) error          { return p.err }
+func (p *pid1) Close()                                         { p.closed++ }
+
+func TestMountByPID1(t *testing.T) {
+	p := &pid1{}
+	m := New(nil)
+	m.dial = func(context.Context) (manager, error) { return p, nil }
+	if err := m.Mount(t.Context(), "erofs", "/opt/1/meta/image", "/opt/1/tree"); err != nil {
+		t.Fatal(err)
+	}
+	want := systemd.Mount{What: "/opt/1/meta/image", Where: "/opt/1/tree", Type: "erofs", Options: []string{"loop", "ro", "nodev", "nosuid"}, Description: "the release at /opt/1"}
+	if !reflect.DeepEqual(p.mount, want) || p.closed != 1 {
+		t.Errorf("%+v, closed %d times", p.mount, p.closed)
+	}
+	p.err = errors.New("no")
+	if err := m.Mount(t.Context(), "erofs", "/x", "/y"); !errors.Is(err, p.err) {
+		t.Errorf("%v", err)
+	}
+	if err := m.Unmount(t.Context(), t.TempDir()); !errors.Is(err, p.err) {
+		t.Errorf("%v", err)
+	}
+	p.err = nil
+	if err := m.Unmount(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "still mounted") {
+		t.Errorf("a directory that is on the device that it was on before: %v", err)
+	}
+	if err := m.Unmount(t.Context(), "/nowhere"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A bus that does not answer is no reason to mount by other means.
+func TestBusGone(t *testing.T) {
+	m := New(nil)
+	gone := fmt.Errorf("gone")
+	m.dial = func(context.Context) (manager, error) { return nil, gone }
+	if err := m.Mount(t.Context(), "erofs", "/x", "/y"); !errors.Is(err, gone) {
+		t.Errorf("%v", err)
+	}
+	if err := m.Unmount(t.Context(), t.TempDir()); !errors.Is(err, gone) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Without systemd this process mounts, if it may.
+func TestMountHere(t *testing.T) {
+	m := New(nil)
+	m.dial = func(context.Context) (manager, error) { return nil, systemd.ErrNotBooted }
+	image := filepath.Join(t.TempDir(), "image")
+	if err := m.Mount(t.Context(), "erofs", image, t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no image: %v", err)
+	}
+	if err := os.WriteFile(image, make([]byte, 8192), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Mount(t.Context(), "erofs", image, t.TempDir()); err == nil {
+		t.Error("zeros were mounted")
+	}
+	if err := m.Unmount(t.Context(), t.TempDir()); err == nil {
+		t.Error("what is not mounted was unmounted")
+	}
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/format"
+)
+
+// Mounts mounts images for the store. Paths are absolute and clean.
+type Mounts interface {
+	// Can is why images of this file system are not mounted here; nil = it is worth
+	// to try.
+	Can(ctx context.Context, filesystem string) error
+	// Mount mounts an image at a directory, read-only, without devices and set-uid.
+	Mount(ctx context.Context, filesystem, image, dir string) error
+	// Unmount unmounts what is mounted there. What is still used stays for its users.
+	Unmount(ctx context.Context, dir string) error
+	// Mounted is the image that is mounted at a directory; "" where that is something
+	// else, or an image that was removed or replaced. Of a directory that does not exist
+	// nothing is mounted.
+	Mounted(dir string) (image string, mounted bool, err error)
+}
+
+// ErrMount is the sentinel of an image that could not be mounted, or unmounted.
+var ErrMount = errors.New("mount")
+
+func onMount(id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: the image of %s: %w", ErrMount, id, err)
+}
+
+// CanMount is why an artifact cannot be mounted here, as far as that is known before
+// it is fetched. It is nil for one that is unpacked.
+func (s *Store) CanMount(ctx context.Context, a artifacts.Artifact) error {
+	how, err := format.Of(a)
+	if err != nil || a.Image == nil {
+		return err
+	}
+	if s.Mounts == nil {
+		return errors.New("images are not mounted here")
+	}
+	return s.Mounts.Can(ctx, how.Info().Mount)
+}
+
+// Mount makes the tree of a release ready: an image is mounted, unless it is. It
+// must be called before each start of an app: a reboot unmounts all. Nothing is
+// verified. The error is [ErrMount], or [ErrDisk].
+func (s *Store) Mount(ctx context.Context, r Release) error {
+	a, err := r.Artifact()
+	if err != nil || a.Image == nil {
+		return err
+	}
+	how, err := format.Of(a)
+	if err != nil {
+		return err
+	}
+	if s.Mounts == nil {
+		return onMount(r.id, errors.New("images are not mounted here"))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	image := filepath.Join(s.dir, releasesDir, r.id, metaDir, format.ImageFile)
+	is, mounted, err := s.Mounts.Mounted(r.dir)
+	switch {
+	case err != nil:
+		return onMount(r.id, err)
+	case mounted && is == image:
+		return nil
+	case mounted: // another one, which has been replaced meanwhile
+		if err := s.Mounts.Unmount(ctx, r.dir); err != nil {
+			return onMount(r.id, err)
+		}
+	}
+	return s.mount(ctx, r, how.Info().Mount, image)
+}
+
+func (s *Store) mount(ctx context.Context, r Release, filesystem, image string) error {
+	var failed error
+	if err := s.change("mount", func() error { failed = s.Mounts.Mount(ctx, filesystem, image, r.dir); return nil }); err != nil {
+		return err
+	}
+	if failed != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if failed != nil {
+		return onMount(r.id, failed)
+	}
+	is, _, err := s.Mounts.Mounted(r.dir)
+	if err == nil && is != image {
+		err = errors.New("it was mounted, and is not what is there")
+	}
+	return onMount(r.id, err)
+}
+
+// unmount makes the directory of a release free to be moved or removed.
+func (s *Store) unmount(ctx context.Context, dir string) error {
+	if s.Mounts == nil {
+		return nil
+	}
+	at := filepath.Join(s.dir, dir, treeDir)
+	_, mounted, err := s.Mounts.Mounted(at)
+	if err == nil && mounted {
+		err = s.change("unmount", func() error { return s.Mounts.Unmount(ctx, at) })
+	}
+	return onDisk("unmount", err)
+}

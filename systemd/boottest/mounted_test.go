@@ -1,0 +1,88 @@
+//go:build boottest
+
+package boottest
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"koboshi/agent/report"
+)
+
+// mountedLab is a machine that may mount images, by the loop devices of this one,
+// which all machines share.
+func mountedLab(t *testing.T, image files) *lab {
+	t.Helper()
+	l := newLab(t, standard().with(notObserved).with(files{dropIn: "[install]\nimages = \"auto\"\nkeep = 2\n"}).with(image))
+	devices, err := filepath.Glob("/dev/loop*")
+	must(t, err)
+	for _, device := range devices {
+		l.extra = append(l.extra, "--bind="+device)
+	}
+	return l
+}
+
+// mounts is what is mounted beneath install.root: a line for each, with the version.
+func (c *container) mounts() string {
+	c.Helper()
+	return strings.TrimSpace(c.must("sh", "-c",
+		`sed -n 's|^[^ ]* /opt/koboshi/web/releases/\([^-]*\)-[^/]*/tree \([^ ]*\) \([^ ]*\).*|\1 \2 \3|p' /proc/mounts | sort`).out)
+}
+
+// An image from its publication to its end: mounted at the launch, again after a
+// reboot, by a rollback and an update, and unmounted once it is no longer kept.
+func TestMounted(t *testing.T) {
+	t.Parallel()
+	l := mountedLab(t, nil)
+	for _, version := range []string{"3.0.0", "4.0.0", "5.0.0"} {
+		l.publishWith(version, nil, "--image", "erofs")
+	}
+	l.promote("3.0.0")
+	l.launch("")
+	c := l.start("exit")
+	c.up()
+	const options = " erofs ro,nosuid,nodev,relatime"
+	mounted := func(want ...string) {
+		t.Helper()
+		got := strings.Split(c.mounts(), "\n")
+		if len(got) != len(want) {
+			t.Errorf("mounted are %q, want %q", got, want)
+			return
+		}
+		for i := range want {
+			if !strings.HasPrefix(got[i], want[i]+options) {
+				t.Errorf("mounted is %q, want %s%s", got[i], want[i], options)
+			}
+		}
+	}
+	mounted("3.0.0")
+	same(t, "the running version", c.version(), "3.0.0")
+	c.must("koboshi", "verify")
+
+	c.end("reboot")
+	for _, f := range down {
+		l.aws.Faults().Add(f)
+	}
+	c = l.start("exit")
+	c.up()
+	mounted("3.0.0")
+	same(t, "the running version", c.version(), "3.0.0")
+	l.aws.Faults().Clear()
+	same(t, "sync", c.reports(0, "sync", "--wait").Verdict, report.Current)
+
+	for _, version := range []string{"4.0.0", "5.0.0"} {
+		c.promote(version)
+		same(t, "sync", c.reports(0, "sync", "--wait").Verdict, report.Fresh)
+		same(t, "the running version", c.version(), version)
+	}
+	mounted("4.0.0", "5.0.0")
+	c.must("koboshi", "rollback", "--reason", "checkout is slow")
+	same(t, "the running version", c.version(), "4.0.0")
+	c.must("koboshi", "unhold")
+	c.promote("2.0.0") // a tree
+	same(t, "sync", c.reports(0, "sync", "--wait").Verdict, report.Fresh)
+	mounted("4.0.0")
+	same(t, "loop devices", strings.TrimSpace(c.must("sh", "-c", "cat /sys/block/loop*/loop/backing_file | grep -c /releases/").out), "1")
+	c.end("exit")
+}
