@@ -150,3 +150,28 @@ func TestRenewalThatIsNotArmed(t *testing.T) {
 		t.Errorf("before %+v, now %+v", before, r)
 	}
 }
+
+// A lease that someone else has ended stops the app when it would be renewed.
+func TestRenewalOfLostLease(t *testing.T) {
+	n, app, table := newNode(t)
+	_, err := n.Hold(t.Context())
+	if err = errors.Join(err, n.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	app.running = true
+	r, _, _ := n.load()
+	seen, err := table.Get(t.Context(), r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lease.FreeDead(t.Context(), table, seen, self, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	n.claims = nil // another process renews
+	if err := n.Renew(t.Context()); !errors.Is(err, lease.ErrLost) || app.running || !n.Wanted() {
+		t.Errorf("%v, running %t, wanted %t", err, app.running, n.Wanted())
+	}
+	if r, _, _ := n.load(); r.Phase != lease.Stopped {
+		t.Errorf("record %+v", r)
+	}
+}
