@@ -24,6 +24,7 @@ func checks() []check {
 		{"release", checkRelease},
 		{"space", checkSpace},
 		{"places", checkPlaces},
+		{"mounts", checkMounts},
 		{"apps", checkApps},
 		{"current", checkCurrent},
 		{"previous", checkPrevious},

@@ -28,6 +28,9 @@ import (
 	"koboshi/systemd"
 )
 
+// imaged is a machine that takes images.
+func imaged(w *world) { w.settings = "install.images = \"auto\"\n" }
+
 func TestMachineInOrder(t *testing.T) {
 	w := newWorld(t)
 	findings := w.machine().Examine(t.Context())
@@ -40,7 +43,7 @@ func TestMachineInOrder(t *testing.T) {
 	}
 	var want []string
 	for _, c := range checks() {
-		if c.name != "targets" && c.name != "flush" && !strings.HasPrefix(c.name, "node-") { // nothing is configured for them
+		if c.name != "targets" && c.name != "mounts" && c.name != "flush" && !strings.HasPrefix(c.name, "node-") { // nothing is configured for them
 			want = append(want, c.name)
 		}
 	}
@@ -191,6 +194,12 @@ func TestFindings(t *testing.T) {
 		{"no root yet", func(w *world) { w.spaceErr = errAbsent }, "space", Warn, "/opt/koboshi/web does not exist yet"},
 		{"not root", func(w *world) { w.spaceErr = errRoot }, "space", Warn, "not checked: open state.json: permission denied"},
 		{"size not known", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "space", Warn, "not checked: no manifest"},
+
+		{"images", imaged, "mounts", OK, "images can be mounted, as far as can be seen: erofs, squashfs"},
+		{"one kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", Warn, "no squashfs is mounted here: connection refused"},
+		{"another kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", OK, "seen: erofs"},
+		{"labels", func(w *world) { imaged(w); w.enforced = true }, "mounts", Warn, "SELinux is enforcing"},
+		{"labels that cannot be seen", func(w *world) { imaged(w); w.enforcedErr = errRoot }, "mounts", Warn, "permission denied"},
 
 		{"its own places", func(*world) {}, "places", OK, "written to by no one else"},
 		{"no places yet", func(w *world) { w.placeErr = errAbsent }, "places", OK, "written to by no one else"},

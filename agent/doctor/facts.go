@@ -45,6 +45,7 @@ type facts struct {
 	answers fact[struct{}] // what listens is the app
 
 	hookUser fact[string]
+	mounts   mountsFacts
 
 	units []unitFacts
 	boot  fact[systemd.State]
@@ -140,6 +141,7 @@ func (m Machine) gather(ctx context.Context) *facts {
 		func() { f.answers = ask0(ctx, m.App.CheckListener) },
 		func() { f.hookUser = ask(ctx, m.App.HookUser) },
 		func() { f.askShippers(ctx) },
+		func() { f.askMounts(ctx) },
 		func() { f.askLease(ctx) },
 		func() { f.askSystemd(ctx) },
 		func() { f.askInstance(ctx); f.askCloud(ctx) },

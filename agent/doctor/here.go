@@ -12,6 +12,7 @@ import (
 
 	"koboshi/agent/config"
 	"koboshi/agent/health"
+	"koboshi/agent/mounts"
 	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
@@ -26,6 +27,7 @@ import (
 // store, its app and systemd. Nothing here makes a directory or writes a file.
 func (m *Machine) Here(app service.Service) {
 	releases := storeHere{m.Config.Install.Root, m.Trust}
+	m.Mounts = mounts.New(nil)
 	m.Past, m.Disk, m.Places, m.App, m.Units, m.Node = stateHere{m.Config}, releases, placeHere{}, appHere{app, releases}, systemdHere{}, nodeHere{m.Config}
 }
 

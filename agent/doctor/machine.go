@@ -32,6 +32,7 @@ type Machine struct {
 	Past     past
 	Disk     disk
 	Places   places
+	Mounts   mounter
 	App      app
 	Units    units
 	Node     node

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// mounts are the places that exist.
-type mounts map[string]Place
+// mountFlags are the places that exist.
+type mountFlags map[string]Place
 
-func (m mounts) Place(path string) (Place, error) {
+func (m mountFlags) Place(path string) (Place, error) {
 	p, ok := m[path]
 	if !ok {
 		return p, fs.ErrNotExist
@@ -17,7 +17,7 @@ func (m mounts) Place(path string) (Place, error) {
 }
 
 func TestPlaceOf(t *testing.T) {
-	some := mounts{"/": {}, "/ro": {ReadOnly: true, Changeable: "every user"}, "/ro/web": {Changeable: "every user"}}
+	some := mountFlags{"/": {}, "/ro": {ReadOnly: true, Changeable: "every user"}, "/ro/web": {Changeable: "every user"}}
 	for path, want := range map[string]Place{
 		"/ro/web":  {Changeable: "every user"},
 		"/ro/a/b":  {ReadOnly: true}, // that of the one above
@@ -27,7 +27,7 @@ func TestPlaceOf(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %+v", path, got, err, want)
 		}
 	}
-	if _, err := placeOf(mounts{}, "/a"); err == nil {
+	if _, err := placeOf(mountFlags{}, "/a"); err == nil {
 		t.Error("no place at all: no error")
 	}
 }

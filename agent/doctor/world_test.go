@@ -98,9 +98,17 @@ type world struct {
 	armedErr error
 	nodes    *nodeTable // nil = there is none
 
+	cannot      map[string]error // file systems that are not mounted, and why
+	enforced    bool             // SELinux is enforcing
+	enforcedErr error
+
 	mu    sync.Mutex
 	asked []string // keys that were read, heartbeats that were sent
 }
+
+func (w *world) Can(_ context.Context, filesystem string) error { return w.cannot[filesystem] }
+
+func (w *world) Labels() (bool, error) { return w.enforced, w.enforcedErr }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -157,7 +165,7 @@ tcp = "127.0.0.1:8080"
 		w.t.Fatal(err)
 	}
 	m := Machine{Config: cfg, Others: w.others, BootUnit: systemd.BootUnit, Agent: w.agent, OS: "linux", Arch: w.arch, Now: now,
-		Past: w, Disk: w, Places: w, App: w, Units: machineUnits{w}, Node: w, Metadata: w, Flushers: w.shippers, Connect: w.connect}
+		Past: w, Disk: w, Places: w, Mounts: w, App: w, Units: machineUnits{w}, Node: w, Metadata: w, Flushers: w.shippers, Connect: w.connect}
 	for _, k := range w.keys {
 		m.Keys = append(m.Keys, k.Public())
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,6 +50,15 @@ func (m *Mounts) Can(_ context.Context, filesystem string) error {
 		return fmt.Errorf("this kernel has no %s, and there are no modules of it", filesystem)
 	}
 	return nil
+}
+
+// Labels reports whether SELinux is enforcing.
+func (m *Mounts) Labels() (enforced bool, err error) {
+	data, err := os.ReadFile(filepath.Join(m.root, "sys/fs/selinux/enforce"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return strings.TrimSpace(string(data)) == "1", err
 }
 
 // ignoreUnreadable leaves what may not be read to the attempt.

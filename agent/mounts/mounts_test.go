@@ -62,6 +62,21 @@ func TestCan(t *testing.T) {
 	}
 }
 
+func TestLabels(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "0": false, "1": true} {
+		m := machine(t, map[string]string{"sys/fs/selinux/enforce": text})
+		if got, err := m.Labels(); got != want || err != nil {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	if got, err := machine(t, nil).Labels(); got || err != nil {
+		t.Errorf("without SELinux: %v, %v", got, err)
+	}
+	if _, err := machine(t, map[string]string{"sys/fs/selinux/enforce/x": ""}).Labels(); err == nil {
+		t.Error("what cannot be read is an answer")
+	}
+}
+
 func TestMounted(t *testing.T) {
 	m := machine(t, map[string]string{
 		"sys/dev/block/7:3/loop/backing_file": "/opt/image\n",

@@ -90,6 +90,16 @@ func Of(a artifacts.Artifact) (Format, error) {
 	return nil, fmt.Errorf("%w: it has no format %q", artifacts.ErrTooOld, a.Format)
 }
 
+// Images are the formats that are mounted.
+func Images() (images []Info) {
+	for _, f := range all() {
+		if f.Info().Mount != "" {
+			images = append(images, f.Info())
+		}
+	}
+	return images
+}
+
 // Known reports whether the tree of an artifact is known before it is staged.
 func Known(a artifacts.Artifact) bool {
 	f, err := Of(a)
