@@ -31,7 +31,7 @@ demo: build ## publish, boot, promote, node ids, refuse: the main job on a loopb
 
 .PHONY: test
 test: ## the tests, with the race detector
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 .PHONY: fleet
 fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulation: what they cost and how they end

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,11 +84,11 @@ func newStory(t *testing.T) *guardWorld {
 }
 
 // alarm is a scale-out in so much time. It reports whether the group has followed.
-func (w *guardWorld) alarm(in time.Duration) (acted *bool) {
-	acted = new(bool)
+func (w *guardWorld) alarm(in time.Duration) (acted *atomic.Bool) {
+	acted = new(atomic.Bool)
 	time.AfterFunc(in, func() {
 		did, err := w.model.Trigger("web", autoscaling.AlarmNotification, 5)
-		if *acted = did; err != nil {
+		if acted.Store(did); err != nil {
 			w.Error(err)
 		}
 	})
@@ -99,8 +100,8 @@ func TestScaleOutInADeployment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newStory(t)
 		acted := w.alarm(time.Minute)
-		if err := w.blueGreen(t.Context(), "d-1"); !errors.Is(err, errStuck) || !*acted {
-			t.Errorf("without guard: %v, the alarm has acted: %v", err, *acted)
+		if err := w.blueGreen(t.Context(), "d-1"); !errors.Is(err, errStuck) || !acted.Load() {
+			t.Errorf("without guard: %v, the alarm has acted: %v", err, acted.Load())
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -108,13 +109,13 @@ func TestScaleOutInADeployment(t *testing.T) {
 		acted := w.alarm(time.Minute)
 		_, run := w.pipeline("ci-1", "d-1")
 		out, err := run()
-		if err != nil || out.Code != 0 || *acted || len(w.inService("web")) != 4 || len(w.inService("green")) != 4 {
-			t.Errorf("with guard: %+v, %v, the alarm has acted: %v", out, err, *acted)
+		if err != nil || out.Code != 0 || acted.Load() || len(w.inService("web")) != 4 || len(w.inService("green")) != 4 {
+			t.Errorf("with guard: %+v, %v, the alarm has acted: %v", out, err, acted.Load())
 		}
 		acted = w.alarm(time.Minute) // which is still on
 		elapse(2 * time.Minute)
-		if !*acted || len(w.inService("web")) != 5 {
-			t.Errorf("afterwards the alarm has acted: %v", *acted)
+		if !acted.Load() || len(w.inService("web")) != 5 {
+			t.Errorf("afterwards the alarm has acted: %v", acted.Load())
 		}
 	})
 }
@@ -154,7 +155,7 @@ func TestPipelineThatIsKilled(t *testing.T) {
 		}
 		acted := w.alarm(0)
 		elapse(5 * time.Minute)
-		if *acted {
+		if acted.Load() {
 			t.Error("the group scales although its alarms are suspended")
 		}
 		_, second := w.pipeline("ci-2", "d-2")
@@ -168,7 +169,7 @@ func TestPipelineThatIsKilled(t *testing.T) {
 		}
 		acted = w.alarm(0)
 		elapse(time.Minute)
-		if !*acted || len(w.inService("web")) != 5 {
+		if !acted.Load() || len(w.inService("web")) != 5 {
 			t.Errorf("%d in service", len(w.inService("web")))
 		}
 	})

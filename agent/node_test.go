@@ -3,10 +3,12 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -500,4 +502,29 @@ func TestNodeIDUnitChangedBeneathWatch(t *testing.T) {
 			t.Errorf("%v, running %q; warnings %q", err, s.running, s.warnings)
 		}
 	})
+}
+
+// An id that the configuration does not give any more is not kept: a generator with fewer
+// bits would cut it off. It is given back once the app has another.
+func TestNodeIDOutsideSmallerRange(t *testing.T) {
+	for name, keys := range map[string]string{"range": "range = [0, 31]\nsplit = [0, 5]\n", "reserved": "reserved = [%d]\n"} {
+		t.Run(name, func(t *testing.T) {
+			numbered(t, func(t *testing.T, s *sky) {
+				s.launched()
+				before := s.tenure()
+				s.end()
+				if s.nodeKeys = keys; name == "reserved" {
+					s.nodeKeys = fmt.Sprintf(keys, before.ID)
+				}
+				s.watch()
+				if _, err := s.sync(); err != nil {
+					t.Fatal(err)
+				}
+				now, old := s.tenure(), s.node.Items()[before.ID]
+				if now.ID == before.ID || name == "range" && now.ID > 31 || now.Phase != lease.Holding || s.running != "1" || old.State != lease.Free || s.variable("KOBOSHI_NODE_ID") != strconv.Itoa(now.ID) {
+					t.Errorf("before %+v, now %+v, the old one %+v", before, now, old)
+				}
+			})
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"koboshi/agent/config"
@@ -89,9 +90,22 @@ func (n *Node) here(r Record) bool {
 	return r.Scope == n.Config.Scope && r.Table == n.Config.Table.String()
 }
 
+// given reports whether an id is one that this instance may have, by the configuration as
+// it is now. Which zone this is may not be known yet.
+func (n *Node) given(id int) bool {
+	if slices.Contains(n.Config.Reserved, id) {
+		return false
+	}
+	if len(n.Config.Datacenter) > 0 && n.Instance.AZ == "" {
+		return true
+	}
+	first, last, err := n.Config.Within(n.Instance.AZ)
+	return err == nil && first <= id && id <= last
+}
+
 // resume is how the lease of a record goes on in this boot.
 func (n *Node) resume(r Record) (lease.Tenure, lease.Next) {
-	if !n.here(r) {
+	if !n.here(r) || !n.given(r.ID) {
 		return lease.Tenure{}, lease.ClaimAnew
 	}
 	return r.resume(n.Instance.ID, n.Clock.Boot, n.Config.Scope)
@@ -278,15 +292,15 @@ func (n *Node) unknown(t lease.Tenure) bool {
 	return err == nil && (r.Gen != t.Gen || r.Nonce != t.Nonce || r.ID != t.ID)
 }
 
-// earlier is the lease of another scope or table that the app may still run under, nil
-// where there is none.
+// earlier is the lease that the app may still run under, of another scope or table, or an
+// id that is not given any more; nil where there is none.
 func (n *Node) earlier(r Record) *Record {
 	switch {
 	case r.Instance != n.Instance.ID:
 		return nil
 	case r.Before != nil:
 		return r.Before
-	case n.here(r) || r.Phase == lease.Releasing:
+	case r.Phase == lease.Releasing || n.here(r) && n.given(r.ID):
 		return nil
 	}
 	return &r

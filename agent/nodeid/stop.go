@@ -131,7 +131,7 @@ func (n *Node) releaseBefore(ctx context.Context, r *Record) {
 
 // Forgo is for an app that is down and is started without an id. Errors are ErrNodeID.
 func (n *Node) Forgo(ctx context.Context) error {
-	return failed(errors.Join(n.disarm(ctx), durable.Remove(n.Run, AppFile)))
+	return failed(errors.Join(n.disarm(ctx), durable.Remove(n.Run, AppFile), durable.Remove(n.Run, wantedFile)))
 }
 
 func (n *Node) disarm(ctx context.Context) error {
