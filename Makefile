@@ -43,7 +43,7 @@ model: ## every run of a few claimants of node ids, and schedules of many (LONG=
 
 .PHONY: e2e
 e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
-	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./artifacts/bucket/s3 ./cmd/koboshi
+	PATH="$(BIN):$$PATH" go test -tags e2e -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi
 
 $(BIN)/versitygw:
 	GOBIN=$(BIN) go install $(VERSITYGW)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,8 +20,13 @@ import (
 	"koboshi/artifacts/tree"
 )
 
+// builtIn is the kind of image that needs no other program.
+const builtIn = "erofs"
+
 // ImageKinds are the kinds of images that are made of a tree.
-func ImageKinds() []string { return []string{"erofs"} }
+func ImageKinds() []string {
+	return append([]string{builtIn}, slices.Sorted(maps.Keys(tools()))...)
+}
 
 // CheckImageKind refuses any other.
 func CheckImageKind(kind string) error {
@@ -36,7 +42,8 @@ var imageTime = time.Unix(1, 0)
 
 // PackImage makes a read-only image of the same tree as [Input.Pack], for an
 // instance to mount in place of unpacking it: kind is one of [ImageKinds]. Its bytes
-// depend on what those of a tar.zst do.
+// depend on what those of a tar.zst do, and where another program makes it on its
+// version. Where that is not installed the error is [ErrTool].
 func (in *Input) PackImage(ctx context.Context, platform, kind string) (*Packed, error) {
 	if err := errors.Join(CheckPlatform(platform), CheckImageKind(kind)); err != nil {
 		return nil, err
@@ -47,7 +54,11 @@ func (in *Input) PackImage(ctx context.Context, platform, kind string) (*Packed,
 	if err := lint.Refused(in.findings); err != nil {
 		return nil, refused(err)
 	}
-	p, err := in.packErofs(ctx)
+	pack := in.packErofs
+	if by, other := tools()[kind]; other {
+		pack = func(ctx context.Context) (*Packed, error) { return in.packByTool(ctx, by) }
+	}
+	p, err := pack(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("pack %s as %s: %w", in.path, kind, err)
 	}

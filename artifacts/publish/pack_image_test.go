@@ -159,7 +159,51 @@ func TestImageIsCancelled(t *testing.T) {
 	cancel()
 	_, err = in.PackImage(ctx, "linux/amd64", "erofs")
 	wantIs(t, err, context.Canceled)
-	if _, err = in.PackImage(t.Context(), "linux/amd64", "ext4"); err == nil || !strings.Contains(err.Error(), "want erofs") {
+	if _, err = in.PackImage(t.Context(), "linux/amd64", "ext4"); err == nil || !strings.Contains(err.Error(), "want erofs or erofs-lz4 or squashfs") {
 		t.Errorf("%v", err)
 	}
+}
+
+// A compressed image is made by a program, which may be missing.
+func TestImageWithoutItsTool(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	in, err := Read(t.Context(), imageTree(t), Options{})
+	must(t, err)
+	defer func() { must(t, in.Close()) }()
+	for kind, want := range map[string]string{"squashfs": "mksquashfs is not installed: it is in the package squashfs-tools", "erofs-lz4": "erofs-utils"} {
+		_, err := in.PackImage(t.Context(), "linux/amd64", kind)
+		wantIs(t, err, ErrTool)
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// A program that makes something else is found out.
+func TestImageByAnotherTool(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	p := packImage(t, imageTree(t), Options{})
+	_, other := stageImage(t, p)
+	must(t, os.WriteFile(filepath.Join(bin, "other"), other, 0o644))
+	for script, want := range map[string]string{
+		"exit 1": "exit status 1", "true": "no such file",
+		"echo nothing >\"$6\"": "the image has 8",
+		"while read -r x; do :; done <" + bin + "/other; exec /bin/cp " + bin + "/other \"$6\"": "is not of the tree",
+	} {
+		must(t, os.WriteFile(filepath.Join(bin, "mkfs.erofs"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+		top := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(top, "another"), nil, 0o644))
+		in, err := Read(t.Context(), top, Options{})
+		must(t, err)
+		if _, err := in.PackImage(t.Context(), "linux/amd64", "erofs-lz4"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", script, err, want)
+		}
+		must(t, in.Close())
+	}
+	in, err := Read(t.Context(), imageTree(t), Options{KeepTimes: true})
+	must(t, err)
+	_, err = in.PackImage(t.Context(), "linux/amd64", "erofs-lz4")
+	wantIs(t, err, ErrInput)
+	must(t, in.Close())
 }

@@ -225,7 +225,7 @@ func (c *cli) pack(ctx context.Context, in input, images []string) (all []*publi
 	all = append(all, packed)
 	for _, kind := range images {
 		if packed, err = in.PackImage(ctx, in.platform, kind); err != nil {
-			if errors.Is(err, publish.ErrInput) {
+			if errors.Is(err, publish.ErrInput) || errors.Is(err, publish.ErrTool) {
 				err = usage(err)
 			}
 			return all, ofTemp(ofCaller(err))

@@ -35,14 +35,14 @@ func (c *container) mounts() string {
 func TestMounted(t *testing.T) {
 	t.Parallel()
 	l := mountedLab(t, nil)
-	for _, version := range []string{"3.0.0", "4.0.0", "5.0.0"} {
-		l.publishWith(version, nil, "--image", "erofs")
+	for version, kind := range map[string]string{"3.0.0": "erofs", "4.0.0": "erofs-lz4", "5.0.0": "squashfs"} {
+		l.publishWith(version, nil, "--image", kind)
 	}
 	l.promote("3.0.0")
 	l.launch("")
 	c := l.start("exit")
 	c.up()
-	const options = " erofs ro,nosuid,nodev,relatime"
+	const options = " ro,nosuid,nodev,relatime"
 	mounted := func(want ...string) {
 		t.Helper()
 		got := strings.Split(c.mounts(), "\n")
@@ -56,7 +56,7 @@ func TestMounted(t *testing.T) {
 			}
 		}
 	}
-	mounted("3.0.0")
+	mounted("3.0.0 erofs")
 	same(t, "the running version", c.version(), "3.0.0")
 	c.must("koboshi", "verify")
 
@@ -66,7 +66,7 @@ func TestMounted(t *testing.T) {
 	}
 	c = l.start("exit")
 	c.up()
-	mounted("3.0.0")
+	mounted("3.0.0 erofs")
 	same(t, "the running version", c.version(), "3.0.0")
 	l.aws.Faults().Clear()
 	same(t, "sync", c.reports(0, "sync", "--wait").Verdict, report.Current)
@@ -76,13 +76,13 @@ func TestMounted(t *testing.T) {
 		same(t, "sync", c.reports(0, "sync", "--wait").Verdict, report.Fresh)
 		same(t, "the running version", c.version(), version)
 	}
-	mounted("4.0.0", "5.0.0")
+	mounted("4.0.0 erofs", "5.0.0 squashfs")
 	c.must("koboshi", "rollback", "--reason", "checkout is slow")
 	same(t, "the running version", c.version(), "4.0.0")
 	c.must("koboshi", "unhold")
 	c.promote("2.0.0") // a tree
 	same(t, "sync", c.reports(0, "sync", "--wait").Verdict, report.Fresh)
-	mounted("4.0.0")
+	mounted("4.0.0 erofs")
 	same(t, "loop devices", strings.TrimSpace(c.must("sh", "-c", "cat /sys/block/loop*/loop/backing_file | grep -c /releases/").out), "1")
 	c.end("exit")
 }
