@@ -25,14 +25,14 @@ type Mounts interface {
 	Mounted(dir string) (image string, mounted bool, err error)
 }
 
-// ErrMount is the sentinel of an image that could not be mounted, or unmounted.
-var ErrMount = errors.New("mount")
+// ErrMount is the sentinel of an image that is not mounted where it has to be.
+var ErrMount = errors.New("could not be mounted")
 
 func onMount(id string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: the image of %s: %w", ErrMount, id, err)
+	return fmt.Errorf("the image of %s %w: %w", id, ErrMount, err)
 }
 
 // CanMount is why an artifact cannot be mounted here, as far as that is known before

@@ -86,3 +86,40 @@ func TestMounted(t *testing.T) {
 	same(t, "loop devices", strings.TrimSpace(c.must("sh", "-c", "cat /sys/block/loop*/loop/backing_file | grep -c /releases/").out), "1")
 	c.end("exit")
 }
+
+// Where the image cannot be mounted the same boot takes the tree.
+func TestMountedNowhere(t *testing.T) {
+	t.Parallel()
+	l := mountedLab(t, nil)
+	l.extra = nil // no loop devices
+	l.publishWith("3.0.0", nil, "--image", "erofs")
+	l.promote("3.0.0")
+	l.launch("")
+	c := l.start("exit")
+	c.up()
+	same(t, "what is mounted", c.mounts(), "")
+	same(t, "the running version", c.version(), "3.0.0")
+	c.says("could not be mounted", "journalctl", "--boot", "--unit", "koboshi-boot.service")
+	c.must("koboshi", "verify")
+	c.end("exit")
+}
+
+// An image that was altered is not mounted: it is fetched again before the app starts.
+func TestMountedAltered(t *testing.T) {
+	t.Parallel()
+	l := mountedLab(t, files{"/etc/koboshi/koboshi.d/verify.toml": "[install]\nverify = \"start\"\n"})
+	l.publishWith("3.0.0", nil, "--image", "erofs")
+	l.promote("3.0.0")
+	l.launch("")
+	c := l.start("exit")
+	c.up()
+	c.must("sh", "-c", "printf altered | dd of=$(echo /opt/koboshi/web/releases/3.0.0-*/meta/image) bs=1 seek=100000 conv=notrunc")
+	c.exits(16, "koboshi", "verify")
+	c.end("reboot")
+	c = l.start("exit")
+	c.up()
+	c.says("was changed on this machine", "journalctl", "--boot", "--unit", "koboshi-boot.service")
+	c.must("koboshi", "verify")
+	same(t, "the running version", c.version(), "3.0.0")
+	c.end("exit")
+}
