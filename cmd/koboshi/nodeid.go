@@ -101,7 +101,7 @@ var everyID = lease.IDs{Last: lease.MaxID}
 func (c *cli) configuredScope(other string) (s scope, err error) {
 	cfg, err := c.loadConfig()
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, failure.WithHint(err, "--table and --scope need no configuration: koboshi node-id list --table s3://BUCKET/PREFIX --scope SCOPE")
+		return s, failure.WithHint(err, "--table and --scope need no configuration: --table s3://BUCKET/PREFIX --scope SCOPE")
 	}
 	if err != nil {
 		return s, err

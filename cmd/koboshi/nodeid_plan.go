@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func (c *cli) plannedScope(given func(flag string) bool, o planOptions) (s scope
 		return scope{ids: lease.IDs{First: o.ids.first, Last: o.ids.last}, known: true}, nil
 	}
 	s, err = c.scopeOf(o.idsOptions)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, failure.WithHint(err, "--instances and --range need no configuration: koboshi node-id plan --instances N --range 0-1023")
+	}
 	if err == nil && !s.known {
 		err = usage(errors.New("--range is missing: it is not known which ids the scope has"))
 	}
