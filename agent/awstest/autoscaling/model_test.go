@@ -61,7 +61,7 @@ func web(t *testing.T, o LaunchOptions) (*Model, *Instance) {
 }
 
 // sdkClient is the SDK's client of the API over a model.
-func sdkClient(t *testing.T, m *Model) *sdk.Client {
+func sdkClient(t *testing.T, m *Model, options ...func(*sdk.Options)) *sdk.Client {
 	t.Helper()
 	api := NewAPI(m)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +72,7 @@ func sdkClient(t *testing.T, m *Model) *sdk.Client {
 	return sdk.New(sdk.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), Retryer: aws.NopRetryer{},
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	})
+	}, options...)
 }
 
 func launch(t *testing.T, m *Model, o LaunchOptions) *Instance {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	sdk "github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
@@ -154,7 +155,10 @@ func TestScalingActivities(t *testing.T) {
 
 func TestProcessesByTheSDK(t *testing.T) {
 	m := model(t, Group{Name: "web", Max: 200})
-	aws1 := sdkClient(t, m)
+	aws1 := sdkClient(t, m, func(o *sdk.Options) {
+		// Of a large answer that comes at once the SDK now and then closes the connection too soon, and asks again.
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+	})
 	group := aws.String("web")
 	_, err := aws1.SuspendProcesses(t.Context(), &sdk.SuspendProcessesInput{AutoScalingGroupName: group, ScalingProcesses: []string{"Launch"}})
 	check(t, err)
