@@ -164,7 +164,7 @@ func (g *Guard) Acquire(ctx context.Context) ([]GroupHeld, error) {
 		return nil, errors.Join(h.undo(ctx), err)
 	}
 	h.stop()
-	return h.held(), nil
+	return h.state(), nil
 }
 
 // Renew extends the lease that has the fence.
@@ -183,7 +183,7 @@ func (g *Guard) Renew(ctx context.Context, fence int64) ([]GroupHeld, error) {
 			return nil, err
 		}
 	}
-	return h.held(), nil
+	return h.state(), nil
 }
 
 // Release puts the groups back that are held with the fence. What is released already is

@@ -65,7 +65,7 @@ func (g *Guard) Run(ctx context.Context, c GuardedCommand) (out GuardOutcome, er
 	if err != nil {
 		return out, err
 	}
-	out.Held = h.held()
+	out.Held = h.state()
 	if err = context.Cause(ctx); err == nil {
 		err = h.attend(c, &out)
 	}

@@ -24,7 +24,6 @@ import (
 	"koboshi/agent/lease"
 	"koboshi/agent/lease/leasetest"
 	"koboshi/agent/lifecycle"
-	"koboshi/agent/nodeid"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
 	"koboshi/agent/state"
@@ -33,6 +32,7 @@ import (
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/tree"
+	"koboshi/systemd"
 )
 
 // world is everything around one agent, in memory but for the disk: a machine
@@ -715,7 +715,7 @@ func (s fakeApp) Load(context.Context) error { return nil }
 
 // Limits are those of a unit that is stopped quickly.
 func (s fakeApp) Limits(context.Context) (stop, restart time.Duration, err error) {
-	return 10 * time.Second, nodeid.Never, nil
+	return 10 * time.Second, systemd.Endless, nil
 }
 
 // Arm stops the app at that moment, as PID 1 does.

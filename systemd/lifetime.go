@@ -5,8 +5,6 @@ import (
 	"math"
 	"strings"
 	"time"
-
-	sdbus "github.com/coreos/go-systemd/v22/dbus"
 )
 
 const (
@@ -64,42 +62,4 @@ func (m *Manager) serviceTime(ctx context.Context, unit, name string) (time.Dura
 		return Endless, nil
 	}
 	return time.Duration(micros) * time.Microsecond, nil //nolint:gosec // it fits
-}
-
-// WillRun reports whether a unit runs, is starting, or is queued to start: not one
-// that stops, or is about to.
-func (m *Manager) WillRun(ctx context.Context, unit string) (bool, error) {
-	state, err := m.State(ctx, unit)
-	if err != nil {
-		return false, err
-	}
-	job, err := m.queued(ctx, unit)
-	if err != nil {
-		return false, err
-	}
-	switch {
-	case job == "stop":
-		return false, nil
-	case job != "":
-		return true, nil
-	}
-	return state.Active == "active" || state.Active == "reloading" || state.Active == "activating", nil
-}
-
-// queued is the type of the job that a unit has: start, stop, restart, …; "" = none.
-func (m *Manager) queued(ctx context.Context, unit string) (string, error) {
-	var jobs []sdbus.JobStatus
-	err := m.ask(ctx, func(c *sdbus.Conn) (err error) {
-		jobs, err = c.ListJobsContext(ctx)
-		return err
-	})
-	if err != nil {
-		return "", unitError("ask for the job of", unit, err)
-	}
-	for _, job := range jobs {
-		if job.Unit == unit {
-			return job.JobType, nil
-		}
-	}
-	return "", nil
 }

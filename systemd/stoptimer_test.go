@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	sdbus "github.com/coreos/go-systemd/v22/dbus"
 )
 
 // timers is a systemd whose timers elapse when they say, and the services that were
@@ -289,40 +286,5 @@ func TestLifetimeOfOthers(t *testing.T) {
 	}
 	if _, err := m.Lifetime(t.Context(), "web.service"); err == nil || !strings.Contains(err.Error(), "SendSIGKILL") {
 		t.Errorf("a service without timeouts: %v", err)
-	}
-}
-
-func TestWillRun(t *testing.T) {
-	will := []string{}
-	for _, active := range []string{"active", "reloading", "inactive", "failed", "activating", "deactivating"} {
-		for _, job := range []string{"", "start", "restart", "stop"} {
-			f := one("done")
-			f.set("web.service", "ActiveState", active)
-			f.jobs = []sdbus.JobStatus{{Unit: "other.service", JobType: "start", JobPath: "/", UnitPath: "/"}}
-			if job != "" {
-				f.jobs = append(f.jobs, sdbus.JobStatus{Unit: "web.service", JobType: job, JobPath: "/", UnitPath: "/"})
-			}
-			runs, err := f.start(t).WillRun(t.Context(), "web.service")
-			if err != nil {
-				t.Error(err)
-			}
-			if runs {
-				will = append(will, strings.TrimSpace(active+" "+job))
-			}
-		}
-	}
-	want := []string{"active", "active start", "active restart", "reloading", "reloading start", "reloading restart", "inactive start", "inactive restart",
-		"failed start", "failed restart", "activating", "activating start", "activating restart", "deactivating start", "deactivating restart"}
-	if !slices.Equal(will, want) {
-		t.Errorf("runs where it is %q, want %q", will, want)
-	}
-	f := one("done")
-	f.busy = true
-	m := f.start(t)
-	if _, err := m.WillRun(t.Context(), "web.service"); err == nil {
-		t.Error("systemd cannot list its jobs, and there is no error")
-	}
-	if _, err := m.WillRun(t.Context(), "none.service"); !errors.Is(err, ErrNoUnit) {
-		t.Errorf("no unit: %v", err)
 	}
 }

@@ -51,7 +51,7 @@ const (
 type search struct {
 	trip
 	avoid []int
-	done  map[int]reason  // ids that were found not to be had
+	done  map[int]reason  // ids that cannot be had, and why
 	last  map[int]Stored  // ids that are taken only where there is no other
 	order map[int]float64 // ids in the order that this instance has for itself
 	busy  map[int]bool    // ids that a list shows as held, and renewed within a lease

@@ -8,7 +8,7 @@
 //   - tend    the lease is renewed; what went wrong meanwhile stops the app
 //   - release the id is free for others
 //
-// Whoever starts the app goes through hold and start, whoever has stopped it through
+// What starts the app goes through hold and start, and what has stopped it through
 // down: package converge for boots and syncs, package drain at the end. They are several
 // processes; each step has the lock of the record.
 //

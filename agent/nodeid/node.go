@@ -33,7 +33,7 @@ type App interface {
 	Running(ctx context.Context) (bool, error)
 	Stop(ctx context.Context) error
 	// Limits are how long the app may take to stop, and how soon systemd starts it again
-	// after it has failed; never = it does not.
+	// after it has failed; the longest time there is = it does not.
 	Limits(ctx context.Context) (stop, restart time.Duration, err error)
 	// Arm has PID 1 begin to stop the app at that moment, whatever becomes of the agent,
 	// in place of the moment that was armed before.
@@ -41,11 +41,8 @@ type App interface {
 	Disarm(ctx context.Context) error
 }
 
-// Never is a restart that systemd does not make.
-const Never = time.Duration(1<<63 - 1)
-
 // Node is the node id of one app on one machine, as one process sees it. Its maker sets
-// every exported field; Instance and Table may be set later than the others.
+// every exported field; Instance and Tables may be set later than the others.
 type Node struct {
 	Config   config.NodeID
 	Instance instance.Identity

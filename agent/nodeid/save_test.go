@@ -12,6 +12,7 @@ import (
 	"koboshi/agent/lease"
 	"koboshi/agent/lease/leasetest"
 	"koboshi/agent/state"
+	"koboshi/systemd"
 )
 
 // service is an app in tests. limits is called when its limits are asked for.
@@ -29,7 +30,7 @@ func (s *service) Limits(context.Context) (stop, restart time.Duration, err erro
 	if s.limits != nil {
 		s.limits()
 	}
-	return time.Second, Never, nil
+	return time.Second, systemd.Endless, nil
 }
 
 func (s *service) Arm(context.Context, time.Time) error { return s.armErr }
@@ -124,7 +125,7 @@ func TestHoldOnFullDisk(t *testing.T) {
 	}
 }
 
-// A renewal after which PID 1 could not be told is none: what is recorded is when PID 1
+// A renewal after which the stop could not be armed is none: what is recorded is when PID 1
 // stops the app, and it is tried again soon.
 func TestRenewalThatIsNotArmed(t *testing.T) {
 	n, app, _ := newNode(t)

@@ -16,6 +16,7 @@ import (
 	"koboshi/agent/lease"
 	"koboshi/agent/lease/leasetest"
 	"koboshi/agent/state"
+	"koboshi/systemd"
 )
 
 // walker is a process of koboshi on a machine of a schedule: it does what the walk, the
@@ -87,7 +88,7 @@ func (w *walker) Running(context.Context) (bool, error) { return w.machine.Runs(
 func (w *walker) Stop(context.Context) error { w.machine.StopApp(); return nil }
 
 func (w *walker) Limits(context.Context) (stop, restart time.Duration, err error) {
-	return time.Second, Never, nil
+	return time.Second, systemd.Endless, nil
 }
 
 // Arm and Disarm are PID 1: a machine stops its app as late as it may.

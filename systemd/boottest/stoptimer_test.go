@@ -93,7 +93,7 @@ func (c *container) wantNothingLeft() {
 	same(c.T, "armed for", c.armed(), "none")
 }
 
-// PID 1 stops the units before the end, with whoever has armed it long gone, also
+// PID 1 stops the units before the end, with the process that has armed it long gone, also
 // where they ignore SIGTERM and Restart= would start them again. What was armed outlives
 // a reload, a re-execution and an isolate of systemd.
 func TestStopTimer(t *testing.T) {

@@ -3,6 +3,8 @@ package leasetest
 import (
 	"errors"
 	"time"
+
+	"koboshi/artifacts/bucket/buckettest"
 )
 
 // Op is one of a table's methods.
@@ -45,22 +47,7 @@ func (f *Fault) matches(op Op, id int) bool {
 }
 
 // due counts the call and reports whether the fault acts on it.
-func (f *Fault) due() bool {
-	if f.Skip > 0 {
-		f.Skip--
-		return false
-	}
-	switch {
-	case f.Times == 0:
-		return true
-	case f.Times < 0:
-		return false
-	}
-	if f.Times--; f.Times == 0 {
-		f.Times = -1 // used up
-	}
-	return true
-}
+func (f *Fault) due() bool { return buckettest.Due(&f.Skip, &f.Times) }
 
 // Fail adds a fault. Where several match a call, the first that is due acts.
 func (m *Memory) Fail(f Fault) { m.set(func() { m.faults = append(m.faults, &f) }) }

@@ -2,7 +2,7 @@
 // lease, against an adversary for time, the network and crashes:
 //
 //   - a clock shows anything, and each process may think at any moment that an id can be
-//     taken, whoever holds it
+//     taken, whatever the table says
 //   - a request is applied not at all, once or more often, at any later moment, and its
 //     answer may be lost
 //   - a process ends anywhere, alone or with the machine, with the disk or without, and

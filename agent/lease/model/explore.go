@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"koboshi/agent/lease"
+	"koboshi/agent/lease/leasetest"
 )
 
 // Bounds is how large a world is.
@@ -145,7 +146,7 @@ func (x *explorer) begin(s *state, p *proc) {
 	if !ok {
 		x.err = fmt.Errorf("%w: more than %d nonces at once", errCut, maxNonces)
 	}
-	if x.mutant == NoNonce {
+	if x.mutant == leasetest.NoNonce {
 		n = 1
 	}
 	p.nonce = n
@@ -224,7 +225,7 @@ func (x *explorer) deliver(s state, r int) {
 func (x *explorer) matches(now cell, q request) bool {
 	old := q.old
 	switch {
-	case x.mutant == LooseRenewal && old.gen == q.new.gen && !q.new.free:
+	case x.mutant == leasetest.LooseRenewal && old.gen == q.new.gen && !q.new.free:
 		return now.gen == old.gen && now.nonce == old.nonce
 	case x.mutant == SlackUnchecked:
 		old.slack = now.slack

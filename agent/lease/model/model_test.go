@@ -3,6 +3,8 @@ package model
 import (
 	"strings"
 	"testing"
+
+	"koboshi/agent/lease/leasetest"
 )
 
 // quick are the worlds that every test run explores whole.
@@ -35,17 +37,17 @@ func holds(t *testing.T, worlds []Bounds) (states int) {
 
 // broken is for each mutant a world in which it is found soon.
 var broken = map[Mutant]Bounds{
-	NoFloor:          {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
-	NoGen:            {Procs: 1, IDs: 1, Last: 1, Unit: 1, Claims: 3, Requests: 2, Repeats: 1, States: 50_000},
-	NoNonce:          {Procs: 2, IDs: 1, Last: 0, Unit: 1, Claims: 1, Requests: 2, States: 10_000},
-	LooseRenewal:     {Procs: 1, IDs: 1, Last: 2, Unit: 1, Claims: 2, Requests: 2, States: 50_000},
-	OwnValues:        {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 2, States: 10_000},
-	Unconfirmed:      {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 2, States: 10_000},
-	Deleted:          {Procs: 1, IDs: 1, Last: 0, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
-	LowMark:          {Procs: 1, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
-	MarkNotDurable:   {Procs: 1, IDs: 1, Last: 0, Unit: 1, Claims: 1, Requests: 1, Crashes: 1, States: 10_000},
-	ReleaseForgotten: {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
-	SmallSlack:       {Procs: 2, IDs: 1, Last: 1, Unit: 1, Slack: 1, Claims: 2, Requests: 1, Crashes: 1, States: 10_000},
+	leasetest.NoFloor:          {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
+	leasetest.NoGen:            {Procs: 1, IDs: 1, Last: 1, Unit: 1, Claims: 3, Requests: 2, Repeats: 1, States: 50_000},
+	leasetest.NoNonce:          {Procs: 2, IDs: 1, Last: 0, Unit: 1, Claims: 1, Requests: 2, States: 10_000},
+	leasetest.LooseRenewal:     {Procs: 1, IDs: 1, Last: 2, Unit: 1, Claims: 2, Requests: 2, States: 50_000},
+	leasetest.OwnValues:        {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 2, States: 10_000},
+	leasetest.Unconfirmed:      {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 2, States: 10_000},
+	leasetest.Deleted:          {Procs: 1, IDs: 1, Last: 0, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
+	leasetest.LowMark:          {Procs: 1, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
+	leasetest.MarkNotDurable:   {Procs: 1, IDs: 1, Last: 0, Unit: 1, Claims: 1, Requests: 1, Crashes: 1, States: 10_000},
+	leasetest.ReleaseForgotten: {Procs: 2, IDs: 1, Last: 1, Unit: 1, Claims: 2, Requests: 1, States: 10_000},
+	SmallSlack:                 {Procs: 2, IDs: 1, Last: 1, Unit: 1, Slack: 1, Claims: 2, Requests: 1, Crashes: 1, States: 10_000},
 }
 
 // Each rule is needed: without it two holders use one unit of time, or one uses it twice.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"koboshi/agent/lease"
+	"koboshi/agent/lease/leasetest"
 )
 
 const (
@@ -51,10 +52,10 @@ func (x *explorer) claim(s state, n int) {
 				continue
 			}
 			after := s
-			if x.mutant == NoGen && !after.keepGeneration(&item, &t, x.Claims) {
+			if x.mutant == leasetest.NoGen && !after.keepGeneration(&item, &t, x.Claims) {
 				continue
 			}
-			if x.mutant == NoFloor {
+			if x.mutant == leasetest.NoFloor {
 				t.Floor = -1
 			}
 			p = &after.procs[n]
@@ -76,7 +77,7 @@ func (s *state) keepGeneration(item *lease.Item, t *lease.Tenure, most int8) boo
 
 // ask remembers the mark that was asked for, where a rule is broken that needs it.
 func (x *explorer) ask(hw lease.Millis) int8 {
-	if x.mutant != OwnValues && x.mutant != Unconfirmed {
+	if x.mutant != leasetest.OwnValues && x.mutant != leasetest.Unconfirmed {
 		return 0
 	}
 	return int8(hw)
@@ -101,7 +102,7 @@ func (x *explorer) resolve(s *state, p *proc) {
 		return
 	}
 	t := tenureOf(real)
-	if x.mutant == OwnValues {
+	if x.mutant == leasetest.OwnValues {
 		t.until = max(t.until, p.asked)
 	}
 	x.hold(p, t)
@@ -152,7 +153,7 @@ func (x *explorer) renew(s state, n int) {
 			continue
 		}
 		p.phase, p.asked = renewing, x.ask(item.HW)
-		if x.mutant == Unconfirmed {
+		if x.mutant == leasetest.Unconfirmed {
 			t := t
 			t.until = p.asked
 			x.bind(p, t)
@@ -170,7 +171,7 @@ func (x *explorer) release(s state, n int) {
 	t, mark := p.tenure, x.mark(p)
 	x.lose(p)
 	p.disk = disk{phase: releasing, tenure: t, mark: mark}
-	if x.mutant == ReleaseForgotten {
+	if x.mutant == leasetest.ReleaseForgotten {
 		p.disk.phase = stopped
 		p.stop(down)
 	}
@@ -184,7 +185,7 @@ func (x *explorer) release(s state, n int) {
 		return
 	}
 	c := cellOf(freed)
-	if x.mutant == Deleted {
+	if x.mutant == leasetest.Deleted {
 		c = cell{}
 	}
 	if x.send(&s, n, t.id, s.table[t.id], c) {
@@ -194,7 +195,7 @@ func (x *explorer) release(s state, n int) {
 
 // mark is the last moment that the app can have used.
 func (x *explorer) mark(p *proc) int8 {
-	if x.mutant == LowMark {
+	if x.mutant == leasetest.LowMark {
 		return p.app.last - 1
 	}
 	return p.app.last
@@ -216,7 +217,7 @@ func (x *explorer) shutDown(s state, n int) {
 	s.crashes++
 	p := &s.procs[n]
 	p.disk = disk{phase: stopped, tenure: p.tenure, mark: x.mark(p)}
-	if x.mutant == MarkNotDurable {
+	if x.mutant == leasetest.MarkNotDurable {
 		p.disk.mark = -1
 	}
 	p.stop(down)

@@ -29,19 +29,23 @@ func (f *Fault) matches(op Op, key string) bool {
 }
 
 // due counts the call and reports whether the fault acts on it.
-func (f *Fault) due() bool {
-	if f.Skip > 0 {
-		f.Skip--
+func (f *Fault) due() bool { return Due(&f.Skip, &f.Times) }
+
+// Due counts a matching call of a scripted fault, which lets skip of them through and
+// then acts times: 0 = without end. It reports whether the fault acts on this one.
+func Due(skip, times *int) bool {
+	if *skip > 0 {
+		*skip--
 		return false
 	}
 	switch {
-	case f.Times == 0:
+	case *times == 0:
 		return true
-	case f.Times < 0:
+	case *times < 0:
 		return false
 	}
-	if f.Times--; f.Times == 0 {
-		f.Times = -1 // used up
+	if *times--; *times == 0 {
+		*times = -1 // used up
 	}
 	return true
 }
