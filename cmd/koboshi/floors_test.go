@@ -20,7 +20,7 @@ var floors = map[string]int{
 
 	"artifacts": 1, "artifacts/bucket": 1, "artifacts/iam": 1, "systemd": 1,
 
-	"agent/process": 2, "artifacts/tree": 2,
+	"agent/process": 2, "artifacts/tree": 2, "artifacts/amis": 2,
 
 	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3, "artifacts/lint": 3, "artifacts/codedeploy": 3, "artifacts/convert": 3,
 	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
