@@ -45,7 +45,7 @@ func image(id string, tags []amis.Tag) map[string]any {
 
 func TestTagsComeBack(t *testing.T) {
 	api := baked
-	api.Name, api.App, api.Agent = "api", "acme-api", "v0.2.0-rc1"
+	api.Name, api.App, api.Agent = "Api_2", "acme-api", "v0.2.0-rc1"
 	got, err := amis.Read([]byte(output(t, image("ami-0a1b", append(baked.Tags(), api.Tags()...)), image("ami-0", nil))))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestDamagedTags(t *testing.T) {
 		}
 	}
 	// Tags that are not koboshi's, or are for the instances.
-	got, err := amis.Read([]byte(output(t, image("ami-1", []amis.Tag{{Key: "koboshi:channel", Value: "canary"}, {Key: "koboshi:hold", Value: "x"}, {Key: "koboshi:A:app", Value: "x"}}))))
+	got, err := amis.Read([]byte(output(t, image("ami-1", []amis.Tag{{Key: "koboshi:channel", Value: "canary"}, {Key: "koboshi:hold", Value: "x"}, {Key: "koboshi:a b:app", Value: "x"}}))))
 	if err != nil || got[0].Err != nil || len(got[0].Carries) != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}

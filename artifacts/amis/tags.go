@@ -107,7 +107,7 @@ func split(key string) (name, word string, ok bool) {
 	}
 	if before, after, several := strings.Cut(rest, ":"); several {
 		name, rest = before, after
-		if artifacts.CheckName(name) != nil {
+		if artifacts.CheckVersion(name) != nil { // a configuration's may have capitals and _, too
 			return "", "", false
 		}
 	}

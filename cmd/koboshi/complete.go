@@ -69,6 +69,10 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions(names(group.Processes()), cobra.ShellCompDirectiveNoFileComp)
 	case "allow":
 		return cobra.FixedCompletions(strings.Split(codes(), ", "), cobra.ShellCompDirectiveNoFileComp)
+	case "format":
+		return cobra.FixedCompletions(tagFormats, cobra.ShellCompDirectiveNoFileComp)
+	case "amis":
+		return files("json")
 	case "partition":
 		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":

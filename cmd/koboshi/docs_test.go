@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -110,6 +111,17 @@ func canBeTyped(root *cobra.Command, line string) error {
 const ofSSM = "--parameters"
 
 var flagName = regexp.MustCompile(`^--[a-z][a-z-]*`)
+
+// The newest heading of the changelog is the version that is built.
+func TestChangelogIsOfThisVersion(t *testing.T) {
+	text, err := os.ReadFile("help/CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if newest, found := between(string(text), "\n## ", "\n"); !found || newest != version {
+		t.Errorf("the changelog begins with %s, this is %s", newest, version)
+	}
+}
 
 // The configuration that a topic shows is valid, shows the defaults, and every
 // key is in it or in that topic's text.

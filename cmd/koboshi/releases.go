@@ -22,6 +22,7 @@ type releasesOptions struct {
 	releaseFlags
 	trust      []string
 	checkStore bool
+	amis       amiFlags
 }
 
 func (c *cli) releases() *cobra.Command {
@@ -31,14 +32,21 @@ func (c *cli) releases() *cobra.Command {
 		Short: "list what is published and what the channels point to",
 		Long: "List every release, the newest first, and every channel. With --trust, what these keys have\n" +
 			"not signed is marked. With --check-store nothing is listed: what koboshi needs of the store is\n" +
-			"tried out on an object of its own, which is deleted again." + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
+			"tried out on an object of its own, which is deleted again. With --amis the AMIs are listed in\n" +
+			"place of the releases: what koboshi ami-tags says is baked into each, and what a launch from it\n" +
+			"fetches today." + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
 		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runReleases(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.stdin = cmd.InOrStdin
+			return c.runReleases(cmd.Context(), o)
+		},
 	}
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE`")
 	addEncryption(cmd, &o.encryption)
 	cmd.Flags().BoolVar(&o.checkStore, "check-store", false, "try out the store: conditional writes, ranges, listing")
+	o.amis.add(cmd)
+	excludes(cmd, "check-store", "amis", "max-age")
 	return o.add(cmd)
 }
 
@@ -52,6 +60,10 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 	if err := checkEncryption(o.source, o.encryption); err != nil {
 		return err
 	}
+	images, err := o.amis.read(o.stdin())
+	if err != nil {
+		return err
+	}
 	b, err := openBucket(ctx, o.source, o.app, func(b *s3.Bucket) { b.Encryption = o.encryption })
 	if err != nil {
 		return err
@@ -62,6 +74,9 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 	listing, err := publish.List(ctx, b, o.app, trust)
 	if err != nil {
 		return err
+	}
+	if o.amis.file != "" {
+		return c.listAMIs(o, listing, images)
 	}
 	l := listed(listing, len(o.trust) > 0)
 	if o.json {

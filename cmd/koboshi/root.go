@@ -4,8 +4,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is this agent's version. Manifests may require a minimum.
-const version = "0.1.0"
+// version is this agent's version, and that of the packages. Manifests may require a
+// minimum. It rises with each release of koboshi, together with the newest heading of
+// the changelog.
+const version = "0.2.0"
 
 const defaultConfig = "/etc/koboshi/koboshi.toml"
 
@@ -39,7 +41,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(), c.doctor(), c.watch(), c.drain(), c.nodeID(),
 		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(), c.guard(),
-		c.config(), c.install(), c.uninstall(), c.prebake(), c.iamPolicy(), c.completion(), c.version(),
+		c.config(), c.install(), c.uninstall(), c.prebake(), c.amiTags(), c.iamPolicy(), c.completion(), c.version(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // there is one of our own
 	root.PersistentPreRunE = missing

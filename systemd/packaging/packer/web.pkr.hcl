@@ -1,7 +1,7 @@
 # An AMI with koboshi, its configuration, and the release that the channel
 # points to today. The app's own unit is in its release or comes with the AMI.
 #
-#   packer build -var deb=koboshi_0.1.0-1_amd64.deb -var config=koboshi.toml -var key=release.pub .
+#   packer build -var deb=koboshi_0.2.0-1_amd64.deb -var config=koboshi.toml -var key=release.pub .
 
 variable "deb" {
   type        = string
