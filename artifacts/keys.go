@@ -23,13 +23,35 @@ type PublicKey struct {
 }
 
 // PrivateKey is an Ed25519 key that signs. It has no text form but
-// [PrivateKey.MarshalPEM], so that it does not end up in a log by accident.
-type PrivateKey struct{ key ed25519.PrivateKey }
+// [PrivateKey.MarshalPEM], so that it does not end up in a log by accident. One that
+// is kept elsewhere, as a [Remote], has none at all.
+type PrivateKey struct {
+	key    ed25519.PrivateKey
+	remote *Remote
+}
+
+// Remote is a private key that is kept elsewhere: in a service, or in hardware.
+type Remote struct {
+	Public PublicKey
+	// Sign returns the plain Ed25519 signature (RFC 8032) of a message, 64 bytes. What
+	// it returns is verified before it is used.
+	Sign func(message []byte) ([]byte, error)
+	Most int // bytes of a message that it signs; 0 = any number
+}
+
+// Errors of private keys that are kept elsewhere.
+var (
+	ErrSigner  = errors.New("the signer failed")
+	ErrTooLong = errors.New("longer than the signer takes")
+)
+
+// Key is the key as one that signs documents.
+func (r Remote) Key() PrivateKey { return PrivateKey{remote: &r} }
 
 // GenerateKey makes a new key from the system's randomness.
 func GenerateKey() (PrivateKey, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
-	return PrivateKey{private}, err
+	return PrivateKey{key: private}, err
 }
 
 // ParsePublicKeys reads PEM blocks "PUBLIC KEY", as `openssl pkey -pubout` writes
@@ -48,6 +70,9 @@ func ParsePublicKeys(data []byte) (keys []PublicKey, err error) {
 	}
 	return keys, nil
 }
+
+// ParsePublicKeyDER reads a SubjectPublicKeyInfo, as KMS returns it.
+func ParsePublicKeyDER(der []byte) (PublicKey, error) { return parsePublicKey(der) }
 
 func parsePublicKey(der []byte) (PublicKey, error) {
 	key, err := x509.ParsePKIXPublicKey(der)
@@ -79,7 +104,7 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	if !ok {
 		return PrivateKey{}, fmt.Errorf("private key: %T, want Ed25519", key)
 	}
-	return PrivateKey{private}, nil
+	return PrivateKey{key: private}, nil
 }
 
 // ID is the lower-case hexadecimal SHA-256 of the key's PKIX DER: the keyid of
@@ -94,6 +119,9 @@ func (k PublicKey) MarshalPEM() ([]byte, error) {
 
 // Public is the half that others may trust.
 func (k PrivateKey) Public() PublicKey {
+	if k.remote != nil {
+		return k.remote.Public
+	}
 	public, err := newPublicKey(k.key.Public().(ed25519.PublicKey))
 	if err != nil {
 		return PublicKey{} // trusts and matches nothing
@@ -101,8 +129,40 @@ func (k PrivateKey) Public() PublicKey {
 	return public
 }
 
-// MarshalPEM writes what [ParsePrivateKey] reads. Its holder can sign releases.
+// takes is [ErrTooLong] where the key cannot sign a message of n bytes.
+func (k PrivateKey) takes(n int) error {
+	if k.remote != nil && k.remote.Most > 0 && n > k.remote.Most {
+		return fmt.Errorf("%d bytes to sign are %w: at most %d", n, ErrTooLong, k.remote.Most)
+	}
+	return nil
+}
+
+// sign is the signature of a message. One from elsewhere is verified.
+func (k PrivateKey) sign(message []byte) ([]byte, error) {
+	if k.remote == nil {
+		return ed25519.Sign(k.key, message), nil
+	}
+	if err := k.takes(len(message)); err != nil {
+		return nil, err
+	}
+	signature, err := k.remote.Sign(message)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(signature) != ed25519.SignatureSize:
+		return nil, fmt.Errorf("%w: it returned %d bytes, want a signature of %d", ErrSigner, len(signature), ed25519.SignatureSize)
+	case len(k.remote.Public.key) != ed25519.PublicKeySize || !ed25519.Verify(k.remote.Public.key, message, signature):
+		return nil, fmt.Errorf("%w: its signature is not one of key %s", ErrSigner, k.remote.Public.ID())
+	}
+	return signature, nil
+}
+
+// MarshalPEM writes what [ParsePrivateKey] reads. Its holder can sign releases. A key
+// that is kept elsewhere cannot be written.
 func (k PrivateKey) MarshalPEM() ([]byte, error) {
+	if k.remote != nil {
+		return nil, errors.New("the private key is kept elsewhere")
+	}
 	der, err := x509.MarshalPKCS8PrivateKey(k.key)
 	return pem.EncodeToMemory(&pem.Block{Type: pemPrivate, Bytes: der}), err
 }

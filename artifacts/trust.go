@@ -71,9 +71,13 @@ func (t Trust) open(data []byte, kind string, limit int) ([]byte, error) {
 // Sign wraps payload of the given kind in an envelope with one signature of
 // each key.
 func sign(kind string, payload []byte, keys ...PrivateKey) ([]byte, error) {
+	message := dsse.PAE(payloadType(kind), payload)
 	signers := make([]dsse.Signer, len(keys))
 	for i, k := range keys {
-		signers[i] = signature{public: k.Public(), private: k.key}
+		if err := k.takes(len(message)); err != nil { // before any of them is asked
+			return nil, err
+		}
+		signers[i] = signature{public: k.Public(), private: k}
 	}
 	signer, err := dsse.NewEnvelopeSigner(signers...)
 	if err != nil {
@@ -100,8 +104,11 @@ func AddSignature(data []byte, keys ...PrivateKey) ([]byte, error) {
 	}
 	message := dsse.PAE(envelope.PayloadType, payload)
 	for _, k := range keys {
-		// Ed25519 is deterministic (RFC 8032): one message, one signature.
-		own := dsse.Signature{KeyID: k.Public().ID(), Sig: base64.StdEncoding.EncodeToString(ed25519.Sign(k.key, message))}
+		signed, err := k.sign(message)
+		if err != nil {
+			return nil, fmt.Errorf("sign: %w", err)
+		}
+		own := dsse.Signature{KeyID: k.Public().ID(), Sig: base64.StdEncoding.EncodeToString(signed)}
 		i := slices.IndexFunc(envelope.Signatures, func(s dsse.Signature) bool { return s.KeyID == own.KeyID })
 		if i < 0 {
 			envelope.Signatures = append(envelope.Signatures, own)
@@ -115,14 +122,14 @@ func AddSignature(data []byte, keys ...PrivateKey) ([]byte, error) {
 // signature adapts an Ed25519 key to the DSSE library.
 type signature struct {
 	public  PublicKey
-	private ed25519.PrivateKey
+	private PrivateKey
 }
 
 func (s signature) KeyID() (string, error)   { return s.public.ID(), nil }
 func (s signature) Public() crypto.PublicKey { return s.public.key }
 
 func (s signature) Sign(_ context.Context, data []byte) ([]byte, error) {
-	return ed25519.Sign(s.private, data), nil
+	return s.private.sign(data)
 }
 
 func (s signature) Verify(_ context.Context, data, sig []byte) error {

@@ -89,6 +89,8 @@ var table = []row{
 	{is(tree.ErrRefused), Archive, config.Untrusted, "publish the release again from a clean tree; the release that was running is untouched"},
 	{is(artifacts.ErrIntegrity), Integrity, config.Untrusted, "the bytes in the bucket are not the ones that were signed: publish a new version and find out who changed them"},
 	{is(ErrAltered), Integrity, config.Untrusted, ""},
+	{is(artifacts.ErrSigner), Usage, "", "try what --key names by hand: koboshi help security shows what a program that signs is asked for; nothing was written"},
+	{is(artifacts.ErrTooLong), Usage, "", "publish fewer platforms, deltas or hooks in one version, or sign with a key that takes more"},
 	{is(artifacts.ErrTooOld), Resolve, config.Unavailable, "update koboshi in the AMI before releases ask for it"},
 	{is(artifacts.ErrNoPlatform), Resolve, config.Unavailable, "publish the version for this platform too: --platform os/arch=PATH"},
 	{is(artifacts.ErrExpired), Untrusted, config.Unavailable, "promote the version again: that signs it with a new expiry"},

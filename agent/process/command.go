@@ -23,6 +23,9 @@ type Command struct {
 	// Output takes standard output and error, from one goroutine. Where it is
 	// nil a Group collects the end of the output, for the error.
 	Output io.Writer
+	// Result takes standard output alone, in a Group without a Log: Output, and what
+	// is collected, is then standard error.
+	Result io.Writer
 }
 
 // limited is ctx with the command's timeout, whose cause reads "not finished

@@ -106,6 +106,9 @@ func (g Group) prepare(ctx context.Context, c Command, output io.Writer) *exec.C
 	cmd.Dir = c.Dir
 	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean ours
 	cmd.Stdout, cmd.Stderr = output, output
+	if c.Result != nil && g.Log == "" {
+		cmd.Stdout = c.Result
+	}
 	if c.Input != nil {
 		cmd.Stdin = bytes.NewReader(c.Input)
 	}

@@ -24,7 +24,7 @@ var floors = map[string]int{
 
 	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3, "artifacts/lint": 3, "artifacts/codedeploy": 3, "artifacts/convert": 3,
 	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
-	"agent/instance": 3, "agent/lifecycle": 3, "agent/balancer": 3, "agent/group": 3,
+	"agent/instance": 3, "agent/signer": 3, "agent/lifecycle": 3, "agent/balancer": 3, "agent/group": 3,
 	"agent/health": 3, "agent/report": 3, "agent/config": 3,
 
 	"artifacts/format": 4,

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,18 +16,26 @@ import (
 )
 
 func (c *cli) keygen() *cobra.Command {
-	var out string
+	var out, from string
 	cmd := &cobra.Command{
-		Use:   "keygen --out DIR/NAME",
-		Short: "make a pair of signing keys",
+		Use:   "keygen --out DIR/NAME [--from KEY]",
+		Short: "make a pair of signing keys, or write the public key of one",
 		Long: "Make an Ed25519 key pair: NAME.key (PKCS#8 PEM, mode 0600) signs releases and stays\n" +
 			"with the release side; NAME.pub (PKIX PEM) is baked into AMIs and listed in trust.keys.\n" +
-			"Keys made by openssl genpkey -algorithm ed25519 work too." + exits(failure.OK, failure.Usage, failure.Disk),
-		Example: "  koboshi keygen --out keys/release",
+			"Keys made by openssl genpkey -algorithm ed25519 work too. With --from only NAME.pub is made: the\n" +
+			"public key of what --key would sign with." + exits(failure.OK, failure.Usage, failure.Configuration, failure.Credentials, failure.Fetch, failure.Disk, failure.Interrupted),
+		Example: "  koboshi keygen --out keys/release\n" +
+			"  koboshi keygen --from exec:./sign-with-vault --out keys/release",
 		GroupID: releaseSide,
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return c.runKeygen(out) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from != "" {
+				return c.runKeygenFrom(cmd.Context(), from, out, cmd.InOrStdin())
+			}
+			return c.runKeygen(out)
+		},
 	}
+	cmd.Flags().StringVar(&from, "from", "", "write the public key of this `KEY`, which is named as for --key of publish")
 	cmd.Flags().StringVar(&out, "out", "", "`DIR/NAME` of the two files")
 	return required(cmd, "out")
 }
@@ -50,6 +60,23 @@ func (c *cli) runKeygen(out string) error {
 		return errors.Join(err, os.Remove(out+".key"))
 	}
 	c.ui.printf("%s.key\n%s.pub\nkey id %s\n", out, out, key.Public().ID())
+	return nil
+}
+
+// runKeygenFrom writes the public key of one that exists.
+func (c *cli) runKeygenFrom(ctx context.Context, from, out string, stdin io.Reader) error {
+	keys, err := readKeys(ctx, []string{from}, stdin)
+	if err != nil {
+		return err
+	}
+	public, err := keys[0].Public().MarshalPEM()
+	if err != nil {
+		return err
+	}
+	if err := create(out+".pub", public, 0o644); err != nil {
+		return err
+	}
+	c.ui.printf("%s.pub\nkey id %s\n", out, keys[0].Public().ID())
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (f *releaseFlags) add(cmd *cobra.Command) *cobra.Command {
 }
 
 func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, or env:NAME for a variable; repeat it for several signatures")
+	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, env:NAME for a variable, or exec:PROGRAM for a program that signs; repeat it for several signatures")
 	addEncryption(cmd, &f.encryption)
 	f.stdin = cmd.InOrStdin
 	return required(f.add(cmd), "key")
@@ -41,7 +41,7 @@ func (f *releaseFlags) open(ctx context.Context, settings ...func(*s3.Bucket)) (
 	if err := checkEncryption(f.source, f.encryption); err != nil {
 		return nil, nil, err
 	}
-	keys, err := readKeys(f.keys, f.stdin())
+	keys, err := readKeys(ctx, f.keys, f.stdin())
 	if err != nil {
 		return nil, nil, err
 	}

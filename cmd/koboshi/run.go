@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
+	"koboshi/artifacts"
 )
 
 // run is the whole program without its process: arguments and streams in, an exit
@@ -39,9 +40,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // advised gives an error of usage, where nothing better is known, the help of the
-// command that was called.
+// command that was called. What is wrong with a signer is not in there.
 func advised(cmd *cobra.Command, err error) error {
-	if _, has := errors.AsType[failure.Adviser](err); has || failure.CodeOf(err) != failure.Usage {
+	if _, has := errors.AsType[failure.Adviser](err); has || failure.CodeOf(err) != failure.Usage || errors.Is(err, artifacts.ErrSigner) || errors.Is(err, artifacts.ErrTooLong) {
 		return err
 	}
 	if what, meant, ok := strings.Cut(err.Error(), "\n\nDid you mean this?\n\t"); ok {

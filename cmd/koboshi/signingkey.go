@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,44 +11,82 @@ import (
 	"strings"
 
 	"koboshi/agent/failure"
+	"koboshi/agent/signer"
 	"koboshi/artifacts"
 )
 
+// What --key may begin with; anything else but - is a file.
+const (
+	keyVariable = "env:"
+	keyProgram  = "exec:"
+)
+
 // readKeys reads the signing keys that --key names: files, - for standard input,
-// env:NAME for what a variable contains.
-func readKeys(names []string, stdin io.Reader) ([]artifacts.PrivateKey, error) {
-	var keys []artifacts.PrivateKey
-	for _, name := range names {
-		key, err := readSigningKey(name, stdin)
-		if errors.Is(err, fs.ErrPermission) {
-			return nil, failure.WithHint(usage(err), "--key names a file that you may not read: run it as its owner")
+// env:NAME for what a variable contains, exec:PROGRAM for a program that signs.
+// Variables that had a key are taken out of the environment, so that no program that is
+// started afterwards has it.
+func readKeys(ctx context.Context, names []string, stdin io.Reader) ([]artifacts.PrivateKey, error) {
+	keys := make([]artifacts.PrivateKey, len(names))
+	for _, remote := range []bool{false, true} { // no program is started before all variables are read
+		for i, name := range names {
+			if isRemote(name) != remote {
+				continue
+			}
+			key, err := readSigningKey(ctx, name, stdin)
+			if err != nil {
+				return nil, keyError(err)
+			}
+			if name == "-" {
+				stdin = nil
+			}
+			keys[i] = key
 		}
-		if err != nil {
-			return nil, failure.WithHint(usage(err), "--key takes the file of a private key, - for standard input or env:NAME; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
+		for _, name := range names {
+			if variable, ok := strings.CutPrefix(name, keyVariable); ok {
+				_ = os.Unsetenv(variable) // fails for names that no variable has
+			}
 		}
-		if name == "-" {
-			stdin = nil
-		}
-		keys = append(keys, key)
 	}
 	return keys, nil
 }
 
+func isRemote(name string) bool { return strings.HasPrefix(name, keyProgram) }
+
+// keyError is the error of a key that could not be read, with a hint that fits.
+func keyError(err error) error {
+	switch {
+	case errors.Is(err, artifacts.ErrSigner), failure.CodeOf(err) == failure.Interrupted:
+		return err // the table knows it
+	case errors.Is(err, fs.ErrPermission):
+		return failure.WithHint(usage(err), "--key names a file that you may not read: run it as its owner")
+	case errors.Is(err, signer.ErrNoProgram):
+		return failure.WithHint(usage(err), "exec: takes one program, with a path or in PATH, and no arguments; koboshi help security shows what it is asked for")
+	}
+	return failure.WithHint(usage(err), "--key takes the file of a private key, - for standard input, env:NAME or exec:PROGRAM; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
+}
+
 // readSigningKey reads one key. A nil stdin is one that was read before.
-func readSigningKey(name string, stdin io.Reader) (artifacts.PrivateKey, error) {
-	variable, isVariable := strings.CutPrefix(name, "env:")
+func readSigningKey(ctx context.Context, name string, stdin io.Reader) (artifacts.PrivateKey, error) {
+	variable, isVariable := strings.CutPrefix(name, keyVariable)
+	program, isProgram := strings.CutPrefix(name, keyProgram)
 	switch {
 	case name == "-":
 		return readKey("standard input", func(string) ([]byte, error) { return readStdin(stdin) }, artifacts.ParsePrivateKey)
 	case isVariable:
-		variable = variableShown(variable)
-		return readKey("env:"+variable, func(string) ([]byte, error) {
-			value := os.Getenv(strings.TrimPrefix(name, "env:"))
+		shown := variableShown(variable)
+		return readKey(keyVariable+shown, func(string) ([]byte, error) {
+			value := os.Getenv(variable)
 			if strings.TrimSpace(value) == "" {
-				return nil, fmt.Errorf("--key env:%s: the variable is not set, or empty", variable)
+				return nil, fmt.Errorf("--key env:%s: the variable is not set, or empty", shown)
 			}
 			return []byte(value), nil
 		}, artifacts.ParsePrivateKey)
+	case isProgram:
+		key, err := signer.Program(ctx, program)
+		if errors.Is(err, signer.ErrNoProgram) {
+			err = fmt.Errorf("--key exec:%s: %w", beginning(program), err)
+		}
+		return key, err
 	}
 	return readKey(name, readArgument, artifacts.ParsePrivateKey)
 }
