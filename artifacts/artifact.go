@@ -86,6 +86,18 @@ type Blob struct {
 	SHA256 Digest `json:"sha256"`
 }
 
+// Blobs are the objects of an artifact: itself, and all that goes with it.
+func (a Artifact) Blobs() []Blob {
+	all := []Blob{{Key: a.Key, Size: a.Size, SHA256: a.SHA256}}
+	if a.Index != nil {
+		all = append(all, *a.Index)
+	}
+	for _, d := range a.Deltas {
+		all = append(all, Blob{Key: d.Key, Size: d.Size, SHA256: d.SHA256})
+	}
+	return all
+}
+
 // Delta makes the release from an installed base: see package delta for what is
 // in it.
 type Delta struct {

@@ -19,7 +19,9 @@ import (
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/fetch"
+	"koboshi/artifacts/prune"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/retire"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/tree"
 	"koboshi/systemd"
@@ -94,6 +96,13 @@ var table = []row{
 	{is(artifacts.ErrTooOld), Resolve, config.Unavailable, "update koboshi in the AMI before releases ask for it"},
 	{is(artifacts.ErrNoPlatform), Resolve, config.Unavailable, "publish the version for this platform too: --platform os/arch=PATH"},
 	{is(artifacts.ErrExpired), Untrusted, config.Unavailable, "promote the version again: that signs it with a new expiry"},
+	{is(retire.ErrRetired), Untrusted, "", ""},
+	{is(retire.ErrTooLong), Deadline, "", "nothing was written: check the network to the bucket, then run it again"},
+	{is(retire.ErrStore), Configuration, "", "koboshi releases --check-store tries the store out; koboshi help network says what it has to honour"},
+	{is(retire.ErrMark), Untrusted, "", "look at that object: if koboshi has not written it, move it away, and find out who has"},
+	{is(retire.ErrState), Found, "", "koboshi releases shows how it is marked"},
+	{is(prune.ErrChannel), Untrusted, "", "nothing was removed: look at that object, and promote to the channel again, or move it away"},
+	{as[*prune.TornError](), Integrity, "", "nothing more was removed; koboshi releases prune goes on once no channel points to it"},
 	{is(publish.ErrConflict), Untrusted, "", "a release is immutable: publish under a new version"},
 	{is(publish.ErrUsedUp), Untrusted, "", "instances that have seen this sequence accept no other pointer of the channel: promote to a new channel, and find out who signed it"},
 	{is(publish.ErrMoved), Untrusted, "", "check koboshi releases, then promote again if it is still what you want"},

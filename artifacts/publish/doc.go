@@ -17,6 +17,8 @@
 // signatures, objects by reading them back and hashing them. What an instance
 // would refuse is refused here, before it is signed.
 //
-// The package reads no clock and no configuration, retries no request, and
-// never deletes anything.
+// A release that is retired is neither published nor promoted: see package retire.
+//
+// The package reads no configuration, no clock but for how long a write may still be
+// made, retries no request, and never deletes anything.
 package publish

@@ -87,21 +87,35 @@ func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artif
 		return nil, err
 	}
 	return readEach(ctx, versions, manifestsAtATime, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
-		l := look[artifacts.Manifest]{limit: artifacts.MaxManifestBytes}
-		l.verified = func(data []byte) (artifacts.Manifest, error) {
-			verified, err := trust.Manifest(data, artifacts.Reference{App: app, Version: version})
-			if err != nil {
-				return artifacts.Manifest{}, err
-			}
-			return verified.Manifest(), nil
-		}
-		l.about = func(m artifacts.Manifest) bool { return m.App == app && m.Version == version }
-		found, err := l.at(ctx, b, version, artifacts.ManifestKey(version))
-		for i := range found.Document.Artifacts {
-			found.Document.Artifacts[i].Chunks = nil // nearly all of a large manifest
-		}
-		return found, err
+		return readListed(ctx, b, app, version, trust)
 	})
+}
+
+// ReadManifest reads one manifest as [List] does without trust.
+func ReadManifest(ctx context.Context, b bucket.Bucket, app, version string) (Listed[artifacts.Manifest], error) {
+	return readListed(ctx, b, app, version, artifacts.Trust{})
+}
+
+// Channels reads every pointer of an app as [List] does without trust.
+func Channels(ctx context.Context, b bucket.Bucket, app string) ([]Listed[artifacts.Pointer], error) {
+	return listChannels(ctx, b, app, artifacts.Trust{})
+}
+
+func readListed(ctx context.Context, b bucket.Bucket, app, version string, trust artifacts.Trust) (Listed[artifacts.Manifest], error) {
+	l := look[artifacts.Manifest]{limit: artifacts.MaxManifestBytes}
+	l.verified = func(data []byte) (artifacts.Manifest, error) {
+		verified, err := trust.Manifest(data, artifacts.Reference{App: app, Version: version})
+		if err != nil {
+			return artifacts.Manifest{}, err
+		}
+		return verified.Manifest(), nil
+	}
+	l.about = func(m artifacts.Manifest) bool { return m.App == app && m.Version == version }
+	found, err := l.at(ctx, b, version, artifacts.ManifestKey(version))
+	for i := range found.Document.Artifacts {
+		found.Document.Artifacts[i].Chunks = nil // nearly all of a large manifest
+	}
+	return found, err
 }
 
 // namesBetween lists what is between prefix and suffix of keys, where it is a

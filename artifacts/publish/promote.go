@@ -9,6 +9,7 @@ import (
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/retire"
 )
 
 // Promotion moves a channel to a release that is in the bucket.
@@ -45,7 +46,8 @@ const rounds = 64
 // A manifest or an old pointer that does not verify under Trust is
 // artifacts.ErrUntrusted: nothing of it counts, least of all its sequence. A
 // release that does not exist is bucket.ErrNotFound, and one whose artifacts
-// are missing or have another size is refused too.
+// are missing or have another size is refused too, and one that is marked for removal is
+// retire.ErrRetired. A promotion that has lasted an hour is retire.ErrTooLong.
 func Promote(ctx context.Context, b bucket.Bucket, p Promotion) (Promoted, error) {
 	promoted, err := p.promote(ctx, b)
 	if err != nil {
@@ -90,6 +92,10 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 // swap is one round. A pointer binds the manifest's bytes, to which a signature
 // may have been added since they were read; [AddSignature] checks the converse.
 func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifacts.VerifiedPointer, was *document, conditions Conditions) (Promoted, error) {
+	permit, err := retire.Ask(ctx, b, p.App, p.Version)
+	if err != nil {
+		return Promoted{}, err
+	}
 	manifest, err := p.release(ctx, b)
 	if err != nil {
 		return Promoted{}, err
@@ -105,7 +111,10 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	if was != nil && was.etag == "" {
 		conditions = NoETag
 	}
-	if err := writeDocument(ctx, b, artifacts.PointerKey(p.Channel), envelope, was); err != nil {
+	err = permit.Use(ctx, func(ctx context.Context) error {
+		return writeDocument(ctx, b, artifacts.PointerKey(p.Channel), envelope, was)
+	})
+	if err != nil {
 		return Promoted{}, err
 	}
 	if err := p.readBack(ctx, b, envelope, pointer.Sequence, conditions); err != nil {
@@ -128,14 +137,7 @@ func (p Promotion) release(ctx context.Context, b bucket.Bucket) (*artifacts.Ver
 		return nil, err
 	}
 	for _, a := range manifest.Manifest().Artifacts {
-		blobs := []artifacts.Blob{{Key: a.Key, Size: a.Size, SHA256: a.SHA256}}
-		if a.Index != nil {
-			blobs = append(blobs, *a.Index)
-		}
-		for _, d := range a.Deltas {
-			blobs = append(blobs, artifacts.Blob{Key: d.Key, Size: d.Size, SHA256: d.SHA256})
-		}
-		for _, blob := range blobs {
+		for _, blob := range a.Blobs() {
 			if err := exists(ctx, b, blob); err != nil {
 				return nil, err
 			}

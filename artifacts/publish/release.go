@@ -9,6 +9,7 @@ import (
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/retire"
 )
 
 // Draft is what is to become a release.
@@ -37,7 +38,8 @@ type Released struct {
 // A manifest that is there, but not signed by one of the keys, is
 // artifacts.ErrUntrusted. An object that is there with other bytes is
 // artifacts.ErrIntegrity. A hook that cannot be run is [ErrCommand], and nothing
-// is stored.
+// is stored. A version that is marked for removal or was removed is retire.ErrRetired,
+// whatever its bytes.
 func Release(ctx context.Context, b bucket.Bucket, d Draft) (Released, error) {
 	released, err := d.release(ctx, b)
 	if err != nil {
@@ -62,6 +64,9 @@ func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 	if err := d.checkCommands(ctx); err != nil {
 		return Released{}, err
 	}
+	if _, err := retire.Ask(ctx, b, d.App, d.Version); err != nil {
+		return Released{}, err
+	}
 	before, err := d.before(ctx, b, trust, manifest)
 	if err != nil {
 		return Released{}, err
@@ -70,7 +75,7 @@ func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 		return Released{}, err
 	}
 	if before == nil {
-		err := writeDocument(ctx, b, artifacts.ManifestKey(d.Version), envelope, nil)
+		err := d.storeManifest(ctx, b, envelope)
 		if !errors.Is(err, bucket.ErrExists) {
 			return Released{manifest, artifacts.Sum(envelope), false}, err
 		}
@@ -80,6 +85,17 @@ func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 		}
 	}
 	return Released{before.Manifest(), before.SHA256(), true}, nil
+}
+
+// storeManifest asks once more, since an upload may take hours.
+func (d Draft) storeManifest(ctx context.Context, b bucket.Bucket, envelope []byte) error {
+	permit, err := retire.Ask(ctx, b, d.App, d.Version)
+	if err != nil {
+		return err
+	}
+	return permit.Use(ctx, func(ctx context.Context) error {
+		return writeDocument(ctx, b, artifacts.ManifestKey(d.Version), envelope, nil)
+	})
 }
 
 // before is the manifest of an earlier, equal release, nil where there is none.

@@ -20,7 +20,7 @@ var floors = map[string]int{
 
 	"artifacts": 1, "artifacts/bucket": 1, "artifacts/iam": 1, "systemd": 1,
 
-	"agent/process": 2, "artifacts/tree": 2, "artifacts/amis": 2,
+	"agent/process": 2, "artifacts/tree": 2, "artifacts/amis": 2, "artifacts/retire": 2,
 
 	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3, "artifacts/lint": 3, "artifacts/codedeploy": 3, "artifacts/convert": 3,
 	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
@@ -33,7 +33,7 @@ var floors = map[string]int{
 	"agent/state": 5, "agent/service": 5, "agent/mounts": 5, "agent/lease": 5, "agent/guard": 5, "agent/notice": 5, "agent/flush": 5,
 	"agent/report/picture": 5, "systemd/install": 5,
 
-	"agent/drain": 6, "agent/nodeid": 6,
+	"artifacts/prune": 6, "agent/drain": 6, "agent/nodeid": 6,
 
 	"agent/failure": 7,
 

@@ -1,0 +1,37 @@
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/publish"
+)
+
+// ErrChannel is a channel that cannot be read: it is not known what it points to.
+var ErrChannel = errors.New("it is not known what a channel points to")
+
+// channels are the versions that channels point to, or will, each with its reason.
+// Pointers are not verified: a false one keeps more, and one that was overwritten is
+// one that instances refuse, too.
+func channels(ctx context.Context, b bucket.Bucket, app string) (named map[string]string, err error) {
+	all, err := publish.Channels(ctx, b, app)
+	if err != nil {
+		return nil, err
+	}
+	named = map[string]string{}
+	for _, c := range all {
+		if c.Err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrChannel, artifacts.PointerKey(c.Name), c.Err)
+		}
+		if next := c.Document.Next; next != nil {
+			named[next.Version] = "channel " + c.Name + " rolls it out"
+		}
+	}
+	for _, c := range all {
+		named[c.Document.Version] = "channel " + c.Name + " points to it"
+	}
+	return named, nil
+}
