@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/report"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/store"
 )
 
@@ -55,6 +56,10 @@ type Cloud struct {
 	Lifecycle actions
 	Stacks    stacks
 	Balancer  drain.Balancer // nil where no target groups are configured
+
+	// Records is the app's part of the source that health records are written to; nil
+	// where none are.
+	Records bucket.Bucket
 
 	// NodeTable is the table of a scope's node ids.
 	NodeTable func(scope string) (lease.Table, error)

@@ -33,10 +33,11 @@ func (r *run) idle(ctx context.Context) (out converge.Outcome, idle bool) {
 	return out, false
 }
 
-// rest ends a look that found nothing to do. It writes to no disk: the reports that
-// are there stay the last ones.
+// rest ends a look that found nothing to do. It writes to no disk, unless a health record
+// was not written before: the reports that are there stay the last ones.
 func (r *run) rest(out converge.Outcome) (report.Report, error) {
 	r.describe(out)
+	r.reportHealth(out)
 	r.noteLook()
 	return r.report, out.Err
 }

@@ -38,6 +38,7 @@ type run struct {
 	stackOver    bool                             // the stack does not wait
 	startedAgain bool                             // what was healthy here was started, before anything else
 	stopErr      error                            // why the app could not be stopped for a drain
+	recorded     bool                             // the health record was written, or needs not be
 }
 
 func (a *Agent) begin(command string) *run {
@@ -119,6 +120,8 @@ func (r *run) refuse(err error) (report.Report, error) {
 // end removes what is no longer kept, however the run has ended, and leaves its
 // report. What cannot be recorded is a warning: the app runs or not.
 func (r *run) end(out converge.Outcome) (report.Report, error) {
+	r.describe(out)
+	r.reportHealth(out)                                                 // before anything that takes time: what is replaced, or drained, may have seconds
 	if !errors.Is(out.Err, state.ErrLeaving) && r.report.Drain == nil { // a drain waits for the lock, or is over with this
 		r.prune()
 	}

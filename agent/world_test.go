@@ -29,6 +29,7 @@ import (
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/buckettest"
 	"koboshi/artifacts/fetch"
 	"koboshi/artifacts/store"
 	"koboshi/artifacts/tree"
@@ -70,7 +71,7 @@ type world struct {
 	fetches       int           // how often an artifact was asked for
 	rates         []config.Rate // of these
 	canary        []byte        // the pointer of that channel
-	silent        string        // what gets no answer: "pointer", "manifest", "content", "gate" or a hook such as "pre_start 2"
+	silent        string        // what gets no answer: "pointer", "manifest", "content", "gate", "record" or a hook such as "pre_start 2"
 	pointerErr    error         // for every read of the channel
 	onPointer     func(n int)
 	onFetch       func()
@@ -118,10 +119,11 @@ type world struct {
 	onHook    func(service.Hook)
 	story     []string // of hooks, restarts and gates
 
-	node     *leasetest.Memory // the table of node ids; nil = there are none
-	nodeKeys string            // of [node_id], beside the scope
-	renamed  string            // the scope; "" = web
-	nodes    *leasetest.Memory // of that
+	records  *buckettest.Memory // where health records are written to; nil = none are
+	node     *leasetest.Memory  // the table of node ids; nil = there are none
+	nodeKeys string             // of [node_id], beside the scope
+	renamed  string             // the scope; "" = web
+	nodes    *leasetest.Memory  // of that
 	nonces   byte
 	armed    time.Time // when PID 1 stops the app; zero = it does not
 	pid1     *time.Timer
@@ -261,6 +263,7 @@ func (w *world) agent() *agent.Agent {
 		Connect: func(*config.Config, instance.Identity) (agent.Cloud, error) {
 			return agent.Cloud{
 				Releases: channel{w, trust}, Artifacts: channel{w, trust}, Lifecycle: group{w}, Stacks: stacks{w}, Persist: func() { w.persists++ },
+				Records: w.recordBucket(),
 				NodeTable: func(scope string) (lease.Table, error) {
 					if scope == w.renamed {
 						return w.nodes, nil
@@ -285,6 +288,26 @@ func (w *world) agent() *agent.Agent {
 		Clock: state.Clock{Boot: cmp.Or(w.bootID, "one"), Uptime: func() time.Duration { return time.Since(w.since) }},
 		Waits: w.waitsFor,
 	}
+}
+
+// recordBucket is nil, and not a bucket that is nil, where there is none.
+func (w *world) recordBucket() bucket.Bucket {
+	if w.records == nil {
+		return nil
+	}
+	return recordBucket{w.records, w}
+}
+
+type recordBucket struct {
+	*buckettest.Memory
+	world *world
+}
+
+func (b recordBucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, when bucket.Condition) (bucket.Object, error) {
+	if err := b.world.answers(ctx, "record"); err != nil {
+		return bucket.Object{}, err
+	}
+	return b.Memory.Put(ctx, key, body, size, when)
 }
 
 // clock is the machine's: it stands still, unless there are node ids.
@@ -392,6 +415,9 @@ run = %q
 `, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), cmp.Or(w.images, config.ImagesNever), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	if w.node != nil {
 		text += fmt.Sprintf("[node_id]\nscope = %q\n", cmp.Or(w.renamed, "web")) + w.nodeKeys
+	}
+	if w.records != nil {
+		text += "[fleet]\nreport = true\n"
 	}
 	c, err := config.Parse(config.File{Name: "koboshi.toml", Data: []byte(text + w.flush)})
 	if err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	Notify    Notify    `toml:"notify"`
 	Drain     Drain     `toml:"drain"`
 	NodeID    NodeID    `toml:"node_id"`
+	Fleet     Fleet     `toml:"fleet"`
 	State     State     `toml:"state"`
 
 	// HoldTag is the value of the tag koboshi:hold, "" where there is none. It
@@ -202,6 +203,22 @@ type Signal struct {
 type Notify struct {
 	Command []string `toml:"command"` // empty = none
 	Timeout Duration `toml:"timeout"`
+}
+
+// Fleet is what this instance says about itself in the bucket.
+type Fleet struct {
+	Report bool `toml:"report"` // write a health record whenever it changes, into [Config.ReportTo]
+}
+
+// ReportTo is the source that health records are written to, "" where none can be written:
+// the first that is s3:// or file://.
+func (c *Config) ReportTo() string {
+	for _, s := range c.Source {
+		if strings.HasPrefix(s, "s3://") || strings.HasPrefix(s, "file://") {
+			return s
+		}
+	}
+	return ""
 }
 
 // State is where the agent keeps its state.

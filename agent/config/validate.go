@@ -20,7 +20,7 @@ func (c *Config) validate() error {
 	for _, check := range []func() error{
 		c.validateApp, c.validateSource, c.validateChannel, c.validateTrust, c.validateService,
 		c.validateHealth, c.validateHooks, c.validateLifecycle, c.validateSignal, c.validateFallback, c.validateNotify, c.validateInstall,
-		c.validateDrain, c.validateFlushes, c.validateNodeID, c.validatePaths,
+		c.validateDrain, c.validateFlushes, c.validateNodeID, c.validateFleet, c.validatePaths,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -114,6 +114,13 @@ func (c *Config) validateService() error {
 		return err
 	}
 	return c.validateUnitFiles()
+}
+
+func (c *Config) validateFleet() error {
+	if c.Fleet.Report && c.ReportTo() == "" {
+		return c.at("fleet.report", "no source can be written: want one that is s3:// or file://")
+	}
+	return nil
 }
 
 // laterUnits are the kinds of units that may follow the first, which is a service.

@@ -43,6 +43,7 @@ func checks() []check {
 		{"terminate-hook", checkTerminateHook},
 		{"targets", checkTargets},
 		{"flush", checkFlush},
+		{"health-report", checkHealthReport},
 		{"node-table", checkNodeTable},
 		{"node-id", checkNodeID},
 		{"node-capacity", checkNodeCapacity},

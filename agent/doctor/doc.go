@@ -13,8 +13,8 @@
 // Everything is asked in a way that changes nothing, with one exception that is
 // documented: a heartbeat for a lifecycle action that waits for this instance
 // restarts its timeout. Completing an action cannot be tried and is not. A write next to
-// the node ids has a condition that never holds: only a store that ignores conditions,
-// and cannot have node ids, would keep it.
+// the node ids, and one next to the health records, have a condition that never holds: only
+// a store that ignores conditions would keep them.
 //
 // The package has no I/O but the interfaces that its caller fills in, accepts
 // no document that the trusted keys have not signed, and never logs.

@@ -23,6 +23,7 @@ import (
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/buckettest"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/store"
 	"koboshi/systemd"
@@ -43,7 +44,7 @@ func TestMachineInOrder(t *testing.T) {
 	}
 	var want []string
 	for _, c := range checks() {
-		if c.name != "targets" && c.name != "mounts" && c.name != "flush" && !strings.HasPrefix(c.name, "node-") { // nothing is configured for them
+		if c.name != "targets" && c.name != "mounts" && c.name != "flush" && c.name != "health-report" && !strings.HasPrefix(c.name, "node-") { // nothing is configured for them
 			want = append(want, c.name)
 		}
 	}
@@ -81,6 +82,14 @@ func drained(failed *report.Error) func(*world) {
 	}
 }
 
+// reporting is a world that writes health records.
+func reporting(spoil func(*world)) func(*world) {
+	return func(w *world) {
+		w.settings = "fleet.report = true\n"
+		spoil(w)
+	}
+}
+
 // pooled is one in a warm pool.
 func pooled(w *world) {
 	w.state.Signalled.Pooled, w.sick = true, errAway
@@ -104,6 +113,14 @@ func TestFindings(t *testing.T) {
 		level Level
 		text  string
 	}{
+		{"records", reporting(func(*world) {}), "health-report", OK, "health records can be written to s3://acme/apps; none was written yet"},
+		{"records that were written", reporting(func(w *world) { w.state.Reported = &state.Reported{Key: "health/x\x1b[2J", At: now.Add(-time.Hour)} }), "health-report", OK,
+			"health records can be written to s3://acme/apps; the last change was 1 h 00 min ago"},
+		{"records denied", reporting(func(w *world) { w.records.Fail(buckettest.Fault{Op: buckettest.Put, Err: bucket.ErrDenied}) }), "health-report", Warn,
+			"s3://acme/apps takes no health record of this instance: put health/probe-i-0123456789abcdef0: access denied"},
+		{"records without credentials", reporting(func(w *world) { w.connectErr = errAway }), "health-report", Warn, "not checked: no connection to AWS: connection refused"},
+		{"records that are kept in spite of the condition", reporting(func(w *world) { w.records.IgnoreConditions() }), "health-report", OK, "can be written"},
+		{"records of nobody", reporting(func(w *world) { w.whoErr = errAway }), "health-report", Warn, "not checked"},
 		{"never run", func(w *world) { w.reportErr = errAbsent }, "last-run", Warn, "koboshi has not run here yet"},
 		{"report damaged", func(w *world) { w.reportErr = report.ErrDamaged }, "last-run", Warn, "not checked: damaged"},
 		{"report of another", func(w *world) { w.report.Instance.ID = "i-0aaaaaaaaaaaaaaaa" }, "last-run", Warn, "on another instance, i-0aaaaaaaaaaaaaaaa"},

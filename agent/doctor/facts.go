@@ -70,6 +70,8 @@ type facts struct {
 	targets   []fact[[]string]     // as drain.target_groups
 	shippers  []fact[flush.Answer] // as Flushers
 
+	records fact[struct{}] // a health record may be written
+
 	lease fact[Lease]
 	stop  fact[time.Time] // for which systemd's stop of the app is armed; zero = none is
 	nodes nodesFacts
@@ -209,6 +211,7 @@ func (f *facts) askCloud(ctx context.Context) {
 		func() { f.askHooks(ctx, cloud.value.Hooks) },
 		func() { f.askTargets(ctx, cloud.value.Balancer) },
 		func() { f.askNodes(ctx, cloud.value.Nodes) },
+		func() { f.askRecords(ctx, cloud.value.Records) },
 	)
 	if ahead, ok := cloud.value.Clock.Ahead(); ok {
 		f.clock.value = ahead
@@ -220,6 +223,7 @@ func (f *facts) askCloud(ctx context.Context) {
 func (f *facts) unconnected(why error) {
 	f.credentials.err, f.clock.err, f.pointer.err, f.manifest.err = why, why, why, why
 	f.group.err, f.hook.err, f.heartbeat.err, f.space.err = why, why, why, why
+	f.records.err = why
 	f.terminate.err, f.nodes.shard.err, f.nodes.listed.err, f.nodes.probe.err = why, why, why, why
 	for range f.Config.Drain.TargetGroups {
 		f.targets = append(f.targets, fact[[]string]{err: why})

@@ -49,7 +49,8 @@ type Cloud struct {
 	Account  account
 	Hooks    hooks
 	Balancer balancers
-	Nodes    lease.Table // nil where there are no node ids
+	Nodes    lease.Table   // nil where there are no node ids
+	Records  bucket.Bucket // where health records are written to; nil where none are
 	Clock    clock
 }
 

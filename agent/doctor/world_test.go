@@ -19,6 +19,7 @@ import (
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/bucket/buckettest"
 	"koboshi/systemd"
 	"koboshi/systemd/install"
 )
@@ -97,6 +98,7 @@ type world struct {
 	armed    time.Time
 	armedErr error
 	nodes    *nodeTable // nil = there is none
+	records  *buckettest.Memory
 
 	cannot      map[string]error // file systems that are not mounted, and why
 	enforced    bool             // SELinux is enforcing
@@ -137,7 +139,7 @@ func newWorld(t *testing.T) *world {
 		watch:    systemd.State{Active: "active", Sub: "running", Enabled: "enabled"},
 		order:    install.Order{Before: []string{"web.service"}, After: []string{"rsyslog.service"}},
 		boot:     systemd.State{Active: "active", Sub: "exited", Enabled: "enabled"},
-		lost:     map[string]error{},
+		lost:     map[string]error{}, records: buckettest.NewMemory(),
 	}
 	w.previous = &Tree{Version: "1.4.1"}
 	w.current = &Tree{Version: "1.4.2", HealthyOn: func(id string) bool { return id == me }}
@@ -177,7 +179,7 @@ tcp = "127.0.0.1:8080"
 }
 
 func (w *world) connect(context.Context, instance.Identity) (Cloud, error) {
-	return Cloud{Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Balancer: w, Nodes: w.nodes.table(), Clock: w}, w.connectErr
+	return Cloud{Records: w.records, Sources: []Source{{Name: "s3://acme/apps", Bucket: w}}, Account: w, Hooks: w, Balancer: w, Nodes: w.nodes.table(), Clock: w}, w.connectErr
 }
 
 func (w *world) Lease() (Lease, error) { return w.lease, w.leaseErr }

@@ -6,6 +6,11 @@ import (
 	"koboshi/artifacts/iam"
 )
 
+// ReadStatements allow to describe groups, whichever: AWS cannot restrict that.
+func ReadStatements() []iam.Statement {
+	return []iam.Statement{iam.Allow("Describe", []string{"*"}, "autoscaling:DescribeAutoScalingGroups")}
+}
+
 // Statements allow the calls of this package on these groups, in one of
 // [iam.Partitions]; without names on every group. AWS cannot restrict Describe to a
 // resource. CodeDeploy is asked about deployment groups, written APP/GROUP.

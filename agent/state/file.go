@@ -70,7 +70,8 @@ func parse(data []byte) (State, error) {
 	var sequences others
 	problems := errors.Join(
 		take(members, "schema", &number), take(members, "instance", &s.Instance), take(members, "sequences", &sequences),
-		take(members, "signalled", &s.Signalled), take(members, "hold", &s.Hold), take(members, "rejected", &s.Rejected))
+		take(members, "signalled", &s.Signalled), take(members, "hold", &s.Hold), take(members, "rejected", &s.Rejected),
+		take(members, "reported", &s.Reported))
 	for channel := range sequences {
 		q, err := parseSequence(sequences, channel)
 		if err != nil {

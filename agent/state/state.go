@@ -25,6 +25,7 @@ type State struct {
 	Signalled *Signal             `json:"signalled,omitzero"`
 	Hold      *Hold               `json:"hold,omitzero"`
 	Rejected  *Rejected           `json:"rejected,omitzero"`
+	Reported  *Reported           `json:"reported,omitzero"`
 	Others    others              `json:",embed"`
 }
 
@@ -60,6 +61,15 @@ type Rejected struct {
 	Message  string    `json:"message"`
 	At       time.Time `json:"at"`
 	Others   others    `json:",embed"`
+}
+
+// Reported is the last health record that was written: its key, what of its content makes
+// it another one, and when that was.
+type Reported struct {
+	Key     string    `json:"key"`
+	Content string    `json:"content"`
+	At      time.Time `json:"at"`
+	Others  others    `json:",embed"`
 }
 
 // clean returns what was rejected with texts that are fit to print.

@@ -19,6 +19,7 @@ func full() State {
 			"canary": {Number: 7, Payload: artifacts.Sum([]byte("canary"))},
 		},
 		Signalled: &Signal{Result: "CONTINUE", At: boot.Add(time.Minute)},
+		Reported:  &Reported{Key: "health/stable/1-0123456789ab/i-0123456789abcdef0.ok.json", Content: "fresh", At: boot},
 		Hold:      &Hold{Reason: "looking at a leak", Until: boot.Add(48 * time.Hour), By: "operator"},
 	}
 }

@@ -40,6 +40,13 @@ func examineCloud(ctx context.Context, cfg *config.Config, metadata *instance.Me
 		}
 		cloud.Sources = append(cloud.Sources, doctor.Source{Name: name, Way: wayTo(ctx, name, source), Bucket: source})
 	}
+	if cfg.Fleet.Report {
+		u, err := parseSource(cfg.ReportTo())
+		if err != nil {
+			return cloud, fmt.Errorf("source: %w", err)
+		}
+		cloud.Records = openStore(settings, u, cfg.App)
+	}
 	if n := cfg.NodeID; n.On() {
 		if cloud.Nodes, err = openTable(settings, n.Table, n.Scope); err != nil {
 			return cloud, fmt.Errorf("node_id.table: %w", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/balancer"
+	"koboshi/agent/census"
 	"koboshi/agent/config"
 	"koboshi/agent/failure"
 	"koboshi/agent/group"
@@ -27,7 +28,7 @@ import (
 type policyOptions struct {
 	partition         string
 	publish, bucket   bool
-	guard             bool
+	guard, fleet      bool
 	source, app, role string
 	keys              []string // ARNs of KMS keys
 	groups, deploys   []string // of --guard
@@ -49,7 +50,7 @@ func (c *cli) iamPolicy() *cobra.Command {
 			"to narrow that. With --publish it is the policy of the release side; with --source and --app\n" +
 			"too, no configuration is needed. With --bucket-policy it is the one that the bucket of [node_id]\n" +
 			"itself gets: whatever a role allows, no node id is written without a condition, or deleted.\n" +
-			"With --guard it is that of koboshi guard." +
+			"With --guard it is that of koboshi guard, with --fleet that of koboshi fleet." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --source s3://acme-releases/apps --app web\n" +
 			"  koboshi iam-policy --publish --role promoter --partition aws-cn\n" +
@@ -62,13 +63,14 @@ func (c *cli) iamPolicy() *cobra.Command {
 	cmd.Flags().BoolVar(&o.publish, "publish", false, "for the release side")
 	cmd.Flags().BoolVar(&o.bucket, "bucket-policy", false, "print the policy of the bucket that has the node ids, which goes beside the role's")
 	cmd.Flags().BoolVar(&o.guard, "guard", false, "for koboshi guard")
+	cmd.Flags().BoolVar(&o.fleet, "fleet", false, "for koboshi fleet and koboshi rollout status")
 	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "with --guard: an Auto Scaling `group`; default: every group")
 	cmd.Flags().StringArrayVar(&o.deploys, "codedeploy", nil, "with --guard: a deployment group of CodeDeploy, `APP/GROUP`")
-	cmd.Flags().StringVar(&o.source, "source", "", "with --publish or --guard: `s3://bucket/prefix` instead of the sources of the configuration")
+	cmd.Flags().StringVar(&o.source, "source", "", "with --publish, --guard or --fleet: `s3://bucket/prefix` instead of the sources of the configuration")
 	cmd.Flags().StringVar(&o.app, "app", "", "with --source: the `app`")
 	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
 	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
-	excludes(cmd, "bucket-policy", "publish", "guard", "source", "app", "role", "sse-kms-key-id")
+	excludes(cmd, "bucket-policy", "publish", "guard", "fleet", "source", "app", "role", "sse-kms-key-id")
 	return cmd
 }
 
@@ -78,6 +80,9 @@ func (c *cli) runIAMPolicy(o policyOptions) error {
 	}
 	if o.source != "" && o.guard {
 		return c.printGuardPolicy(o, places(o.app, o.source))
+	}
+	if o.source != "" && o.fleet {
+		return c.ui.printJSON(fleetPolicy(o.partition, places(o.app, o.source)))
 	}
 	if o.source != "" {
 		return c.printPublisherPolicy(o, places(o.app, o.source))
@@ -94,6 +99,9 @@ func (c *cli) runIAMPolicy(o policyOptions) error {
 	}
 	if o.guard {
 		return c.printGuardPolicy(o, places(cfg.App, cfg.Source[:1]...))
+	}
+	if o.fleet {
+		return c.ui.printJSON(fleetPolicy(o.partition, places(cfg.App, cfg.ReportTo())))
 	}
 	if o.bucket {
 		return c.printBucketPolicy(o.partition, cfg.NodeID)
@@ -120,6 +128,11 @@ func (c *cli) printGuardPolicy(o policyOptions, all []s3.Place) error {
 		group.Statements(o.partition, o.groups, o.deploys))...))
 }
 
+// fleetPolicy allows the calls of koboshi fleet and koboshi rollout status.
+func fleetPolicy(partition string, all []s3.Place) iam.Policy {
+	return iam.New(append(s3.Statements(partition, "Fleet", s3.ReadActions, all...), group.ReadStatements()...)...)
+}
+
 func (c *cli) printBucketPolicy(partition string, n config.NodeID) error {
 	t := n.Table
 	switch {
@@ -140,9 +153,11 @@ func (o policyOptions) check() error {
 	switch {
 	case o.publish && o.guard:
 		return errors.New("--publish and --guard cannot be combined")
-	case !o.publish && !o.guard && (o.source != "" || o.app != "" || o.role != ""):
+	case o.fleet && (o.publish || o.guard):
+		return errors.New("--fleet cannot be combined with --publish or --guard")
+	case !o.publish && !o.guard && !o.fleet && (o.source != "" || o.app != "" || o.role != ""):
 		return errors.New("--source, --app and --role are for --publish; an instance's policy follows its configuration")
-	case o.guard && o.role != "":
+	case !o.publish && o.role != "":
 		return errors.New("--role is for --publish")
 	case !o.guard && len(o.groups)+len(o.deploys) > 0:
 		return errors.New("--group and --codedeploy are for --guard")
@@ -179,7 +194,8 @@ func (o policyOptions) checkKeys() error {
 func instancePolicy(partition string, cfg *config.Config, keys ...string) iam.Policy {
 	return iam.New(slices.Concat(
 		s3.Statements(partition, "Releases", s3.ReadActions, places(cfg.App, cfg.Source...)...),
-		s3.KeyStatements(keys, keyActions(cfg.NodeID)...),
+		recordStatements(partition, cfg),
+		s3.KeyStatements(keys, keyActions(cfg)...),
 		nodeStatements(partition, cfg.NodeID),
 		lifecycle.Statements(partition, cfg.Lifecycle.Group),
 		lifecycle.StackStatements(partition, cfg.Signal.Stack),
@@ -187,12 +203,21 @@ func instancePolicy(partition string, cfg *config.Config, keys ...string) iam.Po
 }
 
 // keyActions are an instance's with a KMS key: it writes objects only where it has a
-// node id.
-func keyActions(n config.NodeID) []string {
-	if n.Table.Kind == config.TableS3 {
+// node id, or health records.
+func keyActions(cfg *config.Config) []string {
+	if cfg.NodeID.Table.Kind == config.TableS3 || cfg.Fleet.Report {
 		return s3.WriteKeyActions
 	}
 	return s3.ReadKeyActions
+}
+
+// recordStatements are for the health records of an instance: it writes its own, and
+// nothing keeps it from another's.
+func recordStatements(partition string, cfg *config.Config) []iam.Statement {
+	if !cfg.Fleet.Report {
+		return nil
+	}
+	return s3.PutSmallStatements(partition, "HealthRecords", strings.TrimSuffix(census.Directory, "/"), places(cfg.App, cfg.ReportTo())...)
 }
 
 // nodeStatements are for the node id of an instance.

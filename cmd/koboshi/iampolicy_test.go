@@ -204,6 +204,31 @@ func TestPolicyOfANodeID(t *testing.T) {
 	}
 }
 
+// Health records are written to the first source that can be, and to nothing else there.
+func TestPolicyOfHealthRecords(t *testing.T) {
+	for sources, want := range map[string]string{
+		`"https://mirror.example.com/apps", "s3://rel*/apps", "s3://replica"`: "s3:PutObject arn:aws:s3:::rel*/apps/web/health/*",
+		`"s3://releases"`:    "s3:PutObject arn:aws:s3:::releases/web/health/*",
+		`"file:///srv/apps"`: "",
+	} {
+		cfg := policyConfig(t, sources, "")
+		bare := instancePolicy("aws", cfg)
+		cfg.Fleet.Report = true
+		p := instancePolicy("aws", cfg)
+		checkPolicy(t, "aws", p)
+		var got []string
+		for _, s := range p.Statement {
+			if !slices.ContainsFunc(bare.Statement, func(b iam.Statement) bool { return b.Sid == s.Sid }) {
+				got = append(got, strings.Join(s.Action, " "), strings.Join(s.Resource, " "))
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %s, want %s", sources, got, want)
+		}
+	}
+	checkPolicy(t, "aws-cn", fleetPolicy("aws-cn", places("web", "s3://releases/apps")))
+}
+
 // The example for Terraform has the policy of the example configuration.
 func TestExamplePolicy(t *testing.T) {
 	const examples = "../../systemd/packaging/"

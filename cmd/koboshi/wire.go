@@ -103,6 +103,11 @@ func newCloud(settings aws.Config, cfg *config.Config, trust artifacts.Trust, se
 	}
 	o := origin{fetch.New(cfg.App, trust, seed, sources...), memory, func() []string { return versionsHere(cfg, trust) }}
 	cloud := agent.Cloud{Releases: o, Artifacts: o, Lifecycle: lifecycle.New(settings), Stacks: lifecycle.NewStacks(settings), Persist: retryer.persist}
+	if cfg.Fleet.Report {
+		if u, err := parseSource(cfg.ReportTo()); err == nil { // the configuration was checked
+			cloud.Records = openStore(settings, u, cfg.App)
+		}
+	}
 	if cfg.NodeID.On() {
 		cloud.NodeTable = func(scope string) (lease.Table, error) { return openTable(settings, cfg.NodeID.Table, scope) }
 	}

@@ -53,11 +53,24 @@ func Statements(partition, sid string, actions []string, places ...Place) []iam.
 
 // PutStatements allow to write the objects of one directory of these places.
 func PutStatements(partition, sid, directory string, places ...Place) []iam.Statement {
+	return directoryStatements(partition, sid, directory, putActions, places)
+}
+
+// PutSmallStatements allow to write small objects of one directory, each in one request.
+// Without places there are none.
+func PutSmallStatements(partition, sid, directory string, places ...Place) []iam.Statement {
+	if len(places) == 0 {
+		return nil
+	}
+	return directoryStatements(partition, sid, directory, putActions[:1], places)
+}
+
+func directoryStatements(partition, sid, directory string, actions []string, places []Place) []iam.Statement {
 	var objects []string
 	for _, p := range places {
 		objects = append(objects, p.bucket(partition)+"/"+iam.Literal(p.Prefix)+"/"+directory+"/*")
 	}
-	return []iam.Statement{iam.Allow(sid, objects, putActions...)}
+	return []iam.Statement{iam.Allow(sid, objects, actions...)}
 }
 
 // KeyStatements allow actions on KMS keys, by their ARNs and through S3 only. Without
