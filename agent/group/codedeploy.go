@@ -4,22 +4,23 @@ import (
 	"context"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
-	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
+	"koboshi/agent/awsapi"
 )
+
+var codeDeploy = awsapi.Service{ID: "CodeDeploy", Name: "codedeploy", Target: "CodeDeploy_20141006", Version: "1.1"}
 
 // Deployments are the deployments of a deployment group of CodeDeploy that are under
 // way, by their ids.
 //
 // Source: https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_ListDeployments.html
 func (c *Client) Deployments(ctx context.Context, app, deploymentGroup string) (ids []string, err error) {
-	out, err := c.deploys.ListDeployments(ctx, &codedeploy.ListDeploymentsInput{
-		ApplicationName: aws.String(app), DeploymentGroupName: aws.String(deploymentGroup),
-		IncludeOnlyStatuses: []types.DeploymentStatus{
-			types.DeploymentStatusCreated, types.DeploymentStatusQueued, types.DeploymentStatusInProgress, types.DeploymentStatusBaking, types.DeploymentStatusReady,
-		},
-	})
+	var out struct {
+		Deployments []string `json:"deployments"`
+	}
+	_, err = c.deploys.Call(ctx, "ListDeployments", map[string]any{
+		"applicationName": app, "deploymentGroupName": deploymentGroup,
+		"includeOnlyStatuses": []string{"Created", "Queued", "InProgress", "Baking", "Ready"},
+	}, &out)
 	if err != nil {
 		return nil, explain(ctx, "list the deployments of "+app+"/"+deploymentGroup, err)
 	}

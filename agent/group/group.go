@@ -10,9 +10,10 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
+
+	"koboshi/agent/awsapi"
 )
 
 // The errors that a caller decides by.
@@ -29,7 +30,7 @@ var (
 // Client calls Auto Scaling, and CodeDeploy. It is safe for concurrent use.
 type Client struct {
 	api     api
-	deploys deploys
+	deploys *awsapi.Client
 }
 
 // api is what the package uses of Auto Scaling.
@@ -41,14 +42,9 @@ type api interface {
 	ResumeProcesses(context.Context, *autoscaling.ResumeProcessesInput, ...func(*autoscaling.Options)) (*autoscaling.ResumeProcessesOutput, error)
 }
 
-// deploys is what it uses of CodeDeploy.
-type deploys interface {
-	ListDeployments(context.Context, *codedeploy.ListDeploymentsInput, ...func(*codedeploy.Options)) (*codedeploy.ListDeploymentsOutput, error)
-}
-
 // New returns a client with cfg's region, credentials, endpoint and retryer.
 func New(cfg aws.Config) *Client {
-	return &Client{api: autoscaling.NewFromConfig(cfg), deploys: codedeploy.NewFromConfig(cfg)}
+	return &Client{api: autoscaling.NewFromConfig(cfg), deploys: awsapi.New(cfg, codeDeploy)}
 }
 
 // Group is a group as AWS describes it.

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/config"
 )
 
 var ourResource = Resource{Stack: "web", Name: "Group", Instance: self}
@@ -92,33 +90,4 @@ func TestSignalUntilTheEnd(t *testing.T) {
 			t.Errorf("Signal = %v", err)
 		}
 	})
-}
-
-func TestStackEndpoint(t *testing.T) {
-	for _, tt := range []struct{ name, region, env, want string }{
-		{"the region's", "eu-west-1", "", "https://cloudformation.eu-west-1.amazonaws.com/"},
-		{"China", "cn-north-1", "", "https://cloudformation.cn-north-1.amazonaws.com.cn/"},
-		{"FIPS", "us-east-2", "AWS_USE_FIPS_ENDPOINT=true", "https://cloudformation-fips.us-east-2.amazonaws.com/"},
-		{"GovCloud", "us-gov-west-1", "AWS_USE_FIPS_ENDPOINT=true", "https://cloudformation.us-gov-west-1.amazonaws.com/"},
-		{"IPv6", "eu-west-1", "AWS_USE_DUALSTACK_ENDPOINT=true", "https://cloudformation.eu-west-1.api.aws/"},
-		{"of its own", "eu-west-1", "AWS_ENDPOINT_URL_CLOUDFORMATION=https://vpce-1.cloudformation.eu-west-1.vpce.amazonaws.com", "https://vpce-1.cloudformation.eu-west-1.vpce.amazonaws.com/"},
-		{"of all services", "eu-west-1", "AWS_ENDPOINT_URL=http://127.0.0.1:4566/", "http://127.0.0.1:4566/"},
-		{"none", "", "", ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("AWS_CONFIG_FILE", "/nowhere")
-			t.Setenv("AWS_REGION", tt.region)
-			if name, value, ok := strings.Cut(tt.env, "="); ok {
-				t.Setenv(name, value)
-			}
-			cfg, err := config.LoadDefaultConfig(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := stackEndpoint(t.Context(), cfg)
-			if got != tt.want || (err != nil) != (tt.want == "") {
-				t.Errorf("%s (%v), want %s", got, err, tt.want)
-			}
-		})
-	}
 }

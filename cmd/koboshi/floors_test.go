@@ -20,7 +20,7 @@ var floors = map[string]int{
 
 	"artifacts": 1, "artifacts/bucket": 1, "artifacts/iam": 1, "systemd": 1,
 
-	"agent/process": 2, "artifacts/tree": 2, "artifacts/amis": 2, "artifacts/retire": 2,
+	"agent/process": 2, "agent/awsapi": 2, "artifacts/tree": 2, "artifacts/amis": 2, "artifacts/retire": 2,
 
 	"artifacts/unpack": 3, "artifacts/delta": 3, "artifacts/image": 3, "artifacts/lint": 3, "artifacts/codedeploy": 3, "artifacts/convert": 3,
 	"artifacts/bucket/s3": 3, "artifacts/bucket/dir": 3, "artifacts/bucket/https": 3,
@@ -61,7 +61,7 @@ func isTestOnly(pkg string) bool {
 
 // reserved are outside modules that only some packages may use.
 var reserved = map[string][]string{
-	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/lifecycle", "agent/balancer", "agent/group", "agent/instance", "agent/lease", "cmd/koboshi"},
+	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/awsapi", "agent/lifecycle", "agent/balancer", "agent/group", "agent/instance", "agent/lease", "cmd/koboshi"},
 	"github.com/coreos/go-systemd":    {"systemd"},
 	"github.com/godbus/":              {"systemd"},
 	"go.uber.org/zap":                 {"agent", "cmd/koboshi", "cmd/koboshi-mock"},
