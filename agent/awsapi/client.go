@@ -71,7 +71,7 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) (time.
 		return time.Time{}, err
 	}
 	ctx = middleware.ClearStackValues(ctx)
-	_, metadata, err := middleware.DecorateHandler(smithyhttp.NewClientHandler(c.cfg.HTTPClient), stack).Handle(ctx, nil)
+	_, metadata, err := middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(c.cfg.HTTPClient), stack).Handle(ctx, nil)
 	if err != nil {
 		err = &smithy.OperationError{ServiceID: c.service.ID, OperationName: operation, Err: err}
 	}
@@ -109,7 +109,6 @@ func (c *Client) stack(operation string, body []byte, out any) (*middleware.Stac
 		func(s *middleware.Stack) error {
 			return s.Serialize.Add(middleware.SerializeMiddlewareFunc("OperationSerializer", c.serializer(operation, body)), middleware.After)
 		},
-		smithyhttp.AddComputeContentLengthMiddleware,
 		awsmiddleware.AddClientRequestIDMiddleware,
 		awsmiddleware.AddRequestUserAgentMiddleware,
 		func(s *middleware.Stack) error {

@@ -74,7 +74,7 @@ var partitions = []struct{ regions, domain, dual string }{
 // host is the service's in a region.
 func (s Service) host(region string, fips, dual bool) string {
 	name := s.Name
-	if fips && !(s.PlainInGov && !dual && strings.HasPrefix(region, "us-gov-")) {
+	if usual := s.PlainInGov && !dual && strings.HasPrefix(region, "us-gov-"); fips && !usual {
 		name += "-fips"
 	}
 	for _, p := range partitions {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
+
+	"koboshi/agent/awsapi"
 )
 
 var (
@@ -24,18 +27,28 @@ type Client struct {
 	api api
 
 	mu    sync.Mutex
-	ports map[string][]types.TargetDescription // by target group: how the instance is registered
+	ports map[string][]target // by target group: how the instance is registered
 }
 
 // api is what the package uses of the service.
 type api interface {
-	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
-	DeregisterTargets(context.Context, *elb.DeregisterTargetsInput, ...func(*elb.Options)) (*elb.DeregisterTargetsOutput, error)
+	Call(ctx context.Context, operation string, in, out any) (time.Time, error)
+}
+
+// target is an instance at one of its ports. Source:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetDescription.html
+type target struct {
+	ID   string `xml:"Id"`
+	Port string
 }
 
 // New returns a client for one instance, with cfg's region, credentials, endpoint and
 // retryer.
-func New(cfg aws.Config) *Client { return &Client{api: elb.NewFromConfig(cfg)} }
+func New(cfg aws.Config) *Client {
+	return &Client{api: awsapi.New(cfg, awsapi.Service{
+		ID: "Elastic Load Balancing v2", Name: "elasticloadbalancing", Version: "2015-12-01", PlainInGov: true,
+	})}
+}
 
 // Deregister takes the instance out of the target group, on every port at which it is
 // registered. One that is in it no more is no error; a group that does not exist is
@@ -47,8 +60,8 @@ func (c *Client) Deregister(ctx context.Context, group, instance string) error {
 	if err != nil || len(targets) == 0 {
 		return err
 	}
-	_, err = c.api.DeregisterTargets(ctx, &elb.DeregisterTargetsInput{TargetGroupArn: aws.String(group), Targets: targets})
-	if _, gone := errors.AsType[*types.InvalidTargetException](err); gone {
+	_, err = c.api.Call(ctx, "DeregisterTargets", form(group, targets), nil)
+	if refusal, ok := errors.AsType[smithy.APIError](err); ok && refusal.ErrorCode() == "InvalidTarget" {
 		return nil
 	}
 	if err != nil {
@@ -71,7 +84,7 @@ func (c *Client) Unused(ctx context.Context, group, instance string) (bool, erro
 		return false, err
 	}
 	for _, h := range health {
-		if h.TargetHealth == nil || h.TargetHealth.State != types.TargetHealthStateEnumUnused {
+		if h.State != "unused" {
 			return false, nil
 		}
 	}
@@ -88,8 +101,8 @@ func (c *Client) Health(ctx context.Context, group, instance string) (states []s
 	}
 	health, err := c.health(ctx, group, targets)
 	for _, h := range health {
-		if h.TargetHealth != nil {
-			states = append(states, string(h.TargetHealth.State))
+		if h.State != "" {
+			states = append(states, h.State)
 		}
 	}
 	return states, err
@@ -97,7 +110,7 @@ func (c *Client) Health(ctx context.Context, group, instance string) (states []s
 
 // registered is how the instance is in the group: a port each. It is asked for once:
 // afterwards only those are looked at, and not every instance of the group.
-func (c *Client) registered(ctx context.Context, group, instance string) ([]types.TargetDescription, error) {
+func (c *Client) registered(ctx context.Context, group, instance string) ([]target, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if targets, known := c.ports[group]; known {
@@ -107,32 +120,57 @@ func (c *Client) registered(ctx context.Context, group, instance string) ([]type
 	if err != nil {
 		return nil, err
 	}
-	targets := []types.TargetDescription{}
+	targets := []target{}
 	for _, h := range all {
-		if h.Target != nil && aws.ToString(h.Target.Id) == instance {
-			targets = append(targets, types.TargetDescription{Id: h.Target.Id, Port: h.Target.Port})
+		if h.Target.ID == instance {
+			targets = append(targets, h.Target)
 		}
 	}
 	if c.ports == nil {
-		c.ports = map[string][]types.TargetDescription{}
+		c.ports = map[string][]target{}
 	}
 	c.ports[group] = targets
 	return targets, nil
 }
 
-func (c *Client) health(ctx context.Context, group string, targets []types.TargetDescription) ([]types.TargetHealthDescription, error) {
-	out, err := c.api.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: aws.String(group), Targets: targets})
-	if err != nil {
+// health is one target as the target group sees it.
+type health struct {
+	Target target
+	State  string `xml:"TargetHealth>State"`
+}
+
+func (c *Client) health(ctx context.Context, group string, targets []target) ([]health, error) {
+	var out struct {
+		Targets []health `xml:"DescribeTargetHealthResult>TargetHealthDescriptions>member"`
+	}
+	if _, err := c.api.Call(ctx, "DescribeTargetHealth", form(group, targets), &out); err != nil {
 		return nil, fmt.Errorf("look at the targets: %w", explain(err))
 	}
-	return out.TargetHealthDescriptions, nil
+	return out.Targets, nil
+}
+
+// form is what both calls are about.
+func form(group string, targets []target) url.Values {
+	v := url.Values{"TargetGroupArn": {group}}
+	for i, t := range targets {
+		member := "Targets.member." + strconv.Itoa(i+1) + "."
+		v.Set(member+"Id", t.ID)
+		if t.Port != "" {
+			v.Set(member+"Port", t.Port)
+		}
+	}
+	return v
 }
 
 func explain(err error) error {
-	if _, gone := errors.AsType[*types.TargetGroupNotFoundException](err); gone {
-		return ErrNoGroup
+	refusal, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return err
 	}
-	if refusal, ok := errors.AsType[smithy.APIError](err); ok && (refusal.ErrorCode() == "AccessDenied" || refusal.ErrorCode() == "AccessDeniedException") {
+	switch refusal.ErrorCode() {
+	case "TargetGroupNotFound":
+		return ErrNoGroup
+	case "AccessDenied", "AccessDeniedException":
 		return fmt.Errorf("%w: %s (%s)", ErrDenied, refusal.ErrorMessage(), refusal.ErrorCode())
 	}
 	return err

@@ -1,14 +1,17 @@
 package balancer
 
 import (
+	"cmp"
 	"context"
+	"encoding/xml"
 	"errors"
+	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -19,53 +22,54 @@ const (
 
 // service is one target group in memory, by instance and port.
 type service struct {
-	states     map[string]map[int32]types.TargetHealthStateEnum
+	states     map[string]map[string]string
 	err        error
 	deregister error
 	asked      []int // targets of each look
-	gone       []int32
+	gone       []string
 }
 
-func (s *service) DescribeTargetHealth(_ context.Context, in *elb.DescribeTargetHealthInput, _ ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
-	s.asked = append(s.asked, len(in.Targets))
-	if s.err != nil {
-		return nil, s.err
+// Call takes and answers what goes over the wire.
+func (s *service) Call(_ context.Context, operation string, in, out any) (time.Time, error) {
+	form := in.(url.Values)
+	var targets []target
+	for i := 1; form.Has(fmt.Sprintf("Targets.member.%d.Id", i)); i++ {
+		member := fmt.Sprintf("Targets.member.%d.", i)
+		targets = append(targets, target{form.Get(member + "Id"), form.Get(member + "Port")})
 	}
-	out := &elb.DescribeTargetHealthOutput{}
-	add := func(id string, port int32, state types.TargetHealthStateEnum) {
-		out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, types.TargetHealthDescription{
-			Target: &types.TargetDescription{Id: aws.String(id), Port: aws.Int32(port)}, TargetHealth: &types.TargetHealth{State: state},
-		})
-	}
-	for _, t := range in.Targets {
-		state, found := s.states[*t.Id][*t.Port]
-		if !found {
-			state = types.TargetHealthStateEnumUnused
+	if operation == "DeregisterTargets" {
+		for _, t := range targets {
+			s.gone = append(s.gone, t.Port)
+			s.states[t.ID][t.Port] = "draining"
 		}
-		add(*t.Id, *t.Port, state)
+		return time.Time{}, s.deregister
 	}
-	for id, ports := range s.states {
-		for port, state := range ports {
-			if len(in.Targets) == 0 {
-				add(id, port, state)
+	if operation != "DescribeTargetHealth" || form.Get("TargetGroupArn") != group {
+		return time.Time{}, fmt.Errorf("%s of %s", operation, form.Get("TargetGroupArn"))
+	}
+	s.asked = append(s.asked, len(targets))
+	if s.err != nil {
+		return time.Time{}, s.err
+	}
+	if targets == nil {
+		for id, ports := range s.states {
+			for port := range ports {
+				targets = append(targets, target{id, port})
 			}
 		}
 	}
-	return out, nil
-}
-
-func (s *service) DeregisterTargets(_ context.Context, in *elb.DeregisterTargetsInput, _ ...func(*elb.Options)) (*elb.DeregisterTargetsOutput, error) {
-	for _, t := range in.Targets {
-		s.gone = append(s.gone, *t.Port)
-		s.states[*t.Id][*t.Port] = types.TargetHealthStateEnumDraining
+	var members strings.Builder
+	for _, t := range targets {
+		state := cmp.Or(s.states[t.ID][t.Port], "unused")
+		fmt.Fprintf(&members, "<member><Target><Id>%s</Id><Port>%s</Port></Target><TargetHealth><State>%s</State></TargetHealth></member>", t.ID, t.Port, state)
 	}
-	return &elb.DeregisterTargetsOutput{}, s.deregister
+	answer := "<R><DescribeTargetHealthResult><TargetHealthDescriptions>" + members.String() + "</TargetHealthDescriptions></DescribeTargetHealthResult></R>"
+	return time.Time{}, xml.Unmarshal([]byte(answer), out)
 }
 
 func newService() *service {
-	healthy := types.TargetHealthStateEnumHealthy
-	return &service{states: map[string]map[int32]types.TargetHealthStateEnum{
-		self: {8080: healthy, 8081: healthy}, "i-another": {8080: healthy},
+	return &service{states: map[string]map[string]string{
+		self: {"8080": "healthy", "8081": "healthy"}, "i-another": {"8080": "healthy"},
 	}}
 }
 
@@ -81,15 +85,15 @@ func TestLeavingAGroup(t *testing.T) {
 	if unused, err := c.Unused(t.Context(), group, self); unused || err != nil {
 		t.Errorf("draining: %v, %v", unused, err)
 	}
-	s.states[self][8080] = types.TargetHealthStateEnumUnused
+	s.states[self]["8080"] = "unused"
 	if unused, err := c.Unused(t.Context(), group, self); unused || err != nil {
 		t.Errorf("one port drains: %v, %v", unused, err)
 	}
-	delete(s.states[self], 8081)
+	delete(s.states[self], "8081")
 	if unused, err := c.Unused(t.Context(), group, self); !unused || err != nil {
 		t.Errorf("no port is left: %v, %v", unused, err)
 	}
-	if s.asked[0] != 0 || s.asked[1] != 2 || s.states["i-another"][8080] != types.TargetHealthStateEnumHealthy {
+	if s.asked[0] != 0 || s.asked[1] != 2 || s.states["i-another"]["8080"] != "healthy" {
 		t.Errorf("asked for %v; the other is %v", s.asked, s.states["i-another"])
 	}
 }
@@ -108,7 +112,7 @@ func TestAnInstanceThatIsInNoGroup(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	s := newService()
-	s.states[self][8081] = types.TargetHealthStateEnumInitial
+	s.states[self]["8081"] = "initial"
 	c := &Client{api: s}
 	states, err := c.Health(t.Context(), group, self)
 	if slices.Sort(states); !slices.Equal(states, []string{"healthy", "initial"}) || err != nil {
@@ -124,7 +128,7 @@ func TestFailures(t *testing.T) {
 	broken := errors.New("throttled")
 	refused := &smithy.GenericAPIError{Code: "AccessDenied", Message: "not authorized"}
 	for name, tt := range map[string]struct{ err, want error }{
-		"gone":   {&types.TargetGroupNotFoundException{}, ErrNoGroup},
+		"gone":   {&smithy.GenericAPIError{Code: "TargetGroupNotFound"}, ErrNoGroup},
 		"broken": {broken, broken},
 		"denied": {refused, ErrDenied},
 	} {
@@ -142,7 +146,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	s := newService()
-	s.deregister = &types.InvalidTargetException{}
+	s.deregister = &smithy.GenericAPIError{Code: "InvalidTarget"}
 	if err := (&Client{api: s}).Deregister(t.Context(), group, self); err != nil {
 		t.Errorf("out of it meanwhile: %v", err)
 	}

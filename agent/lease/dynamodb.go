@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/middleware"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
+	"koboshi/agent/awsapi"
 	"koboshi/artifacts/bucket"
 )
 
@@ -52,7 +51,7 @@ var ErrKeys = errors.New("the table has other keys than shard (text, partition k
 // A write puts the whole item, under the condition that there is none, or that gen, nonce,
 // hw_ms, slack_ms and state are what was read. Reads are consistent.
 type Rows struct {
-	client *dynamodb.Client
+	client *awsapi.Client
 	table  string
 	scope  string
 	now    func() time.Time
@@ -63,7 +62,7 @@ var _ Prober = (*Rows)(nil)
 // NewRows is the items of a scope in a table. Region, credentials, retryer and HTTP client
 // are those of cfg.
 func NewRows(cfg aws.Config, table, scope string, now func() time.Time) *Rows {
-	return &Rows{client: dynamodb.NewFromConfig(cfg), table: table, scope: scope, now: now}
+	return &Rows{client: awsapi.New(cfg, dynamoDB), table: table, scope: scope, now: now}
 }
 
 // String implements [Table].
@@ -72,27 +71,62 @@ func (r *Rows) String() string { return "dynamodb://" + r.table }
 // ShardSize implements [Table].
 func (r *Rows) ShardSize() int { return rowShard }
 
-func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+var dynamoDB = awsapi.Service{ID: "DynamoDB", Name: "dynamodb", Target: "DynamoDB_20120810", Version: "1.0", PlainInGov: true}
 
-func number[N int | int64](n N) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+// value is one attribute. Those of other types than text and number have neither. Source:
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
+type value struct {
+	S *string `json:",omitzero"`
+	N *string `json:",omitzero"` // decimal digits
+}
+
+// rowsRequest has the parameters of GetItem, PutItem and Query.
+type rowsRequest struct {
+	TableName                           string
+	ConsistentRead                      bool              `json:",omitzero"`
+	Key                                 map[string]value  `json:",omitzero"`
+	Item                                map[string]value  `json:",omitzero"`
+	ConditionExpression                 string            `json:",omitzero"`
+	KeyConditionExpression              string            `json:",omitzero"`
+	ExpressionAttributeNames            map[string]string `json:",omitzero"`
+	ExpressionAttributeValues           map[string]value  `json:",omitzero"`
+	ReturnValuesOnConditionCheckFailure string            `json:",omitzero"`
+	ExclusiveStartKey                   jsontext.Value    `json:",omitzero"`
+}
+
+// rowsAnswer has what these three answer.
+type rowsAnswer struct {
+	Item             map[string]value
+	Items            []map[string]value
+	LastEvaluatedKey jsontext.Value // null at the end
+}
+
+func text(s string) value { return value{S: &s} }
+
+func number[N int | int64](n N) value {
+	s := strconv.FormatInt(int64(n), 10)
+	return value{N: &s}
 }
 
 // partition is the key of a shard.
-func (r *Rows) partition(shard int) types.AttributeValue {
+func (r *Rows) partition(shard int) value {
 	return text(r.scope + "#" + strconv.Itoa(shard))
+}
+
+// call makes one call about the table.
+func (r *Rows) call(ctx context.Context, operation string, in rowsRequest) (out rowsAnswer, at time.Time, err error) {
+	in.TableName = r.table
+	at, err = r.client.Call(ctx, operation, in, &out)
+	return out, at, err
 }
 
 // Get implements [Table].
 func (r *Rows) Get(ctx context.Context, id int) (Stored, error) {
-	out, err := r.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &r.table, ConsistentRead: aws.Bool(true),
-		Key: map[string]types.AttributeValue{shardKey: r.partition(id / rowShard), idKey: number(id)},
-	})
+	out, at, err := r.call(ctx, "GetItem", rowsRequest{ConsistentRead: true, Key: map[string]value{shardKey: r.partition(id / rowShard), idKey: number(id)}})
 	if err != nil {
 		return Stored{ID: id}, r.failed("GetItem", err)
 	}
-	return r.stored(id, out.Item, date(out.ResultMetadata)), nil
+	return r.stored(id, out.Item, at), nil
 }
 
 // Swap implements [Table].
@@ -100,81 +134,96 @@ func (r *Rows) Swap(ctx context.Context, old Stored, next Item) (Stored, error) 
 	if _, err := next.encode(r.scope, old.ID); err != nil {
 		return Stored{ID: old.ID}, err
 	}
-	in := &dynamodb.PutItemInput{TableName: &r.table, Item: r.attributes(next), ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld}
+	in := rowsRequest{Item: r.attributes(next), ReturnValuesOnConditionCheckFailure: "ALL_OLD"}
 	switch {
 	case !old.Exists:
-		in.ConditionExpression = aws.String("attribute_not_exists(#id)")
+		in.ConditionExpression = "attribute_not_exists(#id)"
 		in.ExpressionAttributeNames = map[string]string{"#id": idKey}
 	case old.Item == nil:
 		return Stored{ID: old.ID}, fmt.Errorf("write node id %d over an item that was not read", old.ID)
 	default:
-		r.unchanged(in, *old.Item)
+		r.unchanged(&in, *old.Item)
 	}
-	out, err := r.client.PutItem(ctx, in)
-	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return r.stored(old.ID, refused.Item, time.Time{}), fmt.Errorf("%w: %w", ErrChanged, err)
+	_, at, err := r.call(ctx, "PutItem", in)
+	if is, refused := unmet(err); refused {
+		return r.stored(old.ID, is, time.Time{}), fmt.Errorf("%w: %w", ErrChanged, err)
 	}
 	if err != nil {
 		return Stored{ID: old.ID}, r.failed("PutItem", err)
 	}
-	return Stored{ID: old.ID, Exists: true, Item: &next, Date: date(out.ResultMetadata)}, nil
+	return Stored{ID: old.ID, Exists: true, Item: &next, Date: at}, nil
+}
+
+// unmet reports whether a condition did not hold, and what the item is instead, where the
+// answer has it.
+//
+// Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ConditionalCheckFailedException.html
+func unmet(err error) (is map[string]value, refused bool) {
+	answer, ok := errors.AsType[*awsapi.Answer](err)
+	if !ok || answer.Code != "ConditionalCheckFailedException" {
+		return nil, false
+	}
+	var document struct{ Item map[string]value }
+	if json.Unmarshal(answer.Body, &document) != nil {
+		return nil, true
+	}
+	return document.Item, true
 }
 
 // unchanged is the condition that the item is still the one that was read.
-func (r *Rows) unchanged(in *dynamodb.PutItemInput, old Item) {
-	in.ConditionExpression = aws.String("#gen = :gen AND #nonce = :nonce AND #hw = :hw AND #slack = :slack AND #state = :state")
+func (r *Rows) unchanged(in *rowsRequest, old Item) {
+	in.ConditionExpression = "#gen = :gen AND #nonce = :nonce AND #hw = :hw AND #slack = :slack AND #state = :state"
 	in.ExpressionAttributeNames = map[string]string{
 		"#gen": genAttribute, "#nonce": nonceAttribute, "#hw": hwAttribute, "#slack": slackAttribute, "#state": stateAttribute,
 	}
 	is := r.attributes(old)
-	in.ExpressionAttributeValues = map[string]types.AttributeValue{
+	in.ExpressionAttributeValues = map[string]value{
 		":gen": is[genAttribute], ":nonce": is[nonceAttribute], ":hw": is[hwAttribute], ":slack": is[slackAttribute], ":state": is[stateAttribute],
 	}
 }
 
 // List implements [Table], with the items.
 func (r *Rows) List(ctx context.Context, shard int) (found []Stored, err error) {
-	pages := dynamodb.NewQueryPaginator(r.client, &dynamodb.QueryInput{
-		TableName: &r.table, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression:    aws.String("#shard = :shard"),
+	in := rowsRequest{
+		ConsistentRead: true, KeyConditionExpression: "#shard = :shard",
 		ExpressionAttributeNames:  map[string]string{"#shard": shardKey},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":shard": r.partition(shard)},
-	})
-	for n := 0; pages.HasMorePages(); n++ {
-		if n == maxPages {
-			return nil, fmt.Errorf("%s: shard %d of scope %s has too much in it", r, shard, r.scope)
-		}
-		page, err := pages.NextPage(ctx)
+		ExpressionAttributeValues: map[string]value{":shard": r.partition(shard)},
+	}
+	for range maxPages {
+		page, at, err := r.call(ctx, "Query", in)
 		if err != nil {
 			return nil, r.failed("Query", err)
 		}
 		for _, attributes := range page.Items {
 			if id, ok := integer(attributes[idKey]); ok && id >= 0 && id <= MaxID && int(id)/rowShard == shard {
-				found = append(found, r.stored(int(id), attributes, date(page.ResultMetadata)))
+				found = append(found, r.stored(int(id), attributes, at))
 			}
 		}
+		if in.ExclusiveStartKey = page.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 || in.ExclusiveStartKey.Kind() == 'n' {
+			return found, nil
+		}
 	}
-	return found, nil
+	return nil, fmt.Errorf("%s: shard %d of scope %s has too much in it", r, shard, r.scope)
 }
 
 // probeKey is that of no id: no shard has such a name.
-func (r *Rows) probeKey() map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{shardKey: text(r.scope + "#probe"), idKey: number(0)}
+func (r *Rows) probeKey() map[string]value {
+	return map[string]value{shardKey: text(r.scope + "#probe"), idKey: number(0)}
 }
 
 // PutProbe implements [Prober].
 func (r *Rows) PutProbe(ctx context.Context, stale bool) error {
-	in := &dynamodb.PutItemInput{TableName: &r.table, Item: r.probeKey()}
+	in := rowsRequest{Item: r.probeKey()}
 	in.Item["purpose"] = text(probeText)
-	in.ConditionExpression = aws.String("attribute_not_exists(#is)")
+	in.ConditionExpression = "attribute_not_exists(#is)"
 	in.ExpressionAttributeNames = map[string]string{"#is": idKey}
 	if stale {
-		in.ConditionExpression = aws.String("#is = :gen")
+		in.ConditionExpression = "#is = :gen"
 		in.ExpressionAttributeNames = map[string]string{"#is": genAttribute}
-		in.ExpressionAttributeValues = map[string]types.AttributeValue{":gen": number(0)}
+		in.ExpressionAttributeValues = map[string]value{":gen": number(0)}
 	}
-	_, err := r.client.PutItem(ctx, in)
-	if _, refused := errors.AsType[*types.ConditionalCheckFailedException](err); refused {
+	_, _, err := r.call(ctx, "PutItem", in)
+	if _, refused := unmet(err); refused {
 		return fmt.Errorf("%w: %w", ErrChanged, err)
 	}
 	return r.failed("PutItem", err)
@@ -182,19 +231,19 @@ func (r *Rows) PutProbe(ctx context.Context, stale bool) error {
 
 // GetProbe implements [Prober].
 func (r *Rows) GetProbe(ctx context.Context) (time.Time, error) {
-	out, err := r.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &r.table, ConsistentRead: aws.Bool(true), Key: r.probeKey()})
+	out, at, err := r.call(ctx, "GetItem", rowsRequest{ConsistentRead: true, Key: r.probeKey()})
 	if err != nil {
 		return time.Time{}, r.failed("GetItem", err)
 	}
 	if len(out.Item) == 0 {
 		return time.Time{}, fmt.Errorf("%s has no longer what was written", r)
 	}
-	return date(out.ResultMetadata), nil
+	return at, nil
 }
 
 // attributes are those of an item.
-func (r *Rows) attributes(i Item) map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{
+func (r *Rows) attributes(i Item) map[string]value {
+	return map[string]value{
 		shardKey: r.partition(i.ID / rowShard), idKey: number(i.ID), schemaAttribute: number(i.Schema), scopeAttribute: text(i.Scope),
 		genAttribute: number(i.Gen), stateAttribute: text(string(i.State)), ownerAttribute: text(i.Owner), nonceAttribute: text(i.Nonce.String()),
 		hwAttribute: number(i.HW), slackAttribute: number(i.Slack), writtenAttribute: text(i.Written.Format(time.RFC3339Nano)),
@@ -202,7 +251,7 @@ func (r *Rows) attributes(i Item) map[string]types.AttributeValue {
 }
 
 // stored is what the attributes of an id say; none = there is no item.
-func (r *Rows) stored(id int, attributes map[string]types.AttributeValue, at time.Time) Stored {
+func (r *Rows) stored(id int, attributes map[string]value, at time.Time) Stored {
 	s := Stored{ID: id, Exists: len(attributes) > 0, Date: at}
 	if !s.Exists {
 		return s
@@ -220,7 +269,7 @@ func (r *Rows) stored(id int, attributes map[string]types.AttributeValue, at tim
 }
 
 // item reads attributes as strictly as [Parse] reads an object. Errors are ErrItem.
-func (r *Rows) item(attributes map[string]types.AttributeValue) (i Item, err error) {
+func (r *Rows) item(attributes map[string]value) (i Item, err error) {
 	var id, version int64
 	var state, nonce, written string
 	for name, to := range map[string]*int64{idKey: &id, schemaAttribute: &version, genAttribute: &i.Gen, hwAttribute: &i.HW, slackAttribute: &i.Slack} {
@@ -230,11 +279,11 @@ func (r *Rows) item(attributes map[string]types.AttributeValue) (i Item, err err
 		}
 	}
 	for name, to := range map[string]*string{scopeAttribute: &i.Scope, stateAttribute: &state, ownerAttribute: &i.Owner, nonceAttribute: &nonce, writtenAttribute: &written} {
-		value, ok := attributes[name].(*types.AttributeValueMemberS)
-		if !ok {
+		is := attributes[name].S
+		if is == nil {
 			return Item{}, fmt.Errorf("%w: %s is not text", ErrItem, name)
 		}
-		*to = value.Value
+		*to = *is
 	}
 	i.Schema, i.ID, i.State = int(version), int(id), State(state)
 	i.Written, err = time.Parse(time.RFC3339Nano, written)
@@ -251,19 +300,12 @@ func (r *Rows) item(attributes map[string]types.AttributeValue) (i Item, err err
 }
 
 // integer is a whole number as DynamoDB writes it, without exponent.
-func integer(v types.AttributeValue) (int64, bool) {
-	n, ok := v.(*types.AttributeValueMemberN)
-	if !ok {
+func integer(v value) (int64, bool) {
+	if v.N == nil {
 		return 0, false
 	}
-	value, err := strconv.ParseInt(n.Value, 10, 64)
-	return value, err == nil
-}
-
-// date is the Date of an answer, the zero time where it has none.
-func date(metadata middleware.Metadata) time.Time {
-	at, _ := awsmiddleware.GetServerTime(metadata)
-	return at.UTC()
+	n, err := strconv.ParseInt(*v.N, 10, 64)
+	return n, err == nil
 }
 
 // failed names the table, and finds the errors of package bucket, by which callers decide.
