@@ -74,8 +74,8 @@ func (r *run) noteRejected(out converge.Outcome) {
 	switch sequence := t.Pointer.Sequence(); {
 	case rejections[code] != nil:
 		r.state.Rejected = &state.Rejected{
-			Sequence: state.Sequence{Number: sequence.Number, Payload: sequence.Payload}, Version: t.Manifest.Manifest().Version,
-			Code: int(code), Message: failure.Explain(out.Err).Message, At: r.Now().UTC().Truncate(time.Second),
+			Sequence: state.Sequence{Number: sequence.Number, Payload: sequence.Payload}, Manifest: t.Manifest.SHA256(),
+			Version: t.Manifest.Manifest().Version, Code: int(code), Message: failure.Explain(out.Err).Message, At: r.Now().UTC().Truncate(time.Second),
 		}
 	case out.Err == nil && out.Cause == nil && r.state.Rejected != nil:
 		r.state.Rejected = nil
@@ -87,9 +87,18 @@ func (r *run) noteRejected(out converge.Outcome) {
 	}
 }
 
+// stillPointsTo reports whether the pointer is the one whose release failed here, or
+// one of a rollout that has the same for this instance.
+func (r *run) stillPointsTo(pointer *artifacts.VerifiedPointer, was *state.Rejected) bool {
+	if pointer.Sequence() == (artifacts.Sequence{Number: was.Sequence.Number, Payload: was.Sequence.Payload}) {
+		return true
+	}
+	return pointer.Pointer().Next != nil && pointer.Choose(r.Instance.ID).ManifestSHA256 == was.Manifest
+}
+
 // rejected is the error of a channel that still points to what failed here before,
 // while the release before it is up. Only an operator, a reboot or another promotion
-// has it tried again.
+// has it tried again; a step of a rollout is none, where it changes nothing here.
 func (r *run) rejected(ctx context.Context) error {
 	before, had, err := r.before()
 	was := r.state.Rejected
@@ -97,7 +106,7 @@ func (r *run) rejected(ctx context.Context) error {
 		return nil //nolint:nilerr // the run itself reports it
 	}
 	pointer, err := r.Peek(ctx)
-	if err != nil || pointer.Sequence() != (artifacts.Sequence{Number: was.Sequence.Number, Payload: was.Sequence.Payload}) {
+	if err != nil || !r.stillPointsTo(pointer, was) {
 		return nil //nolint:nilerr // the run itself reports it
 	}
 	why := fmt.Errorf("%s failed here at %s and is not tried again by itself: %s", was.Version, was.At.Format(time.RFC3339), was.Message)

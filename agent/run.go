@@ -168,6 +168,7 @@ func (r *run) describe(out converge.Outcome) {
 	if t := r.Target(); t != nil {
 		rep.Target = t.Describe()
 	}
+	rep.Rollout = r.Rollout()
 	r.describeDisk(rep)
 	r.describeNode(rep)
 	if err := errors.Join(out.Err, out.Cause); err != nil {

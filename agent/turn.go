@@ -17,7 +17,7 @@ func (r *run) turn(ctx context.Context) time.Duration {
 		return 0
 	}
 	current, found := r.Current()
-	if found && r.Up(current) && current.ManifestSHA256() == pointer.Reference().ManifestSHA256 {
+	if found && r.Up(current) && current.ManifestSHA256() == pointer.Choose(r.Instance.ID).ManifestSHA256 {
 		return 0
 	}
 	turn := r.share(time.Duration(pointer.Pointer().SpreadSeconds) * time.Second)

@@ -67,7 +67,7 @@ func TestPointerRoundTrip(t *testing.T) {
 	if v.Pointer() != pointer() {
 		t.Errorf("got %+v, want %+v", v.Pointer(), pointer())
 	}
-	if ref := v.Reference(); ref.Version != "1.4.2" || ref.ManifestSHA256 != pointer().ManifestSHA256 {
+	if ref := v.Choose(""); ref.Version != "1.4.2" || ref.ManifestSHA256 != pointer().ManifestSHA256 {
 		t.Errorf("reference %+v", ref)
 	}
 	if err := v.CheckExpiry(issued.Add(59 * time.Minute)); err != nil {

@@ -24,7 +24,8 @@ type Pointer struct {
 	Next           *Next     `json:"next,omitzero"`
 }
 
-// Next is reserved for rollouts: validated, not yet acted on.
+// Next is a release that a share of the instances gets in place of the pointer's
+// own: see [Pointer.Choose].
 type Next struct {
 	Version        string `json:"version"`
 	ManifestSHA256 Digest `json:"manifest_sha256"`
@@ -86,10 +87,8 @@ func (v *VerifiedPointer) Sequence() Sequence {
 	return Sequence{Number: v.pointer.Sequence, Payload: v.payload}
 }
 
-// Reference is the manifest that the pointer points to, and no other.
-func (v *VerifiedPointer) Reference() Reference {
-	return Reference{App: v.pointer.App, Version: v.pointer.Version, ManifestSHA256: v.pointer.ManifestSHA256}
-}
+// Choose is [Pointer.Choose] of the verified pointer.
+func (v *VerifiedPointer) Choose(instance string) Reference { return v.pointer.Choose(instance) }
 
 // CheckExpiry is [ErrExpired] once the pointer has expired.
 func (v *VerifiedPointer) CheckExpiry(now time.Time) error {

@@ -103,7 +103,7 @@ func (r *Run) recorded(rel startable, err error) error {
 func (r *Run) mayRun(rel startable) error {
 	channel := r.Config.Channel
 	floor, sequence := r.Config.Trust.Floor[channel], int64(0)
-	if seen, ok := rel.SeenOn(channel); ok {
+	if seen, ok := r.seen(rel); ok {
 		sequence = seen.Pointer.Sequence().Number
 	}
 	if t := r.target; t != nil && t.Pointer != nil && t.Manifest.SHA256() == rel.ManifestSHA256() {
@@ -115,10 +115,21 @@ func (r *Run) mayRun(rel startable) error {
 	return nil
 }
 
+// seen is the pointer of the run's channel to a release, if that had it for this
+// instance: a rollout that only others were in, as on the machine that an image was
+// made of, is none here.
+func (r *Run) seen(rel startable) (store.Sighting, bool) {
+	seen, ok := rel.SeenOn(r.Config.Channel)
+	if !ok || seen.Pointer.Choose(r.Instance.ID).ManifestSHA256 != rel.ManifestSHA256() {
+		return store.Sighting{}, false
+	}
+	return seen, true
+}
+
 // Reinstate activates an earlier release, once its tree is what was published.
 func (r *Run) Reinstate(ctx context.Context, rel store.Release) error {
 	t := Target{Manifest: rel.Manifest()}
-	if seen, ok := rel.SeenOn(r.Config.Channel); ok {
+	if seen, ok := r.seen(rel); ok {
 		t.Pointer, t.Seen = seen.Pointer, seen.Seen
 	}
 	r.target = &t

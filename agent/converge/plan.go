@@ -13,10 +13,11 @@ import (
 type Plan struct {
 	Release   *report.Release // the current one; nil = none
 	Target    *report.Release
-	Fetch     int64     // bytes; 0 where the target is installed
-	DeltaFrom string    // version from which a delta makes the target; "" = the whole artifact is fetched
-	Files     tree.Diff // from the current release to the target
-	Unknown   bool      // the target has no index: Files is not known
+	Rollout   *report.Rollout // nil = none is in the channel
+	Fetch     int64           // bytes; 0 where the target is installed
+	DeltaFrom string          // version from which a delta makes the target; "" = the whole artifact is fetched
+	Files     tree.Diff       // from the current release to the target
+	Unknown   bool            // the target has no index: Files is not known
 }
 
 // Plan asks what [Run.Follow] would change, and changes nothing but the sequence
@@ -26,7 +27,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Target: t.Describe()}
+	p := Plan{Target: t.Describe(), Rollout: r.Rollout()}
 	a, err := r.artifact(ctx, t)
 	if err != nil {
 		return p, err

@@ -89,6 +89,9 @@ func (r *Run) ask(ctx context.Context, s *report.Span) *channelAnswer {
 	if err == nil {
 		err = got.Pointer.CheckExpiry(r.Now())
 	}
+	if err == nil {
+		r.latest = got.Pointer
+	}
 	return &channelAnswer{got, Because(silence(ctx), err)}
 }
 
@@ -131,7 +134,7 @@ func silence(ctx context.Context) error {
 }
 
 func (r *Run) manifest(ctx context.Context, known fetch.Known) (Target, error) {
-	return r.release(ctx, known, known.Pointer.Reference())
+	return r.release(ctx, known, known.Pointer.Choose(r.Instance.ID))
 }
 
 // release reads a manifest, unless its release is installed: a pointer names it
@@ -163,7 +166,8 @@ func (r *Run) targetOf(known fetch.Known) Target {
 	return t
 }
 
-// moved asks the channel whether it still points to the target.
+// moved asks the channel whether it still has the target for this instance: a rollout
+// that others are in, or are in now, is no reason to change anything here.
 func (r *Run) moved(ctx context.Context) (fetch.Known, bool) {
 	if r.target.Pointer == nil {
 		return fetch.Known{}, false // the channel was not asked
@@ -180,5 +184,5 @@ func (r *Run) moved(ctx context.Context) (fetch.Known, bool) {
 		r.Warn("the channel could not be checked again: %v", err)
 		return fetch.Known{}, false
 	}
-	return answer.Known, answer.Pointer.Reference() != r.target.Pointer.Reference()
+	return answer.Known, answer.Pointer.Choose(r.Instance.ID) != r.target.Pointer.Choose(r.Instance.ID)
 }

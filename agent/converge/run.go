@@ -44,15 +44,16 @@ type Run struct {
 
 	Options
 
-	target    *Target            // what was resolved last, nil = nothing
-	known     *channelAnswer     // what was read of the channel just now, nil = nothing
-	up        string             // id of the release that is known to be up and healthy, "" = none
-	appEnv    string             // the environment that this run started the app with, "" = it did not
-	installed bool               // a release was installed
-	proven    string             // id of the release whose tree was verified by this run, or made by it; "" = none
-	offline   bool               // the sources are known not to answer
-	noID      bool               // no node id could be had, and none is required
-	refused   []artifacts.Digest // images that were warned of
+	target    *Target                    // what was resolved last, nil = nothing
+	known     *channelAnswer             // what was read of the channel just now, nil = nothing
+	latest    *artifacts.VerifiedPointer // the last one that was read of the channel, nil = none
+	up        string                     // id of the release that is known to be up and healthy, "" = none
+	appEnv    string                     // the environment that this run started the app with, "" = it did not
+	installed bool                       // a release was installed
+	proven    string                     // id of the release whose tree was verified by this run, or made by it; "" = none
+	offline   bool                       // the sources are known not to answer
+	noID      bool                       // no node id could be had, and none is required
+	refused   []artifacts.Digest         // images that were warned of
 }
 
 // Options are the choices of one run.
@@ -193,10 +194,19 @@ func (r *Run) Target() *Target { return r.target }
 // channel last pointed to it with.
 func (r *Run) Describe(rel store.Release) *report.Release {
 	out := &report.Release{Version: rel.Version(), ManifestSHA256: rel.ManifestSHA256().String(), ActivatedAt: rel.HealthySince()}
-	if seen, ok := rel.SeenOn(r.Config.Channel); ok {
+	if seen, ok := r.seen(rel); ok {
 		out.Sequence = seen.Pointer.Sequence().Number
 	}
 	return out
+}
+
+// Rollout is the rollout in the channel as it was last read, nil = there is none.
+func (r *Run) Rollout() *report.Rollout {
+	if r.latest == nil || r.latest.Pointer().Next == nil {
+		return nil
+	}
+	p := r.latest.Pointer()
+	return &report.Rollout{Version: p.Next.Version, Percent: p.Next.Percent, In: p.InRollout(r.Instance.ID)}
 }
 
 // Up reports whether rel is known to be up and healthy.

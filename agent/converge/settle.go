@@ -65,7 +65,7 @@ func (r *Run) fallBack(ctx context.Context, rel store.Release) error {
 // mayBePutBack reports why a release cannot run in the target's place where
 // nothing may be sent requests: it must be one of this channel.
 func (r *Run) mayBePutBack(rel store.Release) error {
-	if _, ok := rel.SeenOn(r.Config.Channel); !ok {
+	if _, ok := r.seen(rel); !ok {
 		return fmt.Errorf("channel %s was never seen to point to it", r.Config.Channel)
 	}
 	return r.mayRun(rel)
@@ -75,7 +75,7 @@ func (r *Run) mayBePutBack(rel store.Release) error {
 // this channel must have pointed to it, and not too long ago. A time in the
 // future is none: the clock was wrong then or is wrong now.
 func (r *Run) mayStandIn(rel store.Release) error {
-	seen, ok := rel.SeenOn(r.Config.Channel)
+	seen, ok := r.seen(rel)
 	limit := time.Duration(r.Config.Fallback.MaxAge)
 	age := r.Now().Sub(seen.Seen)
 	switch {

@@ -18,7 +18,7 @@ func (r *Run) Unchanged(ctx context.Context) bool {
 		return false
 	}
 	pointer, err := r.Peek(ctx)
-	if err != nil || pointer.Reference().ManifestSHA256 != current.ManifestSHA256() {
+	if err != nil || pointer.Choose(r.Instance.ID).ManifestSHA256 != current.ManifestSHA256() {
 		return false
 	}
 	r.noteSeen(current)

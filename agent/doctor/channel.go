@@ -129,10 +129,11 @@ func checkChannel(f *facts) []Finding {
 	if err := f.state.value.Sequence(p.Channel).Admit(f.pointer.value.Sequence(), f.Config.Trust.Floor[p.Channel]); err != nil {
 		return failure("the bucket has an older pointer than before: koboshi promote makes a newer one", "channel %s: %v", p.Channel, err)
 	}
-	return fine("channel %s points to %s, sequence %d%s", p.Channel, p.Version, p.Sequence, f.inStep(p))
+	mine := p.Choose(f.who.value.ID)
+	return fine("channel %s points to %s, sequence %d%s", p.Channel, mine.Version, p.Sequence, f.inStep(mine))
 }
 
-func (f *facts) inStep(p artifacts.Pointer) string {
+func (f *facts) inStep(p artifacts.Reference) string {
 	switch current := f.current.value; {
 	case current == nil:
 		return ""
@@ -141,6 +142,27 @@ func (f *facts) inStep(p artifacts.Pointer) string {
 	default:
 		return ", while " + current.Version + " runs here"
 	}
+}
+
+// checkRollout is about the release that a share of the instances gets: whether this
+// one is among them, and why.
+func checkRollout(f *facts) []Finding {
+	if f.pointer.err != nil {
+		return nil // checkChannel says so
+	}
+	p, id := f.pointer.value.Pointer(), f.who.value.ID
+	if p.Next == nil {
+		return nil
+	}
+	text := fmt.Sprintf("%s is rolled out to %d %% of channel %s: ", p.Next.Version, p.Next.Percent, p.Channel)
+	if f.who.err != nil {
+		return warning("", "%swhether to this instance is not known without its id: %v", text, f.who.err)
+	}
+	in := "is not in, and gets " + p.Version
+	if p.InRollout(id) {
+		in = "is in"
+	}
+	return fine("%sthis instance %s; its place is %d, those below %d are in", text, in, artifacts.Place(p.App, p.Channel, p.Next.Version, id), p.Next.Percent)
 }
 
 // renewBy is how long before its end a pointer should be signed again.
@@ -173,7 +195,7 @@ func checkRelease(f *facts) []Finding {
 	case errors.Is(err, artifacts.ErrUntrusted):
 		return failure("publish and promote the version again with the keys in trust.keys", "%v", err)
 	case errors.Is(err, bucket.ErrNotFound), errors.Is(err, bucket.ErrDenied):
-		return failure("publish the version, or promote one that is published: koboshi releases", "the channel points to %s, whose manifest is unavailable: %v", f.pointer.value.Pointer().Version, err)
+		return failure("publish the version, or promote one that is published: koboshi releases", "the channel points to %s, whose manifest is unavailable: %v", f.pointer.value.Choose(f.who.value.ID).Version, err)
 	case err != nil:
 		return unknown(err)
 	}

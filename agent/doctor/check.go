@@ -20,6 +20,7 @@ func checks() []check {
 		{"listing", checkListing},
 		{"signatures", checkSignatures},
 		{"channel", checkChannel},
+		{"rollout", checkRollout},
 		{"expiry", checkExpiry},
 		{"release", checkRelease},
 		{"space", checkSpace},

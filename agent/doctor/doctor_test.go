@@ -44,7 +44,7 @@ func TestMachineInOrder(t *testing.T) {
 	}
 	var want []string
 	for _, c := range checks() {
-		if c.name != "targets" && c.name != "mounts" && c.name != "flush" && c.name != "health-report" && !strings.HasPrefix(c.name, "node-") { // nothing is configured for them
+		if c.name != "targets" && c.name != "mounts" && c.name != "flush" && c.name != "health-report" && c.name != "rollout" && !strings.HasPrefix(c.name, "node-") { // nothing is configured for them
 			want = append(want, c.name)
 		}
 	}
@@ -70,6 +70,13 @@ const (
 	draining = "drain.target_groups = [\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef\"]\n"
 	flushing = "[drain.flush.app]\nkind = \"wait\"\nfor = \"30s\"\n"
 )
+
+// rollsOut is a world where 1.5.0 is rolled out.
+func rollsOut(percent int) func(*world) {
+	return func(w *world) {
+		w.pointer.Next = &artifacts.Next{Version: "1.5.0", ManifestSHA256: artifacts.Sum([]byte("1.5.0")), Percent: percent}
+	}
+}
 
 // drained is a world whose app was taken out of service.
 func drained(failed *report.Error) func(*world) {
@@ -196,6 +203,12 @@ func TestFindings(t *testing.T) {
 		{"another runs", func(w *world) { w.current = &Tree{Version: "1.4.0", HealthyOn: w.current.HealthyOn} }, "channel", OK, "points to 1.4.2, sequence 7, while 1.4.0 runs here"},
 		{"same version, other bytes", func(w *world) { w.pointer.Version = "1.4.2"; w.current.Version = "1.4.2-dirty" }, "channel", OK, "while 1.4.2-dirty runs here"},
 		{"in step", func(*world) {}, "channel", OK, "which runs here"},
+		{"rolled out to others", rollsOut(0), "rollout", OK, "1.5.0 is rolled out to 0 % of channel stable: this instance is not in, and gets 1.4.2; its place is "},
+		{"rolled out to others, and in step", rollsOut(0), "channel", OK, "points to 1.4.2, sequence 7, which runs here"},
+		{"rolled out to all", rollsOut(100), "rollout", OK, "this instance is in; its place is "},
+		{"rolled out to all, and not here yet", rollsOut(100), "channel", OK, "points to 1.5.0, sequence 7, while 1.4.2 runs here"},
+		{"rolled out, and not published", rollsOut(100), "release", Fail, "manifest of 1.5.0"},
+		{"rolled out to who knows whom", func(w *world) { rollsOut(50)(w); w.whoErr = errors.New("silence") }, "rollout", Warn, "not known without its id"},
 		{"expired", func(w *world) { w.pointer.Expires = now.Add(-time.Second) }, "expiry", Fail, "expired at 2026-11-21T11:59:59Z"},
 		{"expires", func(w *world) { w.pointer.Expires = now.Add(7*24*time.Hour - time.Second) }, "expiry", Warn, "expires within 7 days, at 2026-11-28T11:59:59Z"},
 		{"expires later", func(w *world) { w.pointer.Expires = now.Add(7 * 24 * time.Hour) }, "expiry", OK, "is valid until 2026-11-28T12:00:00Z"},

@@ -282,7 +282,7 @@ func (s Source) list(ctx context.Context) error {
 // askRelease reads the manifest that the channel points to, and asks the disk
 // whether its tree would fit.
 func (f *facts) askRelease(ctx context.Context, from Source) {
-	ref := f.pointer.value.Reference()
+	ref := f.pointer.value.Choose(f.who.value.ID)
 	envelope := read(ctx, from, artifacts.ManifestKey(ref.Version), artifacts.MaxManifestBytes)
 	f.manifest.err = envelope.err
 	if envelope.err == nil {

@@ -105,6 +105,7 @@ var table = []row{
 	{as[*prune.TornError](), Integrity, "", "nothing more was removed; koboshi releases prune goes on once no channel points to it"},
 	{is(publish.ErrConflict), Untrusted, "", "a release is immutable: publish under a new version"},
 	{is(publish.ErrUsedUp), Untrusted, "", "instances that have seen this sequence accept no other pointer of the channel: promote to a new channel, and find out who signed it"},
+	{as[*publish.RolloutError](), Found, "", ""},
 	{is(publish.ErrMoved), Untrusted, "", "check koboshi releases, then promote again if it is still what you want"},
 	{is(artifacts.ErrUntrusted), Untrusted, config.Untrusted, "compare trust.keys and trust.threshold with the keys that sign: koboshi config show"},
 	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: check koboshi releases, then run it again"},

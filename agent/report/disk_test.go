@@ -248,7 +248,7 @@ func TestLoad(t *testing.T) {
 	}{
 		"none":                 {"", Report{}, fs.ErrNotExist},
 		"empty object":         {"{}", Report{}, nil},
-		"newer agent":          {`{"schema":9,"app":"web","rollout":{"stage":[1]},"error":{"code":20,"trace":null}}`, Report{Schema: 9, App: "web", Error: &Error{Code: 20}}, nil},
+		"newer agent":          {`{"schema":9,"app":"web","wave":{"stage":[1]},"error":{"code":20,"trace":null}}`, Report{Schema: 9, App: "web", Error: &Error{Code: 20}}, nil},
 		"dirty by other hands": {`{"verdict":"sta\u001b[31mle","app":"w\neb"}`, Report{Verdict: "stale", App: "w eb"}, nil},
 		"null":                 {"null", Report{}, ErrDamaged},
 		"array":                {"[]", Report{}, ErrDamaged},

@@ -1,6 +1,9 @@
 package report
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Verdict says how a run ended.
 type Verdict string
@@ -25,6 +28,31 @@ type Release struct {
 	Sequence       int64     `json:"sequence"`
 	ActivatedAt    time.Time `json:"activated_at,omitzero"`
 	Healthy        bool      `json:"healthy,omitzero"`
+}
+
+// Rollout is a release that a share of the channel's instances gets, in percent, and
+// whether this instance is among them.
+type Rollout struct {
+	Version string `json:"version"`
+	Percent int    `json:"percent"`
+	In      bool   `json:"in"`
+}
+
+// String is the rollout in a line.
+func (r Rollout) String() string {
+	if r.In {
+		return fmt.Sprintf("%s to %d %%, this instance is in", r.Version, r.Percent)
+	}
+	return fmt.Sprintf("%s to %d %%, this instance is not in", r.Version, r.Percent)
+}
+
+// Pointed is what the channel points to for this instance, in a few words.
+func (r Report) Pointed() string {
+	text := fmt.Sprintf("channel %s points to %s", r.Channel, r.Target.Version)
+	if r.Rollout != nil && r.Rollout.In {
+		text += fmt.Sprintf(" (a rollout to %d %%)", r.Rollout.Percent)
+	}
+	return text
 }
 
 // Instance is the machine that the run was on. Group is empty outside an Auto
@@ -71,7 +99,7 @@ const Schema = 1
 // `status --json` prints it. Order is 1 for the first run that is recorded on
 // the machine and grows with each: the clock may be set back, the order is not.
 // Command is "boot", "sync" and so on, Agent the agent's version, Started UTC,
-// MS the duration in milliseconds. Where there is no such release, node id or
+// MS the duration in milliseconds. Where there is no such release, rollout, node id or
 // error, the field is nil. By is the person who ran the command, empty for a unit;
 // Reason is why the machine is held, and Until how long, zero for a hold without
 // an end. Unseen is set where it could not be read which release
@@ -92,6 +120,7 @@ type Report struct {
 	Release   *Release  `json:"release,omitzero"`
 	Previous  *Release  `json:"previous,omitzero"`
 	Target    *Release  `json:"target,omitzero"`
+	Rollout   *Rollout  `json:"rollout,omitzero"`
 	Unseen    bool      `json:"unseen,omitzero"`
 	Instance  Instance  `json:"instance"`
 	Lifecycle Lifecycle `json:"lifecycle"`

@@ -55,12 +55,13 @@ type Signal struct {
 // the exit code and the message: a machine that follows its channel by itself does
 // not try it again.
 type Rejected struct {
-	Sequence Sequence  `json:"sequence"`
-	Version  string    `json:"version"`
-	Code     int       `json:"code"`
-	Message  string    `json:"message"`
-	At       time.Time `json:"at"`
-	Others   others    `json:",embed"`
+	Sequence Sequence         `json:"sequence"`
+	Manifest artifacts.Digest `json:"manifest_sha256,omitzero"`
+	Version  string           `json:"version"`
+	Code     int              `json:"code"`
+	Message  string           `json:"message"`
+	At       time.Time        `json:"at"`
+	Others   others           `json:",embed"`
 }
 
 // Reported is the last health record that was written: its key, what of its content makes

@@ -46,7 +46,7 @@ func TestSilentSourceIsLeftSoon(t *testing.T) {
 		if err != nil || time.Since(start) != 5*time.Second {
 			t.Fatalf("got %v after %s, want the other's pointer after 5s", err, time.Since(start))
 		}
-		if _, err := o.Manifest(t.Context(), p.Pointer.Reference()); err != nil || silent.asked != 1 {
+		if _, err := o.Manifest(t.Context(), p.Pointer.Choose("")); err != nil || silent.asked != 1 {
 			t.Errorf("got %v, and the silent source was asked %d times, want once", err, silent.asked)
 		}
 	})
@@ -187,7 +187,7 @@ func TestErrorIsThatOfTheFirstSource(t *testing.T) {
 			_, trust, pointer := published(t)
 			first, second := newMemory(), newMemory()
 			first.fail, second.fail = always(tc.first), always(tc.second)
-			_, document := originOf(trust, first, second).Manifest(t.Context(), pointer.Reference())
+			_, document := originOf(trust, first, second).Manifest(t.Context(), pointer.Choose(""))
 			_, blob := originOf(trust, first, second).Blob(t.Context(), artifacts.Blob{Key: key, Size: 1000, SHA256: artifacts.Sum(data)})
 			_, artifact := download(t, first, artifactOf(data, 0), data, small, second)
 			for _, err := range []error{document, blob, artifact} {
@@ -220,7 +220,7 @@ func TestSourceWithAVerifiedDocumentIsAskedFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(forged.log())
-	if _, err := o.Manifest(t.Context(), pointer.Reference()); err != nil || len(forged.log()) != before {
+	if _, err := o.Manifest(t.Context(), pointer.Choose("")); err != nil || len(forged.log()) != before {
 		t.Errorf("got %v, and the source with the forged pointer was asked %d times more", err, len(forged.log())-before)
 	}
 }

@@ -23,6 +23,7 @@ type Listing struct {
 type ListedRelease struct {
 	Listed[artifacts.Manifest]
 	Channels []string // that point to the version and these bytes of its manifest
+	Rollouts []string // channels that point to them for a share of their instances
 }
 
 // List reads every manifest and every pointer of an app. Trust may be zero: then
@@ -44,7 +45,8 @@ func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trus
 	}
 	releases := make([]ListedRelease, len(manifests))
 	for i, m := range manifests {
-		releases[i] = ListedRelease{m, naming(channels, m.Name, m.SHA256)}
+		all, share := naming(channels, m.Name, m.SHA256)
+		releases[i] = ListedRelease{m, all, share}
 	}
 	slices.SortStableFunc(releases, func(x, y ListedRelease) int {
 		return cmp.Or(y.Document.Created.Compare(x.Document.Created), strings.Compare(x.Name, y.Name))
@@ -52,14 +54,18 @@ func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trus
 	return Listing{Releases: releases, Channels: channels}, nil
 }
 
-// naming is the channels that point to a version with these bytes.
-func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.Digest) (names []string) {
+// naming is the channels that point to a version with these bytes, for all of their
+// instances or for a share.
+func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.Digest) (all, share []string) {
 	for _, c := range channels {
 		if c.Document.Version == version && c.Document.ManifestSHA256 == sum {
-			names = append(names, c.Name)
+			all = append(all, c.Name)
+		}
+		if next := c.Document.Next; next != nil && next.Version == version && next.ManifestSHA256 == sum {
+			share = append(share, c.Name)
 		}
 	}
-	return names
+	return all, share
 }
 
 func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {

@@ -3,6 +3,8 @@ package publish
 import (
 	"errors"
 	"fmt"
+
+	"koboshi/artifacts"
 )
 
 // ErrMoved is the sentinel of every [MovedError].
@@ -12,11 +14,16 @@ var ErrMoved = errors.New("another promotion has moved the channel")
 // points now.
 type MovedError struct {
 	Channel, Version string
+	Next             *artifacts.Next // that is rolled out; nil = none
 	Sequence         int64
 }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("%v: %s now points to %s, sequence %d", ErrMoved, e.Channel, e.Version, e.Sequence)
+	text := fmt.Sprintf("%v: %s now points to %s", ErrMoved, e.Channel, e.Version)
+	if e.Next != nil {
+		text += fmt.Sprintf(" and rolls out %s to %d %%", e.Next.Version, e.Next.Percent)
+	}
+	return fmt.Sprintf("%s, sequence %d", text, e.Sequence)
 }
 
 // Is makes every such error an [ErrMoved].

@@ -12,14 +12,26 @@ import (
 	"koboshi/artifacts/retire"
 )
 
-// Promotion moves a channel to a release that is in the bucket.
+// Promotion moves a channel to a release that is in the bucket, for all instances or
+// for a share of them.
+//
+// While a release is rolled out, Version may be that release, which ends the rollout,
+// or the one that the channel points to, which signs the pointer again as it is.
+// Anything else, and a lower percentage, is a [*RolloutError] without Force.
 type Promotion struct {
 	App, Channel, Version string
-	Keys                  []artifacts.PrivateKey
-	Trust                 artifacts.Trust // what manifest and old pointer must have; zero = a signature of one of Keys
-	Expires               time.Duration   // after Now; 0 = never
-	Spread                time.Duration   // whole seconds
-	Now                   time.Time
+	Percent               int  // 1 to 99 rolls Version out to a share of the instances; 0 or 100 = all
+	Abort                 bool // drops a rollout; Version is not read then
+	Force                 bool // also where another release, or a larger share, is being rolled out
+	KeepExpiry            bool // Expires is as long as in the pointer before
+	KeepSpread            bool // Spread is that of the pointer before
+	DryRun                bool // nothing is signed or written: the pointer is what it would be
+
+	Keys    []artifacts.PrivateKey
+	Trust   artifacts.Trust // what manifest and old pointer must have; zero = a signature of one of Keys
+	Expires time.Duration   // after Now; 0 = never
+	Spread  time.Duration   // whole seconds
+	Now     time.Time
 }
 
 // Promoted is a channel that was moved.
@@ -57,7 +69,7 @@ func Promote(ctx context.Context, b bucket.Bucket, p Promotion) (Promoted, error
 }
 
 func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, error) {
-	if err := errors.Join(artifacts.CheckName(p.App), artifacts.CheckName(p.Channel), artifacts.CheckVersion(p.Version)); err != nil {
+	if err := p.check(); err != nil {
 		return Promoted{}, err
 	}
 	if p.Trust == (artifacts.Trust{}) {
@@ -66,9 +78,12 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 			return Promoted{}, err
 		}
 	}
-	conditions, err := bucket.ProbeConditions(ctx, b, channelsPrefix)
-	if err != nil {
-		return Promoted{}, err
+	var conditions Conditions
+	if !p.DryRun {
+		var err error
+		if conditions, err = bucket.ProbeConditions(ctx, b, channelsPrefix); err != nil {
+			return Promoted{}, err
+		}
 	}
 	var first *artifacts.VerifiedPointer
 	for round := range rounds {
@@ -89,20 +104,34 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 	return Promoted{}, fmt.Errorf("the channel was changed by others %d times in a row: %w", rounds, bucket.ErrChanged)
 }
 
+func (p Promotion) check() error {
+	err := errors.Join(artifacts.CheckName(p.App), artifacts.CheckName(p.Channel))
+	if p.Percent < 0 || p.Percent > 100 {
+		err = errors.Join(err, fmt.Errorf("%d percent, want 1 to 100", p.Percent))
+	}
+	if p.Abort {
+		return err
+	}
+	return errors.Join(err, artifacts.CheckVersion(p.Version))
+}
+
 // swap is one round. A pointer binds the manifest's bytes, to which a signature
 // may have been added since they were read; [AddSignature] checks the converse.
 func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifacts.VerifiedPointer, was *document, conditions Conditions) (Promoted, error) {
-	permit, err := retire.Ask(ctx, b, p.App, p.Version)
+	permit, err := p.permit(ctx, b)
 	if err != nil {
 		return Promoted{}, err
 	}
-	manifest, err := p.release(ctx, b)
+	manifest, err := p.manifest(ctx, b)
 	if err != nil {
 		return Promoted{}, err
 	}
 	pointer, err := p.pointer(manifest, previous)
 	if err != nil {
 		return Promoted{}, err
+	}
+	if p.DryRun {
+		return Promoted{pointer, contentOf(previous), conditions}, nil
 	}
 	envelope, err := pointer.Sign(p.Keys...)
 	if err != nil {
@@ -111,7 +140,7 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	if was != nil && was.etag == "" {
 		conditions = NoETag
 	}
-	err = permit.Use(ctx, func(ctx context.Context) error {
+	err = permit(ctx, func(ctx context.Context) error {
 		return writeDocument(ctx, b, artifacts.PointerKey(p.Channel), envelope, was)
 	})
 	if err != nil {
@@ -120,14 +149,45 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	if err := p.readBack(ctx, b, envelope, pointer.Sequence, conditions); err != nil {
 		return Promoted{}, err
 	}
-	again, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
-	if err != nil {
+	if err := p.unchanged(ctx, b, manifest); err != nil {
 		return Promoted{}, err
 	}
-	if again.SHA256() != manifest.SHA256() {
-		return Promoted{}, fmt.Errorf("%s: %w", artifacts.ManifestKey(p.Version), bucket.ErrChanged)
-	}
 	return Promoted{pointer, contentOf(previous), conditions}, nil
+}
+
+// permit is what the pointer is written by. An abort needs none: it points to what the
+// channel points to already.
+func (p Promotion) permit(ctx context.Context, b bucket.Bucket) (use func(context.Context, func(context.Context) error) error, err error) {
+	if p.Abort {
+		return func(ctx context.Context, write func(context.Context) error) error { return write(ctx) }, nil
+	}
+	permit, err := retire.Ask(ctx, b, p.App, p.Version)
+	return permit.Use, err
+}
+
+// manifest is the digest of the manifest that the channel is moved to, zero for an
+// abort: what the channel points to anyhow was checked when it was promoted.
+func (p Promotion) manifest(ctx context.Context, b bucket.Bucket) (artifacts.Digest, error) {
+	if p.Abort {
+		return artifacts.Digest{}, nil
+	}
+	manifest, err := p.release(ctx, b)
+	if err != nil {
+		return artifacts.Digest{}, err
+	}
+	return manifest.SHA256(), nil
+}
+
+// unchanged makes sure that the manifest is still the one that was promoted.
+func (p Promotion) unchanged(ctx context.Context, b bucket.Bucket, manifest artifacts.Digest) error {
+	if p.Abort {
+		return nil
+	}
+	again, err := readManifest(ctx, b, p.Trust, p.App, p.Version)
+	if err == nil && again.SHA256() != manifest {
+		err = fmt.Errorf("%s: %w", artifacts.ManifestKey(p.Version), bucket.ErrChanged)
+	}
+	return err
 }
 
 // release is the manifest, once every object that it names was found.
@@ -164,12 +224,25 @@ func exists(ctx context.Context, b bucket.Bucket, blob artifacts.Blob) error {
 // other pointer can follow it.
 var ErrUsedUp = errors.New("the channel cannot be moved any more")
 
-func (p Promotion) pointer(manifest *artifacts.VerifiedManifest, previous *artifacts.VerifiedPointer) (artifacts.Pointer, error) {
+func (p Promotion) pointer(manifest artifacts.Digest, previous *artifacts.VerifiedPointer) (artifacts.Pointer, error) {
+	pointer, err := p.aim(previous, manifest)
+	if err != nil {
+		return pointer, err
+	}
 	now := p.Now.UTC().Truncate(time.Second)
-	pointer := artifacts.Pointer{Schema: artifacts.Schema, App: p.App, Channel: p.Channel, Sequence: now.Unix(), Version: p.Version,
-		ManifestSHA256: manifest.SHA256(), Issued: now, SpreadSeconds: int64(p.Spread / time.Second)}
-	if p.Expires != 0 {
-		pointer.Expires = now.Add(p.Expires).Truncate(time.Second)
+	pointer.Schema, pointer.App, pointer.Channel = artifacts.Schema, p.App, p.Channel
+	pointer.Sequence, pointer.Issued, pointer.SpreadSeconds = now.Unix(), now, int64(p.Spread/time.Second)
+	expires := p.Expires
+	if was := contentOf(previous); was != nil {
+		if p.KeepSpread {
+			pointer.SpreadSeconds = was.SpreadSeconds
+		}
+		if p.KeepExpiry && !was.Expires.IsZero() {
+			expires = was.Expires.Sub(was.Issued)
+		}
+	}
+	if expires != 0 {
+		pointer.Expires = now.Add(expires).Truncate(time.Second)
 	}
 	if previous != nil {
 		last := previous.Sequence().Number
@@ -181,17 +254,34 @@ func (p Promotion) pointer(manifest *artifacts.VerifiedManifest, previous *artif
 	return pointer, nil
 }
 
-// moved reports whether the channel points to a version that is neither the one
-// this promotion saw first nor its own.
+// moved reports whether the channel points to what is neither what this promotion saw
+// first nor what it aims at.
 func (p Promotion) moved(first, now *artifacts.VerifiedPointer) error {
 	if now == nil { // deleted meanwhile: there is nothing that could be lost
 		return nil
 	}
 	is := now.Pointer()
-	if is.Version == p.Version || first != nil && is.Version == first.Pointer().Version {
+	if first != nil && (is.Same(first.Pointer()) || p.Abort && sameRollout(is, first.Pointer())) || p.aimedAt(is) {
 		return nil
 	}
-	return &MovedError{Channel: p.Channel, Version: is.Version, Sequence: is.Sequence}
+	return &MovedError{Channel: p.Channel, Version: is.Version, Next: is.Next, Sequence: is.Sequence}
+}
+
+// sameRollout reports whether both roll out one release, to whatever share: who drops
+// that need not look again.
+func sameRollout(is, was artifacts.Pointer) bool {
+	return is.Next != nil && was.Next != nil && is.Next.ManifestSHA256 == was.Next.ManifestSHA256 && is.ManifestSHA256 == was.ManifestSHA256
+}
+
+// aimedAt reports whether a pointer is what this promotion would have made.
+func (p Promotion) aimedAt(is artifacts.Pointer) bool {
+	switch {
+	case p.Abort:
+		return false // there was a rollout, and this promotion has not ended it
+	case p.Percent != 0 && p.Percent < 100:
+		return is.Next != nil && is.Next.Version == p.Version && is.Next.Percent == p.Percent
+	}
+	return is.Next == nil && is.Version == p.Version
 }
 
 func contentOf(v *artifacts.VerifiedPointer) *artifacts.Pointer {

@@ -165,7 +165,8 @@ func (s Signing) unbound(ctx context.Context, b bucket.Bucket, sum artifacts.Dig
 	if err != nil {
 		return err
 	}
-	if names := naming(channels, s.Version, sum); len(names) > 0 {
+	all, share := naming(channels, s.Version, sum)
+	if names := append(all, share...); len(names) > 0 {
 		return &BoundError{Version: s.Version, Channels: names}
 	}
 	return nil

@@ -34,7 +34,7 @@ func TestSignForAThreshold(t *testing.T) {
 	strict := both(t, w.key, other)
 	pointer, err := strict.Pointer(w.bucket.Bytes(artifacts.PointerKey("stable")), "web", "stable")
 	must(t, err)
-	_, err = strict.Manifest(w.bucket.Bytes(artifacts.ManifestKey("1.0")), pointer.Reference())
+	_, err = strict.Manifest(w.bucket.Bytes(artifacts.ManifestKey("1.0")), pointer.Choose(""))
 	must(t, err)
 	puts := w.bucket.Calls(buckettest.Put, "")
 	for _, channel := range []string{"", "stable"} {

@@ -94,7 +94,7 @@ func (w *world) stored() (artifacts.Pointer, artifacts.Manifest) {
 	w.Helper()
 	pointer, err := w.trust().Pointer(w.bucket.Bytes(artifacts.PointerKey("stable")), "web", "stable")
 	must(w.T, err)
-	manifest, err := w.trust().Manifest(w.bucket.Bytes(artifacts.ManifestKey(pointer.Pointer().Version)), pointer.Reference())
+	manifest, err := w.trust().Manifest(w.bucket.Bytes(artifacts.ManifestKey(pointer.Pointer().Version)), pointer.Choose(""))
 	must(w.T, err)
 	return pointer.Pointer(), manifest.Manifest()
 }

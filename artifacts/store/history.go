@@ -63,7 +63,7 @@ func (s *Store) readPointers(r *Release) (all []Sighting, err error) {
 			return nil, err
 		}
 		p, e := s.verified.pointer(on.Envelope, r.App(), channel)
-		if err == nil && e == nil && p.Reference().ManifestSHA256 == r.ManifestSHA256() {
+		if err == nil && e == nil && p.Pointer().PointsTo(r.ManifestSHA256()) {
 			all = append(all, Sighting{Pointer: p, Seen: on.Seen, Source: on.Source, ETag: on.ETag})
 		}
 	}
@@ -108,8 +108,8 @@ func (s *Store) MarkHealthy(r Release, at Place, when time.Time) error {
 // MarkSeen records that a channel still points to a release. Errors are
 // [ErrDisk].
 func (s *Store) MarkSeen(r Release, on Sighting) error {
-	if got := on.Pointer.Reference().ManifestSHA256; got != r.ManifestSHA256() {
-		return fmt.Errorf("the pointer is to manifest %s, not %s", got.Short(), r.ManifestSHA256().Short())
+	if p := on.Pointer.Pointer(); !p.PointsTo(r.ManifestSHA256()) {
+		return fmt.Errorf("the pointer is to manifest %s, not %s", p.ManifestSHA256.Short(), r.ManifestSHA256().Short())
 	}
 	name := path.Join(pointersDir, on.Pointer.Pointer().Channel)
 	return s.writeJSON(path.Join(releasesDir, r.id), name, on.stored())

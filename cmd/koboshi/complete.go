@@ -65,6 +65,10 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions(recordedCommands, cobra.ShellCompDirectiveNoFileComp)
 	case "role":
 		return cobra.FixedCompletions([]string{publisher, promoter}, cobra.ShellCompDirectiveNoFileComp)
+	case "percent":
+		return cobra.FixedCompletions([]string{"1", "5", "10", "25", "50", "100"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)
+	case "show-members":
+		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 	case "suspend":
 		return cobra.FixedCompletions(names(group.Processes()), cobra.ShellCompDirectiveNoFileComp)
 	case "allow":

@@ -45,7 +45,7 @@ func oneOf(cmd *cobra.Command, exactly bool, flags ...string) {
 	if exactly {
 		cmd.MarkFlagsOneRequired(flags...)
 	}
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+	alsoCheck(cmd, func(cmd *cobra.Command) error {
 		switch given := given(cmd, flags); {
 		case len(given) > 1:
 			return errors.New(list(given, "and") + " cannot be combined")
@@ -53,6 +53,19 @@ func oneOf(cmd *cobra.Command, exactly bool, flags ...string) {
 			return errors.New("want " + list(spelled(flags), "or"))
 		}
 		return nil
+	})
+}
+
+// alsoCheck adds a check of a command's flags to those that it has.
+func alsoCheck(cmd *cobra.Command, check func(*cobra.Command) error) {
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if before != nil {
+			if err := before(cmd, args); err != nil {
+				return err
+			}
+		}
+		return check(cmd)
 	}
 }
 
@@ -61,12 +74,12 @@ func excludes(cmd *cobra.Command, flag string, others ...string) {
 	for _, other := range others {
 		cmd.MarkFlagsMutuallyExclusive(flag, other)
 	}
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+	alsoCheck(cmd, func(cmd *cobra.Command) error {
 		if given := given(cmd, others); cmd.Flags().Changed(flag) && len(given) > 0 {
 			return errors.New(list(append(spelled([]string{flag}), given...), "and") + " cannot be combined")
 		}
 		return nil
-	}
+	})
 }
 
 // given are those of the flags that the caller has set, as they are spelled.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,50 +18,98 @@ type promoteOptions struct {
 	releaseFlags
 	channel, version string
 	expires, spread  time.Duration
+	percent          int
+	abort, force     bool
+	dryRun           bool
+	members          string // a file of instances, "" = none
+	// Flags that were not given leave what a rollout has.
+	keepExpiry, keepSpread bool
 }
 
 func (c *cli) promote() *cobra.Command {
 	var o promoteOptions
 	cmd := &cobra.Command{
 		Use:   "promote --source S --app A --channel C --version V --key FILE...",
-		Short: "make a release the current one of a channel",
+		Short: "make a release the current one of a channel, or roll it out",
 		Long: "Make a release the current one of a channel, by compare-and-swap: of two promoters at once\n" +
 			"one wins, and the other gets an error that names the winner. A store that ignores the\n" +
 			"condition of a write is warned of: see koboshi help network. Promoting an older version\n" +
-			"rolls a fleet back; promoting the current one signs it again, with a new expiry." + releaseExits(failure.Disk, failure.Interrupted),
-		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runPromote(cmd.Context(), o) },
+			"rolls a fleet back; promoting the current one signs it again, with a new expiry.\n" +
+			"With --percent only a share of the instances gets the release: see koboshi help release." +
+			releaseExits(failure.Found, failure.Disk, failure.Interrupted),
+		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key\n" +
+			"  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.5.0 --percent 10 --key release.key\n" +
+			"  koboshi promote --source s3://acme-releases/apps --app web --channel stable --abort --key release.key",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.runPromote(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.channel, "channel", "", "the `channel`, such as stable")
 	cmd.Flags().StringVar(&o.version, "version", "", "the `version` that the channel shall point to")
 	cmd.Flags().DurationVar(&o.expires, "expires", 0, "refuse the pointer after this `time`; 0 = never")
 	cmd.Flags().DurationVar(&o.spread, "spread", 0, "spread the syncs of a fleet over this `time`")
-	return required(o.addSigning(cmd), "channel", "version")
+	cmd.Flags().IntVar(&o.percent, "percent", 0, "roll the version out to this `share` of the instances, 1 to 99; again with a higher one for more of them; 100 ends the rollout")
+	cmd.Flags().BoolVar(&o.abort, "abort", false, "drop the rollout: all instances get the release that the channel points to")
+	cmd.Flags().BoolVar(&o.force, "force", false, "although another release, or this one to more instances, is being rolled out")
+	cmd.Flags().StringVar(&o.members, "show-members", "", "with --percent: first list which instances of this `FILE` would get it (- = standard input): ids, one a line, or what aws autoscaling describe-auto-scaling-groups prints")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "report what would change, sign and write nothing")
+	oneOf(cmd, true, "version", "abort")
+	excludes(cmd, "abort", "percent", "force", "show-members")
+	alsoCheck(cmd, o.check)
+	return required(o.addSigning(cmd), "channel")
+}
+
+// check is what cobra cannot know of the flags.
+func (o *promoteOptions) check(cmd *cobra.Command) error {
+	given := cmd.Flags().Changed
+	o.keepExpiry = (given("percent") || o.abort) && !given("expires")
+	o.keepSpread = (given("percent") || o.abort) && !given("spread")
+	switch {
+	case given("percent") && (o.percent < 1 || o.percent > 100):
+		return fmt.Errorf("--percent %d: want 1 to 100", o.percent)
+	case given("show-members") && (o.percent == 0 || o.percent == 100):
+		return errors.New("--show-members is for --percent 1 to 99: it lists who is in")
+	}
+	return nil
 }
 
 func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	if err := artifacts.CheckName(o.channel); err != nil {
 		return usage(fmt.Errorf("--channel: %w", err))
 	}
-	if err := artifacts.CheckVersion(o.version); err != nil {
-		return usage(fmt.Errorf("--version: %w", err))
+	if !o.abort {
+		if err := artifacts.CheckVersion(o.version); err != nil {
+			return usage(fmt.Errorf("--version: %w", err))
+		}
 	}
 	if o.expires != 0 && o.expires < time.Second || o.spread < 0 || o.spread > artifacts.MaxSpread { // times are whole seconds
 		return usage(fmt.Errorf("want --expires of 0 or at least 1s and --spread of 0 to %s", artifacts.MaxSpread))
+	}
+	if err := artifacts.CheckName(o.app); err != nil {
+		return usage(fmt.Errorf("--app: %w", err))
+	}
+	members, err := c.readMembers(o)
+	if err != nil {
+		return err
 	}
 	b, keys, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
+	if members != nil && !o.json {
+		c.ui.members(o.version, o.percent, *members)
+	}
 	promoted, err := publish.Promote(ctx, b, publish.Promotion{
 		App: o.app, Channel: o.channel, Version: o.version, Keys: keys,
-		Expires: o.expires, Spread: o.spread, Now: time.Now(),
+		Percent: o.percent, Abort: o.abort, Force: o.force, DryRun: o.dryRun,
+		Expires: o.expires, KeepExpiry: o.keepExpiry, Spread: o.spread, KeepSpread: o.keepSpread, Now: time.Now(),
 	})
+	if unfit, ok := errors.AsType[*publish.RolloutError](err); ok {
+		return failure.WithHint(err, unfit.Hint)
+	}
 	if err != nil {
 		return unknownVersion(ctx, err, o.version, b)
 	}
-	return c.tellPromoted(o, promoted)
+	return c.tellPromoted(o, promoted, members)
 }
 
 // promotedJSON is the output of promote --json.
@@ -68,21 +117,48 @@ type promotedJSON struct {
 	Pointer  artifacts.Pointer  `json:"pointer"`
 	Previous *artifacts.Pointer `json:"previous"`
 	// How the store handles compare-and-swap: honoured, ignored, no-etag or unknown.
-	Conditions publish.Conditions `json:"conditional_writes"`
+	Conditions publish.Conditions `json:"conditional_writes,omitzero"`
+	Members    *membersJSON       `json:"members,omitzero"`
+	DryRun     bool               `json:"dry_run,omitzero"`
 }
 
-func (c *cli) tellPromoted(o promoteOptions, p publish.Promoted) error {
+func (c *cli) tellPromoted(o promoteOptions, p publish.Promoted, members *membersJSON) error {
 	c.ui.warnOfStore(p.Conditions)
 	if o.json {
-		return c.ui.printJSON(promotedJSON(p))
+		return c.ui.printJSON(promotedJSON{p.Pointer, p.Previous, p.Conditions, members, o.dryRun})
 	}
-	was := "new channel"
-	if p.Previous != nil {
-		was = "was " + p.Previous.Version
+	if o.dryRun {
+		c.ui.printf("nothing was signed or written; this would be:\n")
 	}
-	c.ui.printf("%s %s points to %s (%s), sequence %d%s\n", o.app, o.channel, o.version, was, p.Pointer.Sequence, until(p.Pointer))
-	c.ui.printf("launches install it at once; %s; others at the next koboshi sync\n", followers(o.spread))
+	c.ui.printf("%s %s, sequence %d%s\n", o.app, pointsTo(o.channel, p), p.Pointer.Sequence, until(p.Pointer))
+	if !o.dryRun {
+		c.ui.printf("launches install it at once; %s; others at the next koboshi sync\n", followers(time.Duration(p.Pointer.SpreadSeconds)*time.Second))
+	}
 	return nil
+}
+
+// pointsTo is where a channel points to, and what it did before.
+func pointsTo(channel string, p publish.Promoted) string {
+	now, was := p.Pointer, p.Previous
+	switch {
+	case was == nil:
+		return fmt.Sprintf("%s points to %s (new channel)", channel, now.Version)
+	case now.Next != nil:
+		return fmt.Sprintf("%s rolls out %s to %d %% (was %s), the others stay at %s", channel, now.Next.Version, now.Next.Percent, share(was.Next), now.Version)
+	case was.Next != nil && was.Version == now.Version:
+		return fmt.Sprintf("%s points to %s for all instances (the rollout of %s is aborted)", channel, now.Version, share(was.Next))
+	case was.Next != nil:
+		return fmt.Sprintf("%s points to %s for all instances (was %s, and %s)", channel, now.Version, was.Version, share(was.Next))
+	}
+	return fmt.Sprintf("%s points to %s (was %s)", channel, now.Version, was.Version)
+}
+
+// share is a release that is rolled out, and to how many of the instances.
+func share(n *artifacts.Next) string {
+	if n == nil {
+		return "0 %"
+	}
+	return fmt.Sprintf("%s to %d %%", n.Version, n.Percent)
 }
 
 // followers is when the machines begin that follow their channel by themselves. How

@@ -104,26 +104,28 @@ type releaseJSON struct {
 	SHA256    artifacts.Digest    `json:"manifest_sha256,omitzero"`
 	Platforms []publishedArtifact `json:"platforms"`
 	Channels  []string            `json:"channels"`
+	Rollouts  []string            `json:"rollouts,omitzero"` // channels that have it for a share of their instances
 	Verified  bool                `json:"verified"`
 	Error     string              `json:"error,omitzero"`
 	doubtful  bool
 }
 
 type channelJSON struct {
-	Name     string    `json:"name"`
-	Version  string    `json:"version"`
-	Sequence int64     `json:"sequence"`
-	Issued   time.Time `json:"issued,omitzero"`
-	Expires  time.Time `json:"expires,omitzero"`
-	Verified bool      `json:"verified"`
-	Error    string    `json:"error,omitzero"`
+	Name     string          `json:"name"`
+	Version  string          `json:"version"`
+	Next     *artifacts.Next `json:"next,omitzero"` // what is rolled out
+	Sequence int64           `json:"sequence"`
+	Issued   time.Time       `json:"issued,omitzero"`
+	Expires  time.Time       `json:"expires,omitzero"`
+	Verified bool            `json:"verified"`
+	Error    string          `json:"error,omitzero"`
 	doubtful bool
 }
 
 func listed(l publish.Listing, trusting bool) listingJSON {
 	var out listingJSON
 	for _, r := range l.Releases {
-		row := releaseJSON{Version: r.Name, Created: r.Document.Created, SHA256: r.SHA256, Channels: r.Channels, Verified: r.Verified,
+		row := releaseJSON{Version: r.Name, Created: r.Document.Created, SHA256: r.SHA256, Channels: r.Channels, Rollouts: r.Rollouts, Verified: r.Verified,
 			Error: textOf(r.Err), doubtful: trusting && !r.Verified}
 		for _, a := range r.Document.Artifacts {
 			row.Platforms = append(row.Platforms, publishedOf(a))
@@ -131,7 +133,7 @@ func listed(l publish.Listing, trusting bool) listingJSON {
 		out.Releases = append(out.Releases, row)
 	}
 	for _, c := range l.Channels {
-		out.Channels = append(out.Channels, channelJSON{Name: c.Name, Version: c.Document.Version, Sequence: c.Document.Sequence,
+		out.Channels = append(out.Channels, channelJSON{Name: c.Name, Version: c.Document.Version, Next: c.Document.Next, Sequence: c.Document.Sequence,
 			Issued: c.Document.Issued, Expires: c.Document.Expires, Verified: c.Verified, Error: textOf(c.Err), doubtful: trusting && !c.Verified})
 	}
 	return out
@@ -147,16 +149,28 @@ func textOf(err error) string {
 func (u *ui) listReleases(l listingJSON) error {
 	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
 	for _, c := range l.Channels {
-		_, _ = fmt.Fprintf(w, "channel %s\t%s\tsequence %d\t%s\n", c.Name, c.Version, c.Sequence, doubt(c.Error, c.doubtful, c.Issued)) // Flush reports it
+		version := c.Version
+		if c.Next != nil {
+			version += ", " + share(c.Next)
+		}
+		_, _ = fmt.Fprintf(w, "channel %s\t%s\tsequence %d\t%s\n", c.Name, version, c.Sequence, doubt(c.Error, c.doubtful, c.Issued)) // Flush reports it
 	}
 	for _, r := range l.Releases {
 		var platforms []string
 		for _, p := range r.Platforms {
 			platforms = append(platforms, p.Platform+" "+report.Bytes(p.Size))
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Version, strings.Join(r.Channels, ", "), strings.Join(platforms, ", "), doubt(r.Error, r.doubtful, r.Created))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Version, strings.Join(append(r.Channels, rolling(r.Rollouts)...), ", "), strings.Join(platforms, ", "), doubt(r.Error, r.doubtful, r.Created))
 	}
 	return w.Flush()
+}
+
+// rolling are channels that have a release for a share of their instances.
+func rolling(channels []string) (all []string) {
+	for _, name := range channels {
+		all = append(all, name+" (rollout)")
+	}
+	return all
 }
 
 // doubt is the time of a document, or what is wrong with it.

@@ -296,6 +296,9 @@ func (u *ui) screen(r recorded) {
 		row("previous", "%s", releaseText(r.Previous))
 	}
 	row("channel", "%s", r.Channel)
+	if r.Rollout != nil {
+		row("rollout", "%s", r.Rollout)
+	}
 	row("verdict", "%s, %s of %s, %s", r.Verdict, r.Command, r.Started.Format(time.RFC3339), report.Duration(time.Duration(r.MS)*time.Millisecond))
 	if r.Look != nil {
 		row("looked", "%s", lookText(*r.Look))

@@ -70,6 +70,7 @@ func (c *cli) runSync(ctx context.Context, o syncOptions) error {
 type planJSON struct {
 	Release   *report.Release `json:"release"`
 	Target    *report.Release `json:"target"`
+	Rollout   *report.Rollout `json:"rollout,omitzero"`
 	Held      string          `json:"held,omitzero"`
 	Fetch     int64           `json:"fetch_bytes"`
 	DeltaFrom string          `json:"delta_from,omitzero"`
@@ -89,7 +90,7 @@ func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
 		return err
 	}
 	if o.json {
-		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Held, p.Fetch, p.DeltaFrom, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
+		return c.ui.printJSON(planJSON{p.Release, p.Target, p.Rollout, p.Held, p.Fetch, p.DeltaFrom, p.Files.Added, p.Files.Altered, p.Files.Removed, p.Unknown})
 	}
 	c.ui.plan(a.Files.App, p)
 	return nil
@@ -97,6 +98,9 @@ func (c *cli) runPlan(ctx context.Context, o syncOptions) error {
 
 // plan prints in a few lines what a sync would do.
 func (u *ui) plan(app string, p agent.Plan) {
+	if p.Rollout != nil {
+		u.printf("rollout of %s\n", p.Rollout)
+	}
 	if p.Held != "" {
 		u.printf("%s would not change: held (%s)\n", app, p.Held)
 		return

@@ -156,7 +156,7 @@ func (u *ui) warn(text string) {
 func (u *ui) summary(r report.Report) {
 	if u.log != nil {
 		u.log.With(metricsOf(r)...).Info("done", zap.String("verdict", string(r.Verdict)),
-			zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Int64("ms", r.MS))
+			zap.Any("release", r.Release), zap.Any("target", r.Target), zap.Any("rollout", r.Rollout), zap.Int64("ms", r.MS))
 		return
 	}
 	took := report.Duration(time.Duration(r.MS) * time.Millisecond)
@@ -192,7 +192,7 @@ func aside(r report.Report) string {
 	if r.Target != nil && r.Release != nil && r.Target.ManifestSHA256 != r.Release.ManifestSHA256 {
 		text = ", wanted " + r.Target.Version // by --version or rollback
 		if r.Target.Sequence != 0 && r.Command != "rollback" {
-			text = fmt.Sprintf(", channel %s points to %s", r.Channel, r.Target.Version)
+			text = ", " + r.Pointed()
 		}
 	}
 	if r.Lifecycle.Result != "" {

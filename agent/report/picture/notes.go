@@ -33,10 +33,13 @@ func Notes(r report.Report) []string {
 
 func releases(r report.Report) string {
 	var parts []string
+	if r.Target != nil {
+		parts = append(parts, r.Pointed())
+	}
 	for _, release := range []struct {
 		what string
 		is   *report.Release
-	}{{"channel " + r.Channel + " points to", r.Target}, {"current is", r.Release}, {"previous is", r.Previous}} {
+	}{{"current is", r.Release}, {"previous is", r.Previous}} {
 		if release.is != nil {
 			parts = append(parts, release.what+" "+release.is.Version)
 		}
