@@ -3,6 +3,7 @@
 package awstest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -70,4 +71,58 @@ func TestCLIProcesses(t *testing.T) {
 	equal(t, cliInto[deployments](aws, append(list, "--include-only-statuses", "Created", "Queued", "InProgress", "Ready")...).Deployments, []string{"d-8JHL2KQF1"})
 	aws.fails("ApplicationDoesNotExistException", "deploy", "list-deployments", "--application-name", "api", "--deployment-group-name", "blue-green")
 	aws.fails("DeploymentGroupDoesNotExistException", "deploy", "list-deployments", "--application-name", "shop", "--deployment-group-name", "in-place")
+}
+
+// The instance refresh of the mock, by as much of it as Debian's AWS CLI knows: no
+// rollback, bake time, alarms and max healthy, which the SDK's test has.
+func TestCLIRefresh(t *testing.T) {
+	s := New(t)
+	outside, err := s.Launch(autoscaling.LaunchOptions{AZ: "eu-west-1a"})
+	check(t, err)
+	aws := newCLI(t, s, outside)
+	check(t, s.CreateGroup(autoscaling.Group{
+		Name: "web", Desired: 2, LaunchTemplate: autoscaling.LaunchTemplate{ID: "lt-0a1b2c3d4e5f60718", Version: "1"},
+		Versions: map[string]autoscaling.LaunchOptions{"1": {}, "2": {AMI: "ami-0aa"}},
+	}))
+	of := func(args ...string) []string {
+		return append(append([]string{"autoscaling"}, args...), "--auto-scaling-group-name", "web")
+	}
+	desired := func(version string) string {
+		return `{"LaunchTemplate":{"LaunchTemplateId":"lt-0a1b2c3d4e5f60718","Version":"` + version + `"}}`
+	}
+	type refreshes struct {
+		InstanceRefreshes []struct {
+			InstanceRefreshID, Status, StatusReason, EndTime string
+			PercentageComplete, InstancesToUpdate            int
+			DesiredConfiguration                             struct {
+				LaunchTemplate struct{ Version string }
+			}
+			Preferences struct{ CheckpointPercentages []int }
+		}
+	}
+	aws.fails("ActiveInstanceRefreshNotFound", of("cancel-instance-refresh")...)
+	aws.fails("ValidationError", of("start-instance-refresh", "--desired-configuration", desired("3"))...)
+	aws.fails("ValidationError", of("start-instance-refresh", "--preferences", `{"CheckpointPercentages":[50,20,100]}`)...)
+	aws.fails("ValidationError", of("start-instance-refresh", "--preferences", `{"CheckpointDelay":60}`)...)
+
+	aws.run(of("start-instance-refresh", "--desired-configuration", desired("2"), "--preferences", `{"MinHealthyPercentage":50,"CheckpointPercentages":[50,100],"CheckpointDelay":3600}`)...)
+	aws.fails("InstanceRefreshInProgress", of("start-instance-refresh")...)
+	shown := cliInto[refreshes](aws, of("describe-instance-refreshes")...).InstanceRefreshes[0]
+	equal(t, []any{shown.Status, shown.PercentageComplete, shown.InstancesToUpdate, shown.DesiredConfiguration.LaunchTemplate.Version, shown.Preferences.CheckpointPercentages}, []any{"InProgress", 50, 1, "2", []int{50, 100}})
+	equal(t, strings.HasPrefix(shown.StatusReason, "Waiting until "), true)
+	aws.run(of("cancel-instance-refresh")...)
+	shown = cliInto[refreshes](aws, of("describe-instance-refreshes")...).InstanceRefreshes[0]
+	equal(t, []any{shown.Status, shown.EndTime != ""}, []any{"Cancelled", true})
+	aws.run(of("start-instance-refresh", "--desired-configuration", desired("2"), "--preferences", `{"SkipMatching":true}`)...)
+	shown = cliInto[refreshes](aws, of("describe-instance-refreshes", "--max-items", "1")...).InstanceRefreshes[0]
+	equal(t, []any{shown.Status, shown.PercentageComplete}, []any{"Successful", 100})
+	equal(t, len(s.Instances()), 1+2+2) // the one outside, and each of the two replaced once
+	type groups struct {
+		AutoScalingGroups []struct {
+			LaunchTemplate struct{ Version string }
+			Instances      []struct{ LaunchTemplate struct{ Version string } }
+		}
+	}
+	g := cliInto[groups](aws, "autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", "web").AutoScalingGroups[0]
+	equal(t, []string{g.LaunchTemplate.Version, g.Instances[0].LaunchTemplate.Version, g.Instances[1].LaunchTemplate.Version}, []string{"2", "2", "2"})
 }

@@ -41,6 +41,9 @@ func NewAPI(m *Model) *query.API {
 		"ResumeProcesses":                     api.locked(api.resumeProcesses),
 		"DescribeScalingActivities":           api.locked(api.describeActivities),
 		"DescribeInstanceRefreshes":           api.locked(api.describeRefreshes),
+		"StartInstanceRefresh":                api.locked(api.startRefresh),
+		"CancelInstanceRefresh":               api.locked(api.cancelRefresh),
+		"RollbackInstanceRefresh":             api.locked(api.rollbackRefresh),
 		"LaunchInstances":                     api.locked(api.launchInstances),
 		"SetInstanceHealth":                   api.locked(api.setInstanceHealth),
 	})
@@ -57,7 +60,7 @@ func (s api) locked(run func(query.Params, time.Time) (any, error)) query.Action
 }
 
 func (s api) createGroup(p query.Params, _ time.Time) (any, error) {
-	g := Group{Name: p.Get("AutoScalingGroupName"), TargetGroups: p.List("TargetGroupARNs"), Template: LaunchOptions{AZ: p.Get("AvailabilityZones.member.1")}}
+	g := Group{Name: p.Get("AutoScalingGroupName"), TargetGroups: p.List("TargetGroupARNs"), Template: LaunchOptions{AZ: p.Get("AvailabilityZones.member.1")}, LaunchTemplate: readLaunchTemplate(p, "LaunchTemplate.")}
 	var err error
 	if err = readCapacity(p, &g); err != nil {
 		return nil, err
@@ -84,6 +87,9 @@ func (s api) updateGroup(p query.Params, _ time.Time) (any, error) {
 	}
 	if err := changed.fits(changed.Desired); err != nil {
 		return nil, err
+	}
+	if t := readLaunchTemplate(p, "LaunchTemplate."); t != (LaunchTemplate{}) {
+		changed.LaunchTemplate = t
 	}
 	*g = changed
 	return nil, s.reconcile(g.Name)

@@ -74,7 +74,7 @@ func (s api) launchInstances(p query.Params, now time.Time) (any, error) {
 	}
 	launched := collection{AZ: g.Template.withDefaults().AZ}
 	for range n {
-		o := g.Template
+		o := g.launch(g.template())
 		o.Group = g.Name
 		i, err := s.launch(o, now)
 		if err != nil {

@@ -28,6 +28,8 @@ type (
 		PoolSize    int             `xml:"WarmPoolSize"`
 
 		Suspended []suspendedShape `xml:"SuspendedProcesses>member"`
+
+		LaunchTemplate *LaunchTemplate
 	}
 	instanceShape struct {
 		ID         string `xml:"InstanceId"`
@@ -37,6 +39,8 @@ type (
 		State      State  `xml:"LifecycleState"`
 		Health     string `xml:"HealthStatus"`
 		Protection bool   `xml:"ProtectedFromScaleIn"`
+
+		LaunchTemplate *LaunchTemplate
 	}
 	hookShape struct {
 		Name          string     `xml:"LifecycleHookName"`
@@ -104,6 +108,9 @@ func (s api) groupShape(g *Group) groupShape {
 		PoolSize:    len(s.pooled(g.Name)),
 		Suspended:   g.suspendedShapes(),
 	}
+	if g.LaunchTemplate != (LaunchTemplate{}) {
+		shape.LaunchTemplate = &g.LaunchTemplate
+	}
 	for _, i := range s.instances {
 		if i.options.Group == g.Name && !i.state.over() && !i.state.pooled() {
 			member := i.shape()
@@ -133,7 +140,11 @@ func (i *Instance) shape() instanceShape {
 	if i.unhealthy {
 		health = "UNHEALTHY"
 	}
-	return instanceShape{ID: i.id, Group: i.options.Group, Type: i.options.Type, AZ: i.options.AZ, State: i.state, Health: health}
+	shape := instanceShape{ID: i.id, Group: i.options.Group, Type: i.options.Type, AZ: i.options.AZ, State: i.state, Health: health}
+	if i.template != (LaunchTemplate{}) {
+		shape.LaunchTemplate = &i.template
+	}
+	return shape
 }
 
 func (s api) describeHooks(p query.Params, _ time.Time) (any, error) {

@@ -34,8 +34,9 @@ type Instance struct {
 	off     bool // the machine is switched off
 
 	unhealthy bool
-	activity  *activity // the last one; nil outside any group
-	returns   bool      // it is on its way back into the warm pool
+	template  LaunchTemplate // that it was launched from
+	activity  *activity      // the last one; nil outside any group
+	returns   bool           // it is on its way back into the warm pool
 
 	interrupted int           // how often that was scheduled or undone; only the last one counts
 	changed     chan struct{} // closed and replaced at each change of state or power

@@ -54,6 +54,13 @@ func (m *Model) enter(i *Instance, state State, at time.Time) {
 		m.agenda.add(at, func(time.Time) { _ = m.reconcile(i.options.Group) }) // a launch that fails is not replaced
 	default: // stays until something happens to it
 	}
+	if g, ok := m.groups[i.options.Group]; ok && g.run != nil {
+		step := func(at time.Time) { m.stepRefresh(g, at) }
+		m.agenda.add(at, step)
+		if state == InService {
+			m.agenda.add(at.Add(g.Refreshes[0].Preferences.Warmup), step)
+		}
+	}
 }
 
 // transition is whose hooks fire on the way into the warm pool.
@@ -129,7 +136,7 @@ func (m *Model) leave(i *Instance, scaleIn bool, at time.Time) {
 		return
 	}
 	g := m.groups[i.options.Group]
-	if i.state.counts() && (scaleIn || !g.Replace) {
+	if i.state.counts() && (scaleIn || !g.Replace && g.run == nil) {
 		g.Desired = max(g.Desired-1, 0)
 	}
 	i.drop(at)

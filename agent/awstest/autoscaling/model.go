@@ -32,6 +32,11 @@ type Group struct {
 	Suspended map[Process]string `json:"suspended,omitempty"` // processes, with their reasons
 	Renews    bool               `json:"renews,omitempty"`    // to suspend a process again renews its reason: AWS's documentation leaves it open
 	Refreshes []Refresh          `json:"refreshes,omitempty"` // the newest first
+
+	LaunchTemplate LaunchTemplate           `json:"launch_template,omitzero"`
+	Versions       map[string]LaunchOptions `json:"versions,omitempty"` // of the launch template, by number from 1; Template where that is not among them
+
+	run *refreshing // the refresh that replaces instances; nil = none does
 }
 
 // maxDesired keeps a typing error from binding every port of the machine.
@@ -88,6 +93,7 @@ type Model struct {
 	instances []*Instance // in the order of their launch
 	serial    int
 
+	alarms     map[string]bool // of CloudWatch, those in ALARM
 	activities []*activity
 	launches   map[string]launchResult // by client token
 	lag        time.Duration
@@ -208,13 +214,19 @@ func (m *Model) launch(o LaunchOptions, now time.Time) (*Instance, error) {
 		return nil, fmt.Errorf("launching %s: %w", i.id, err)
 	}
 	m.instances = append(m.instances, i)
+	if g, ok := m.groups[o.Group]; ok {
+		i.template = g.resolved(g.template())
+		if g.run != nil && !o.Warm {
+			g.run.launched = append(g.run.launched, i)
+		}
+	}
 	switch {
 	case o.Group == "":
 	case o.Warm:
 		m.enter(i, WarmedPending, now)
 	default:
 		g := m.groups[o.Group]
-		g.Desired = max(g.Desired, len(m.members(o.Group))+1)
+		g.Desired = max(g.Desired, len(m.members(o.Group))+1-(g.wanted()-g.Desired))
 		m.enter(i, Pending, now)
 	}
 	return i, nil
@@ -261,7 +273,7 @@ func (m *Model) reconcile(group string) error {
 		return nil
 	}
 	in := m.members(group)
-	missing, extra := g.Desired-len(in), in[:max(len(in)-g.Desired, 0)]
+	missing, extra := g.wanted()-len(in), in[:max(len(in)-g.wanted(), 0)]
 	if g.stops(Launch) {
 		missing = 0
 	}
@@ -269,10 +281,10 @@ func (m *Model) reconcile(group string) error {
 		extra = nil
 	}
 	for range missing {
-		if m.draw(g, m.now()) {
+		if g.run == nil && m.draw(g, m.now()) { // what is in the pool has the configuration from before
 			continue
 		}
-		o := g.Template
+		o := g.launch(g.template())
 		o.Group = group
 		if _, err := m.launch(o, m.now()); err != nil {
 			return err

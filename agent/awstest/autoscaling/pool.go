@@ -92,7 +92,7 @@ func (m *Model) poolState(i *Instance) State {
 
 // fill launches instances until the pool has its size.
 func (m *Model) fill(g *Group) error {
-	if g.Pool == nil || g.stops(Launch) {
+	if g.Pool == nil || g.stops(Launch) || g.run != nil {
 		return nil
 	}
 	size := len(m.pooled(g.Name))
@@ -102,7 +102,7 @@ func (m *Model) fill(g *Group) error {
 		}
 	}
 	for range g.Pool.Size - size {
-		o := g.Template
+		o := g.launch(g.template())
 		o.Group, o.Warm = g.Name, true
 		if _, err := m.launch(o, m.now()); err != nil {
 			return err

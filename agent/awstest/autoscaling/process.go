@@ -85,6 +85,7 @@ func (m *Model) resume(group string, processes []Process, now time.Time) error {
 		delete(g.Suspended, p)
 	}
 	m.checkHealth(g, now)
+	m.stepRefresh(g, now)
 	return m.reconcile(group)
 }
 
@@ -135,7 +136,7 @@ func (m *Model) rebalance(g *Group, now time.Time) (acted bool, err error) {
 		return false, nil
 	}
 	had := g.Desired
-	o := g.Template
+	o := g.launch(g.template())
 	o.Group = g.Name
 	_, err = m.launch(o, now)
 	g.Desired = had

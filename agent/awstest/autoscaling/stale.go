@@ -56,10 +56,11 @@ func (m *Model) copied() *Model {
 		copied := *g
 		copied.Suspended = maps.Clone(g.Suspended)
 		copied.TargetGroups = slices.Clone(g.TargetGroups)
+		copied.Refreshes = slices.Clone(g.Refreshes)
 		old.groups[name] = &copied
 	}
 	for _, i := range m.instances {
-		old.instances = append(old.instances, &Instance{id: i.id, options: i.options, state: i.state, unhealthy: i.unhealthy, returns: i.returns, model: old})
+		old.instances = append(old.instances, &Instance{id: i.id, options: i.options, state: i.state, unhealthy: i.unhealthy, template: i.template, returns: i.returns, model: old})
 	}
 	for _, a := range m.activities {
 		copied := *a
