@@ -2,22 +2,28 @@
 # The main job of koboshi on a loopback AWS: publish a release, boot an
 # instance, promote another release, boot a second instance, give each of two
 # instances a node id and a third one that was freed, and refuse a release that
-# was changed in the bucket. Everything happens in a temporary
+# was changed in the bucket. The second release has an image, which is mounted where
+# this machine allows that. Everything happens in a temporary
 # directory and on 127.0.0.0/8, and nothing is left behind.
 #
 #	demo.sh BIN    BIN holds koboshi and koboshi-mock
 set -euo pipefail
 
-bin=$1
+bin=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 PATH="$bin:$PATH"
 
 finish() {
+	trap '' INT TERM HUP # once is enough
 	for pid in "$work"/*/run/web.pid; do
 		if [ -e "$pid" ]; then kill "$(cat "$pid")" 2>/dev/null || true; fi
 	done
-	for pid in ${watches:-} ${mock:-}; do kill "$pid" 2>/dev/null || true; done
+	for pid in ${watches:-} ${booting:-} ${deploy:-} ${mock:-}; do kill "$pid" 2>/dev/null || true; done
+	wait # a boot that was interrupted mounts nothing after this
+	for tree in "$work"/*/opt/releases/*/tree; do
+		if mountpoint -q "$tree"; then umount --lazy "$tree"; fi
+	done
 	rm -rf "$work"
 }
 trap finish EXIT
@@ -29,6 +35,13 @@ say() { printf '\n%s%s%s\n' "$bold" "$*" "$reset"; }
 show() { # the command as a user would type it, then what it prints
 	printf '$ %s\n' "$*"
 	"$@"
+}
+
+boot() { # show, of a boot that is stopped with this script
+	printf '$ koboshi --config %s.toml boot\n' "$1"
+	koboshi --config "$1.toml" boot &
+	booting=$!
+	wait "$booting"
 }
 
 quietly() { # what it prints only where it fails
@@ -107,19 +120,22 @@ show koboshi promote --source s3://releases/apps --app web --channel stable --ve
 
 say "3. An instance boots: nothing is baked in, the channel decides"
 launch one 127.0.0.11
-show koboshi --config one.toml boot
+boot one
 show koboshi --config one.toml status --timeline
 show web-1.0.0/web get http://127.0.0.11:8080/
 echo "its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 
-say "4. Version 2 is promoted; the next instance comes up with it"
+say "4. Version 2, with an image, is promoted; the next instance mounts it, or takes the tree and says why"
 build 2.0.0
 # shellcheck disable=SC1091
 . ./mock.env
-show koboshi publish --source s3://releases/apps --app web --version 2.0.0 --key release.key web-2.0.0
+show koboshi publish --source s3://releases/apps --app web --version 2.0.0 --image erofs --key release.key web-2.0.0
 show koboshi promote --source s3://releases/apps --app web --channel stable --version 2.0.0 --key release.key
 launch two 127.0.0.12
-show koboshi --config two.toml boot
+printf '[install]\nimages = "auto"\n' >images.toml
+mkdir two.d && mv images.toml two.d/
+boot two
+echo "its release is on $(findmnt -n -o FSTYPE,OPTIONS -T two/opt/current/web)"
 show web-2.0.0/web get http://127.0.0.12:8080/
 echo "its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 
@@ -146,7 +162,7 @@ say "6. One byte changes in the bucket: the next instance refuses it and is repl
 koboshi-mock fault '{"service": "s3", "operation": "GetObject", "path": "releases/2.0.0/web-", "corrupt": 100000}' >/dev/null
 launch six 127.0.0.16
 code=0
-show koboshi --config six.toml boot || code=$?
+boot six || code=$?
 echo "exit code $code; its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 [ "$code" -eq 16 ]
 
