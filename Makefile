@@ -46,9 +46,9 @@ model: ## every run of a few claimants of node ids, and schedules of many (LONG=
 	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/... ./agent/nodeid
 
 .PHONY: e2e
-e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(if $(HISTORY),$(BIN)/koboshi-before) ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
+e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(BIN)/erofs-utils $(if $(HISTORY),$(BIN)/koboshi-before) ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
 	@test -n "$(HISTORY)" || echo "no commit $(BEFORE) here: what an older agent makes of new documents was not tested"
-	PATH="$(BIN):$$PATH" go test -tags e2e$(if $(HISTORY),$(comma)before) -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi
+	PATH="$(BIN):$(BIN)/erofs-utils:$$PATH" go test -tags e2e$(if $(HISTORY),$(comma)before) -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi
 
 $(BIN)/koboshi-before:
 	rm -rf $@.src && mkdir -p $@.src
@@ -63,6 +63,10 @@ $(BIN)/dynalite:
 	mkdir -p $@.new
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@.new $(DYNALITE)
 	mv $@.new $@
+
+# mkfs.erofs that knows zstd, which Debian 12 has not: first in a PATH.
+$(BIN)/erofs-utils: artifacts/publish/testdata/erofs-utils.sh
+	mkdir -p $(BIN) && sh $< $@
 
 # Log shippers: see agent/flush.
 $(BIN)/shippers: agent/flush/testdata/shippers.sh

@@ -32,8 +32,13 @@ const (
 	TarGz  Format = "tar.gz"
 	File   Format = "file" // one executable
 
-	Erofs    Format = "erofs" // images; their chunks may be zstd frames
-	Squashfs Format = "squashfs"
+	// Images; their chunks may be zstd frames. Each is one that some kernels mount and
+	// others do not.
+	Erofs        Format = "erofs"
+	ErofsLZ4     Format = "erofs-lz4"
+	ErofsZstd    Format = "erofs-zstd"
+	Squashfs     Format = "squashfs"
+	SquashfsGzip Format = "squashfs-gzip"
 )
 
 // Ext is the format's file name extension, without a dot.

@@ -225,7 +225,7 @@ func TestFindings(t *testing.T) {
 		{"not root", func(w *world) { w.spaceErr = errRoot }, "space", Warn, "not checked: open state.json: permission denied"},
 		{"size not known", func(w *world) { w.lost["releases/1.4.2/manifest.json"] = errAway }, "space", Warn, "not checked: no manifest"},
 
-		{"images", imaged, "mounts", OK, "images can be mounted, as far as can be seen: erofs, squashfs"},
+		{"images", imaged, "mounts", OK, "images can be mounted, as far as can be seen: erofs, erofs-lz4, erofs-zstd, squashfs, squashfs-gzip"},
 		{"one kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", Warn, "no squashfs is mounted here: connection refused"},
 		{"another kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", OK, "seen: erofs"},
 		{"labels", func(w *world) { imaged(w); w.enforced = true }, "mounts", Warn, "SELinux is enforcing"},

@@ -11,7 +11,7 @@ import (
 // manifest alone determines the tree.
 type file struct{}
 
-func (file) Info() Info { return Info{Name: artifacts.File, Direct: true} }
+func (file) Info() Info { return Info{Name: artifacts.File, Suffixes: []string{""}, Direct: true} }
 
 func (file) Space(a artifacts.Artifact) Space { return Space{a.UnpackedBytes, a.Entries} }
 

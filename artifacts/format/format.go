@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ type Target struct {
 // Info describes a format.
 type Info struct {
 	Name     artifacts.Format
-	Suffixes []string // of the names of ready artifacts; nil = every name that no other format has
+	Suffixes []string // of the names of ready artifacts; "" = every name that no other format has; nil = that of another format, see Exact
 	Indexed  bool     // the tree is known from an index only; else from the manifest
 	Direct   bool     // bytes are written as they come, in any order: nothing is decoded
 	Mount    string   // file system that the kernel mounts; "" = a tree is unpacked
@@ -74,8 +73,11 @@ func all() []Format {
 		archive{Info{Name: artifacts.TarZst, Suffixes: []string{".tar.zst"}, Indexed: true}, openZstd},
 		archive{Info{Name: artifacts.TarGz, Suffixes: []string{".tar.gz", ".tgz"}, Indexed: true}, openGzip},
 		file{},
-		mounted{Info{Name: artifacts.Erofs, Suffixes: []string{".erofs"}, Indexed: true, Mount: "erofs"}, image.ReadErofs},
-		mounted{Info{Name: artifacts.Squashfs, Suffixes: []string{".squashfs", ".sqfs"}, Indexed: true, Mount: "squashfs"}, image.ReadSquashfs},
+		mounted{Info{Name: artifacts.Erofs, Suffixes: []string{".erofs"}, Indexed: true, Mount: "erofs"}, erofs, []image.Compression{"", image.LZ4}},
+		mounted{Info{Name: artifacts.ErofsLZ4, Indexed: true, Mount: "erofs"}, erofs, []image.Compression{image.LZ4}},
+		mounted{Info{Name: artifacts.ErofsZstd, Indexed: true, Mount: "erofs"}, erofs, []image.Compression{image.Zstd}},
+		mounted{Info{Name: artifacts.Squashfs, Suffixes: []string{".squashfs", ".sqfs"}, Indexed: true, Mount: "squashfs"}, squashfs, []image.Compression{image.Zstd, image.Gzip}},
+		mounted{Info{Name: artifacts.SquashfsGzip, Indexed: true, Mount: "squashfs"}, squashfs, []image.Compression{image.Gzip}},
 	}
 }
 
@@ -111,12 +113,13 @@ func ByName(name string) Format {
 	name = strings.ToLower(name)
 	var rest Format
 	for _, f := range all() {
-		suffixes := f.Info().Suffixes
-		if slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) }) {
-			return f
-		}
-		if suffixes == nil {
-			rest = f
+		for _, suffix := range f.Info().Suffixes {
+			switch {
+			case suffix == "":
+				rest = f
+			case strings.HasSuffix(name, suffix):
+				return f
+			}
 		}
 	}
 	return rest

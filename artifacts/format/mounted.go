@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"koboshi/artifacts"
+	"koboshi/artifacts/image"
 	"koboshi/artifacts/tree"
 	"koboshi/artifacts/unpack"
 )
@@ -23,9 +25,21 @@ const ImageFile = "image"
 // mounted is an image: the tree of its release is an empty directory until the
 // kernel mounts it there.
 type mounted struct {
-	info Info
-	read func(ctx context.Context, r io.ReaderAt, size int64, limits tree.Limits) ([]tree.Entry, error)
+	info        Info
+	filesystem  filesystem
+	compression []image.Compression // the first is that of new images; others are read, too
 }
+
+// filesystem is how images of one kind are read.
+type filesystem struct {
+	read        func(ctx context.Context, r io.ReaderAt, size int64, limits tree.Limits) ([]tree.Entry, error)
+	compression func(r io.ReaderAt, size int64) (image.Compression, error)
+}
+
+var (
+	erofs    = filesystem{image.ReadErofs, image.ErofsCompression}
+	squashfs = filesystem{image.ReadSquashfs, image.SquashfsCompression}
+)
 
 func (f mounted) Info() Info { return f.info }
 
@@ -56,17 +70,38 @@ func (f mounted) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 	if got := artifacts.SumOf(pieces); got != want.Pieces {
 		return nil, fmt.Errorf("%w: the pieces of the image have sha256 %s, want %s", artifacts.ErrIntegrity, got, want.Pieces)
 	}
-	image, err := t.Meta.Open(ImageFile)
+	file, err := t.Meta.Open(ImageFile)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := f.Read(ctx, image, t.Artifact)
-	return entries, errors.Join(err, image.Close())
+	entries, err := f.Read(ctx, file, t.Artifact)
+	return entries, errors.Join(err, file.Close())
 }
 
 // Read walks the image of an artifact.
 func (f mounted) Read(ctx context.Context, r io.ReaderAt, a artifacts.Artifact) ([]tree.Entry, error) {
-	return f.read(ctx, r, a.Image.Size, tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries})
+	compression, err := f.filesystem.compression(r, a.Image.Size)
+	if err == nil && !slices.Contains(f.compression, compression) {
+		err = tree.Refuse("", "an image with compression %q is no %s", compression, f.info.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.filesystem.read(ctx, r, a.Image.Size, tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries})
+}
+
+// Exact finds the format by the superblock.
+func (f mounted) Exact(r io.ReaderAt, size int64) (Image, error) {
+	compression, err := f.filesystem.compression(r, size)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range all() {
+		if m, ok := other.(mounted); ok && m.info.Mount == f.info.Mount && m.compression[0] == compression {
+			return m, nil
+		}
+	}
+	return nil, tree.Refuse("", "an image of %s with compression %q", f.info.Mount, compression)
 }
 
 // Image is a format whose artifacts are mounted.
@@ -75,6 +110,9 @@ type Image interface {
 	// Read walks an image of a.Image.Size bytes, within the limits of a. What is
 	// not allowed is tree.ErrRefused.
 	Read(ctx context.Context, r io.ReaderAt, a artifacts.Artifact) ([]tree.Entry, error)
+	// Exact is the format of a ready image: this one, or another of the same file
+	// system. What is not allowed is tree.ErrRefused.
+	Exact(r io.ReaderAt, size int64) (Image, error)
 }
 
 // pieceWriter decodes pieces and hashes them.
@@ -120,15 +158,15 @@ func (w *pieceWriter) sum(i int, piece []byte) error {
 
 // Verify hashes the image, in parallel.
 func (mounted) Verify(ctx context.Context, t Target) (tree.Diff, error) {
-	image, err := t.Meta.Open(ImageFile)
+	file, err := t.Meta.Open(ImageFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return tree.Diff{Removed: []string{"."}}, nil
 	}
 	if err != nil {
 		return tree.Diff{}, err
 	}
-	defer func() { _ = image.Close() }() // only read
-	got, err := HashImage(ctx, image)
+	defer func() { _ = file.Close() }() // only read
+	got, err := HashImage(ctx, file)
 	if err != nil {
 		return tree.Diff{}, err
 	}

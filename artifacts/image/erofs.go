@@ -38,7 +38,8 @@ const (
 const (
 	erofsZeroPadding = 0x1
 	erofsComprConfig = 0x2
-	erofsFeatures    = erofsZeroPadding | erofsComprConfig
+	erofsFragments   = 0x20 // and dedupe, which is found out where two extents share a block
+	erofsFeatures    = erofsZeroPadding | erofsComprConfig | erofsFragments
 )
 
 // Types of files in a directory of erofs.
@@ -60,32 +61,64 @@ type erofs struct {
 	dirs  int64 // bytes of directories that may still be read
 	block []byte
 	at    int64 // where block is from; -1 = nowhere
+
+	zip        Compression     // of files
+	packed     uint64          // the inode with the ends of compressed files; 0 = none
+	packedSize int64           // bytes
+	clusters   int64           // of compressed files, that may still be read
+	checked    map[uint64]bool // compressed files whose maps were read
+	used       []uint64        // a bit for each block that has compressed bytes
 }
 
 // ReadErofs walks an erofs image of size bytes.
 func ReadErofs(ctx context.Context, r io.ReaderAt, size int64, limits tree.Limits) ([]tree.Entry, error) {
-	super, err := section(r, size, erofsSuperAt, erofsSuperSize)
+	e, top, err := openErofs(r, size, limits)
+	if err == nil {
+		err = e.readPacked()
+	}
 	if err != nil {
 		return nil, err
+	}
+	return walk(ctx, e, top, limits)
+}
+
+// ErofsCompression reads what the files of an erofs image are compressed by.
+func ErofsCompression(r io.ReaderAt, size int64) (Compression, error) {
+	e, _, err := openErofs(r, size, tree.Limits{})
+	if err != nil {
+		return "", err
+	}
+	return e.zip, nil
+}
+
+// openErofs checks the superblock, and returns the top's inode.
+func openErofs(r io.ReaderAt, size int64, limits tree.Limits) (e *erofs, top uint64, err error) {
+	super, err := section(r, size, erofsSuperAt, erofsSuperSize)
+	if err != nil {
+		return nil, 0, err
 	}
 	le := binary.LittleEndian
 	blocks, metaBlock := int64(le.Uint32(super[36:])), int64(le.Uint32(super[40:]))
 	switch {
 	case le.Uint32(super) != erofsMagic:
-		return nil, refuse("no erofs image")
+		return nil, 0, refuse("no erofs image")
 	case super[12] != 12:
-		return nil, refuse("erofs: blocks of 2^%d bytes, want %d", super[12], erofsBlock)
+		return nil, 0, refuse("erofs: blocks of 2^%d bytes, want %d", super[12], erofsBlock)
 	case super[13] != 0 || super[90] != 0 || super[91] != 0 || le.Uint16(super[86:]) != 0:
-		return nil, refuse("erofs: a longer superblock, other directory blocks, prefixes of attributes, or other devices")
+		return nil, 0, refuse("erofs: a longer superblock, other directory blocks, prefixes of attributes, or other devices")
 	case le.Uint32(super[80:])&^erofsFeatures != 0:
-		return nil, refuse("erofs: features %#x, known are %#x", le.Uint32(super[80:]), erofsFeatures)
+		return nil, 0, refuse("erofs: features %#x, known are %#x", le.Uint32(super[80:]), erofsFeatures)
 	case blocks*erofsBlock > size || blocks == 0 || size-blocks*erofsBlock >= erofsBlock:
-		return nil, refuse("erofs: %d blocks of %d, and the image has %d bytes", blocks, erofsBlock, size)
+		return nil, 0, refuse("erofs: %d blocks of %d, and the image has %d bytes", blocks, erofsBlock, size)
 	case metaBlock >= blocks:
-		return nil, refuse("erofs: inodes from block %d of %d", metaBlock, blocks)
+		return nil, 0, refuse("erofs: inodes from block %d of %d", metaBlock, blocks)
 	}
-	e := &erofs{r: r, size: blocks * erofsBlock, meta: metaBlock * erofsBlock, limit: limits.Bytes, dirs: 2 * tree.MaxText, at: -1}
-	return walk(ctx, e, uint64(le.Uint16(super[14:])), limits)
+	e = &erofs{r: r, size: blocks * erofsBlock, meta: metaBlock * erofsBlock, limit: limits.Bytes, dirs: 2 * tree.MaxText, at: -1,
+		clusters: 2*(limits.Bytes/erofsBlock+limits.Entries) + 1, checked: map[uint64]bool{}}
+	if err := e.readZip(super); err != nil {
+		return nil, 0, err
+	}
+	return e, uint64(le.Uint16(super[14:])), nil
 }
 
 // bytesAt is a part of one block.
@@ -144,7 +177,7 @@ func (e *erofs) inode(id uint64) (in inode, err error) {
 	switch mode & modeType {
 	case modeRegular:
 		in.kind = tree.TypeFile
-		err = e.checkContent(data)
+		err = e.checkFile(in, data)
 	case modeDir:
 		in.kind, in.at, in.tail = tree.TypeDir, data.first, data.inline
 		err = e.checkDir(&in, data)
@@ -174,8 +207,19 @@ func (c content) whole() int64 {
 	return c.size
 }
 
-// checkContent checks that the bytes of a file are within the image. Those of a
-// compressed one are found by its kernel, which keeps to the device.
+// checkFile checks that the bytes of a file are within the image.
+func (e *erofs) checkFile(in inode, c content) error {
+	if c.layout != erofsCompressedFull && c.layout != erofsCompressedCompact {
+		return e.checkContent(c)
+	}
+	if e.checked[in.id] { // by another of its names
+		return nil
+	}
+	e.checked[in.id] = true
+	return e.checkZip(in, c)
+}
+
+// checkContent is checkFile for what is not compressed.
 func (e *erofs) checkContent(c content) error {
 	switch c.layout {
 	case erofsPlain, erofsInline:
@@ -185,8 +229,6 @@ func (e *erofs) checkContent(c content) error {
 		}
 		_, err := e.bytesAt(c.inline, c.size-c.whole())
 		return err
-	case erofsCompressedFull, erofsCompressedCompact:
-		return nil
 	}
 	return refuse("erofs: content of unknown layout %d", c.layout)
 }

@@ -87,7 +87,8 @@ func TestErofsRefuses(t *testing.T) {
 		"prefixes of attributes":  {func(i *erofsImage) { i.super()[91] = 1 }, "prefixes"},
 		"chunks":                  {func(i *erofsImage) { i.super()[80] = 4 }, "features 0x4"},
 		"a device table":          {func(i *erofsImage) { i.super()[80] = 8 }, "features 0x8"},
-		"fragments":               {func(i *erofsImage) { i.super()[80] = 0x20 }, "features 0x20"},
+		"ends in the inodes":      {func(i *erofsImage) { i.super()[80] = 0x10 }, "features 0x10"},
+		"a packed file unsaid":    {func(i *erofsImage) { i.super()[96] = 40 }, "no feature says so"},
 		"inodes elsewhere":        {func(i *erofsImage) { le.PutUint32(i.super()[80:], 0x100) }, "features 0x100"},
 		"a feature of the future": {func(i *erofsImage) { le.PutUint32(i.super()[80:], 1<<31) }, "features 0x80000000"},
 		"more blocks than bytes":  {func(i *erofsImage) { i.super()[36]++ }, "blocks of 4096"},
@@ -113,19 +114,24 @@ func TestErofsRefuses(t *testing.T) {
 		"content outside":           {func(i *erofsImage) { le.PutUint32(i.inode("large")[16:], 1<<31) }, "the image has"},
 		"content longer than that":  {func(i *erofsImage) { le.PutUint64(i.inode("large")[8:], 9<<20) }, "the image has"},
 		"an absurd size":            {func(i *erofsImage) { le.PutUint64(i.inode("large")[8:], 1<<63) }, "a size of"},
-		"an absurd compressed size": {func(i *erofsImage) { i.inode("large")[0] = 1 | 3<<1; le.PutUint64(i.inode("large")[8:], 11<<20) }, "more bytes than the limit"},
-		"a tail across blocks":      {func(i *erofsImage) { le.PutUint64(i.inode("file")[8:], 4095) }, "across blocks"},
-		"a huge directory":          {func(i *erofsImage) { le.PutUint64(i.inode("a")[8:], erofsMaxDir+1) }, ""},
-		"a device":                  {mode("file", 0o060644), "neither a file"},
-		"a character device":        {mode("file", 0o020644), "neither a file"},
-		"a FIFO":                    {mode("file", 0o010644), "neither a file"},
-		"a socket":                  {mode("file", 0o140644), "neither a file"},
-		"set-uid":                   {mode("file", 0o104755), "setuid"},
-		"set-gid":                   {mode("file", 0o102755), "setuid"},
-		"a sticky directory":        {mode("a", 0o041777), "sticky"},
-		"a set-gid top":             {mode(".", 0o042755), "setgid"},
-		"a device by its name":      {func(i *erofsImage) { i.dirent(".", "file")[10] = 4 }, "type 4"},
-		"a type that is another":    {func(i *erofsImage) { i.dirent(".", "file")[10] = 7 }, "calls a symlink"},
+		"an absurd compressed size": {func(i *erofsImage) {
+			i.super()[80] = 1
+			i.inode("large")[0] = 1 | 3<<1
+			le.PutUint64(i.inode("large")[8:], 63<<20)
+		}, "more than the limit"},
+		"compressed, unsaid":     {func(i *erofsImage) { i.inode("large")[0] = 1 | 3<<1 }, "no feature says so"},
+		"a tail across blocks":   {func(i *erofsImage) { le.PutUint64(i.inode("file")[8:], 4095) }, "across blocks"},
+		"a huge directory":       {func(i *erofsImage) { le.PutUint64(i.inode("a")[8:], erofsMaxDir+1) }, ""},
+		"a device":               {mode("file", 0o060644), "neither a file"},
+		"a character device":     {mode("file", 0o020644), "neither a file"},
+		"a FIFO":                 {mode("file", 0o010644), "neither a file"},
+		"a socket":               {mode("file", 0o140644), "neither a file"},
+		"set-uid":                {mode("file", 0o104755), "setuid"},
+		"set-gid":                {mode("file", 0o102755), "setuid"},
+		"a sticky directory":     {mode("a", 0o041777), "sticky"},
+		"a set-gid top":          {mode(".", 0o042755), "setgid"},
+		"a device by its name":   {func(i *erofsImage) { i.dirent(".", "file")[10] = 4 }, "type 4"},
+		"a type that is another": {func(i *erofsImage) { i.dirent(".", "file")[10] = 7 }, "calls a symlink"},
 		"a directory with two names": {func(i *erofsImage) {
 			copy(i.dirent(".", "file")[:8], i.dirent(".", "a")[:8])
 			i.dirent(".", "file")[10] = 2

@@ -53,6 +53,18 @@ type metablock struct {
 	next  int64
 }
 
+// SquashfsCompression reads what a squashfs image is compressed by.
+func SquashfsCompression(r io.ReaderAt, size int64) (Compression, error) {
+	b, err := section(r, size, 0, squashSuper)
+	switch {
+	case err != nil:
+		return "", err
+	case binary.LittleEndian.Uint16(b[20:]) == squashGzip:
+		return Gzip, nil
+	}
+	return Zstd, nil
+}
+
 // ReadSquashfs walks a squashfs image of size bytes.
 func ReadSquashfs(ctx context.Context, r io.ReaderAt, size int64, limits tree.Limits) ([]tree.Entry, error) {
 	b, err := section(r, size, 0, squashSuper)

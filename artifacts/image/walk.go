@@ -10,6 +10,17 @@ import (
 	"koboshi/artifacts/tree"
 )
 
+// Compression is what the kernel has to know to read the files of an image: "" where
+// that is nothing.
+type Compression string
+
+// The compressions that are taken.
+const (
+	LZ4  Compression = "lz4"
+	Zstd Compression = "zstd"
+	Gzip Compression = "gzip"
+)
+
 // maxPaths bounds the memory of all paths together, in bytes: a few megabytes of
 // image can have a million long ones.
 const maxPaths = 256 << 20

@@ -56,7 +56,7 @@ func (in *Input) PackImage(ctx context.Context, platform, kind string) (*Packed,
 	}
 	pack := in.packErofs
 	if by, other := tools()[kind]; other {
-		pack = func(ctx context.Context) (*Packed, error) { return in.packByTool(ctx, by) }
+		pack = func(ctx context.Context) (*Packed, error) { return in.packByTool(ctx, artifacts.Format(kind), by) }
 	}
 	p, err := pack(ctx)
 	if err != nil {
@@ -190,6 +190,10 @@ func (in *Input) readImage(ctx context.Context, f format.Image) error {
 		return fmt.Errorf("changing what is in it %w, which is an image", ErrInput)
 	}
 	a := artifacts.Artifact{UnpackedBytes: maxTried, Entries: tree.MaxEntries, Image: &artifacts.Image{Size: in.info.Size()}}
+	f, err := f.Exact(in.file, in.info.Size())
+	if err != nil {
+		return refused(err)
+	}
 	entries, err := f.Read(ctx, in.file, a)
 	if err != nil {
 		return refused(err)

@@ -159,22 +159,42 @@ func TestImageIsCancelled(t *testing.T) {
 	cancel()
 	_, err = in.PackImage(ctx, "linux/amd64", "erofs")
 	wantIs(t, err, context.Canceled)
-	if _, err = in.PackImage(t.Context(), "linux/amd64", "ext4"); err == nil || !strings.Contains(err.Error(), "want erofs or erofs-lz4 or squashfs") {
+	if _, err = in.PackImage(t.Context(), "linux/amd64", "ext4"); err == nil || !strings.Contains(err.Error(), "want erofs or erofs-lz4 or erofs-zstd or squashfs") {
 		t.Errorf("%v", err)
 	}
 }
 
 // A compressed image is made by a program, which may be missing.
 func TestImageWithoutItsTool(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
 	in, err := Read(t.Context(), imageTree(t), Options{})
 	must(t, err)
 	defer func() { must(t, in.Close()) }()
-	for kind, want := range map[string]string{"squashfs": "mksquashfs is not installed: it is in the package squashfs-tools", "erofs-lz4": "erofs-utils"} {
+	refused := func(kind, want string) {
+		t.Helper()
 		_, err := in.PackImage(t.Context(), "linux/amd64", kind)
 		wantIs(t, err, ErrTool)
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", kind, err)
+			t.Errorf("%s: %v, want %q", kind, err, want)
+		}
+	}
+	refused("squashfs", "mksquashfs is not installed: it is in the package squashfs-tools")
+	refused("erofs-lz4", "erofs-utils")
+	refused("erofs-zstd", "mkfs.erofs is not installed")
+	for script, want := range map[string]string{
+		"echo mkfs.erofs 1.5; exit 1": "mkfs.erofs 1.8 or later is not installed: it is in the package erofs-utils, of which this is 1.5",
+		"echo mkfs.erofs 0.99":        "this is 0.99",
+		"echo hello":                  "does not say its version (no version)",
+		"exit 3":                      "exit status 3",
+	} {
+		must(t, os.WriteFile(filepath.Join(bin, "mkfs.erofs"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+		refused("erofs-zstd", want)
+	}
+	for _, version := range []string{"mkfs.erofs (erofs-utils) 1.8.6", "mkfs.erofs 1.10-g01234", "mkfs.erofs 2.0"} {
+		must(t, os.WriteFile(filepath.Join(bin, "mkfs.erofs"), []byte("#!/bin/sh\necho '"+version+"'\n"), 0o755))
+		if _, err := in.PackImage(t.Context(), "linux/amd64", "erofs-zstd"); err == nil || !strings.Contains(err.Error(), "no such file") {
+			t.Errorf("%s: %v, want it to be run", version, err)
 		}
 	}
 }
@@ -186,10 +206,14 @@ func TestImageByAnotherTool(t *testing.T) {
 	p := packImage(t, imageTree(t), Options{})
 	_, other := stageImage(t, p)
 	must(t, os.WriteFile(filepath.Join(bin, "other"), other, 0o644))
+	zip := bytes.Clone(other)
+	zip[1024+80] = 1 // LZ4 may be used
+	must(t, os.WriteFile(filepath.Join(bin, "zip"), zip, 0o644))
 	for script, want := range map[string]string{
 		"exit 1": "exit status 1", "true": "no such file",
 		"echo nothing >\"$6\"": "the image has 8",
-		"while read -r x; do :; done <" + bin + "/other; exec /bin/cp " + bin + "/other \"$6\"": "is not of the tree",
+		"while read -r x; do :; done <" + bin + "/other; exec /bin/cp " + bin + "/other \"$6\"": "is no erofs-lz4",
+		"while read -r x; do :; done <" + bin + "/zip; exec /bin/cp " + bin + "/zip \"$6\"":     "is not of the tree",
 	} {
 		must(t, os.WriteFile(filepath.Join(bin, "mkfs.erofs"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 		top := t.TempDir()

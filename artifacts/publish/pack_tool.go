@@ -1,11 +1,17 @@
 package publish
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
 
 	"koboshi/agent/process"
 	"koboshi/artifacts"
@@ -16,7 +22,7 @@ import (
 // tool is a program that makes compressed images, as Debian's package has it.
 type tool struct {
 	program, pack string // pack is the package
-	format        artifacts.Format
+	since         [2]int // the first version that will do; zero = any
 	args          func(dir, image string) []string
 	times         bool // it keeps the times of files
 }
@@ -24,26 +30,71 @@ type tool struct {
 // ErrTool is a program that is not installed here.
 var ErrTool = errors.New("is not installed")
 
-// tools are the programs by kind of image. Times, owners and identifiers are fixed:
-// the same tree gives the same bytes by the same version of the program.
+// tools are the programs by kind of image, which is its format. Times, owners and
+// identifiers are fixed: the same tree gives the same bytes by the same version of the
+// program.
 func tools() map[string]tool {
+	erofs := func(how ...string) func(dir, image string) []string {
+		return func(dir, image string) []string {
+			return append(append([]string{"-x-1", "-T1", "--all-root", "-U00000000-0000-0000-0000-000000000000"}, how...), image, dir)
+		}
+	}
 	return map[string]tool{
-		"erofs-lz4": {"mkfs.erofs", "erofs-utils", artifacts.Erofs, func(dir, image string) []string {
-			return []string{"-x-1", "-T1", "--all-root", "-U00000000-0000-0000-0000-000000000000", "-zlz4hc", image, dir}
-		}, false},
-		"squashfs": {"mksquashfs", "squashfs-tools", artifacts.Squashfs, func(dir, image string) []string {
+		string(artifacts.ErofsLZ4): {program: "mkfs.erofs", pack: "erofs-utils", args: erofs("-zlz4hc")},
+		// Ends of files, and small files, are compressed together: without that images are a third larger.
+		string(artifacts.ErofsZstd): {program: "mkfs.erofs", pack: "erofs-utils", since: [2]int{1, 8}, args: erofs("-b4096", "-zzstd,level=6", "-C131072", "-Efragments")},
+		string(artifacts.Squashfs): {program: "mksquashfs", pack: "squashfs-tools", times: true, args: func(dir, image string) []string {
 			return []string{dir, image, "-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-b", "128K", "-all-root", "-no-xattrs", "-mkfs-time", "1"}
-		}, true},
+		}},
 	}
 }
 
+// versionTime is how long a program may take to say its version.
+const versionTime = 10 * time.Second
+
+// check is ErrTool where the program, or a version that will do, is not installed.
+func (t tool) check(ctx context.Context) error {
+	if err := process.Found(t.program); err != nil {
+		return fmt.Errorf("%s %w: it is in the package %s", t.program, ErrTool, t.pack)
+	}
+	if t.since == ([2]int{}) {
+		return nil
+	}
+	// Older ones do not know the option, fail, and still say their version.
+	var out bytes.Buffer
+	_, err := (process.Group{}).Run(ctx, process.Command{Args: []string{t.program, "-V"}, Env: t.env(""), Timeout: versionTime, Output: &out})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	is := versionIn.FindStringSubmatch(out.String())
+	if is == nil {
+		return fmt.Errorf("%s %d.%d or later %w: what is there does not say its version (%w)", t.program, t.since[0], t.since[1], ErrTool, cmp.Or(err, errNoVersion))
+	}
+	major, _ := strconv.Atoi(is[1]) // digits
+	minor, _ := strconv.Atoi(is[2])
+	if slices.Compare([]int{major, minor}, t.since[:]) < 0 {
+		return fmt.Errorf("%s %d.%d or later %w: it is in the package %s, of which this is %d.%d", t.program, t.since[0], t.since[1], ErrTool, t.pack, major, minor)
+	}
+	return nil
+}
+
+var (
+	versionIn    = regexp.MustCompile(`\b(\d{1,6})\.(\d{1,6})`)
+	errNoVersion = errors.New("no version")
+)
+
+// env is the whole environment of a program; dir is for its temporary files.
+func (tool) env(dir string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
+}
+
 // packByTool makes the tree in a temporary directory, and the image of it there.
-func (in *Input) packByTool(ctx context.Context, by tool) (p *Packed, err error) {
+func (in *Input) packByTool(ctx context.Context, kind artifacts.Format, by tool) (p *Packed, err error) {
 	if in.opt.KeepTimes && !by.times {
 		return nil, fmt.Errorf("keeping times %w: %s gives all files one", ErrInput, by.program)
 	}
-	if err := process.Found(by.program); err != nil {
-		return nil, fmt.Errorf("%s %w: it is in the package %s", by.program, ErrTool, by.pack)
+	if err := by.check(ctx); err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp(in.opt.TempDir, "koboshi-image-*")
 	if err != nil {
@@ -56,10 +107,10 @@ func (in *Input) packByTool(ctx context.Context, by tool) (p *Packed, err error)
 	}
 	made := filepath.Join(dir, "image")
 	args := append([]string{by.program}, by.args(filepath.Join(dir, "tree"), made)...)
-	if _, err := (process.Group{}).Run(ctx, process.Command{Args: args, Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}}); err != nil {
+	if _, err := (process.Group{}).Run(ctx, process.Command{Args: args, Dir: dir, Env: by.env(dir)}); err != nil {
 		return nil, err
 	}
-	return in.sealImage(ctx, made, by.format, entries)
+	return in.sealImage(ctx, made, kind, entries)
 }
 
 // writeTree makes the tree as an instance would, and hashes its files.

@@ -3,6 +3,10 @@
 package publish
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
 
 	"koboshi/artifacts/tree"
@@ -11,25 +15,60 @@ import (
 // The programs of Debian make images with the same tree, twice the same bytes.
 func TestE2ETools(t *testing.T) {
 	top := imageTree(t)
+	must(t, os.WriteFile(filepath.Join(top, "numbers"), numbers(3<<20), 0o644))
 	for kind := range tools() {
-		var before *Packed
-		for range 2 {
-			in, err := Read(t.Context(), top, Options{TempDir: t.TempDir()})
-			must(t, err)
-			p, err := in.PackImage(t.Context(), "linux/amd64", kind)
-			must(t, err)
-			must(t, in.Close())
-			t.Cleanup(func() { must(t, p.Close()) })
-			if before != nil && before.artifact.SHA256 != p.artifact.SHA256 {
-				t.Errorf("%s: two images of one tree differ", kind)
-			}
-			before = p
+		before := e2eImage(t, top, kind)
+		p := e2eImage(t, top, kind)
+		if before.artifact.SHA256 != p.artifact.SHA256 {
+			t.Errorf("%s: two images of one tree differ", kind)
 		}
-		entries, _ := stageImage(t, before)
-		index, err := tree.ReadIndex(t.Context(), before.index, tree.MaxEntries)
+		entries, _ := stageImage(t, p)
+		index, err := tree.ReadIndex(t.Context(), p.index, tree.MaxEntries)
 		must(t, err)
-		if diff := tree.Difference(withoutHashes(index), entries); !diff.Clean() || len(entries) != 7 {
-			t.Errorf("%s: %+v, %d entries", kind, diff, len(entries))
+		if diff := tree.Difference(withoutHashes(index), entries); !diff.Clean() || len(entries) != 8 || string(p.artifact.Format) != kind {
+			t.Errorf("%s: %+v, %d entries, %s", kind, diff, len(entries), p.artifact.Format)
 		}
 	}
+}
+
+func e2eImage(t *testing.T, top, kind string) *Packed {
+	t.Helper()
+	in, err := Read(t.Context(), top, Options{TempDir: t.TempDir()})
+	must(t, err)
+	p, err := in.PackImage(t.Context(), "linux/amd64", kind)
+	must(t, err)
+	must(t, in.Close())
+	t.Cleanup(func() { must(t, p.Close()) })
+	return p
+}
+
+// fsck.erofs of the same version unpacks an image with zstd to the tree that it was
+// made of, and so does this kernel.
+func TestE2EErofsZstd(t *testing.T) {
+	top := imageTree(t)
+	must(t, os.WriteFile(filepath.Join(top, "numbers"), numbers(3<<20), 0o644))
+	_, data := stageImage(t, e2eImage(t, top, "erofs-zstd"))
+	dir := t.TempDir()
+	path, unpacked, mounted := filepath.Join(dir, "image"), filepath.Join(dir, "unpacked"), filepath.Join(dir, "mounted")
+	must(t, os.WriteFile(path, data, 0o644))
+	must(t, os.Mkdir(mounted, 0o755))
+	run := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			t.Errorf("%s %q: %v: %s", name, args, err, out)
+		}
+	}
+	run("fsck.erofs", "--extract="+unpacked, path)
+	run("diff", "-r", top, unpacked)
+	run("mount", "-o", "loop,ro", path, mounted)
+	run("diff", "-r", top, mounted)
+	run("umount", mounted)
+}
+
+// numbers is text that is compressed to about a third.
+func numbers(size int) (b []byte) {
+	for i := 0; len(b) < size; i++ {
+		b = append(strconv.AppendInt(b, int64(i)*7919, 10), '\n')
+	}
+	return b[:size]
 }
