@@ -45,10 +45,16 @@ fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulati
 model: ## every run of a few claimants of node ids, and schedules of many (LONG=1 for ten million states, 100,000 schedules)
 	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/... ./agent/nodeid
 
+# A test that waits for minutes, beside the others.
+WAITS := ^TestE2ENodeIDsOnALaptop$$$$
+
 .PHONY: e2e
 e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(BIN)/erofs-utils $(if $(HISTORY),$(BIN)/koboshi-before) ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
 	@test -n "$(HISTORY)" || echo "no commit $(BEFORE) here: what an older agent makes of new documents was not tested"
-	PATH="$(BIN):$(BIN)/erofs-utils:$$PATH" go test -tags e2e$(if $(HISTORY),$(comma)before) -count=1 -timeout 30m -run '^Test(E2E|CLI|Gateway)' ./agent/awstest ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi
+	@run() { PATH="$(BIN):$(BIN)/erofs-utils:$$PATH" go test -tags e2e$(if $(HISTORY),$(comma)before) -count=1 -timeout 30m "$$@"; }; \
+	run -run '$(WAITS)' ./cmd/koboshi & waits=$$!; \
+	run -run '^Test(E2E|CLI|Gateway)' -skip '$(WAITS)' ./agent/awstest ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi; code=$$?; \
+	wait $$waits && exit $$code
 
 $(BIN)/koboshi-before:
 	rm -rf $@.src && mkdir -p $@.src
