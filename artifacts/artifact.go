@@ -60,6 +60,7 @@ type Artifact struct {
 	UnpackedBytes int64   `json:"unpacked_bytes"` // an upper limit
 	Entries       int64   `json:"entries"`        // an upper limit
 	Chunks        []Chunk `json:"chunks,omitzero"`
+	ChunkList     *Blob   `json:"chunk_list,omitzero"` // has the chunks in place of Chunks: see [Artifact.WithChunks]
 	Index         *Blob   `json:"index,omitzero"`
 	Deltas        []Delta `json:"deltas,omitzero"`
 	Image         *Image  `json:"image,omitzero"` // it is mounted, not unpacked
@@ -94,8 +95,10 @@ type Blob struct {
 // Blobs are the objects of an artifact: itself, and all that goes with it.
 func (a Artifact) Blobs() []Blob {
 	all := []Blob{{Key: a.Key, Size: a.Size, SHA256: a.SHA256}}
-	if a.Index != nil {
-		all = append(all, *a.Index)
+	for _, b := range []*Blob{a.Index, a.ChunkList} {
+		if b != nil {
+			all = append(all, *b)
+		}
 	}
 	for _, d := range a.Deltas {
 		all = append(all, Blob{Key: d.Key, Size: d.Size, SHA256: d.SHA256})
@@ -153,6 +156,9 @@ func (m Manifest) Validate() error {
 		if seen[this] = true; a.Image != nil && m.MinAgent == "" {
 			return fmt.Errorf("an image for %s without a min_agent: older agents would take it for a forgery", clip(platform))
 		}
+		if a.ChunkList != nil && m.MinAgent == "" {
+			return fmt.Errorf("a chunk list for %s without a min_agent: older agents would take it for a forgery", clip(platform))
+		}
 		if err := a.validate(m.Version); err != nil {
 			return fmt.Errorf("artifact %s: %w", clip(platform), err)
 		}
@@ -178,6 +184,14 @@ func (a Artifact) validate(version string) error {
 	}
 	if err := a.validateChunks(); err != nil {
 		return err
+	}
+	if a.ChunkList != nil {
+		if len(a.Chunks) > 0 {
+			return fmt.Errorf("chunks and chunk_list: want one of them")
+		}
+		if err := a.ChunkList.validate(version, MaxChunkListBytes); err != nil {
+			return fmt.Errorf("chunk_list: %w", err)
+		}
 	}
 	if err := a.validateImage(); err != nil {
 		return err
@@ -239,6 +253,9 @@ func (a Artifact) validateImage() error {
 	}
 	if len(a.Deltas) > 0 {
 		return fmt.Errorf("image: deltas are for trees")
+	}
+	if a.WantsChunks() {
+		return nil // once they are known
 	}
 	for i, c := range a.Chunks {
 		plain := c.Size

@@ -3,6 +3,7 @@ package converge
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"koboshi/agent/report"
 	"koboshi/artifacts"
@@ -97,18 +98,42 @@ func (r *Run) stageBy(ctx context.Context, t Target, a artifacts.Artifact, u *st
 		return err
 	}
 	defer endTurn()
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	index := sync.OnceValues(func() ([]byte, error) { return r.index(asking, a) })
 	object := a
 	if u != nil {
 		object = u.Delta.Object()
+	} else if a.WantsChunks() {
+		go func() { _, _ = index() }() // meanwhile
+		if object, err = r.withChunks(ctx, a); err != nil {
+			return err
+		}
+		in.Artifact = object
 	}
 	s.SetTotal(object.Size)
 	content := patient{r.Artifacts.Open(ctx, object, r.Rate, s), r} // fetched while the index is read
 	defer func() { err = errors.Join(err, content.Close()) }()
 	in.Content = content
-	if in.Index, err = r.index(ctx, a); err != nil {
+	if in.Index, err = index(); err != nil {
 		return err
 	}
 	return stage(in)
+}
+
+// withChunks is the artifact with its chunks, which a release may have in an object of
+// their own.
+func (r *Run) withChunks(ctx context.Context, a artifacts.Artifact) (artifacts.Artifact, error) {
+	if !a.WantsChunks() {
+		return a, nil
+	}
+	ctx, cancel := r.impatient(ctx)
+	defer cancel()
+	list, err := r.Artifacts.Blob(ctx, *a.ChunkList)
+	if err != nil {
+		return a, Because(silence(ctx), err)
+	}
+	return a.WithChunks(list)
 }
 
 // index is the release's own, nil where it has none.

@@ -37,7 +37,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 		return p, err
 	}
 	if !found {
-		p.Fetch = a.Size + sizeOf(a.Index)
+		p.Fetch = a.LaunchBytes()
 		if u := r.bestDelta(a); u != nil {
 			p.Fetch, p.DeltaFrom = u.Delta.Size+sizeOf(a.Index), u.Base.Version()
 		}

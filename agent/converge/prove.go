@@ -189,7 +189,14 @@ func (r *Run) repair(ctx context.Context, rel store.Release, found comparison) (
 	if found.err != nil {
 		return r.replace(ctx, rel)
 	}
-	plan, ok, err := r.Store.Repair(ctx, rel, found.diff)
+	a, err := rel.Artifact()
+	if err == nil {
+		a, err = r.withChunks(ctx, a)
+	}
+	if err != nil {
+		return rel, err
+	}
+	plan, ok, err := r.Store.Repair(ctx, rel, a, found.diff)
 	if err != nil || !ok {
 		return r.replace(ctx, rel)
 	}

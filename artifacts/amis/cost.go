@@ -29,7 +29,7 @@ func (c Carried) Fetch(m artifacts.Manifest, sum artifacts.Digest, arch string) 
 	if a.Index != nil {
 		index = a.Index.Size
 	}
-	f.Whole = a.Size + index
+	f.Whole = a.LaunchBytes()
 	for _, d := range a.Deltas {
 		if d.Base == c.Version && d.Size < a.Size {
 			f.Delta = d.Size + index

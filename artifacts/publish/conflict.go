@@ -39,10 +39,10 @@ const (
 )
 
 // compare finds the first difference that an instance would see. The time, the
-// signatures, the chunks and the index may differ.
+// signatures, the chunks, where they are, and the index may differ.
 func compare(published, mine artifacts.Manifest) error {
 	conflict := &ConflictError{App: mine.App, Version: mine.Version, What: settings}
-	if published.MinAgent != mine.MinAgent || !reflect.DeepEqual(published.Hooks, mine.Hooks) || !reflect.DeepEqual(published.Health, mine.Health) {
+	if minAgent(published, mine) != minAgent(mine, published) || !reflect.DeepEqual(published.Hooks, mine.Hooks) || !reflect.DeepEqual(published.Health, mine.Health) {
 		return conflict
 	}
 	for _, pair := range [][2]artifacts.Manifest{{published, mine}, {mine, published}} {
@@ -60,6 +60,19 @@ func compare(published, mine artifacts.Manifest) error {
 		}
 	}
 	return nil
+}
+
+// minAgent is what a manifest asks for: where only one of the two has chunk lists, as
+// if both had. With them or without a release is the same.
+func minAgent(m, other artifacts.Manifest) string {
+	if hasLists(m) == hasLists(other) {
+		return m.MinAgent
+	}
+	return artifacts.NewerAgent(artifacts.ChunkListAgent, m.MinAgent)
+}
+
+func hasLists(m artifacts.Manifest) bool {
+	return slices.ContainsFunc(m.Artifacts, func(a artifacts.Artifact) bool { return a.ChunkList != nil })
 }
 
 // bases is what a release's deltas start from.

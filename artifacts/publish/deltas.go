@@ -100,6 +100,10 @@ func (p *Packed) addDelta(ctx context.Context, b bucket.Bucket, from artifacts.M
 
 // fetchTree extracts an artifact of the bucket.
 func fetchTree(ctx context.Context, b bucket.Bucket, a artifacts.Artifact, temp string) (*extracted, error) {
+	a, err := withChunks(ctx, b, a)
+	if err != nil {
+		return nil, err
+	}
 	seal, err := newSealer(temp)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func shop(t *testing.T) *world {
 	_, err := Promote(t.Context(), w.bucket, canary)
 	must(t, err)
 	stranger := newKey(t)
-	other := artifacts.Manifest{Schema: 1, App: "other", Version: "6.0", Created: noon, Artifacts: w.draft("6.0", w.executable("x")).manifest().Artifacts}
+	other := artifacts.Manifest{Schema: 1, App: "other", Version: "6.0", Created: noon, Artifacts: manifestOf(w.draft("6.0", w.executable("x"))).Artifacts}
 	envelope, err := other.Sign(stranger)
 	must(t, err)
 	w.bucket.Replace(artifacts.ManifestKey("6.0"), envelope)
@@ -145,7 +145,7 @@ func TestListKeepsLittle(t *testing.T) {
 	w := newWorld(t)
 	packed := w.executable("text")
 	for i := range manifests {
-		large := w.draft(fmt.Sprint(i), packed).manifest()
+		large := manifestOf(w.draft(fmt.Sprint(i), packed))
 		a := &large.Artifacts[0]
 		a.Size, a.UnpackedBytes, a.Chunks = 20_000, 20_000, slices.Repeat([]artifacts.Chunk{{Size: 1, SHA256: artifacts.Sum(nil)}}, 20_000)
 		envelope, err := large.Sign(w.key)

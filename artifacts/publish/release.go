@@ -21,6 +21,10 @@ type Draft struct {
 	Health       artifacts.Health
 	Packed       []*Packed // one for each platform, and images of it: the one that instances should prefer first
 	Keys         []artifacts.PrivateKey
+
+	// ChunkLists puts the chunks of the artifacts in objects of their own. That is done
+	// anyway where the manifest would be too long to be read, or for one of the keys.
+	ChunkLists bool
 }
 
 // Released is a release that is complete in the bucket.
@@ -53,15 +57,15 @@ func (d Draft) release(ctx context.Context, b bucket.Bucket) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
-	manifest := d.manifest()
-	envelope, err := manifest.Sign(d.Keys...)
-	if err != nil {
+	if err := d.checkCommands(ctx); err != nil {
 		return Released{}, err
 	}
-	if len(envelope) > artifacts.MaxManifestBytes {
-		return Released{}, fmt.Errorf("the manifest has %d bytes, at most %d are read", len(envelope), artifacts.MaxManifestBytes)
+	manifest, envelope, err := d.sign()
+	if !d.ChunkLists && (errors.Is(err, artifacts.ErrTooLong) || errors.Is(err, errLong)) {
+		d.ChunkLists = true
+		manifest, envelope, err = d.sign()
 	}
-	if err := d.checkCommands(ctx); err != nil {
+	if err != nil {
 		return Released{}, err
 	}
 	if _, err := retire.Ask(ctx, b, d.App, d.Version); err != nil {
@@ -98,6 +102,22 @@ func (d Draft) storeManifest(ctx context.Context, b bucket.Bucket, envelope []by
 	})
 }
 
+// errLong is a manifest that no agent reads.
+var errLong = errors.New("the manifest is too long")
+
+// sign makes the manifest, and its envelope.
+func (d Draft) sign() (artifacts.Manifest, []byte, error) {
+	manifest, err := d.manifest()
+	if err != nil {
+		return manifest, nil, err
+	}
+	envelope, err := manifest.Sign(d.Keys...)
+	if err == nil && len(envelope) > artifacts.MaxManifestBytes {
+		err = fmt.Errorf("%w: %d bytes, at most %d are read", errLong, len(envelope), artifacts.MaxManifestBytes)
+	}
+	return manifest, envelope, err
+}
+
 // before is the manifest of an earlier, equal release, nil where there is none.
 // It is looked for first: a conflict must not upload anything.
 func (d Draft) before(ctx context.Context, b bucket.Bucket, trust artifacts.Trust, want artifacts.Manifest) (*artifacts.VerifiedManifest, error) {
@@ -118,14 +138,17 @@ func (d Draft) before(ctx context.Context, b bucket.Bucket, trust artifacts.Trus
 // would take a member that it does not know for a forgery.
 func (d Draft) needs() string {
 	newer := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.KeepTimes || p.artifact.Image != nil })
-	if newer || d.Health.Status != "" {
+	switch {
+	case d.ChunkLists:
+		return artifacts.ChunkListAgent
+	case newer || d.Health.Status != "":
 		return "0.1.0"
 	}
 	return ""
 }
 
-func (d Draft) manifest() artifacts.Manifest {
-	m := artifacts.Manifest{Schema: artifacts.Schema, App: d.App, Version: d.Version, Created: d.Created.UTC().Truncate(time.Second),
+func (d Draft) manifest() (m artifacts.Manifest, err error) {
+	m = artifacts.Manifest{Schema: artifacts.Schema, App: d.App, Version: d.Version, Created: d.Created.UTC().Truncate(time.Second),
 		MinAgent: artifacts.NewerAgent(d.MinAgent, d.needs()), Hooks: d.Hooks, Health: d.Health}
 	for _, p := range d.Packed {
 		a := p.artifact
@@ -139,7 +162,12 @@ func (d Draft) manifest() artifacts.Manifest {
 			from.delta.Key = artifacts.DeltaKey(d.App, d.Version, a.OS, a.Arch, from.delta.Base, from.delta.SHA256)
 			a.Deltas = append(a.Deltas, from.delta)
 		}
+		if d.ChunkLists {
+			if a, _, err = a.Listed(d.App, d.Version); err != nil {
+				return m, err
+			}
+		}
 		m.Artifacts = append(m.Artifacts, a)
 	}
-	return m
+	return m, nil
 }

@@ -141,7 +141,7 @@ func TestReleaseProvesWhatIsThere(t *testing.T) {
 	} {
 		w := newWorld(t)
 		d := w.draft("1.0", w.tree("linux/amd64", "a"))
-		a := d.manifest().Artifacts[0]
+		a := manifestOf(d).Artifacts[0]
 		data := make([]byte, a.Size)
 		_, err := d.Packed[0].ReadAt(data, 0)
 		must(t, err)

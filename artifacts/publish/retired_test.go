@@ -79,7 +79,7 @@ func TestGoneIsNotPublished(t *testing.T) {
 func TestRetiredWhilePublished(t *testing.T) {
 	w := newWorld(t)
 	packed := w.executable("1.0")
-	key := w.draft("1.0", packed).manifest().Artifacts[0].Key
+	key := manifestOf(w.draft("1.0", packed)).Artifacts[0].Key
 	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: key, Times: 1, Before: func() { w.retire("1.0", retire.Marked) }})
 	_, err := Release(t.Context(), w.bucket, w.draft("1.0", packed))
 	wantIs(t, err, retire.ErrRetired)
@@ -117,7 +117,7 @@ func TestWritesEndAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		packed := w.executable("1.0")
-		key := w.draft("1.0", packed).manifest().Artifacts[0].Key
+		key := manifestOf(w.draft("1.0", packed)).Artifacts[0].Key
 		if _, err := Release(t.Context(), &slowly{Bucket: w.bucket, key: key, takes: 5 * time.Hour}, w.draft("1.0", packed)); err != nil {
 			t.Errorf("an upload of hours: %v", err)
 		}

@@ -16,21 +16,36 @@ import (
 // is there.
 func (d Draft) storeArtifacts(ctx context.Context, b bucket.Bucket, m artifacts.Manifest) error {
 	for i, a := range m.Artifacts {
-		if err := store(ctx, b, artifacts.Blob{Key: a.Key, Size: a.Size, SHA256: a.SHA256}, d.Packed[i]); err != nil {
+		bodies, err := d.bodies(d.Packed[i], a)
+		if err != nil {
 			return err
 		}
-		if a.Index != nil {
-			if err := store(ctx, b, *a.Index, bytes.NewReader(d.Packed[i].index)); err != nil {
-				return err
-			}
-		}
-		for j, from := range a.Deltas {
-			if err := store(ctx, b, artifacts.Blob{Key: from.Key, Size: from.Size, SHA256: from.SHA256}, d.Packed[i].deltas[j].file); err != nil {
+		for j, blob := range a.Blobs() {
+			if err := store(ctx, b, blob, bodies[j]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// bodies are the bytes of an artifact's objects, in their order.
+func (d Draft) bodies(p *Packed, a artifacts.Artifact) ([]io.ReaderAt, error) {
+	bodies := []io.ReaderAt{p}
+	if a.Index != nil {
+		bodies = append(bodies, bytes.NewReader(p.index))
+	}
+	if a.ChunkList != nil {
+		_, list, err := p.artifact.Listed(d.App, d.Version)
+		if err != nil {
+			return nil, err
+		}
+		bodies = append(bodies, bytes.NewReader(list))
+	}
+	for i := range a.Deltas {
+		bodies = append(bodies, p.deltas[i].file)
+	}
+	return bodies, nil
 }
 
 // store uploads an object, unless it is there. Its name has 12 digits of its
@@ -46,6 +61,18 @@ func store(ctx context.Context, b bucket.Bucket, blob artifacts.Blob, body io.Re
 		return verify(ctx, b, blob)
 	}
 	return err
+}
+
+// withChunks is an artifact of the bucket with the chunks of its list, if it has one.
+func withChunks(ctx context.Context, b bucket.Bucket, a artifacts.Artifact) (artifacts.Artifact, error) {
+	if !a.WantsChunks() {
+		return a, nil
+	}
+	var list bytes.Buffer
+	if err := download(ctx, b, *a.ChunkList, &list); err != nil {
+		return a, err
+	}
+	return a.WithChunks(list.Bytes())
 }
 
 // rereads is how often in a row a body may break off without a single byte.

@@ -177,8 +177,9 @@ func TestWhatNeedsAnAgent(t *testing.T) {
 		"times and a newer":   {Draft{MinAgent: "0.2.0", Packed: []*Packed{kept}}, "0.2.0"},
 		"times and an older":  {Draft{MinAgent: "0.0.9", Packed: []*Packed{kept}}, "0.1.0"},
 		"only an agent's own": {Draft{MinAgent: "0.0.9"}, "0.0.9"},
+		"chunk lists":         {Draft{ChunkLists: true, Packed: []*Packed{kept}}, "0.2.0"},
 	} {
-		if got := tt.draft.manifest().MinAgent; got != tt.want {
+		if got := manifestOf(tt.draft).MinAgent; got != tt.want {
 			t.Errorf("%s: min_agent %q, want %q", name, got, tt.want)
 		}
 	}

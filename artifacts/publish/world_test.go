@@ -142,3 +142,12 @@ func Pack(ctx context.Context, platform, path string, opt Options) (p *Packed, e
 	defer func() { err = errors.Join(err, in.Close()) }()
 	return in.Pack(ctx, platform)
 }
+
+// manifestOf is the manifest of a draft.
+func manifestOf(d Draft) artifacts.Manifest {
+	m, err := d.manifest()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}

@@ -122,7 +122,7 @@ func TestMount(t *testing.T) {
 	if err != nil || diff.Clean() {
 		t.Errorf("%+v, %v", diff, err)
 	}
-	if _, ok, err := s.Repair(t.Context(), r, diff); ok || err != nil {
+	if _, ok, err := s.Repair(t.Context(), r, must(r.Artifact()), diff); ok || err != nil {
 		t.Errorf("an image was to be repaired in parts: %v", err)
 	}
 	if removed, err := s.Prune(t.Context(), 1); err != nil || len(removed) != 1 || len(k.mounted) != 0 {

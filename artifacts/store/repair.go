@@ -38,8 +38,9 @@ const maxRepair = 0.5
 
 // Repair plans what to fetch where [Store.Verify] found that a tree differs from
 // its index. It is false where the whole artifact is needed, or takes no longer.
-// Errors are those of [Store.Verify].
-func (s *Store) Repair(ctx context.Context, r Release, diff tree.Diff) (*Repair, bool, error) {
+// a is what the release was made from, with its chunks. Errors are those of
+// [Store.Verify].
+func (s *Store) Repair(ctx context.Context, r Release, a artifacts.Artifact, diff tree.Diff) (*Repair, bool, error) {
 	how, t, err := s.target(r)
 	if err != nil {
 		return nil, false, err
@@ -48,7 +49,7 @@ func (s *Store) Repair(ctx context.Context, r Release, diff tree.Diff) (*Repair,
 	if err != nil {
 		return nil, false, err
 	}
-	p := &Repair{Artifact: t.Artifact, Index: t.Index, base: r}
+	p := &Repair{Artifact: a, Index: t.Index, base: r}
 	differs := map[string]bool{}
 	for _, name := range slices.Concat(diff.Altered, diff.Removed) {
 		differs[name] = true

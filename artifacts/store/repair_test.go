@@ -81,7 +81,7 @@ func TestRepair(t *testing.T) {
 				t.Fatal(err)
 			}
 			diff := must(s.Verify(t.Context(), r))
-			p, ok, err := s.Repair(t.Context(), r, diff)
+			p, ok, err := s.Repair(t.Context(), r, must(r.Artifact()), diff)
 			if err != nil || !ok || len(p.Chunks) > tc.chunks {
 				t.Fatalf("%+v: repairable: %v, %d chunks, want at most %d; %v", diff, ok, len(p.Chunks), tc.chunks, err)
 			}
@@ -122,19 +122,19 @@ func TestRepairIsNotPossible(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if p, ok, err := s.Repair(t.Context(), r, tree.Diff{Altered: []string{"bin/web", "web"}}); ok || err != nil {
+		if p, ok, err := s.Repair(t.Context(), r, must(r.Artifact()), tree.Diff{Altered: []string{"bin/web", "web"}}); ok || err != nil {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}
 	s := open(t)
 	r := must(s.Stage(t.Context(), intact.framed(t, "1")))
-	if _, ok, err := s.Repair(t.Context(), r, tree.Diff{Altered: []string{"bin/helper", "bin/web", "lib/copy.so", "lib/same.so"}}); err != nil || ok {
+	if _, ok, err := s.Repair(t.Context(), r, must(r.Artifact()), tree.Diff{Altered: []string{"bin/helper", "bin/web", "lib/copy.so", "lib/same.so"}}); err != nil || ok {
 		t.Errorf("to fetch nearly all of it was worth it: %v", err)
 	}
 	if err := os.WriteFile(meta(r, indexFile), []byte("evil"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Repair(t.Context(), r, tree.Diff{}); !errors.Is(err, artifacts.ErrIntegrity) {
+	if _, _, err := s.Repair(t.Context(), r, must(r.Artifact()), tree.Diff{}); !errors.Is(err, artifacts.ErrIntegrity) {
 		t.Errorf("with an altered index: %v", err)
 	}
 }
@@ -160,7 +160,7 @@ func TestRepairThatFails(t *testing.T) {
 			if err := os.WriteFile(r.Dir()+"/bin/helper", []byte("evil"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			p, _, err := s.Repair(t.Context(), r, must(s.Verify(t.Context(), r)))
+			p, _, err := s.Repair(t.Context(), r, must(r.Artifact()), must(s.Verify(t.Context(), r)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -102,7 +102,7 @@ func TestTimes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, ok, err := s.Repair(t.Context(), r, must(s.Verify(t.Context(), r)))
+			p, ok, err := s.Repair(t.Context(), r, must(r.Artifact()), must(s.Verify(t.Context(), r)))
 			if !ok || err != nil || len(p.Chunks) == 0 {
 				t.Fatalf("repairable: %v, %v", ok, err)
 			}

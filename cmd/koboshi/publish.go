@@ -31,6 +31,7 @@ type publishOptions struct {
 	input             inputFlags
 	strict            bool
 	images            []string // kinds of images to publish beside the tree
+	chunkList         bool
 }
 
 func (c *cli) publish() *cobra.Command {
@@ -63,6 +64,7 @@ func (c *cli) publish() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.platforms, "platform", nil, "`os/arch=PATH`; repeat it for every platform")
 	cmd.Flags().StringArrayVar(&o.images, "image", nil, "publish an image of this `KIND` ("+strings.Join(publish.ImageKinds(), ", ")+") beside the tree, for instances to mount")
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
+	cmd.Flags().BoolVar(&o.chunkList, "chunk-list", false, "store the hashes of the artifact's chunks beside it, not in the manifest; done anyway where a key cannot sign that many")
 	o.behaviour.add(cmd)
 	o.addBases(cmd)
 	o.input.add(cmd)
@@ -97,7 +99,7 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	draft := publish.Draft{App: o.app, Version: o.version, Created: time.Now(), MinAgent: o.minAgent, Hooks: hooks, Health: healthy, Keys: keys}
+	draft := publish.Draft{App: o.app, Version: o.version, Created: time.Now(), MinAgent: o.minAgent, Hooks: hooks, Health: healthy, Keys: keys, ChunkLists: o.chunkList}
 	defer func() {
 		for _, p := range draft.Packed {
 			err = errors.Join(err, p.Close())
@@ -320,10 +322,7 @@ func (p publication) artifact(i int) publishedArtifact {
 }
 
 func publishedOf(a artifacts.Artifact) publishedArtifact {
-	out := publishedArtifact{Platform: a.OS + "/" + a.Arch, Key: a.Key, Size: a.Size, SHA256: a.SHA256, LaunchBytes: a.Size, Deltas: a.Deltas}
-	if a.Index != nil {
-		out.LaunchBytes += a.Index.Size
-	}
+	out := publishedArtifact{Platform: a.OS + "/" + a.Arch, Key: a.Key, Size: a.Size, SHA256: a.SHA256, LaunchBytes: a.LaunchBytes(), Deltas: a.Deltas}
 	if a.Image != nil {
 		out.Image = a.Format
 	}
