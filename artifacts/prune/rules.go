@@ -57,7 +57,7 @@ func (o Options) decide(all []*Release, named map[string]string, now time.Time) 
 		case !r.manifest:
 			r.Why = "it has no manifest: a publish is under way, or broke off"
 		case r.damage != nil:
-			r.Why = "its manifest cannot be read"
+			r.Why = "its manifest or mark cannot be read"
 		default:
 			whole = append(whole, r)
 		}
@@ -96,7 +96,7 @@ func (o Options) reason(r *Release, place int, named map[string]string, now time
 		return o.Carried[r.Version] + " carries it"
 	case place < o.Keep:
 		return "it is one of the newest " + itoa(o.Keep)
-	case age < o.MinAge:
+	case o.MinAge > 0 && age < o.MinAge:
 		return "it is younger than " + o.MinAge.String()
 	}
 	return ""

@@ -3,7 +3,9 @@ package publish
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,11 +13,13 @@ import (
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/retire"
 )
 
 // Listing is what an app has in a bucket.
 type Listing struct {
 	Releases []ListedRelease             // the newest first, by the time they were created
+	Gone     []string                    // versions that koboshi releases prune has removed
 	Channels []Listed[artifacts.Pointer] // by name
 }
 
@@ -24,6 +28,7 @@ type ListedRelease struct {
 	Listed[artifacts.Manifest]
 	Channels []string // that point to the version and these bytes of its manifest
 	Rollouts []string // channels that point to them for a share of their instances
+	State    retire.State
 }
 
 // List reads every manifest and every pointer of an app. Trust may be zero: then
@@ -39,19 +44,35 @@ func List(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trus
 	if err != nil {
 		return Listing{}, fmt.Errorf("channels of %s: %w", app, err)
 	}
-	manifests, err := listManifests(ctx, b, app, trust)
+	manifests, marked, err := listManifests(ctx, b, app, trust)
 	if err != nil {
 		return Listing{}, fmt.Errorf("releases of %s: %w", app, err)
 	}
 	releases := make([]ListedRelease, len(manifests))
 	for i, m := range manifests {
 		all, share := naming(channels, m.Name, m.SHA256)
-		releases[i] = ListedRelease{m, all, share}
+		releases[i] = ListedRelease{Listed: m, Channels: all, Rollouts: share}
+		if marked[m.Name] {
+			if err := releases[i].readMark(ctx, b, app); err != nil {
+				return Listing{}, err
+			}
+			delete(marked, m.Name)
+		}
 	}
 	slices.SortStableFunc(releases, func(x, y ListedRelease) int {
 		return cmp.Or(y.Document.Created.Compare(x.Document.Created), strings.Compare(x.Name, y.Name))
 	})
-	return Listing{Releases: releases, Channels: channels}, nil
+	return Listing{Releases: releases, Gone: slices.Sorted(maps.Keys(marked)), Channels: channels}, nil
+}
+
+// readMark reads how far a release is on its way out.
+func (r *ListedRelease) readMark(ctx context.Context, b bucket.Bucket, app string) error {
+	found, err := retire.Read(ctx, b, app, r.Name)
+	if errors.Is(err, artifacts.ErrUntrusted) || errors.Is(err, artifacts.ErrTooOld) {
+		r.Err, err = errors.Join(r.Err, err), nil
+	}
+	r.State = found.State
+	return err
 }
 
 // naming is the channels that point to a version with these bytes, for all of their
@@ -87,14 +108,25 @@ func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifa
 	})
 }
 
-func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Manifest], error) {
-	versions, err := namesBetween(ctx, b, releasesPrefix, manifestSuffix, artifacts.CheckVersion)
-	if err != nil {
-		return nil, err
+// listManifests reads every manifest; marked are the versions that have a mark.
+func listManifests(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) (all []Listed[artifacts.Manifest], marked map[string]bool, err error) {
+	var versions []string
+	marked = map[string]bool{}
+	for object, err := range b.List(ctx, releasesPrefix) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if version, ok := nameBetween(object.Key, releasesPrefix, manifestSuffix, artifacts.CheckVersion); ok {
+			versions = append(versions, version)
+		}
+		if version, ok := nameBetween(object.Key, releasesPrefix, "/"+retire.Name, artifacts.CheckVersion); ok {
+			marked[version] = true
+		}
 	}
-	return readEach(ctx, versions, manifestsAtATime, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
+	all, err = readEach(ctx, versions, manifestsAtATime, func(ctx context.Context, version string) (Listed[artifacts.Manifest], error) {
 		return readListed(ctx, b, app, version, trust)
 	})
+	return all, marked, err
 }
 
 // ReadManifest reads one manifest as [List] does without trust.

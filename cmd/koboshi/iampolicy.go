@@ -23,12 +23,14 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/iam"
+	"koboshi/artifacts/retire"
 )
 
 type policyOptions struct {
 	partition         string
 	publish, bucket   bool
 	guard, fleet      bool
+	prune             bool
 	source, app, role string
 	keys              []string // ARNs of KMS keys
 	groups, deploys   []string // of --guard
@@ -50,7 +52,8 @@ func (c *cli) iamPolicy() *cobra.Command {
 			"to narrow that. With --publish it is the policy of the release side; with --source and --app\n" +
 			"too, no configuration is needed. With --bucket-policy it is the one that the bucket of [node_id]\n" +
 			"itself gets: whatever a role allows, no node id is written without a condition, or deleted.\n" +
-			"With --guard it is that of koboshi guard, with --fleet that of koboshi fleet." +
+			"With --guard it is that of koboshi guard, with --fleet that of koboshi fleet, with --prune that of\n" +
+			"koboshi releases prune and keep." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --source s3://acme-releases/apps --app web\n" +
 			"  koboshi iam-policy --publish --role promoter --partition aws-cn\n" +
@@ -64,13 +67,14 @@ func (c *cli) iamPolicy() *cobra.Command {
 	cmd.Flags().BoolVar(&o.bucket, "bucket-policy", false, "print the policy of the bucket that has the node ids, which goes beside the role's")
 	cmd.Flags().BoolVar(&o.guard, "guard", false, "for koboshi guard")
 	cmd.Flags().BoolVar(&o.fleet, "fleet", false, "for koboshi fleet and koboshi rollout status")
+	cmd.Flags().BoolVar(&o.prune, "prune", false, "for koboshi releases prune and koboshi releases keep")
 	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "with --guard: an Auto Scaling `group`; default: every group")
 	cmd.Flags().StringArrayVar(&o.deploys, "codedeploy", nil, "with --guard: a deployment group of CodeDeploy, `APP/GROUP`")
-	cmd.Flags().StringVar(&o.source, "source", "", "with --publish, --guard or --fleet: `s3://bucket/prefix` instead of the sources of the configuration")
+	cmd.Flags().StringVar(&o.source, "source", "", "with --publish, --prune, --guard or --fleet: `s3://bucket/prefix` instead of the sources of the configuration")
 	cmd.Flags().StringVar(&o.app, "app", "", "with --source: the `app`")
 	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
 	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
-	excludes(cmd, "bucket-policy", "publish", "guard", "fleet", "source", "app", "role", "sse-kms-key-id")
+	excludes(cmd, "bucket-policy", "publish", "prune", "guard", "fleet", "source", "app", "role", "sse-kms-key-id")
 	return cmd
 }
 
@@ -88,13 +92,13 @@ func (c *cli) runIAMPolicy(o policyOptions) error {
 		return c.printPublisherPolicy(o, places(o.app, o.source))
 	}
 	cfg, err := c.loadConfig()
-	if o.publish && errors.Is(err, fs.ErrNotExist) {
-		return failure.WithHint(err, "--source and --app need no configuration: koboshi iam-policy --publish --source s3://BUCKET/PREFIX --app APP")
+	if (o.publish || o.prune) && errors.Is(err, fs.ErrNotExist) {
+		return failure.WithHint(err, "--source and --app need no configuration: koboshi iam-policy "+o.purpose()+" --source s3://BUCKET/PREFIX --app APP")
 	}
 	if err != nil {
 		return err
 	}
-	if o.publish {
+	if o.publish || o.prune {
 		return c.printPublisherPolicy(o, places(cfg.App, cfg.Source...))
 	}
 	if o.guard {
@@ -113,7 +117,27 @@ func (c *cli) printPublisherPolicy(o policyOptions, all []s3.Place) error {
 	if len(all) == 0 {
 		return failure.WithHint(failure.Mark(errors.New("no source is s3://: there is nothing to allow"), failure.ErrConfiguration), "publishing to a directory needs no AWS")
 	}
+	if o.prune {
+		return c.ui.printJSON(prunePolicy(o, all))
+	}
 	return c.ui.printJSON(publisherPolicy(o, all))
+}
+
+// purpose is the flag that asks for a policy of the release side.
+func (o policyOptions) purpose() string {
+	if o.prune {
+		return "--prune"
+	}
+	return "--publish"
+}
+
+// prunePolicy allows the calls of koboshi releases prune and keep: to read everything,
+// to write marks, and to delete what is not one.
+func prunePolicy(o policyOptions, all []s3.Place) iam.Policy {
+	return iam.New(slices.Concat(
+		s3.Statements(o.partition, "Read", s3.ReadActions, all...),
+		s3.PruneStatements(o.partition, retire.Name, all...),
+		s3.KeyStatements(o.keys, s3.WriteKeyActions...))...)
 }
 
 // printGuardPolicy allows the calls of koboshi guard. A lock in a directory needs none
@@ -155,7 +179,9 @@ func (o policyOptions) check() error {
 		return errors.New("--publish and --guard cannot be combined")
 	case o.fleet && (o.publish || o.guard):
 		return errors.New("--fleet cannot be combined with --publish or --guard")
-	case !o.publish && !o.guard && !o.fleet && (o.source != "" || o.app != "" || o.role != ""):
+	case o.prune && (o.publish || o.guard || o.fleet):
+		return errors.New("--prune cannot be combined with --publish, --guard or --fleet")
+	case !o.publish && !o.prune && !o.guard && !o.fleet && (o.source != "" || o.app != "" || o.role != ""):
 		return errors.New("--source, --app and --role are for --publish; an instance's policy follows its configuration")
 	case !o.publish && o.role != "":
 		return errors.New("--role is for --publish")

@@ -16,6 +16,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/retire"
 )
 
 // nearestPatience bounds the search for a version that was probably meant.
@@ -34,6 +35,23 @@ func didYouMean(ctx context.Context, err error, version string, known func(conte
 		return err
 	}
 	return failure.WithHint(err, "did you mean "+near+"? koboshi releases lists what is published")
+}
+
+// removed adds to the error of a version that koboshi releases prune has removed, or is
+// removing, a hint that says so, as its mark does. It reports whether it did.
+func removed(ctx context.Context, err error, app, version string, sources ...bucket.Reader) (error, bool) {
+	if !errors.Is(err, bucket.ErrNotFound) {
+		return err, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, nearestPatience)
+	defer cancel()
+	for _, source := range sources {
+		found, readErr := retire.Read(ctx, source, app, version)
+		if readErr == nil && (found.State == retire.Gone || found.State == retire.Sweeping) {
+			return failure.WithHint(err, version+" was removed from the bucket by koboshi releases prune: choose another version, or publish it under a new one"), true
+		}
+	}
+	return err, false
 }
 
 // unknownVersion is didYouMean for the release side. Without permission to list

@@ -21,6 +21,9 @@ type origin struct {
 func (o origin) Manifest(ctx context.Context, ref artifacts.Reference) (*artifacts.VerifiedManifest, error) {
 	m, err := o.Origin.Manifest(ctx, ref)
 	if err != nil && ref.ManifestSHA256 == (artifacts.Digest{}) { // a person has asked for it by version
+		if hinted, is := removed(ctx, err, ref.App, ref.Version, o.Sources()...); is {
+			return nil, hinted
+		}
 		err = didYouMean(ctx, err, ref.Version, o.published)
 	}
 	return m, err

@@ -23,6 +23,11 @@ type releaseFlags struct {
 
 func (f *releaseFlags) add(cmd *cobra.Command) *cobra.Command {
 	cmd.GroupID = releaseSide
+	return f.addBelow(cmd)
+}
+
+// addBelow adds the flags to a command below another one.
+func (f *releaseFlags) addBelow(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVar(&f.source, "source", "", "where releases are stored: `s3://bucket/prefix[?region=R] or file:///directory`")
 	cmd.Flags().StringVar(&f.app, "app", "", "the `app`")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")

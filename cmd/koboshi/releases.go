@@ -16,6 +16,7 @@ import (
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/publish"
+	"koboshi/artifacts/retire"
 )
 
 type releasesOptions struct {
@@ -45,6 +46,7 @@ func (c *cli) releases() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE`")
 	addEncryption(cmd, &o.encryption)
 	cmd.Flags().BoolVar(&o.checkStore, "check-store", false, "try out the store: conditional writes, ranges, listing")
+	cmd.AddCommand(c.releasesPrune(), c.releasesKeep())
 	o.amis.add(cmd)
 	excludes(cmd, "check-store", "amis", "max-age")
 	return o.add(cmd)
@@ -105,6 +107,7 @@ type releaseJSON struct {
 	Platforms []publishedArtifact `json:"platforms"`
 	Channels  []string            `json:"channels"`
 	Rollouts  []string            `json:"rollouts,omitzero"` // channels that have it for a share of their instances
+	State     retire.State        `json:"state,omitzero"`    // marked, sweeping, gone, kept; "" = none of these
 	Verified  bool                `json:"verified"`
 	Error     string              `json:"error,omitzero"`
 	doubtful  bool
@@ -130,7 +133,13 @@ func listed(l publish.Listing, trusting bool) listingJSON {
 		for _, a := range r.Document.Artifacts {
 			row.Platforms = append(row.Platforms, publishedOf(a))
 		}
+		if row.State = r.State; row.State == retire.Unmarked {
+			row.State = ""
+		}
 		out.Releases = append(out.Releases, row)
+	}
+	for _, version := range l.Gone {
+		out.Releases = append(out.Releases, releaseJSON{Version: version, State: retire.Gone})
 	}
 	for _, c := range l.Channels {
 		out.Channels = append(out.Channels, channelJSON{Name: c.Name, Version: c.Document.Version, Next: c.Document.Next, Sequence: c.Document.Sequence,
@@ -160,7 +169,7 @@ func (u *ui) listReleases(l listingJSON) error {
 		for _, p := range r.Platforms {
 			platforms = append(platforms, p.Platform+" "+report.Bytes(p.Size))
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Version, strings.Join(append(r.Channels, rolling(r.Rollouts)...), ", "), strings.Join(platforms, ", "), doubt(r.Error, r.doubtful, r.Created))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Version, strings.Join(append(r.Channels, rolling(r.Rollouts)...), ", "), strings.Join(platforms, ", "), retired(r, doubt(r.Error, r.doubtful, r.Created)))
 	}
 	return w.Flush()
 }
@@ -171,6 +180,21 @@ func rolling(channels []string) (all []string) {
 		all = append(all, name+" (rollout)")
 	}
 	return all
+}
+
+// retired adds how far a release is on its way out of the bucket.
+func retired(r releaseJSON, text string) string {
+	switch r.State {
+	case retire.Marked:
+		return text + ", marked for removal"
+	case retire.Sweeping:
+		return text + ", being removed"
+	case retire.Kept:
+		return text + ", kept"
+	case retire.Gone:
+		return "removed"
+	}
+	return text
 }
 
 // doubt is the time of a document, or what is wrong with it.

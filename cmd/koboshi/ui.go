@@ -68,7 +68,7 @@ func (r results) Write(p []byte) (int, error) {
 
 // printJSON writes a result for machines. A closed pipe is no error.
 func (u *ui) printJSON(v any) error {
-	data, err := json.Marshal(v, jsontext.WithIndent("  "))
+	data, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
 	if err == nil {
 		_, err = fmt.Fprintln(u.out, harmless(data))
 	}

@@ -73,6 +73,20 @@ func directoryStatements(partition, sid, directory string, actions []string, pla
 	return []iam.Statement{iam.Allow(sid, objects, actions...)}
 }
 
+// PruneStatements allow to delete releases of these places, and to write their marks,
+// which are called name; a mark itself is never deleted. What a probe of the store
+// writes there is included.
+func PruneStatements(partition, name string, places ...Place) []iam.Statement {
+	var releases, marks, probes []string
+	for _, p := range places {
+		prefix := p.bucket(partition) + "/" + iam.Literal(p.Prefix) + "/releases/"
+		releases, marks, probes = append(releases, prefix+"*"), append(marks, prefix+"*/"+name), append(probes, prefix+"probe-*")
+	}
+	keep := iam.Allow("KeepMarks", marks, "s3:DeleteObject")
+	keep.Effect = "Deny"
+	return []iam.Statement{iam.Allow("Mark", append(marks, probes...), "s3:PutObject"), iam.Allow("Remove", releases, "s3:DeleteObject"), keep}
+}
+
 // KeyStatements allow actions on KMS keys, by their ARNs and through S3 only. Without
 // keys there are none.
 func KeyStatements(keys []string, actions ...string) []iam.Statement {
