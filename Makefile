@@ -162,8 +162,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 	@sh .ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## measure koboshi against what it replaces (root; BENCH=short for a few minutes)
-	go test -tags bench -count=1 -timeout 40m -v -run '^TestBench$$' ./artifacts/bench
+bench: build ## measure koboshi against what it replaces (root; BENCH=images for images alone, BENCH=short for a minute)
+	go test -tags bench -count=1 -timeout 60m -v -run '^TestBench$$' ./artifacts/bench
 
 .PHONY: bench-parts
 bench-parts: ## benchmarks of the parts, for benchstat (see artifacts/bench)

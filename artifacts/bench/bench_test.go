@@ -10,11 +10,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"koboshi/artifacts/publish"
 )
 
 // out is where inputs are kept and results are written.
@@ -22,52 +25,91 @@ const out = "../../.build/bench"
 
 // scale is how much is measured.
 type scale struct {
-	whole  bool // all workloads, or only some
-	rounds int
-	soak   int            // more runs of koboshi where requests fail
-	only   *regexp.Regexp // titles of workloads
+	rounds  int
+	soak    int            // more runs of koboshi where requests fail
+	only    *regexp.Regexp // titles of workloads
+	kinds   []string       // of images
+	modules bool           // node_modules, and an app that answers
+	others  bool           // gzip, TLS, faults, files of all sizes, delta updates
+	whole   bool
+	lean    bool // koboshi and aws only
+	file    int  // MiB of the one file where there are no others
+	running int  // rounds of what an installed release costs
 }
 
-func chooseScale() scale {
-	s := scale{whole: true, rounds: 5, soak: 100}
-	if os.Getenv("BENCH") == "short" {
-		s = scale{rounds: 3, soak: 10}
+// chooseScale is by BENCH: everything, what concerns images in 12 minutes, or whether
+// all of it works, in one.
+func chooseScale() (s scale) {
+	switch os.Getenv("BENCH") {
+	case "short":
+		s = scale{rounds: 1, soak: 10, kinds: publish.ImageKinds(), lean: true, file: 128}
+	case "images":
+		s = scale{rounds: 5, kinds: publish.ImageKinds(), modules: true, whole: true, lean: true, file: 1024, running: 1}
+	default:
+		s = scale{rounds: 5, soak: 100, kinds: publish.ImageKinds(), modules: true, others: true, whole: true, running: 3}
 	}
 	s.only = regexp.MustCompile(os.Getenv("ONLY"))
+	if n, err := strconv.Atoi(os.Getenv("ROUNDS")); err == nil {
+		s.rounds = n
+	}
 	return s
 }
 
-// TestBench prints one table and writes it, and a plot, to .build/bench.
+// wants reports whether an input may be measured: what is not need not be published.
+func (s scale) wants(input string) bool {
+	return s.only.MatchString(input+" "+string(quick)) || s.only.MatchString(input+" "+string(gp3)) || s.only.MatchString("running "+input)
+}
+
+// TestBench prints tables and writes them, and a plot, to .build/bench.
 func TestBench(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("a fresh filesystem for every run needs root")
 	}
 	s := chooseScale()
 	l := newLab(t)
+	quiet := load()
 	var results []*result
+	var running string
 	for _, w := range l.workloads(s) {
+		if w.disk == quick && len(w.images) > 0 && s.only.MatchString("running "+w.input) {
+			running += l.running(w, s.running)
+		}
 		if !s.only.MatchString(w.title()) {
 			continue
 		}
 		fmt.Println("measuring", w.title())
 		r := l.measure(w, s.rounds)
-		if n := r.failed(koboshi); n > 0 {
-			t.Errorf("koboshi failed %d of %d times: %s", n, s.rounds, w.title())
+		for _, name := range r.names {
+			if n := r.failed(name); n > 0 && strings.HasPrefix(name, koboshi) {
+				t.Errorf("%s failed %d of %d times: %s", name, n, s.rounds, w.title())
+			}
 		}
 		results = append(results, r)
 	}
 	soaked := l.soak(results, s.soak)
-	table := markdown(results) + soaked + l.deltas(s)
+	table := fmt.Sprintf("Load before: %s, at the end: %s (%d rounds).\n\n", quiet, load(), s.rounds) + summary(results) + running + "\n" + markdown(results) + soaked + l.deltas(s)
 	fmt.Print("\n", table)
 	must(t, os.WriteFile(filepath.Join(out, "table.md"), []byte(table), 0o644))
 	must(t, os.WriteFile(filepath.Join(out, "plot.svg"), []byte(plot(results)), 0o644))
+}
+
+// load is the machine's, over 1, 5 and 15 minutes.
+func load() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(strings.Fields(string(data))[:3], " ")
 }
 
 // measure runs every contender in turn, round after round in another order.
 func (l *lab) measure(w *workload, rounds int) *result {
 	l.Helper()
 	l.shape(w.origin)
-	all := append(l.contenders(w), l.limits(w)...)
+	all := l.contenders(w)
+	if w.disk == quick && (!w.lean || len(w.images) == 0) {
+		all = append(all, l.limits(w)...)
+	}
 	r := &result{workload: w, samples: map[string][]sample{}}
 	for _, c := range all {
 		r.names = append(r.names, c.name)
@@ -86,7 +128,7 @@ func (l *lab) once(w *workload, c contender) sample {
 	l.Helper()
 	disk := ""
 	if !c.idle {
-		disk = l.mount(ext4, w.room())
+		disk = l.mount(ext4, w.room(), w.disk)
 		defer l.unmount(disk)
 	}
 	s := c.run(disk)

@@ -35,7 +35,7 @@ var filesystems = []struct {
 // out of the short form, unless ONLY names it.
 func (l *lab) deltas(s scale) string {
 	l.Helper()
-	if !s.only.MatchString("delta") || !s.whole && s.only.String() == "" {
+	if !s.only.MatchString("delta") || !s.others && s.only.String() == "" {
 		return ""
 	}
 	older, newer := l.module(olderGo), l.module(newerGo)
@@ -105,7 +105,7 @@ func (l *lab) publishBoth(older, newer string) (delta, artifact int64) {
 // delta is one run on a fresh filesystem that has the older release.
 func (l *lab) fromDelta(mkfs []string, way string) sample {
 	l.Helper()
-	disk := l.mount(mkfs, 2<<30)
+	disk := l.mount(mkfs, 2<<30, quick)
 	defer l.unmount(disk)
 	when := strings.ReplaceAll(way, "cold", "always")
 	must(l, l.prebake(disk, "one", when).err)

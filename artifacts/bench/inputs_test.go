@@ -36,14 +36,29 @@ type workload struct {
 	input  string
 	format string // "tar.zst", "tar.gz", "file"
 	origin shape
+	disk   disk
+	images []image // other releases of the same tree
+	serves bool    // the tree is an app that can be asked
+	lean   bool    // fewer contenders: time is short
 
 	app, key, sha256 string // of the published artifact
 	data             []byte // its bytes
 	files, plain     int64  // what is to be unpacked
 }
 
+// image is an app with an image of a kind.
+type image struct{ kind, app string }
+
 func (w *workload) title() string {
-	return fmt.Sprintf("%s, %s (%s), %s", w.input, w.format, w.sizes(), w.origin)
+	return fmt.Sprintf("%s, %s (%s), %s%s", w.input, w.format, w.sizes(), w.origin, w.slow())
+}
+
+// slow is for the titles of what lands on a slow disk.
+func (w *workload) slow() string {
+	if w.disk != gp3 {
+		return ""
+	}
+	return ", " + string(gp3)
 }
 
 func (w *workload) sizes() string {
@@ -53,22 +68,47 @@ func (w *workload) sizes() string {
 	return fmt.Sprintf("%d -> %d MB, %d files", len(w.data)/1e6, w.plain/1e6, w.files)
 }
 
-// workloads builds and publishes the inputs, and for the short form only a few.
-func (l *lab) workloads(s scale) []*workload {
+// workloads builds and publishes the inputs of a scale.
+func (l *lab) workloads(s scale) (all []*workload) {
 	l.Helper()
 	goroot := l.goroot()
-	tree := l.publish("gotree", goroot, "Go toolchain", "tar.zst")
-	all := []*workload{tree.at(shaped), tree.at(secure), tree.at(faulty)}
-	if !s.whole {
-		return append(all, l.file(128))
+	tree := l.publish("gotree", goroot, "Go toolchain", "tar.zst", s.kinds...)
+	all = l.disks(s, tree)
+	if s.modules && s.wants("node_modules") {
+		if dir := l.modules(); dir != "" {
+			modules := l.publish("npm", dir, "node_modules", "tar.zst", s.kinds...)
+			modules.serves = true
+			all = append(all, l.disks(s, modules)...)
+		}
+	}
+	bare := *tree
+	bare.images, bare.lean = nil, s.lean
+	if s.others || !s.whole {
+		all = append(all, bare.at(faulty))
+	}
+	if !s.others && !s.wants("random") {
+		return all
+	}
+	if !s.others {
+		large := l.file(s.file)
+		large.lean = s.lean
+		return append(all, large)
 	}
 	zipped := l.publish("gozip", l.tarball(goroot), "Go toolchain", "tar.gz")
 	zipped.files, zipped.plain = tree.files, tree.plain
-	all = append(all, zipped.at(shaped))
-	if modules := l.modules(); modules != "" {
-		all = append(all, l.publish("npm", modules, "node_modules", "tar.zst").at(shaped))
+	return append(all, bare.at(secure), zipped.at(shaped), l.file(16), l.file(128), l.file(1024))
+}
+
+// disks is a tree with its images on every disk that there is here.
+func (l *lab) disks(s scale, w *workload) []*workload {
+	w.lean = s.lean
+	all := []*workload{w.at(shaped)}
+	if l.slow {
+		slow := w.at(shaped)
+		slow.disk, slow.lean = gp3, true
+		all = append(all, slow)
 	}
-	return append(all, l.file(16), l.file(128), l.file(1024))
+	return all
 }
 
 // file is one of so many MiB.
@@ -87,6 +127,9 @@ func (l *lab) goroot() string {
 
 func (w workload) at(origin shape) *workload {
 	w.origin = origin
+	if w.disk == "" {
+		w.disk = quick
+	}
 	return &w
 }
 
@@ -112,7 +155,7 @@ func (l *lab) noise(mebibytes int) string {
 	return name
 }
 
-// modules is a tree that npm has installed; "" where there is no npm.
+// modules is an app with what npm has installed; "" where there is no npm.
 func (l *lab) modules() string {
 	l.Helper()
 	if _, err := exec.LookPath("npm"); err != nil {
@@ -127,8 +170,19 @@ func (l *lab) modules() string {
 		npm.Dir = temp
 		return npm.Run()
 	})
-	return filepath.Join(name, "node_modules")
+	must(l, os.WriteFile(filepath.Join(name, "server.js"), []byte(server), 0o644))
+	return name
 }
+
+// server is an app that loads large packages before it answers, with its pid. Without
+// a port it ends then.
+const server = `const http = require('node:http');
+const names = ['antd', '@mui/material', '@emotion/react', '@emotion/styled', 'aws-sdk', 'typescript',
+  'webpack', 'eslint', 'rxjs', 'date-fns', 'react-dom/server', 'next/dist/server/next'];
+names.forEach((name) => require(name));
+const [port] = process.argv.slice(2);
+if (port) http.createServer((_, answer) => answer.end(String(process.pid))).listen(Number(port), '127.0.0.1');
+`
 
 // keep makes an input unless an earlier run has made it.
 func (l *lab) keep(name string, make func(temp string) error) {

@@ -5,20 +5,19 @@ package bench
 import (
 	"crypto/sha256"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
 )
 
@@ -32,6 +31,8 @@ type lab struct {
 	dir    string // keys, configuration, mount point
 	images string // where disks are made
 	device string // of the one that is mounted
+	slow   bool   // there is a gp3-shaped one
+	port   int    // of the app that answers
 }
 
 func newLab(t *testing.T) *lab {
@@ -50,6 +51,10 @@ func newLab(t *testing.T) *lab {
 		t.Cleanup(func() { _ = os.RemoveAll(l.images) })
 	}
 	l.aws.S3().CreateBucket("bench")
+	must(t, l.aws.CreateGroup(autoscaling.Group{Name: "bench", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: autoscaling.OnLaunch}}}))
+	l.port, err = freePort()
+	must(t, err)
+	l.slow = l.shapes()
 	l.tool("keygen", "--out", filepath.Join(l.dir, "release"))
 	return l
 }
@@ -79,35 +84,101 @@ func (l *lab) shape(origin shape) {
 	}
 }
 
-// publish releases the file or directory at path as version 1 of an app.
-func (l *lab) publish(app, path, input, format string) *workload {
+// publish releases the file or directory at path as version 1 of an app, and of a
+// directory the images of these kinds.
+func (l *lab) publish(app, path, input, format string, kinds ...string) *workload {
 	l.Helper()
-	l.shape(fast)
-	fmt.Println("publishing", app)
-	where := []string{"--source", "s3://bench/apps", "--app", app, "--version", "1", "--key", filepath.Join(l.dir, "release.key")}
-	l.tool(append([]string{"publish", path}, where...)...)
-	l.tool(append([]string{"promote", "--channel", "stable"}, where...)...)
+	l.release(app, path, pick(kinds, builtIn)...)
 	w := &workload{input: input, format: format, app: app}
-	for _, key := range l.aws.S3().Keys("bench") {
-		if strings.HasPrefix(key, "apps/"+app+"/releases/1/"+app+"-") {
-			if data, ok := l.aws.S3().Object("bench", key); len(data) > len(w.data) && ok {
-				w.key, w.data = key, data // not the index, which is smaller
-			}
-		}
-	}
+	w.key, w.data = l.object(app, strings.TrimPrefix(format, "file"))
 	w.sha256 = fmt.Sprintf("%x", sha256.Sum256(w.data))
 	var err error
 	w.files, w.plain, err = count(path)
 	must(l, err)
+	for _, kind := range kinds {
+		if kind == builtIn {
+			w.images = append(w.images, image{kind, app})
+		} else if other := app + "-" + kind; l.byTool(other, path, kind) {
+			w.images = append(w.images, image{kind, other})
+		}
+	}
 	return w
+}
+
+// builtIn is the kind of image that koboshi makes without another program.
+const builtIn = "erofs"
+
+// pick is --image for those of kinds that are wanted.
+func pick(kinds []string, want string) (args []string) {
+	if slices.Contains(kinds, want) {
+		args = []string{"--image", want}
+	}
+	return args
+}
+
+// byTool releases an image that another program makes, which takes long: its file is
+// kept from run to run. It reports whether there is one.
+func (l *lab) byTool(app, path, kind string) bool {
+	l.Helper()
+	ext := kind
+	if kind != "squashfs" {
+		ext = "erofs"
+	}
+	name := filepath.Join(l.out, "inputs", app+"-"+runtime.Version()+"."+ext)
+	if _, err := os.Stat(name); err == nil {
+		l.release(app, "", "--platform", "linux/amd64="+name)
+		return true
+	}
+	if err := l.tryRelease(app, path, "--image", kind); err != nil {
+		fmt.Println("no image:", kind)
+		return false
+	}
+	_, data := l.object(app, ext)
+	l.keep(name, func(temp string) error { return os.WriteFile(temp, data, 0o644) })
+	return true
+}
+
+func (l *lab) release(app, path string, args ...string) {
+	l.Helper()
+	must(l, l.tryRelease(app, path, args...))
+}
+
+func (l *lab) tryRelease(app, path string, args ...string) error {
+	l.shape(fast)
+	fmt.Println("publishing", app)
+	if path != "" {
+		args = append(args, path)
+	}
+	where := []string{"--source", "s3://bench/apps", "--app", app, "--version", "1", "--key", filepath.Join(l.dir, "release.key")}
+	if err := l.tryTool(append(append([]string{"publish"}, args...), where...)...); err != nil {
+		return err
+	}
+	return l.tryTool(append([]string{"promote", "--channel", "stable"}, where...)...)
+}
+
+// object is the artifact of an app whose key ends so.
+func (l *lab) object(app, ext string) (key string, data []byte) {
+	for _, k := range l.aws.S3().Keys("bench") {
+		if !strings.HasPrefix(k, "apps/"+app+"/releases/1/"+app+"-") || !strings.HasSuffix(k, ext) {
+			continue
+		}
+		if d, ok := l.aws.S3().Object("bench", k); len(d) > len(data) && ok {
+			key, data = k, d // not the index, which is smaller
+		}
+	}
+	return key, data
 }
 
 // tool runs a command of koboshi's release side.
 func (l *lab) tool(args ...string) {
 	l.Helper()
+	must(l, l.tryTool(args...))
+}
+
+func (l *lab) tryTool(args ...string) error {
 	cmd := command(l.binary, args...)
 	cmd.Env = append(cmd.Env, l.env()...)
-	must(l, cmd.Run())
+	return cmd.Run()
 }
 
 // ca is the file of the certificate that the origin proves itself with.
@@ -128,37 +199,6 @@ func command(name string, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "NO_COLOR=1")
 	cmd.Stderr = os.Stderr
 	return cmd
-}
-
-// ext4 has an inode for every 8 KiB: trees have many small files.
-var ext4 = []string{"mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "lazy_itable_init=1,nodiscard"}
-
-// mount makes a fresh filesystem of a size and returns its mount point. It is on
-// a loop device that bypasses the page cache, as a volume does, where the disk
-// below allows that.
-func (l *lab) mount(mkfs []string, size int64) string {
-	l.Helper()
-	disk, image := filepath.Join(l.dir, "disk"), filepath.Join(l.images, "image")
-	must(l, os.MkdirAll(disk, 0o755))
-	f, err := os.Create(image)
-	must(l, err)
-	must(l, errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, size), f.Close()))
-	must(l, command(mkfs[0], append(slices.Clone(mkfs[1:]), image)...).Run())
-	device, err := command("losetup", "--find", "--show", "--direct-io=on", image).Output()
-	if err != nil {
-		device, err = command("losetup", "--find", "--show", image).Output()
-	}
-	must(l, err)
-	l.device = strings.TrimSpace(string(device))
-	must(l, command("mount", l.device, disk).Run())
-	return disk
-}
-
-func (l *lab) unmount(disk string) {
-	l.Helper()
-	must(l, unix.Unmount(disk, 0))
-	must(l, command("losetup", "--detach", l.device).Run())
-	must(l, os.Remove(filepath.Join(l.images, "image")))
 }
 
 // room is what the archive and the tree of a workload take, and some more.

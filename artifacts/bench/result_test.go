@@ -22,20 +22,23 @@ type result struct {
 // median is of the runs that succeeded; false if there is none. Each of its
 // numbers is a median by itself, but for the memory, which is the peak.
 func (r *result) median(name string) (m sample, ok bool) {
-	var walls, cpus []time.Duration
+	var walls, cpus, started, answered []time.Duration
 	for _, s := range r.samples[name] {
 		if s.err == nil {
-			walls, cpus = append(walls, s.wall), append(cpus, s.cpu)
+			walls, cpus, started, answered = append(walls, s.wall), append(cpus, s.cpu), append(started, s.started), append(answered, s.answered)
 			m.rss = max(m.rss, s.rss)
 		}
 	}
 	if len(walls) == 0 {
 		return m, false
 	}
-	slices.Sort(walls)
-	slices.Sort(cpus)
-	m.wall, m.cpu = walls[len(walls)/2], cpus[len(cpus)/2]
+	m.wall, m.cpu, m.started, m.answered = middle(walls), middle(cpus), middle(started), middle(answered)
 	return m, true
+}
+
+func middle(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 func (r *result) failed(name string) (n int) {
@@ -72,8 +75,9 @@ func markdown(results []*result) string {
 				title = ""
 			}
 		}
-		what, limit := r.limit()
-		fmt.Fprintf(&b, "| | *limit: %s* | %s | | | | | 1.00 | |\n", what, seconds(limit))
+		if what, limit := r.limit(); limit > 0 {
+			fmt.Fprintf(&b, "| | *limit: %s* | %s | | | | | 1.00 | |\n", what, seconds(limit))
+		}
 	}
 	return b.String()
 }
@@ -93,8 +97,12 @@ func (r *result) row(name string) string {
 		faster = fmt.Sprintf("%.1fx as fast", m.wall.Seconds()/ours.wall.Seconds())
 		cheaper = fmt.Sprintf("%.2f of it", ours.cpu.Seconds()/m.cpu.Seconds())
 	}
-	return fmt.Sprintf("%s | %s | %s | %s | %d MiB | %.2f | %s", seconds(m.wall), faster, seconds(m.cpu), cheaper,
-		m.rss>>20, m.wall.Seconds()/limit.Seconds(), failed)
+	multiple := ""
+	if limit > 0 {
+		multiple = fmt.Sprintf("%.2f", m.wall.Seconds()/limit.Seconds())
+	}
+	return fmt.Sprintf("%s | %s | %s | %s | %d MiB | %s | %s", seconds(m.wall), faster, seconds(m.cpu), cheaper,
+		m.rss>>20, multiple, failed)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

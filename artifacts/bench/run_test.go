@@ -17,12 +17,16 @@ import (
 // sample is one run. rss is the largest process's, not the sum of a pipe's.
 type sample struct {
 	wall, cpu time.Duration
-	rss       int64 // bytes
+	started   time.Duration // until the app is started; 0 = it is not
+	answered  time.Duration // until it answers
+	rss       int64         // bytes
+	began     time.Time
 	err       error
 }
 
 // usage is what a child of the runner has cost.
 type usage struct {
+	Began     time.Time
 	Wall, CPU time.Duration
 	RSS       int64
 	Err       string
@@ -47,7 +51,7 @@ func costs(args []string) usage {
 	cmd.Stderr = os.Stderr
 	began := time.Now()
 	err := cmd.Run()
-	u := usage{Wall: time.Since(began)}
+	u := usage{Began: began, Wall: time.Since(began)}
 	if err != nil {
 		u.Err = err.Error()
 	}
@@ -76,5 +80,5 @@ func run(cmd *exec.Cmd) sample {
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(said.Bytes()))
 	}
-	return sample{wall: u.Wall, cpu: u.CPU, rss: u.RSS, err: err}
+	return sample{wall: u.Wall, cpu: u.CPU, rss: u.RSS, began: u.Began, err: err}
 }
