@@ -40,6 +40,7 @@ var mutating = map[uint64]struct {
 	unix.SYS_SYMLINKAT: {"symlinkat", 2, false}, unix.SYS_UNLINKAT: {"unlinkat", 1, false}, unix.SYS_FCHMODAT: {"fchmodat", 1, false},
 	unix.SYS_WRITE: {"write", 0, true}, unix.SYS_PWRITE64: {"pwrite64", 0, true}, unix.SYS_FCHMOD: {"fchmod", 0, true},
 	unix.SYS_FTRUNCATE: {"ftruncate", 0, true}, unix.SYS_FALLOCATE: {"fallocate", 0, true}, unix.SYS_FSYNC: {"fsync", 0, true},
+	unix.SYS_MOUNT: {"mount", 1, false}, unix.SYS_UMOUNT2: {"umount2", 0, false}, unix.SYS_IOCTL: {"LOOP_CONFIGURE", 0, true},
 	unix.SYS_FDATASYNC: {"fdatasync", 0, true}, unix.SYS_SYNCFS: {"syncfs", 0, true}, unix.SYS_FLOCK: {"flock", 0, true},
 }
 
@@ -137,6 +138,9 @@ func (p *tracee) mutation(thread int) (mutation, bool) {
 	}
 	if call.fd && info.Args[call.arg] <= 2 {
 		return mutation{}, false // what it says to us
+	}
+	if info.Nr == unix.SYS_IOCTL {
+		return mutation{call.name, "a loop device"}, info.Args[1] == unix.LOOP_CONFIGURE
 	}
 	if call.fd {
 		path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", p.pid, info.Args[call.arg]))
