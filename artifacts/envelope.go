@@ -13,6 +13,7 @@ import (
 // so a document with more of them is malformed before the first is tried.
 const (
 	MaxPointerBytes  = 64 << 10
+	MaxMoveBytes     = 16 << 10
 	MaxManifestBytes = 4 << 20
 	MaxSignatures    = 16
 )
@@ -23,9 +24,10 @@ const Schema = 1
 const (
 	kindPointer  = "pointer"
 	kindManifest = "manifest"
+	kindMove     = "move"
 )
 
-var payloadTypes = regexp.MustCompile(`^application/vnd\.koboshi\.(pointer|manifest)\.v([1-9][0-9]{0,3})\+json$`)
+var payloadTypes = regexp.MustCompile(`^application/vnd\.koboshi\.(pointer|manifest|move)\.v([1-9][0-9]{0,3})\+json$`)
 
 func payloadType(kind string) string {
 	return fmt.Sprintf("application/vnd.koboshi.%s.v%d+json", kind, Schema)

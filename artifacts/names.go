@@ -47,6 +47,15 @@ func CheckVersion(s string) error {
 // PointerKey is where a channel's pointer is stored, relative to an app's prefix.
 func PointerKey(channel string) string { return "channels/" + channel + ".json" }
 
+// MoveKey is where the record of the promotion is stored that made a pointer, relative
+// to an app's prefix.
+func MoveKey(channel string, at Sequence) string {
+	return fmt.Sprintf("%s%d-%s.json", MovesPrefix(channel), at.Number, at.Payload.Short())
+}
+
+// MovesPrefix is what the keys of all records of a channel begin with.
+func MovesPrefix(channel string) string { return "channels/" + channel + "/history/" }
+
 // ManifestKey is where a release's manifest is stored, relative to an app's prefix.
 func ManifestKey(version string) string { return releasePrefix(version) + "manifest.json" }
 

@@ -51,21 +51,31 @@ func NewTrust(agent string, threshold int, keys ...PublicKey) (Trust, error) {
 // open yields the payload of an envelope that enough keys have signed and that
 // is of the kind the caller expects ("pointer", "manifest").
 func (t Trust) open(data []byte, kind string, limit int) ([]byte, error) {
+	payload, _, err := t.openSigned(data, kind, limit)
+	return payload, err
+}
+
+// openSigned is open with the ids of the trusted keys that have signed, in order.
+func (t Trust) openSigned(data []byte, kind string, limit int) (payload []byte, by []string, err error) {
 	if t.verifier == nil {
-		return nil, untrusted("no trusted key")
+		return nil, nil, untrusted("no trusted key")
 	}
 	if len(data) > limit {
-		return nil, untrusted("%d bytes, at most %d are read", len(data), limit)
+		return nil, nil, untrusted("%d bytes, at most %d are read", len(data), limit)
 	}
 	envelope, err := parseEnvelope(data)
 	if err != nil {
-		return nil, untrusted("envelope: %w", err)
+		return nil, nil, untrusted("envelope: %w", err)
 	}
-	_, payload, err := t.verifier.VerifyAndDecode(context.Background(), envelope)
+	keys, payload, err := t.verifier.VerifyAndDecode(context.Background(), envelope)
 	if err != nil {
-		return nil, untrusted("signature: %w", err)
+		return nil, nil, untrusted("signature: %w", err)
 	}
-	return payload, checkPayloadType(envelope.PayloadType, kind)
+	for _, k := range keys {
+		by = append(by, k.KeyID)
+	}
+	slices.Sort(by)
+	return payload, by, checkPayloadType(envelope.PayloadType, kind)
 }
 
 // Sign wraps payload of the given kind in an envelope with one signature of

@@ -183,10 +183,15 @@ const (
 	manifestsAtATime = 1
 )
 
-func readEach[D any](ctx context.Context, names []string, atATime int, read func(context.Context, string) (Listed[D], error)) ([]Listed[D], error) {
-	all := make([]Listed[D], len(names))
+func errgroupOf(ctx context.Context, atATime int) (*errgroup.Group, context.Context) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atATime)
+	return group, ctx
+}
+
+func readEach[D any](ctx context.Context, names []string, atATime int, read func(context.Context, string) (Listed[D], error)) ([]Listed[D], error) {
+	all := make([]Listed[D], len(names))
+	group, ctx := errgroupOf(ctx, atATime)
 	for i, name := range names {
 		group.Go(func() (err error) {
 			all[i], err = read(ctx, name)

@@ -20,18 +20,22 @@ import (
 // Anything else, and a lower percentage, is a [*RolloutError] without Force.
 type Promotion struct {
 	App, Channel, Version string
-	Percent               int  // 1 to 99 rolls Version out to a share of the instances; 0 or 100 = all
-	Abort                 bool // drops a rollout; Version is not read then
-	Force                 bool // also where another release, or a larger share, is being rolled out
-	KeepExpiry            bool // Expires is as long as in the pointer before
-	KeepSpread            bool // Spread is that of the pointer before
-	DryRun                bool // nothing is signed or written: the pointer is what it would be
+	Percent               int    // 1 to 99 rolls Version out to a share of the instances; 0 or 100 = all
+	Abort                 bool   // drops a rollout; Version is not read then
+	Previous              bool   // Version is what the channel pointed to before, by its history
+	Force                 bool   // also where another release, or a larger share, is being rolled out
+	KeepExpiry            bool   // Expires is as long as in the pointer before
+	KeepSpread            bool   // Spread is that of the pointer before
+	DryRun                bool   // nothing is signed or written: the pointer is what it would be
+	Reason                string // for the channel's history; "" = none
 
 	Keys    []artifacts.PrivateKey
 	Trust   artifacts.Trust // what manifest and old pointer must have; zero = a signature of one of Keys
 	Expires time.Duration   // after Now; 0 = never
 	Spread  time.Duration   // whole seconds
 	Now     time.Time
+
+	exactly artifacts.Digest // of the manifest; zero = whatever Version has
 }
 
 // Promoted is a channel that was moved.
@@ -63,9 +67,19 @@ const rounds = 64
 func Promote(ctx context.Context, b bucket.Bucket, p Promotion) (Promoted, error) {
 	promoted, err := p.promote(ctx, b)
 	if err != nil {
-		return Promoted{}, fmt.Errorf("promote %s %s to %s: %w", p.App, p.Version, p.Channel, err)
+		return Promoted{}, fmt.Errorf("%s: %w", p.what(), err)
 	}
 	return promoted, nil
+}
+
+func (p Promotion) what() string {
+	switch {
+	case p.Abort:
+		return fmt.Sprintf("abort the rollout of %s in %s", p.App, p.Channel)
+	case p.Previous:
+		return fmt.Sprintf("promote the previous %s to %s", p.App, p.Channel)
+	}
+	return fmt.Sprintf("promote %s %s to %s", p.App, p.Version, p.Channel)
 }
 
 func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, error) {
@@ -93,7 +107,11 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 		}
 		if round == 0 {
 			first = previous
-		} else if err := p.moved(first, previous); err != nil {
+			err = p.goBack(ctx, b, previous)
+		} else {
+			err = p.moved(first, previous)
+		}
+		if err != nil {
 			return Promoted{}, err
 		}
 		promoted, err := p.swap(ctx, b, previous, was, conditions)
@@ -109,10 +127,24 @@ func (p Promotion) check() error {
 	if p.Percent < 0 || p.Percent > 100 {
 		err = errors.Join(err, fmt.Errorf("%d percent, want 1 to 100", p.Percent))
 	}
-	if p.Abort {
+	err = errors.Join(err, artifacts.CheckReason(p.Reason))
+	if p.Abort || p.Previous {
 		return err
 	}
 	return errors.Join(err, artifacts.CheckVersion(p.Version))
+}
+
+// goBack sets the version of a promotion to what was before.
+func (p *Promotion) goBack(ctx context.Context, b bucket.Bucket, pointer *artifacts.VerifiedPointer) error {
+	if !p.Previous {
+		return nil
+	}
+	was, err := p.before(ctx, b, pointer)
+	if err != nil {
+		return err
+	}
+	p.Version, p.exactly = was.Version, was.ManifestSHA256
+	return nil
 }
 
 // swap is one round. A pointer binds the manifest's bytes, to which a signature
@@ -139,6 +171,9 @@ func (p Promotion) swap(ctx context.Context, b bucket.Bucket, previous *artifact
 	}
 	if was != nil && was.etag == "" {
 		conditions = NoETag
+	}
+	if err := p.record(ctx, b, previous, pointer); err != nil {
+		return Promoted{}, err
 	}
 	err = permit(ctx, func(ctx context.Context) error {
 		return writeDocument(ctx, b, artifacts.PointerKey(p.Channel), envelope, was)
@@ -175,7 +210,10 @@ func (p Promotion) manifest(ctx context.Context, b bucket.Bucket) (artifacts.Dig
 	if err != nil {
 		return artifacts.Digest{}, err
 	}
-	return manifest.SHA256(), nil
+	if sum := manifest.SHA256(); p.exactly == (artifacts.Digest{}) || p.exactly == sum {
+		return sum, nil
+	}
+	return artifacts.Digest{}, fmt.Errorf("%w: the manifest of %s is not the one that the channel pointed to", artifacts.ErrUntrusted, p.Version)
 }
 
 // unchanged makes sure that the manifest is still the one that was promoted.

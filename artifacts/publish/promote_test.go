@@ -199,7 +199,7 @@ func TestPromoteHasABudget(t *testing.T) {
 	w := newWorld(t)
 	w.release("1.0")
 	w.promote("1.0")
-	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Err: bucket.ErrChanged})
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.Put, Key: artifacts.PointerKey("stable"), Err: bucket.ErrChanged})
 	_, err := Promote(t.Context(), w.bucket, w.promotion("1.0"))
 	wantIs(t, err, bucket.ErrChanged)
 	if n := w.bucket.Calls(buckettest.Put, artifacts.PointerKey("stable")); n != 1+rounds {

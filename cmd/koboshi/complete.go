@@ -81,7 +81,7 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":
 		return c.offerApp
-	case "channel":
+	case "channel", "history":
 		return c.offerChannels
 	case "version":
 		return c.offerVersions(command)

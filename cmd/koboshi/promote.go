@@ -20,6 +20,8 @@ type promoteOptions struct {
 	expires, spread  time.Duration
 	percent          int
 	abort, force     bool
+	previous         bool
+	reason           string
 	dryRun           bool
 	members          string // a file of instances, "" = none
 	// Flags that were not given leave what a rollout has.
@@ -35,7 +37,8 @@ func (c *cli) promote() *cobra.Command {
 			"one wins, and the other gets an error that names the winner. A store that ignores the\n" +
 			"condition of a write is warned of: see koboshi help network. Promoting an older version\n" +
 			"rolls a fleet back; promoting the current one signs it again, with a new expiry.\n" +
-			"With --percent only a share of the instances gets the release: see koboshi help release." +
+			"--previous does that without a name. With --percent only a share of the instances gets the\n" +
+			"release: see koboshi help release." +
 			releaseExits(failure.Found, failure.Disk, failure.Interrupted),
 		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key\n" +
 			"  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.5.0 --percent 10 --key release.key\n" +
@@ -49,11 +52,14 @@ func (c *cli) promote() *cobra.Command {
 	cmd.Flags().DurationVar(&o.spread, "spread", 0, "spread the syncs of a fleet over this `time`")
 	cmd.Flags().IntVar(&o.percent, "percent", 0, "roll the version out to this `share` of the instances, 1 to 99; again with a higher one for more of them; 100 ends the rollout")
 	cmd.Flags().BoolVar(&o.abort, "abort", false, "drop the rollout: all instances get the release that the channel points to")
+	cmd.Flags().BoolVar(&o.previous, "previous", false, "the release that the channel pointed to before, by its history")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "`why`, for the channel's history: one line of at most 200 bytes")
 	cmd.Flags().BoolVar(&o.force, "force", false, "although another release, or this one to more instances, is being rolled out")
 	cmd.Flags().StringVar(&o.members, "show-members", "", "with --percent: first list which instances of this `FILE` would get it (- = standard input): ids, one a line, or what aws autoscaling describe-auto-scaling-groups prints")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "report what would change, sign and write nothing")
-	oneOf(cmd, true, "version", "abort")
+	oneOf(cmd, true, "version", "previous", "abort")
 	excludes(cmd, "abort", "percent", "force", "show-members")
+	excludes(cmd, "previous", "percent", "show-members")
 	alsoCheck(cmd, o.check)
 	return required(o.addSigning(cmd), "channel")
 }
@@ -61,11 +67,13 @@ func (c *cli) promote() *cobra.Command {
 // check is what cobra cannot know of the flags.
 func (o *promoteOptions) check(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
-	o.keepExpiry = (given("percent") || o.abort) && !given("expires")
-	o.keepSpread = (given("percent") || o.abort) && !given("spread")
+	keep := given("percent") || o.abort || o.previous
+	o.keepExpiry, o.keepSpread = keep && !given("expires"), keep && !given("spread")
 	switch {
 	case given("percent") && (o.percent < 1 || o.percent > 100):
 		return fmt.Errorf("--percent %d: want 1 to 100", o.percent)
+	case artifacts.CheckReason(o.reason) != nil:
+		return fmt.Errorf("--reason: %w", artifacts.CheckReason(o.reason))
 	case given("show-members") && (o.percent == 0 || o.percent == 100):
 		return errors.New("--show-members is for --percent 1 to 99: it lists who is in")
 	}
@@ -76,7 +84,7 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	if err := artifacts.CheckName(o.channel); err != nil {
 		return usage(fmt.Errorf("--channel: %w", err))
 	}
-	if !o.abort {
+	if !o.abort && !o.previous {
 		if err := artifacts.CheckVersion(o.version); err != nil {
 			return usage(fmt.Errorf("--version: %w", err))
 		}
@@ -100,14 +108,17 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	}
 	promoted, err := publish.Promote(ctx, b, publish.Promotion{
 		App: o.app, Channel: o.channel, Version: o.version, Keys: keys,
-		Percent: o.percent, Abort: o.abort, Force: o.force, DryRun: o.dryRun,
+		Percent: o.percent, Abort: o.abort, Previous: o.previous, Reason: o.reason, Force: o.force, DryRun: o.dryRun,
 		Expires: o.expires, KeepExpiry: o.keepExpiry, Spread: o.spread, KeepSpread: o.keepSpread, Now: time.Now(),
 	})
 	if unfit, ok := errors.AsType[*publish.RolloutError](err); ok {
 		return failure.WithHint(err, unfit.Hint)
 	}
-	if err != nil {
+	if err != nil && o.version != "" {
 		return unknownVersion(ctx, err, o.version, b)
+	}
+	if err != nil {
+		return err
 	}
 	return c.tellPromoted(o, promoted, members)
 }

@@ -24,6 +24,7 @@ type releasesOptions struct {
 	trust      []string
 	checkStore bool
 	amis       amiFlags
+	history    historyFlags
 }
 
 func (c *cli) releases() *cobra.Command {
@@ -35,9 +36,11 @@ func (c *cli) releases() *cobra.Command {
 			"not signed is marked. With --check-store nothing is listed: what koboshi needs of the store is\n" +
 			"tried out on an object of its own, which is deleted again. With --amis the AMIs are listed in\n" +
 			"place of the releases: what koboshi ami-tags says is baked into each, and what a launch from it\n" +
-			"fetches today." + exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
-		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub",
-		Args:    cobra.NoArgs,
+			"fetches today. With --history the promotions of a channel are listed, the newest first." +
+			exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Interrupted),
+		Example: "  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub\n" +
+			"  koboshi releases --source s3://acme-releases/apps --app web --trust release.pub --history stable",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.stdin = cmd.InOrStdin
 			return c.runReleases(cmd.Context(), o)
@@ -48,7 +51,8 @@ func (c *cli) releases() *cobra.Command {
 	cmd.Flags().BoolVar(&o.checkStore, "check-store", false, "try out the store: conditional writes, ranges, listing")
 	cmd.AddCommand(c.releasesPrune(), c.releasesKeep())
 	o.amis.add(cmd)
-	excludes(cmd, "check-store", "amis", "max-age")
+	o.history.add(cmd)
+	excludes(cmd, "check-store", "amis", "max-age", "history")
 	return o.add(cmd)
 }
 
@@ -72,6 +76,9 @@ func (c *cli) runReleases(ctx context.Context, o releasesOptions) (err error) {
 	}
 	if o.checkStore {
 		return c.checkStore(ctx, b, o)
+	}
+	if o.history.channel != "" {
+		return c.listHistory(ctx, b, o, trust)
 	}
 	listing, err := publish.List(ctx, b, o.app, trust)
 	if err != nil {
