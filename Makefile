@@ -53,7 +53,7 @@ e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(BIN
 	@test -n "$(HISTORY)" || echo "no commit $(BEFORE) here: what an older agent makes of new documents was not tested"
 	@run() { PATH="$(BIN):$(BIN)/erofs-utils:$$PATH" go test -tags e2e$(if $(HISTORY),$(comma)before) -count=1 -timeout 30m "$$@"; }; \
 	run -run '$(WAITS)' ./cmd/koboshi & waits=$$!; \
-	run -run '^Test(E2E|CLI|Gateway)' -skip '$(WAITS)' ./agent/awstest ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi; code=$$?; \
+	run -run '^Test(E2E|CLI|Gateway)' -skip '$(WAITS)' ./agent/awstest ./agent/doctor ./agent/flush ./agent/lease ./agent/mounts ./artifacts/bucket/s3 ./artifacts/publish ./cmd/koboshi; code=$$?; \
 	wait $$waits && exit $$code
 
 $(BIN)/koboshi-before:

@@ -29,11 +29,21 @@ type mounts struct {
 	cannot  error
 	fails   error
 	count   int
+
+	samples  int   // that were mounted, or not
+	rejected error // of samples
 }
 
 func (m *mounts) Can(context.Context, string) error { return m.cannot }
 
 func (m *mounts) Mount(_ context.Context, _, image, dir string) error {
+	if strings.Contains(dir, "/.staging/") {
+		m.samples++
+		if m.rejected == nil {
+			m.mounted[dir] = image
+		}
+		return m.rejected
+	}
 	if m.fails == nil {
 		m.mounted[dir] = image
 		m.count++
@@ -123,8 +133,8 @@ func TestImage(t *testing.T) {
 	w := withImages(t)
 	rep, err := w.boot()
 	w.wantRun(t, err, rep, "2", "image", "")
-	if w.mounts.count != 1 {
-		t.Errorf("%d mounts", w.mounts.count)
+	if w.mounts.count != 1 || w.mounts.samples != 1 {
+		t.Errorf("%d mounts, %d samples", w.mounts.count, w.mounts.samples)
 	}
 	rep, err = w.sync()
 	w.wantRun(t, err, rep, "2", "", "")
@@ -150,10 +160,11 @@ func TestTreeInPlaceOfAnImage(t *testing.T) {
 		given            func(w *world)
 		fetched, warning string
 	}{
-		"never":            {func(w *world) { w.images = "" }, "tree", ""},
-		"no module":        {func(w *world) { w.mounts.cannot = errors.New("no module") }, "tree", "the erofs of 2 is not taken: no module"},
-		"the mount fails":  {func(w *world) { w.mounts.fails = errors.New("no loop device") }, "image, tree", "no loop device; another artifact is fetched"},
-		"no one mounts it": {func(w *world) { w.mounts = nil }, "tree", "not mounted here"},
+		"never":                   {func(w *world) { w.images = "" }, "tree", ""},
+		"no module":               {func(w *world) { w.mounts.cannot = errors.New("no module") }, "tree", "the erofs of 2 is not taken: no module"},
+		"the mount fails":         {func(w *world) { w.mounts.fails = errors.New("no loop device") }, "image, tree", "no loop device; another artifact is fetched"},
+		"a sample is not mounted": {func(w *world) { w.mounts.rejected = errors.New("unknown compression") }, "tree", "the erofs of 2 is not taken: a sample of it could not be mounted: unknown compression"},
+		"no one mounts it":        {func(w *world) { w.mounts = nil }, "tree", "not mounted here"},
 	} {
 		w := withImages(t)
 		test.given(w)

@@ -47,7 +47,7 @@ func (r *Run) isFirst(ctx context.Context, t Target) (bool, error) {
 	if _, err := t.tree(); err != nil {
 		return false, nil //nolint:nilerr // Install says so, or takes an image
 	}
-	return len(r.images(ctx, t)) == 0, nil
+	return len(r.mountable(t, r.images(t), r.tryMount(ctx))) == 0, ctx.Err()
 }
 
 // reachFirst is [Run.reach] for the first release of a machine. The app is started as

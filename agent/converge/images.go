@@ -18,29 +18,42 @@ func (t Target) tree() (artifacts.Artifact, error) {
 	return t.Manifest.Manifest().Artifact(runtime.GOOS, runtime.GOARCH)
 }
 
-// images are those of the target that are worth a try here, the best first. Why the
-// others are not is a warning.
-func (r *Run) images(ctx context.Context, t Target) (images []artifacts.Artifact) {
+// images are those of the target that may be mounted here, in the order of the manifest.
+func (r *Run) images(t Target) []artifacts.Artifact {
 	if r.Config.Install.Images != config.ImagesAuto {
 		return nil
 	}
-	for _, a := range t.Manifest.Manifest().Images(runtime.GOOS, runtime.GOARCH) {
-		why := r.Store.CanMount(ctx, a)
+	return t.Manifest.Manifest().Images(runtime.GOOS, runtime.GOARCH)
+}
+
+// mountable drops the images before the first one that this machine mounts. Why is a
+// warning. What is after it was not asked about.
+func (r *Run) mountable(t Target, images []artifacts.Artifact, can func(artifacts.Artifact) error) []artifacts.Artifact {
+	for len(images) > 0 {
+		a := images[0]
+		why := can(a)
 		if why == nil {
-			images = append(images, a)
-			continue
+			break
 		}
 		if !slices.Contains(r.refused, a.SHA256) {
 			r.refused = append(r.refused, a.SHA256)
 			r.Warn("the %s of %s is not taken: %v", a.Format, t.Manifest.Manifest().Version, why)
 		}
+		images = images[1:]
 	}
 	return images
 }
 
-// artifact is what [Run.Install] would fetch first.
+// tryMount mounts a sample of an image's format, before the image is fetched.
+func (r *Run) tryMount(ctx context.Context) func(artifacts.Artifact) error {
+	return func(a artifacts.Artifact) error { return r.Store.TryMount(ctx, a) }
+}
+
+// artifact is what [Run.Install] would fetch first, as far as that can be seen without
+// mounting anything.
 func (r *Run) artifact(ctx context.Context, t Target) (artifacts.Artifact, error) {
-	if images := r.images(ctx, t); len(images) > 0 {
+	images := r.mountable(t, r.images(t), func(a artifacts.Artifact) error { return r.Store.CanMount(ctx, a) })
+	if len(images) > 0 {
 		return images[0], nil
 	}
 	return t.tree()

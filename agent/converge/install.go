@@ -37,12 +37,16 @@ func (r *Run) Install(ctx context.Context, t Target) (store.Release, error) {
 // fetch makes the release from the first artifact that works here: an image, where
 // those are allowed and this machine mounts it, else the tree.
 func (r *Run) fetch(ctx context.Context, t Target) (store.Release, error) {
-	for _, image := range r.images(ctx, t) {
-		rel, err := r.fetchImage(ctx, t, image)
+	can := r.tryMount(ctx)
+	for images := r.mountable(t, r.images(t), can); len(images) > 0; images = r.mountable(t, images[1:], can) {
+		rel, err := r.fetchImage(ctx, t, images[0])
 		if !errors.Is(err, store.ErrMount) {
 			return rel, err
 		}
 		r.Warn("%v; another artifact is fetched", err)
+	}
+	if ctx.Err() != nil {
+		return store.Release{}, context.Cause(ctx)
 	}
 	a, err := t.tree()
 	if err != nil {

@@ -228,6 +228,7 @@ func TestFindings(t *testing.T) {
 		{"images", imaged, "mounts", OK, "images can be mounted, as far as can be seen: erofs, erofs-lz4, erofs-zstd, squashfs, squashfs-gzip"},
 		{"one kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", Warn, "no squashfs is mounted here: connection refused"},
 		{"another kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", OK, "seen: erofs"},
+		{"images that were tried", func(w *world) { imaged(w); w.tried = true; w.cannot = map[string]error{"erofs-zstd": errAway} }, "mounts", OK, "a small one of each was: erofs, erofs-lz4, squashfs, squashfs-gzip"},
 		{"labels", func(w *world) { imaged(w); w.enforced = true }, "mounts", Warn, "SELinux is enforcing"},
 		{"labels that cannot be seen", func(w *world) { imaged(w); w.enforcedErr = errRoot }, "mounts", Warn, "permission denied"},
 

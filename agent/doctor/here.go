@@ -24,10 +24,11 @@ import (
 )
 
 // Here fills in what is asked of this very machine: its state directory, its
-// store, its app and systemd. Nothing here makes a directory or writes a file.
+// store, its app and systemd. Nothing here makes a directory or writes a file, but for
+// the small images that are mounted for the check mounts.
 func (m *Machine) Here(app service.Service) {
 	releases := storeHere{m.Config.Install.Root, m.Trust}
-	m.Mounts = mounts.New(nil)
+	m.Mounts = mountsHere{mounts.New(nil), releases}
 	m.Past, m.Disk, m.Places, m.App, m.Units, m.Node = stateHere{m.Config}, releases, placeHere{}, appHere{app, releases}, systemdHere{}, nodeHere{m.Config}
 }
 

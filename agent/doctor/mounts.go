@@ -1,23 +1,56 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
+	"io/fs"
+	"os"
 	"strings"
 
 	"koboshi/agent/config"
+	"koboshi/agent/mounts"
 	"koboshi/artifacts/format"
+	"koboshi/artifacts/store"
 )
 
-// mounter is mounts.Mounts.
+// mounter mounts images on this machine.
 type mounter interface {
-	Can(ctx context.Context, filesystem string) error
+	// Try is why images of a format are not mounted here. It mounts a sample, where it
+	// may; else that is not tried, and the error is what can be seen.
+	Try(ctx context.Context, kind format.Image) (tried bool, err error)
 	Labels() (enforced bool, err error)
+}
+
+// mountsHere is this machine.
+type mountsHere struct {
+	*mounts.Mounts
+	releases storeHere
+}
+
+func (m mountsHere) Try(ctx context.Context, kind format.Image) (bool, error) {
+	s, err := store.OpenExisting(m.releases.root, m.releases.trust)
+	if os.Geteuid() != 0 || err != nil {
+		if err == nil {
+			err = s.Close()
+		}
+		return false, cmp.Or(m.Can(ctx, kind.Info().Mount), ignoreAbsent(err))
+	}
+	s.Mounts = m.Mounts
+	return true, errors.Join(s.TryFormat(ctx, kind), s.Close())
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // before the first release
+	}
+	return err
 }
 
 // mountsFacts is which formats of images this machine mounts.
 type mountsFacts struct {
 	formats []fact[string] // their names
+	tried   bool           // else as far as can be seen
 	labels  fact[bool]     // SELinux is enforcing
 }
 
@@ -25,14 +58,15 @@ func (f *facts) askMounts(ctx context.Context) {
 	if f.Config.Install.Images != config.ImagesAuto {
 		return
 	}
-	for _, info := range format.Images() {
-		can := ask0(ctx, func(ctx context.Context) error { return f.Mounts.Can(ctx, info.Mount) })
-		f.mounts.formats = append(f.mounts.formats, fact[string]{string(info.Name), can.err})
+	for _, kind := range format.Images() {
+		can := ask(ctx, func(ctx context.Context) (bool, error) { return f.Mounts.Try(ctx, kind) })
+		f.mounts.tried = can.value
+		f.mounts.formats = append(f.mounts.formats, fact[string]{string(kind.Info().Name), can.err})
 	}
 	f.mounts.labels = local(ctx, f.Mounts.Labels)
 }
 
-// checkMounts is about install.images; it does not mount anything.
+// checkMounts is about install.images.
 func checkMounts(f *facts) (found []Finding) {
 	var can []string
 	for _, one := range f.mounts.formats {
@@ -51,7 +85,11 @@ func checkMounts(f *facts) (found []Finding) {
 		found = append(found, warning("try one on a test instance: files of an image have no label of their own", "SELinux is enforcing: whether the app may read an image was not tried")...)
 	}
 	if len(can) > 0 {
-		found = append(fine("%s", fmt.Sprintf("images can be mounted, as far as can be seen: %s", strings.Join(can, ", "))), found...)
+		how := "as far as can be seen"
+		if f.mounts.tried {
+			how = "a small one of each was"
+		}
+		found = append(fine("images can be mounted, %s: %s", how, strings.Join(can, ", ")), found...)
 	}
 	return found
 }

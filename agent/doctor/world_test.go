@@ -20,6 +20,7 @@ import (
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
+	"koboshi/artifacts/format"
 	"koboshi/systemd"
 	"koboshi/systemd/install"
 )
@@ -100,7 +101,8 @@ type world struct {
 	nodes    *nodeTable // nil = there is none
 	records  *buckettest.Memory
 
-	cannot      map[string]error // file systems that are not mounted, and why
+	cannot      map[string]error // formats that are not mounted, and why
+	tried       bool             // that was tried
 	enforced    bool             // SELinux is enforcing
 	enforcedErr error
 
@@ -108,7 +110,9 @@ type world struct {
 	asked []string // keys that were read, heartbeats that were sent
 }
 
-func (w *world) Can(_ context.Context, filesystem string) error { return w.cannot[filesystem] }
+func (w *world) Try(_ context.Context, kind format.Image) (bool, error) {
+	return w.tried, w.cannot[string(kind.Info().Name)]
+}
 
 func (w *world) Labels() (bool, error) { return w.enforced, w.enforcedErr }
 

@@ -93,10 +93,10 @@ func Of(a artifacts.Artifact) (Format, error) {
 }
 
 // Images are the formats that are mounted.
-func Images() (images []Info) {
+func Images() (images []Image) {
 	for _, f := range all() {
-		if f.Info().Mount != "" {
-			images = append(images, f.Info())
+		if m, ok := f.(Image); ok {
+			images = append(images, m)
 		}
 	}
 	return images

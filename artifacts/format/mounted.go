@@ -90,6 +90,9 @@ func (f mounted) Read(ctx context.Context, r io.ReaderAt, a artifacts.Artifact) 
 	return f.filesystem.read(ctx, r, a.Image.Size, tree.Limits{Bytes: a.UnpackedBytes, Entries: a.Entries})
 }
 
+// Sample is a small image of this format.
+func (f mounted) Sample() ([]byte, error) { return image.Sample(string(f.info.Name)) }
+
 // Exact finds the format by the superblock.
 func (f mounted) Exact(r io.ReaderAt, size int64) (Image, error) {
 	compression, err := f.filesystem.compression(r, size)
@@ -110,6 +113,8 @@ type Image interface {
 	// Read walks an image of a.Image.Size bytes, within the limits of a. What is
 	// not allowed is tree.ErrRefused.
 	Read(ctx context.Context, r io.ReaderAt, a artifacts.Artifact) ([]tree.Entry, error)
+	// Sample is a small image of this format, to try whether a kernel mounts it.
+	Sample() ([]byte, error)
 	// Exact is the format of a ready image: this one, or another of the same file
 	// system. What is not allowed is tree.ErrRefused.
 	Exact(r io.ReaderAt, size int64) (Image, error)

@@ -100,6 +100,48 @@ func TestMounted(t *testing.T) {
 	}
 }
 
+// A sample is of its format, and of no other: it has one file, and what is in it.
+func TestSamples(t *testing.T) {
+	images := Images()
+	for _, f := range images {
+		sample, err := f.Sample()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, r, size := f.Info().Name, bytes.NewReader(sample), int64(len(sample))
+		exact, err := f.Exact(r, size)
+		if err != nil || exact.Info().Name != name {
+			t.Errorf("%s: it is %v, %v", name, exact, err)
+		}
+		a := artifacts.Artifact{Format: name, UnpackedBytes: 12288, Entries: 1, Image: &artifacts.Image{Size: size}}
+		entries, err := f.Read(t.Context(), r, a)
+		if err != nil || len(entries) != 1 || entries[0].Path != "sample" || entries[0].Size != 12288 {
+			t.Errorf("%s: %+v, %v", name, entries, err)
+		}
+	}
+	if len(images) != 5 {
+		t.Errorf("%d formats", len(images))
+	}
+	for name, sample := range map[artifacts.Format]string{artifacts.ErofsLZ4: "erofs", artifacts.ErofsZstd: "erofs-lz4", artifacts.Erofs: "erofs-zstd", artifacts.SquashfsGzip: "squashfs"} {
+		how, err := Of(artifacts.Artifact{Format: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, ok := how.(Image)
+		if !ok {
+			t.Fatal(name)
+		}
+		data, err := image.Sample(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := artifacts.Artifact{UnpackedBytes: 12288, Entries: 1, Image: &artifacts.Image{Size: int64(len(data))}}
+		if _, err := f.Read(t.Context(), bytes.NewReader(data), a); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), "is no "+string(name)) {
+			t.Errorf("%s in place of %s: %v", sample, name, err)
+		}
+	}
+}
+
 func TestMountedRefuses(t *testing.T) {
 	a, pieces := erofsOf(t, 5<<20)
 	device := bytes.Clone(pieces[0])

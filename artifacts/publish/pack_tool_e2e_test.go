@@ -3,12 +3,14 @@
 package publish
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
 
+	"koboshi/artifacts/image"
 	"koboshi/artifacts/tree"
 )
 
@@ -40,6 +42,31 @@ func e2eImage(t *testing.T, top, kind string) *Packed {
 	must(t, in.Close())
 	t.Cleanup(func() { must(t, p.Close()) })
 	return p
+}
+
+// The samples that an instance tries were made by these programs: nothing else is in
+// them.
+func TestE2ESamples(t *testing.T) {
+	top := t.TempDir()
+	text := bytes.Repeat([]byte("a sample of an image, with a text that is compressed\n"), 300)[:12288]
+	must(t, os.WriteFile(filepath.Join(top, "sample"), text, 0o644))
+	must(t, os.Chtimes(filepath.Join(top, "sample"), imageTime, imageTime))
+	must(t, os.Chtimes(top, imageTime, imageTime))
+	made := map[string][]byte{}
+	for _, kind := range ImageKinds() {
+		_, made[kind] = stageImage(t, e2eImage(t, top, kind))
+	}
+	gzip := filepath.Join(t.TempDir(), "image")
+	out, err := exec.Command("mksquashfs", top, gzip, "-noappend", "-quiet", "-no-progress", "-comp", "gzip", "-b", "128K", "-all-root", "-no-xattrs", "-mkfs-time", "1").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	made["squashfs-gzip"] = readFile(t, gzip)
+	for kind, data := range made {
+		if sample, err := image.Sample(kind); err != nil || !bytes.Equal(sample, data) {
+			t.Errorf("%s: %v, the sample has %d bytes, one that is made now %d", kind, err, len(sample), len(data))
+		}
+	}
 }
 
 // fsck.erofs of the same version unpacks an image with zstd to the tree that it was

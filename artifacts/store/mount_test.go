@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/image"
@@ -45,6 +48,7 @@ type kernel struct {
 	busy    error                     // of unmounting
 	looks   func(image string) string // like, once it is mounted
 	lookErr error
+	hangs   bool
 	did     []string
 }
 
@@ -56,7 +60,11 @@ func newKernel(t *testing.T, s *Store) *kernel {
 
 func (k *kernel) Can(context.Context, string) error { return k.cannot }
 
-func (k *kernel) Mount(_ context.Context, filesystem, image, dir string) error {
+func (k *kernel) Mount(ctx context.Context, filesystem, image, dir string) error {
+	if k.hangs {
+		<-ctx.Done()
+		return errors.New("interrupted")
+	}
 	k.did = append(k.did, "mount "+filesystem)
 	if k.fails == nil {
 		k.mounted[dir] = image
@@ -129,6 +137,116 @@ func TestMount(t *testing.T) {
 		t.Errorf("removed %v, %v, mounted %v", removed, err, k.mounted)
 	}
 	k.wantDone("unmount")
+}
+
+// A sample is mounted once, and nothing of it is left.
+func TestTryMount(t *testing.T) {
+	s := open(t)
+	k := newKernel(t, s)
+	a := imageOf(t, "1").Artifact
+	try := func(want error) {
+		t.Helper()
+		if err := s.TryMount(t.Context(), a); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if names := must(s.names(stagingDir)); len(names) != 0 || len(k.mounted) != 0 {
+			t.Errorf("left: %q, mounted %v", names, k.mounted)
+		}
+	}
+	try(nil)
+	k.wantDone("mount erofs, unmount")
+	try(nil)
+	k.wantDone("")
+	a.Format = artifacts.Squashfs // another one is tried by itself
+	k.fails = errors.New("unknown compression")
+	try(k.fails)
+	k.wantDone("mount squashfs")
+	try(k.fails)
+	k.wantDone("")
+	a.Format = artifacts.ErofsZstd
+	k.looks = func(string) string { return "" }
+	k.fails = nil
+	if err := s.TryMount(t.Context(), a); !errors.Is(err, ErrMount) {
+		t.Errorf("%v", err)
+	}
+	a.Format, k.cannot = artifacts.ErofsLZ4, errors.New("no module")
+	k.looks = func(image string) string { return image }
+	k.did = nil
+	try(k.cannot)
+	k.wantDone("")
+	a.Format = "later"
+	try(artifacts.ErrTooOld)
+	k.cannot = nil
+	if err := s.TryMount(t.Context(), artifacts.Artifact{Format: artifacts.File}); err != nil {
+		t.Errorf("a tree: %v", err)
+	}
+	k.wantDone("")
+}
+
+// What runs shows that its format is mounted. Where a sample cannot be written nothing
+// is known; where it cannot be removed a later run does so.
+func TestTryMountDoesWithoutASample(t *testing.T) {
+	s := open(t)
+	k := newKernel(t, s)
+	r := must(s.Stage(t.Context(), imageOf(t, "1")))
+	if err := errors.Join(s.Mount(t.Context(), r), s.Activate(r)); err != nil {
+		t.Fatal(err)
+	}
+	k.wantDone("mount erofs")
+	a := must(r.Artifact())
+	try := func(why, did string) {
+		t.Helper()
+		if err := s.TryMount(t.Context(), a); err != nil {
+			t.Errorf("%s: %v", why, err)
+		}
+		k.wantDone(did)
+	}
+	try("it runs", "")
+	a.Format = artifacts.ErofsZstd
+	s.before = func(step string) error {
+		if step == "sample" {
+			return unix.ENOSPC
+		}
+		return nil
+	}
+	try("a full disk", "")
+	s.before = nil
+	k.busy = unix.EBUSY
+	try("it is busy", "mount erofs, unmount")
+	if len(k.mounted) != 2 {
+		t.Errorf("mounted: %v", k.mounted)
+	}
+	k.busy = nil
+	if _, err := s.Prune(t.Context(), 1); err != nil || len(k.mounted) != 1 {
+		t.Errorf("%v, mounted %v", err, k.mounted)
+	}
+	k.did = nil
+	clear(k.mounted)
+	a.Format = artifacts.Erofs
+	try("it runs, and is not mounted", "mount erofs, unmount")
+}
+
+// A system that does not answer is waited for a few seconds, and a run that ends
+// meanwhile is no answer.
+func TestTryMountHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t)
+		k := newKernel(t, s)
+		k.hangs = true
+		a := imageOf(t, "1").Artifact
+		began := time.Now()
+		ended := errors.New("ended")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(ended)
+		if err := s.TryMount(ctx, a); !errors.Is(err, ended) {
+			t.Errorf("%v", err)
+		}
+		for range 2 {
+			if err := s.TryMount(t.Context(), a); !errors.Is(err, errSlow) || !errors.Is(err, ErrMount) || time.Since(began) != tryTime {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		}
+	})
 }
 
 // A tree needs no mount, and no one who mounts.

@@ -60,6 +60,8 @@ type Store struct {
 	mu      sync.Mutex // releases/ and the links change one at a time
 	staging sync.Mutex // and so does .staging; taken before mu
 
+	tried map[artifacts.Format]error // formats whose samples were mounted, or why not; under staging
+
 	before func(step string) error       // where tests fail or die; nil outside of them
 	free   func() (unix.Statfs_t, error) // statfs, but for tests
 }
