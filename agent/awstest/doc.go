@@ -17,7 +17,7 @@
 //	i, err := aws.Launch(autoscaling.LaunchOptions{Group: "web"}) // now Pending:Wait
 //
 // This package only assembles: faults has the script of faults and the log of
-// calls; s3, dynamodb, autoscaling, codedeploy, elb, sts, ssm, secretsmanager and imds are one service each;
+// calls; s3, dynamodb, autoscaling, codedeploy, elb, sts, ssm, secretsmanager, kms and imds are one service each;
 // ec2 runs instances;
 // control lets another process drive the server.
 //

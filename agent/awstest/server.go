@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/elb"
 	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/kms"
 	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/awstest/query"
 	"koboshi/agent/awstest/s3"
@@ -22,8 +23,8 @@ import (
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, CodeDeploy, ELB, STS, Parameter Store
-// and Secrets Manager at one URL, each instance's IMDS at its own, and the control endpoint under
+// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, CodeDeploy, ELB, STS, Parameter Store,
+// Secrets Manager and KMS at one URL, each instance's IMDS at its own, and the control endpoint under
 // /_mock/.
 type Server struct {
 	*ec2.Fleet
@@ -34,6 +35,7 @@ type Server struct {
 	ssm     *ssm.Store
 	secrets *secretsmanager.Store
 	tables  *dynamodb.Store
+	keys    *kms.Store
 	calls   faults.Calls
 	faults  *faults.Script
 
@@ -77,7 +79,7 @@ func Start(set ...Option) (*Server, error) {
 	for _, change := range set {
 		change(&o)
 	}
-	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), deploys: codedeploy.New(), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now), tables: dynamodb.New(o.now)}
+	s := &Server{s3: s3.New(o.now), elb: elb.New(o.now), stacks: cloudformation.New(o.now), deploys: codedeploy.New(), ssm: ssm.New(o.now), secrets: secretsmanager.New(o.now), tables: dynamodb.New(o.now), keys: kms.New(o.now)}
 	s.faults = faults.New(o.now, &s.calls)
 	var err error
 	if s.plain, err = loopback.Bind(o.addr, nil); err != nil {
@@ -138,6 +140,9 @@ func (s *Server) SSM() *ssm.Store { return s.ssm }
 // SecretsManager is Secrets Manager.
 func (s *Server) SecretsManager() *secretsmanager.Store { return s.secrets }
 
+// KMS has the keys that sign.
+func (s *Server) KMS() *kms.Store { return s.keys }
+
 // DynamoDB has the tables.
 func (s *Server) DynamoDB() *dynamodb.Store { return s.tables }
 
@@ -177,6 +182,8 @@ func (s *Server) handler() http.Handler {
 	toParameters := s.faults.Wrap("ssm", parameters.Describe, parameters.Fail, parameters)
 	toSecrets := s.faults.Wrap("secretsmanager", secrets.Describe, secrets.Fail, secrets)
 	toTables := s.faults.Wrap("dynamodb", tables.Describe, tables.Fail, tables)
+	keys := s.keys.API()
+	toKeys := s.faults.Wrap("kms", keys.Describe, keys.Fail, keys)
 	deploys := s.deploys.API()
 	toDeploys := s.faults.Wrap("codedeploy", deploys.Describe, deploys.Fail, deploys)
 	toControl := control.New(s.Fleet, control.Services{Balancer: s.elb, Objects: s.s3, Tables: s.tables, Deployments: s.deploys}, s.faults, &s.calls)
@@ -190,6 +197,8 @@ func (s *Server) handler() http.Handler {
 			toSecrets.ServeHTTP(w, r)
 		case tables.Has(r):
 			toTables.ServeHTTP(w, r)
+		case keys.Has(r):
+			toKeys.ServeHTTP(w, r)
 		case deploys.Has(r):
 			toDeploys.ServeHTTP(w, r)
 		case !query.Is(r):

@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/nodeid"
 	"koboshi/agent/service"
+	"koboshi/agent/signer"
 	"koboshi/agent/state"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -93,6 +94,10 @@ var table = []row{
 	{is(ErrAltered), Integrity, config.Untrusted, ""},
 	{is(artifacts.ErrSigner), Usage, "", "try what --key names by hand: koboshi help security shows what a program that signs is asked for; nothing was written"},
 	{is(artifacts.ErrTooLong), Usage, "", "publish fewer platforms, deltas or hooks in one version, or sign with a key that takes more"},
+	{is(signer.ErrKind), Usage, "", "aws kms create-key --key-spec ECC_NIST_EDWARDS25519 --key-usage SIGN_VERIFY makes one that signs releases"},
+	{is(signer.ErrNoKey), Usage, "", "compare the id, ARN or alias/NAME behind awskms: with aws kms describe-key --key-id, in the region of AWS_REGION"},
+	{is(signer.ErrDenied), Credentials, "", "allow kms:Sign and kms:GetPublicKey on the key: koboshi iam-policy --publish --sign-kms-key-id ARN prints it"},
+	{is(signer.ErrUnavailable), Fetch, "", "check AWS_REGION and the route to KMS; nothing was written"},
 	{is(artifacts.ErrTooOld), Resolve, config.Unavailable, "update koboshi in the AMI before releases ask for it"},
 	{is(artifacts.ErrNoPlatform), Resolve, config.Unavailable, "publish the version for this platform too: --platform os/arch=PATH"},
 	{is(artifacts.ErrExpired), Untrusted, config.Unavailable, "promote the version again: that signs it with a new expiry"},

@@ -48,7 +48,7 @@ var floors = map[string]int{
 var mockFloors = map[string]int{
 	"agent/awstest/account": 0, "agent/awstest/loopback": 0, "agent/awstest/faults": 0, "agent/awstest/imds": 1,
 	"agent/awstest/s3": 1, "agent/awstest/query": 1, "agent/awstest/jsonrpc": 1,
-	"agent/awstest/sts": 2, "agent/awstest/autoscaling": 2, "agent/awstest/cloudformation": 2, "agent/awstest/elb": 2, "agent/awstest/ssm": 2, "agent/awstest/secretsmanager": 2, "agent/awstest/dynamodb": 2, "agent/awstest/codedeploy": 2,
+	"agent/awstest/sts": 2, "agent/awstest/autoscaling": 2, "agent/awstest/cloudformation": 2, "agent/awstest/elb": 2, "agent/awstest/ssm": 2, "agent/awstest/kms": 2, "agent/awstest/secretsmanager": 2, "agent/awstest/dynamodb": 2, "agent/awstest/codedeploy": 2,
 	"agent/awstest/ec2": 3, "agent/awstest/control": 4, "agent/awstest": 5,
 }
 
@@ -61,7 +61,7 @@ func isTestOnly(pkg string) bool {
 
 // reserved are outside modules that only some packages may use.
 var reserved = map[string][]string{
-	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/awsapi", "agent/lifecycle", "agent/balancer", "agent/group", "agent/instance", "agent/lease", "cmd/koboshi"},
+	"github.com/aws/":                 {"artifacts/bucket/s3", "agent/awsapi", "agent/signer", "agent/lifecycle", "agent/balancer", "agent/group", "agent/instance", "agent/lease", "cmd/koboshi"},
 	"github.com/coreos/go-systemd":    {"systemd"},
 	"github.com/godbus/":              {"systemd"},
 	"go.uber.org/zap":                 {"agent", "cmd/koboshi", "cmd/koboshi-mock"},

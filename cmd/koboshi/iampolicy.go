@@ -20,6 +20,7 @@ import (
 	"koboshi/agent/guard"
 	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
+	"koboshi/agent/signer"
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket/s3"
 	"koboshi/artifacts/iam"
@@ -33,6 +34,7 @@ type policyOptions struct {
 	prune             bool
 	source, app, role string
 	keys              []string // ARNs of KMS keys
+	signing           []string // likewise, of those that sign
 	groups, deploys   []string // of --guard
 }
 
@@ -74,7 +76,8 @@ func (c *cli) iamPolicy() *cobra.Command {
 	cmd.Flags().StringVar(&o.app, "app", "", "with --source: the `app`")
 	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
 	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
-	excludes(cmd, "bucket-policy", "publish", "prune", "guard", "fleet", "source", "app", "role", "sse-kms-key-id")
+	cmd.Flags().StringArrayVar(&o.signing, "sign-kms-key-id", nil, "with --publish: `ARN` of a KMS key that signs, as --key awskms:ARN; repeat it for several")
+	excludes(cmd, "bucket-policy", "publish", "prune", "guard", "fleet", "source", "app", "role", "sse-kms-key-id", "sign-kms-key-id")
 	return cmd
 }
 
@@ -183,6 +186,8 @@ func (o policyOptions) check() error {
 		return errors.New("--prune cannot be combined with --publish, --guard or --fleet")
 	case !o.publish && !o.prune && !o.guard && !o.fleet && (o.source != "" || o.app != "" || o.role != ""):
 		return errors.New("--source, --app and --role are for --publish; an instance's policy follows its configuration")
+	case !o.publish && len(o.signing) > 0:
+		return errors.New("--sign-kms-key-id is for --publish")
 	case !o.publish && o.role != "":
 		return errors.New("--role is for --publish")
 	case !o.guard && len(o.groups)+len(o.deploys) > 0:
@@ -204,12 +209,16 @@ func (o policyOptions) check() error {
 }
 
 func (o policyOptions) checkKeys() error {
-	for _, key := range o.keys {
+	for i, key := range slices.Concat(o.keys, o.signing) {
+		flag := "--sse-kms-key-id"
+		if i >= len(o.keys) {
+			flag = "--sign-kms-key-id"
+		}
 		switch arn := keyARN.FindStringSubmatch(key); {
 		case arn == nil:
-			return failure.WithHint(fmt.Errorf("--sse-kms-key-id %q is not the ARN of a key, as a policy needs it", key), "aws kms describe-key --key-id ID-OR-ALIAS --query KeyMetadata.Arn prints it")
+			return failure.WithHint(fmt.Errorf("%s %q is not the ARN of a key, as a policy needs it", flag, key), "aws kms describe-key --key-id ID-OR-ALIAS --query KeyMetadata.Arn prints it")
 		case arn[1] != o.partition:
-			return fmt.Errorf("--sse-kms-key-id %s is in partition %s, not in %s: see --partition", key, arn[1], o.partition)
+			return fmt.Errorf("%s %s is in partition %s, not in %s: see --partition", flag, key, arn[1], o.partition)
 		}
 	}
 	return nil
@@ -270,13 +279,13 @@ func balancerStatements(d config.Drain) []iam.Statement {
 func publisherPolicy(o policyOptions, all []s3.Place) iam.Policy {
 	written := map[string]string{publisher: "releases", promoter: "channels"}[o.role]
 	if written == "" {
-		return iam.New(append(s3.Statements(o.partition, "Publish", s3.WriteActions, all...),
-			s3.KeyStatements(o.keys, s3.WriteKeyActions...)...)...)
+		return iam.New(slices.Concat(s3.Statements(o.partition, "Publish", s3.WriteActions, all...),
+			s3.KeyStatements(o.keys, s3.WriteKeyActions...), signer.Statements(o.signing))...)
 	}
 	return iam.New(slices.Concat(
 		s3.Statements(o.partition, "Read", s3.ReadActions, all...),
 		s3.PutStatements(o.partition, "Write", written, all...),
-		s3.KeyStatements(o.keys, s3.WriteKeyActions...))...)
+		s3.KeyStatements(o.keys, s3.WriteKeyActions...), signer.Statements(o.signing))...)
 }
 
 // places are where the app's objects are, in every source of S3.

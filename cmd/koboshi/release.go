@@ -35,7 +35,7 @@ func (f *releaseFlags) addBelow(cmd *cobra.Command) *cobra.Command {
 }
 
 func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, env:NAME for a variable, or exec:PROGRAM for a program that signs; repeat it for several signatures")
+	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, env:NAME for a variable, awskms:ID or exec:PROGRAM for a key that is kept elsewhere; repeat it for several signatures")
 	addEncryption(cmd, &f.encryption)
 	f.stdin = cmd.InOrStdin
 	return required(f.add(cmd), "key")

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/failure"
-	"koboshi/artifacts"
+	"koboshi/systemd/install"
 )
 
 // run is the whole program without its process: arguments and streams in, an exit
@@ -39,10 +39,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return int(failure.CodeOf(err))
 }
 
+// isCallers is a mistake in the arguments themselves.
+func isCallers(err error) bool {
+	return errors.Is(err, failure.ErrUsage) || errors.Is(err, install.ErrRoot)
+}
+
 // advised gives an error of usage, where nothing better is known, the help of the
 // command that was called. What is wrong with a signer is not in there.
 func advised(cmd *cobra.Command, err error) error {
-	if _, has := errors.AsType[failure.Adviser](err); has || failure.CodeOf(err) != failure.Usage || errors.Is(err, artifacts.ErrSigner) || errors.Is(err, artifacts.ErrTooLong) {
+	if _, has := errors.AsType[failure.Adviser](err); has || failure.CodeOf(err) != failure.Usage || !isCallers(err) {
 		return err
 	}
 	if what, meant, ok := strings.Cut(err.Error(), "\n\nDid you mean this?\n\t"); ok {

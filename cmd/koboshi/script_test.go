@@ -76,6 +76,7 @@ func TestScripts(t *testing.T) {
 			"configure": configure,
 			"masked":    masked,
 			"variable":  variable,
+			"kmskey":    kmskey,
 			"policy":    policy,
 			"encrypted": encrypted,
 			"scaling":   scaling,

@@ -19,10 +19,12 @@ import (
 const (
 	keyVariable = "env:"
 	keyProgram  = "exec:"
+	keyKMS      = "awskms:"
 )
 
 // readKeys reads the signing keys that --key names: files, - for standard input,
-// env:NAME for what a variable contains, exec:PROGRAM for a program that signs.
+// env:NAME for what a variable contains, exec:PROGRAM for a program that signs,
+// awskms:ID for a key in KMS.
 // Variables that had a key are taken out of the environment, so that no program that is
 // started afterwards has it.
 func readKeys(ctx context.Context, names []string, stdin io.Reader) ([]artifacts.PrivateKey, error) {
@@ -50,24 +52,27 @@ func readKeys(ctx context.Context, names []string, stdin io.Reader) ([]artifacts
 	return keys, nil
 }
 
-func isRemote(name string) bool { return strings.HasPrefix(name, keyProgram) }
+func isRemote(name string) bool {
+	return strings.HasPrefix(name, keyProgram) || strings.HasPrefix(name, keyKMS)
+}
 
 // keyError is the error of a key that could not be read, with a hint that fits.
 func keyError(err error) error {
 	switch {
-	case errors.Is(err, artifacts.ErrSigner), failure.CodeOf(err) == failure.Interrupted:
+	case failure.CodeOf(err) != failure.Internal:
 		return err // the table knows it
 	case errors.Is(err, fs.ErrPermission):
 		return failure.WithHint(usage(err), "--key names a file that you may not read: run it as its owner")
 	case errors.Is(err, signer.ErrNoProgram):
 		return failure.WithHint(usage(err), "exec: takes one program, with a path or in PATH, and no arguments; koboshi help security shows what it is asked for")
 	}
-	return failure.WithHint(usage(err), "--key takes the file of a private key, - for standard input, env:NAME or exec:PROGRAM; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
+	return failure.WithHint(usage(err), "--key takes the file of a private key, - for standard input, env:NAME, exec:PROGRAM or awskms:ID; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
 }
 
 // readSigningKey reads one key. A nil stdin is one that was read before.
 func readSigningKey(ctx context.Context, name string, stdin io.Reader) (artifacts.PrivateKey, error) {
 	variable, isVariable := strings.CutPrefix(name, keyVariable)
+	id, isKMS := strings.CutPrefix(name, keyKMS)
 	program, isProgram := strings.CutPrefix(name, keyProgram)
 	switch {
 	case name == "-":
@@ -87,8 +92,26 @@ func readSigningKey(ctx context.Context, name string, stdin io.Reader) (artifact
 			err = fmt.Errorf("--key exec:%s: %w", beginning(program), err)
 		}
 		return key, err
+	case isKMS:
+		return openKMS(ctx, id)
 	}
 	return readKey(name, readArgument, artifacts.ParsePrivateKey)
+}
+
+// openKMS uses the credentials of the release side.
+func openKMS(ctx context.Context, id string) (artifacts.PrivateKey, error) {
+	cfg, err := loadAWS(ctx, id)
+	if err != nil {
+		return artifacts.PrivateKey{}, err
+	}
+	if cfg.Region == "" && signer.RegionOf(id) == "" {
+		return artifacts.PrivateKey{}, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the key's region, or name the key by its ARN")
+	}
+	key, err := signer.KMS(ctx, forLaptop(cfg), id)
+	if err != nil {
+		err = fmt.Errorf("--key awskms:%s: %w", id, err)
+	}
+	return key, err
 }
 
 func readStdin(stdin io.Reader) ([]byte, error) {

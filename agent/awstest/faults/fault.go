@@ -62,7 +62,7 @@ type Fault struct {
 }
 
 // Services are those whose faults can be scripted, and whose calls are logged.
-var Services = []string{"s3", "dynamodb", "imds", "autoscaling", "cloudformation", "elb", "sts", "ssm", "secretsmanager", "codedeploy"}
+var Services = []string{"s3", "dynamodb", "imds", "autoscaling", "cloudformation", "elb", "sts", "ssm", "secretsmanager", "codedeploy", "kms"}
 
 // Check refuses a fault that could never act as it is meant to.
 func (f Fault) Check() error {
