@@ -89,6 +89,18 @@ func naming(channels []Listed[artifacts.Pointer], version string, sum artifacts.
 	return all, share
 }
 
+// Pointers reads every pointer of an app, as [List] does.
+func Pointers(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
+	if err := artifacts.CheckName(app); err != nil {
+		return nil, err
+	}
+	channels, err := listChannels(ctx, b, app, trust)
+	if err != nil {
+		return nil, fmt.Errorf("channels of %s: %w", app, err)
+	}
+	return channels, nil
+}
+
 func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
 	names, err := namesBetween(ctx, b, channelsPrefix, ".json", artifacts.CheckName)
 	if err != nil {

@@ -145,10 +145,8 @@ func (c *cli) newGuard(ctx context.Context, f guardFlags, observe func(group, li
 
 // read reads the flags that are more than text.
 func (f *guardFlags) read(g *agent.Guard) error {
-	for _, name := range g.Groups {
-		if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
-			return fmt.Errorf("--group %q is no name of a group", name)
-		}
+	if err := checkGroups(g.Groups); err != nil {
+		return err
 	}
 	if err := f.readLists(g); err != nil {
 		return err

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"koboshi/agent/census"
+	"koboshi/agent/failure"
+	"koboshi/agent/group"
+	"koboshi/artifacts"
+	"koboshi/artifacts/bucket"
+	"koboshi/artifacts/durable"
+	"koboshi/artifacts/publish"
+)
+
+// fleetFlags choose whose records are read.
+type fleetFlags struct {
+	releaseFlags
+	channel string
+	groups  []string
+	trust   []string
+}
+
+func (f *fleetFlags) add(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "an Auto Scaling `group`, which says who is there; repeat it for several")
+	cmd.Flags().StringArrayVar(&f.trust, "trust", nil, "public key `FILE`; without it pointers are read, not verified")
+	return f.releaseFlags.add(cmd)
+}
+
+type fleetOptions struct {
+	fleetFlags
+	html string
+	all  bool
+}
+
+func (c *cli) fleet() *cobra.Command {
+	var o fleetOptions
+	cmd := &cobra.Command{
+		Use:   "fleet --source S --app A",
+		Short: "show which instance runs what",
+		Long: "Show which instance runs which release, since when, how its last boot went and its node id, by\n" +
+			"the health records of instances with fleet.report = true. What needs someone comes last: failed\n" +
+			"is one on which its release failed, behind one that runs another release than its channel has for\n" +
+			"it. With --group the group decides who is there: its instances without a record are unknown, and\n" +
+			"a record whose instance the group does not have is ended. Instances that are gone or ended are\n" +
+			"only counted, without --all. The records are not signed: they are hints. What has not changed is\n" +
+			"read from a cache of the user's." +
+			exits(failure.OK, failure.Found, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Untrusted, failure.Fetch, failure.Disk, failure.Interrupted),
+		Example: "  koboshi fleet --source s3://acme-releases/apps --app web --group web\n  koboshi fleet --source s3://acme-releases/apps --app web --html fleet.html",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runFleet(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.channel, "channel", "", "only this `channel`'s instances")
+	cmd.Flags().StringVar(&o.html, "html", "", "write one HTML page, which needs nothing else, into this `FILE`")
+	cmd.Flags().BoolVar(&o.all, "all", false, "list instances that are gone or ended, too")
+	return o.add(cmd)
+}
+
+func (c *cli) runFleet(ctx context.Context, o fleetOptions) error {
+	v, err := c.lookAtFleet(ctx, o.fleetFlags)
+	if err != nil {
+		return err
+	}
+	if !o.all {
+		v.Rows = slices.DeleteFunc(v.Rows, func(r census.Row) bool { return r.Status == census.Left || r.Status == census.Ended })
+	}
+	if o.html != "" {
+		if err := writePage(o.html, v, o.source); err != nil {
+			return err
+		}
+		c.ui.say("%s is written", o.html)
+	}
+	switch {
+	case o.json:
+		return c.ui.printJSON(v)
+	case o.html != "":
+		return nil
+	}
+	return c.ui.listFleet(v, o.source)
+}
+
+// lookAtFleet reads records, channels and groups.
+func (c *cli) lookAtFleet(ctx context.Context, f fleetFlags) (v census.View, err error) {
+	b, trust, err := f.openFleet(ctx)
+	if err != nil {
+		return v, err
+	}
+	in := census.Input{App: f.app}
+	if in.Channels, err = f.pointers(ctx, b, trust); err != nil {
+		return v, err
+	}
+	if in.Members, err = f.members(ctx); err != nil {
+		return v, err
+	}
+	listing, err := census.Survey(ctx, b, f.channel)
+	if err != nil {
+		return v, tooMany(fmt.Errorf("list the health records of %s: %w", f.app, err))
+	}
+	c.warnForeign(listing.Foreign)
+	cache, done := openCache(f.source, f.app, f.channel)
+	defer done()
+	if in.Entries, err = census.Read(ctx, b, f.app, listing.Newest, cache, c.ui.requests()); err != nil {
+		return v, fmt.Errorf("read the health records of %s: %w", f.app, err)
+	}
+	if cache != nil {
+		if err := cache.Save(); err != nil {
+			c.ui.warn(fmt.Sprintf("the cache of health records could not be written: %v", err))
+		}
+	}
+	in.Now = listing.Date
+	if in.Now.IsZero() {
+		in.Now = time.Now().UTC().Truncate(time.Second)
+	}
+	v = census.Look(in)
+	if len(v.Rows) == 0 {
+		nothing := failure.Mark(fmt.Errorf("no instance of %s has written a health record", f.app), failure.ErrFound)
+		return v, failure.WithHint(nothing, noRecordsHint)
+	}
+	return v, nil
+}
+
+const noRecordsHint = "instances write them with [fleet] report = true and s3:PutObject on health/*: koboshi help configuration; compare --app and --source, too"
+
+// tooMany gives the limit a hint.
+func tooMany(err error) error {
+	if !errors.Is(err, census.ErrTooMany) {
+		return err
+	}
+	return failure.WithHint(failure.Mark(err, failure.ErrFound), "a lifecycle rule of the bucket expires old ones: koboshi help configuration has one; --channel looks at one channel alone")
+}
+
+func (c *cli) warnForeign(n int) {
+	if n > 0 {
+		c.ui.warn(fmt.Sprintf("not counted: %s below %s, no health %s", count(n, "object", "objects"), census.Directory, map[bool]string{true: "record", false: "records"}[n == 1]))
+	}
+}
+
+func (f *fleetFlags) openFleet(ctx context.Context) (b bucket.Bucket, trust artifacts.Trust, err error) {
+	if f.channel != "" {
+		if err := artifacts.CheckName(f.channel); err != nil {
+			return nil, trust, usage(fmt.Errorf("--channel: %w", err))
+		}
+	}
+	if err := checkGroups(f.groups); err != nil {
+		return nil, trust, usage(err)
+	}
+	if len(f.trust) > 0 {
+		if trust, err = readTrust(f.trust); err != nil {
+			return nil, trust, err
+		}
+	}
+	b, err = openBucket(ctx, f.source, f.app)
+	return b, trust, err
+}
+
+// pointers are those of the channels that can be used. With --trust, one that is not
+// signed by it is an error: who is behind would be what someone else says.
+func (f *fleetFlags) pointers(ctx context.Context, b bucket.Bucket, trust artifacts.Trust) (map[string]artifacts.Pointer, error) {
+	all, err := publish.Pointers(ctx, b, f.app, trust)
+	if err != nil {
+		return nil, err
+	}
+	usable := map[string]artifacts.Pointer{}
+	for _, l := range all {
+		if f.channel != "" && l.Name != f.channel {
+			continue
+		}
+		if len(f.trust) > 0 && !l.Verified {
+			return nil, failure.Mark(fmt.Errorf("channel %s is not signed by --trust", l.Name), artifacts.ErrUntrusted)
+		}
+		if l.Err == nil {
+			usable[l.Name] = l.Document
+		}
+	}
+	return usable, nil
+}
+
+// members are the instances of the groups, nil where none is named.
+func (f *fleetFlags) members(ctx context.Context) (map[string]census.Member, error) {
+	if len(f.groups) == 0 {
+		return nil, nil //nolint:nilnil // it is not known who is there
+	}
+	cfg, err := loadAWS(ctx, f.source+f.app)
+	if err != nil {
+		return nil, err
+	}
+	if u, err := parseSource(f.source); err == nil && cfg.Region == "" {
+		cfg.Region = regionOf(u)
+	}
+	if cfg.Region == "" {
+		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the region of the group")
+	}
+	client, all := group.New(forLaptop(cfg)), map[string]census.Member{}
+	for _, name := range f.groups {
+		g, err := client.Describe(ctx, name)
+		if errors.Is(err, group.ErrDenied) {
+			err = failure.WithHint(err, "allow what koboshi iam-policy --fleet prints")
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range g.Instances {
+			all[i.ID] = census.Member{Group: g.Name, State: i.State}
+		}
+	}
+	return all, nil
+}
+
+// checkGroups accepts what may be names of groups.
+func checkGroups(names []string) error {
+	for _, name := range names {
+		if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
+			return fmt.Errorf("--group %q is no name of a group", name)
+		}
+	}
+	return nil
+}
+
+// openCache opens what was read before; nil where there is no place for it.
+func openCache(source, app, channel string) (cache *census.Cache, done func()) {
+	done = func() {}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return nil, done
+	}
+	where := filepath.Join(base, "koboshi")
+	if os.MkdirAll(where, 0o700) != nil {
+		return nil, done
+	}
+	dir, err := os.OpenRoot(where)
+	if err != nil {
+		return nil, done
+	}
+	name := "fleet-" + artifacts.Sum([]byte(source+"\n"+app+"\n"+channel)).Short() + ".json"
+	return census.OpenCache(dir, name), func() { _ = dir.Close() } // nothing is written through it
+}
+
+// writePage replaces a file by the page, or leaves it as it was.
+func writePage(name string, v census.View, source string) error {
+	var page bytes.Buffer
+	if err := v.Page(&page, source); err != nil {
+		return err
+	}
+	dir, err := os.OpenRoot(filepath.Dir(name))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return usage(fmt.Errorf("--html: %w", unreadable(name, err)))
+	}
+	if err != nil {
+		return ofCaller(unreadable(name, err))
+	}
+	err = durable.WriteFile(dir, filepath.Base(name), page.Bytes(), 0o644)
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return ofCaller(unreadable(name, err))
+	}
+	return nil
+}
+
+// listFleet prints a line for each instance, and how many there are.
+func (u *ui) listFleet(v census.View, source string) error {
+	w := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	if len(v.Rows) > 0 {
+		_, _ = fmt.Fprintln(w, "instance\tstatus\trelease\tchannel\tsince\tboot\tnode\tgroup\tnote") // Flush reports an error
+	}
+	for _, r := range v.Rows {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Instance, r.Status, cmp.Or(r.Release, "-"), cmp.Or(r.Channel, "-"),
+			census.Age(v.At, r.Since), r.BootText(), r.NodeText(), cmp.Or(r.Group, "-"), cmp.Or(r.Note(), "-"))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range v.Channels {
+		next := ""
+		if p.Next != nil {
+			next = fmt.Sprintf(", and %s for %d %% of the instances", p.Next.Version, p.Next.Percent)
+		}
+		u.printf("channel %s: %s%s\n", p.Channel, p.Version, next)
+	}
+	u.printf("%s in %s: %s\n", v.App, source, fleetSummary(v.Counts))
+	return nil
+}
+
+// fleetSummary is how many instances have each status, the best first.
+func fleetSummary(counts map[census.Status]int) string {
+	var words []string
+	for _, s := range append(census.Statuses()[2:], census.Left, census.Ended) {
+		if counts[s] > 0 || s == census.Well {
+			words = append(words, fmt.Sprintf("%d %s", counts[s], s))
+		}
+	}
+	return strings.Join(words, ", ")
+}
