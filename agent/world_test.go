@@ -64,7 +64,8 @@ type world struct {
 	pointer  []byte
 	sequence int64
 
-	spreadSeconds int64 // of what is promoted
+	spreadSeconds int64           // of what is promoted
+	next          *artifacts.Next // likewise
 	manifests     map[string][]byte
 	contents      map[string][]byte
 	pointers      int           // how often the channel was read
@@ -219,7 +220,7 @@ func (w *world) point(channel, version string, expires time.Time) []byte {
 	w.t.Helper()
 	w.sequence++
 	return w.must(artifacts.Pointer{
-		Schema: 1, App: "web", Channel: channel, Sequence: w.sequence, Version: version,
+		Next: w.next, Schema: 1, App: "web", Channel: channel, Sequence: w.sequence, Version: version,
 		ManifestSHA256: artifacts.Sum(w.manifests[version]), Issued: w.now.Add(-time.Minute), Expires: expires,
 		SpreadSeconds: w.spreadSeconds,
 	}.Sign(w.key))

@@ -115,12 +115,16 @@ func (r *Run) mayRun(rel startable) error {
 	return nil
 }
 
-// seen is the pointer of the run's channel to a release, if that had it for this
-// instance: a rollout that only others were in, as on the machine that an image was
-// made of, is none here.
+// seen is the pointer of the run's channel to a release, if that had it for all
+// instances or for this one: a rollout that only others were in, as on the machine
+// that an AMI was made of, is none here.
 func (r *Run) seen(rel startable) (store.Sighting, bool) {
 	seen, ok := rel.SeenOn(r.Config.Channel)
-	if !ok || seen.Pointer.Choose(r.Instance.ID).ManifestSHA256 != rel.ManifestSHA256() {
+	if !ok {
+		return store.Sighting{}, false
+	}
+	p, sum := seen.Pointer.Pointer(), rel.ManifestSHA256()
+	if p.ManifestSHA256 != sum && p.Choose(r.Instance.ID).ManifestSHA256 != sum {
 		return store.Sighting{}, false
 	}
 	return seen, true
