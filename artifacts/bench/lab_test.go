@@ -133,7 +133,7 @@ func (l *lab) byTool(app, path, kind string) bool {
 		fmt.Println("no image:", kind)
 		return false
 	}
-	_, data := l.object(app, ext)
+	_, data := l.object(app, kind)
 	l.keep(name, func(temp string) error { return os.WriteFile(temp, data, 0o644) })
 	return true
 }

@@ -57,7 +57,7 @@ type Info struct {
 	Name     artifacts.Format
 	Suffixes []string // of the names of ready artifacts; "" = every name that no other format has; nil = that of another format, see Exact
 	Indexed  bool     // the tree is known from an index only; else from the manifest
-	Direct   bool     // bytes are written as they come, in any order: nothing is decoded
+	Direct   bool     // the chunks of an artifact are written as they come, in any order
 	Mount    string   // file system that the kernel mounts; "" = a tree is unpacked
 }
 

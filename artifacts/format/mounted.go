@@ -41,7 +41,12 @@ var (
 	squashfs = filesystem{image.ReadSquashfs, image.SquashfsCompression}
 )
 
-func (f mounted) Info() Info { return f.info }
+// Info is Direct: the chunks of an image are its pieces.
+func (f mounted) Info() Info {
+	info := f.info
+	info.Direct = true
+	return info
+}
 
 // Space counts the file, the mount point and the directory that both are in.
 func (mounted) Space(a artifacts.Artifact) Space {
@@ -62,12 +67,11 @@ func (f mounted) Stage(ctx context.Context, t Target, next Next) ([]tree.Entry, 
 	if want == nil {
 		return nil, tree.Refuse("", "a %s that is no image", f.info.Name)
 	}
-	pieces := make([]artifacts.Digest, (want.Size+artifacts.ChunkBytes-1)/artifacts.ChunkBytes)
-	w := &pieceWriter{framed: t.Artifact.Framed(), sums: pieces}
-	if err := w.write(ctx, t.Meta, want.Size, next); err != nil {
+	w := newPieceWriter(t.Artifact)
+	if err := w.write(ctx, t.Meta, next); err != nil {
 		return nil, err
 	}
-	if got := artifacts.SumOf(pieces); got != want.Pieces {
+	if got := artifacts.SumOf(w.sums); got != want.Pieces {
 		return nil, fmt.Errorf("%w: the pieces of the image have sha256 %s, want %s", artifacts.ErrIntegrity, got, want.Pieces)
 	}
 	file, err := t.Meta.Open(ImageFile)
@@ -120,26 +124,58 @@ type Image interface {
 	Exact(r io.ReaderAt, size int64) (Image, error)
 }
 
-// pieceWriter decodes pieces and hashes them.
+// pieceWriter puts the chunks of an artifact, which come in any order, in their places
+// as the pieces of an image. It hashes what it decodes. A chunk that is a piece as it is
+// has been hashed when it was fetched.
 type pieceWriter struct {
-	framed  bool
+	chunks  []artifacts.Chunk
+	starts  []int64 // of the chunks in the artifact
+	size    int64   // of the image
 	sums    []artifacts.Digest
+	come    []bool // the pieces that there were
 	decoder *unpack.FrameDecoder
 	buffers sync.Pool
 }
 
-func (w *pieceWriter) write(ctx context.Context, dir *os.Root, size int64, next Next) error {
-	if !w.framed {
-		return tree.WritePieces(ctx, dir, ImageFile, size, next, func(i int, f tree.Frame) ([]byte, func(), error) {
-			return f.Data, f.Done, w.sum(i, f.Data)
-		})
+func newPieceWriter(a artifacts.Artifact) *pieceWriter {
+	n := (a.Image.Size + artifacts.ChunkBytes - 1) / artifacts.ChunkBytes
+	return &pieceWriter{chunks: a.Chunks, starts: chunkOffsets(a), size: a.Image.Size, sums: make([]artifacts.Digest, n), come: make([]bool, n)}
+}
+
+// chunkOffsets is where each chunk begins in the artifact.
+func chunkOffsets(a artifacts.Artifact) []int64 {
+	offsets := make([]int64, len(a.Chunks))
+	for i := 1; i < len(offsets); i++ {
+		offsets[i] = offsets[i-1] + a.Chunks[i-1].Size
 	}
-	var err error
-	if w.decoder, err = unpack.NewFrameDecoder(runtime.GOMAXPROCS(0)); err != nil {
-		return err
+	return offsets
+}
+
+func (w *pieceWriter) write(ctx context.Context, dir *os.Root, next Next) error {
+	if len(w.chunks) > 0 && w.chunks[0].Plain > 0 {
+		var err error
+		if w.decoder, err = unpack.NewFrameDecoder(runtime.GOMAXPROCS(0)); err != nil {
+			return err
+		}
+		defer w.decoder.Close()
 	}
-	defer w.decoder.Close()
-	return tree.WritePieces(ctx, dir, ImageFile, size, next, w.decode)
+	return tree.WritePieces(ctx, dir, ImageFile, w.size, next, w.piece)
+}
+
+// piece finds the place of a frame. That each is as long as its place was checked with
+// the manifest.
+func (w *pieceWriter) piece(f tree.Frame) (tree.Piece, error) {
+	i, found := slices.BinarySearch(w.starts, f.At)
+	if !found || i >= len(w.sums) || w.come[i] {
+		return tree.Piece{}, tree.Refuse("", "a piece at byte %d, which the image does not have, or has twice", f.At)
+	}
+	w.come[i] = true
+	p := tree.Piece{At: int64(i) * artifacts.ChunkBytes, Size: f.Plain, Prepare: func() ([]byte, func(), error) { return w.decode(i, f) }}
+	if w.decoder == nil {
+		w.sums[i], p.Size = w.chunks[i].SHA256, int64(len(f.Data))
+		p.Prepare = func() ([]byte, func(), error) { return f.Data, f.Done, nil }
+	}
+	return p, nil
 }
 
 func (w *pieceWriter) decode(i int, f tree.Frame) ([]byte, func(), error) {
@@ -148,17 +184,8 @@ func (w *pieceWriter) decode(i int, f tree.Frame) ([]byte, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return plain, func() { w.buffers.Put(plain) }, w.sum(i, plain) //nolint:staticcheck // a slice header once in 4 MiB
-}
-
-// sum hashes a piece. The size of the image bounds how many there are, and that each
-// is as long as its chunk was checked with the manifest.
-func (w *pieceWriter) sum(i int, piece []byte) error {
-	if i >= len(w.sums) {
-		return tree.Refuse("", "more pieces than the image has")
-	}
-	w.sums[i] = artifacts.Sum(piece)
-	return nil
+	w.sums[i] = artifacts.Sum(plain)
+	return plain, func() { w.buffers.Put(plain) }, nil //nolint:staticcheck // a slice header once in 4 MiB
 }
 
 // Verify hashes the image, in parallel.

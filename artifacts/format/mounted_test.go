@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"koboshi/artifacts"
 	"koboshi/artifacts/image"
 	"koboshi/artifacts/tree"
@@ -34,19 +36,69 @@ func erofsOf(t *testing.T, size int) (artifacts.Artifact, [][]byte) {
 	for out.Len() > 0 {
 		pieces = append(pieces, out.Next(artifacts.ChunkBytes))
 		sums = append(sums, artifacts.Sum(pieces[len(pieces)-1]))
+		a.Chunks = append(a.Chunks, artifacts.Chunk{Size: int64(len(pieces[len(pieces)-1])), SHA256: sums[len(sums)-1]})
 	}
 	a.Image = &artifacts.Image{Size: a.Size, Pieces: artifacts.SumOf(sums)}
 	return a, pieces
 }
 
-func yield(pieces [][]byte) Next {
+// yield is pieces of an image that is not framed, in this order.
+func yield(pieces [][]byte, order ...int) Next {
 	return func(context.Context) (tree.Frame, error) {
-		if len(pieces) == 0 {
+		if len(order) == 0 {
 			return tree.Frame{}, io.EOF
 		}
-		f := tree.Frame{Data: pieces[0]}
-		pieces = pieces[1:]
-		return f, nil
+		i := order[0]
+		order = order[1:]
+		return tree.Frame{Data: pieces[i], At: int64(i) * artifacts.ChunkBytes}, nil
+	}
+}
+
+// framed makes each piece a frame, and yields them in this order.
+func framed(t *testing.T, a *artifacts.Artifact, pieces [][]byte, order ...int) Next {
+	t.Helper()
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Chunks, a.Size = nil, 0
+	var frames []tree.Frame
+	for _, piece := range pieces {
+		data := encoder.EncodeAll(piece, nil)
+		frames = append(frames, tree.Frame{Data: data, At: a.Size, Plain: int64(len(piece))})
+		a.Chunks = append(a.Chunks, artifacts.Chunk{Size: int64(len(data)), Plain: int64(len(piece))})
+		a.Size += int64(len(data))
+	}
+	return func(context.Context) (tree.Frame, error) {
+		if len(order) == 0 {
+			return tree.Frame{}, io.EOF
+		}
+		i := order[0]
+		order = order[1:]
+		return frames[i], nil
+	}
+}
+
+// Frames come in any order, too; each decodes to its own place.
+func TestMountedFrames(t *testing.T) {
+	a, pieces := erofsOf(t, 9<<20)
+	f, err := Of(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range [][]int{{0, 1, 2}, {2, 0, 1}} {
+		next := framed(t, &a, pieces, order...)
+		target := Target{Artifact: a, Meta: metaOf(t)}
+		if _, err := f.Stage(t.Context(), target, next); err != nil {
+			t.Errorf("%v: %v", order, err)
+		}
+		if diff, err := f.Verify(t.Context(), target); err != nil || !diff.Clean() {
+			t.Errorf("%v: %+v, %v", order, diff, err)
+		}
+	}
+	next := framed(t, &a, [][]byte{pieces[1], pieces[0], pieces[2]}, 0, 1, 2)
+	if _, err := f.Stage(t.Context(), Target{Artifact: a, Meta: metaOf(t)}, next); !errors.Is(err, artifacts.ErrIntegrity) {
+		t.Errorf("frames of other pieces: %v", err)
 	}
 }
 
@@ -68,7 +120,7 @@ func TestMounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := Target{Artifact: a, Meta: metaOf(t)}
-	entries, err := f.Stage(t.Context(), target, yield(pieces))
+	entries, err := f.Stage(t.Context(), target, yield(pieces, 1, 0, 2))
 	if err != nil || len(entries) != 1 || entries[0].Path != "file" {
 		t.Fatalf("%+v, %v", entries, err)
 	}
@@ -84,7 +136,7 @@ func TestMounted(t *testing.T) {
 		"grown":     func(f *os.File) error { return f.Truncate(a.Size + 1) },
 	} {
 		target := Target{Artifact: a, Meta: metaOf(t)}
-		if _, err := f.Stage(t.Context(), target, yield(pieces)); err != nil {
+		if _, err := f.Stage(t.Context(), target, yield(pieces, 1, 0, 2)); err != nil {
 			t.Fatal(err)
 		}
 		file, err := target.Meta.OpenFile(ImageFile, os.O_RDWR, 0)
@@ -149,20 +201,22 @@ func TestMountedRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*artifacts.Artifact)
 		pieces [][]byte
+		order  []int
 		want   error
 	}{
-		"no image":         {func(a *artifacts.Artifact) { a.Image = nil }, pieces, tree.ErrRefused},
-		"other pieces":     {func(a *artifacts.Artifact) { a.Image.Pieces[0]++ }, pieces, artifacts.ErrIntegrity},
-		"in another order": {nil, [][]byte{pieces[1], pieces[0]}, artifacts.ErrIntegrity},
-		"too few":          {nil, pieces[:1], tree.ErrRefused},
-		"too many":         {nil, [][]byte{pieces[0], pieces[1], pieces[1]}, tree.ErrRefused},
-		"no zstd":          {func(a *artifacts.Artifact) { a.Chunks = []artifacts.Chunk{{Plain: 1}} }, pieces, tree.ErrRefused},
-		"too few entries":  {func(a *artifacts.Artifact) { a.Entries = 0 }, pieces, tree.ErrRefused},
-		"too few bytes":    {func(a *artifacts.Artifact) { a.UnpackedBytes-- }, pieces, tree.ErrRefused},
-		"another format":   {func(a *artifacts.Artifact) { a.Format = artifacts.Squashfs }, pieces, tree.ErrRefused},
+		"no image":        {func(a *artifacts.Artifact) { a.Image = nil }, pieces, []int{0, 1}, tree.ErrRefused},
+		"other pieces":    {func(a *artifacts.Artifact) { a.Image.Pieces[0]++ }, pieces, []int{0, 1}, artifacts.ErrIntegrity},
+		"one is missing":  {nil, pieces, []int{0}, tree.ErrRefused},
+		"one comes twice": {nil, pieces, []int{0, 0}, tree.ErrRefused},
+		"one more":        {nil, [][]byte{pieces[0], pieces[1], pieces[1]}, []int{0, 1, 2}, tree.ErrRefused},
+		"no zstd":         {func(a *artifacts.Artifact) { a.Chunks = []artifacts.Chunk{{Plain: 1}} }, pieces, []int{0, 1}, tree.ErrRefused},
+		"too few entries": {func(a *artifacts.Artifact) { a.Entries = 0 }, pieces, []int{0, 1}, tree.ErrRefused},
+		"too few bytes":   {func(a *artifacts.Artifact) { a.UnpackedBytes-- }, pieces, []int{0, 1}, tree.ErrRefused},
+		"another format":  {func(a *artifacts.Artifact) { a.Format = artifacts.Squashfs }, pieces, []int{0, 1}, tree.ErrRefused},
 		"a device": {func(a *artifacts.Artifact) {
 			a.Image.Pieces = artifacts.SumOf([]artifacts.Digest{artifacts.Sum(device), artifacts.Sum(pieces[1])})
-		}, [][]byte{device, pieces[1]}, tree.ErrRefused},
+			a.Chunks = []artifacts.Chunk{{Size: artifacts.ChunkBytes, SHA256: artifacts.Sum(device)}, a.Chunks[1]}
+		}, [][]byte{device, pieces[1]}, []int{0, 1}, tree.ErrRefused},
 	} {
 		a := a
 		signed := *a.Image
@@ -173,7 +227,7 @@ func TestMountedRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next := yield(test.pieces)
+		next := yield(test.pieces, test.order...)
 		if a.Framed() {
 			next = func(context.Context) (tree.Frame, error) { return tree.Frame{Data: pieces[0], Plain: 4 << 20}, nil }
 		}

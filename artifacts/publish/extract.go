@@ -62,10 +62,10 @@ func makeRoot(path, name string) (*os.Root, error) {
 // Close removes the directory.
 func (x *extracted) Close() error { return errors.Join(x.Root.Close(), os.RemoveAll(x.path)) }
 
-// chunksOf yields the bytes of an artifact chunk by chunk.
+// chunksOf yields the bytes of an artifact chunk by chunk, each verified.
 func chunksOf(r io.ReaderAt, a artifacts.Artifact) format.Next {
 	var at int64
-	chunks := a.Chunks
+	number := 0
 	return func(ctx context.Context) (tree.Frame, error) {
 		if ctx.Err() != nil {
 			return tree.Frame{}, context.Cause(ctx)
@@ -74,12 +74,15 @@ func chunksOf(r io.ReaderAt, a artifacts.Artifact) format.Next {
 			return tree.Frame{}, io.EOF
 		}
 		c := artifacts.Chunk{Size: min(artifacts.ChunkBytes, a.Size-at)}
-		if len(chunks) > 0 {
-			c, chunks = chunks[0], chunks[1:]
+		if len(a.Chunks) > 0 {
+			c = a.Chunks[number]
 		}
-		data := make([]byte, c.Size)
-		_, err := io.ReadFull(io.NewSectionReader(r, at, c.Size), data)
-		at += c.Size
-		return tree.Frame{Data: data, Plain: c.Plain}, err
+		f := tree.Frame{Data: make([]byte, c.Size), At: at, Plain: c.Plain}
+		_, err := io.ReadFull(io.NewSectionReader(r, at, c.Size), f.Data)
+		if err == nil && len(a.Chunks) > 0 {
+			err = a.CheckChunk(number, f.Data)
+		}
+		at, number = at+c.Size, number+1
+		return f, err
 	}
 }

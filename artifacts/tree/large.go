@@ -35,8 +35,8 @@ func NewLargeFile(f *os.File, e *Entry) *LargeFile {
 }
 
 // makeRoom reserves the space of n bytes, and of much more after them in one piece.
-func (l *LargeFile) makeRoom(at int64, n int) error {
-	if l.end = max(l.end, at+int64(n)); l.end > l.entry.Size {
+func (l *LargeFile) makeRoom(at, n int64) error {
+	if l.end = max(l.end, at+n); l.end > l.entry.Size {
 		return Refuse(l.Name(), "longer than its limits allow")
 	}
 	for l.entry.Size >= directMin && l.reserved < l.end {
@@ -67,7 +67,7 @@ func (l *LargeFile) writeAt(p []byte, at int64) error {
 // Write appends p.
 func (l *LargeFile) Write(p []byte) (int, error) {
 	at := l.end
-	err := l.makeRoom(at, len(p))
+	err := l.makeRoom(at, int64(len(p)))
 	if err == nil {
 		err = l.writeAt(p, at)
 	}

@@ -50,37 +50,41 @@ func WriteSingle(ctx context.Context, dir *os.Root, name string, opt Options, ne
 func (l *LargeFile) fill(ctx context.Context, writers int, next func(context.Context) (Frame, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	place := func(f Frame) (int64, int) { return f.At, len(f.Data) }
-	err := l.dispatch(ctx, group, next, place, func(_ int, f Frame) ([]byte, func(), error) { return f.Data, f.Done, nil })
+	err := l.dispatch(ctx, group, next, func(f Frame) (Piece, error) {
+		return Piece{f.At, int64(len(f.Data)), func() ([]byte, func(), error) { return f.Data, f.Done, nil }}, nil
+	})
 	if failed := group.Wait(); failed != nil {
 		return failed
 	}
 	return err
 }
 
-func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next func(context.Context) (Frame, error), place func(Frame) (int64, int), prepare func(int, Frame) ([]byte, func(), error)) error {
+func (l *LargeFile) dispatch(ctx context.Context, group *errgroup.Group, next func(context.Context) (Frame, error), piece func(Frame) (Piece, error)) error {
 	var written int64
-	for number := 0; ctx.Err() == nil; number++ {
-		piece, err := next(ctx)
+	for ctx.Err() == nil {
+		frame, err := next(ctx)
 		if err == io.EOF { //nolint:errorlint // an error that wraps EOF is none of a clean end
 			return l.checkWhole(written)
 		}
 		if err != nil {
 			return err
 		}
-		at, n := place(piece)
-		written += int64(n)
-		if err := l.makeRoom(at, n); err != nil {
-			piece.Done()
+		p, err := piece(frame)
+		if err == nil {
+			written += p.Size
+			err = l.makeRoom(p.At, p.Size)
+		}
+		if err != nil {
+			frame.Done()
 			return err
 		}
 		group.Go(func() error {
-			data, used, err := prepare(number, piece)
+			data, used, err := p.Prepare()
 			if err != nil {
 				return err
 			}
 			defer used()
-			return l.writeAt(data, at)
+			return l.writeAt(data, p.At)
 		})
 	}
 	return context.Cause(ctx)
@@ -94,15 +98,22 @@ func (l *LargeFile) checkWhole(written int64) error {
 	return nil
 }
 
+// A Piece is where a frame belongs in a file, and how it gets its bytes.
+type Piece struct {
+	At   int64 // in the file
+	Size int64 // bytes
+	// Prepare returns the bytes, which are Size, and releases the frame; used is called
+	// once they are written. Several pieces are prepared at the same time.
+	Prepare func() (data []byte, used func(), err error)
+}
+
 // WritePieces writes a file of size bytes into dir, in which it must not be, with
-// mode 0644: the pieces that next yields, one after the other, each as prepare
-// returns it. Of a frame these must be Plain bytes, else as many as Data has; used
-// is called once they are written, and prepare releases the frame.
+// mode 0644: what next yields, in any order, each as piece says. They must fill the
+// file, and piece refuses one that was there already.
 //
 // Pieces are prepared and written in parallel, past the page cache where they are
 // on page boundaries. next is as with [WriteSingle], and so are the errors.
-func WritePieces(ctx context.Context, dir *os.Root, name string, size int64, next func(context.Context) (Frame, error),
-	prepare func(number int, f Frame) (data []byte, used func(), err error)) error {
+func WritePieces(ctx context.Context, dir *os.Root, name string, size int64, next func(context.Context) (Frame, error), piece func(Frame) (Piece, error)) error {
 	at, err := OpenHandle(dir)
 	if err != nil {
 		return err
@@ -113,24 +124,14 @@ func WritePieces(ctx context.Context, dir *os.Root, name string, size int64, nex
 		return err
 	}
 	large := NewLargeFile(f, e)
-	return errors.Join(large.assemble(ctx, next, prepare), large.Close())
-}
-
-func (l *LargeFile) assemble(ctx context.Context, next func(context.Context) (Frame, error), prepare func(int, Frame) ([]byte, func(), error)) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(max(runtime.GOMAXPROCS(0), 2))
-	place := func(f Frame) (int64, int) { // one after the other: only they know how long each becomes
-		if f.Plain > 0 {
-			return l.end, int(f.Plain)
-		}
-		return l.end, len(f.Data)
-	}
-	err := l.dispatch(ctx, group, next, place, prepare)
+	err = large.dispatch(running, group, next, piece)
 	if failed := group.Wait(); failed != nil {
-		return failed
+		err = failed
 	}
-	if err == nil && l.end != l.entry.Size {
-		err = Refuse(l.Name(), "%d bytes, want %d", l.end, l.entry.Size)
+	if err == nil && large.end != size {
+		err = Refuse(name, "%d bytes, want %d", large.end, size)
 	}
-	return err
+	return errors.Join(err, large.Close())
 }

@@ -55,12 +55,16 @@ func (p profile) makeRoom(a artifacts.Artifact) {
 
 // download is what the download of one artifact may take.
 func (p profile) download(a artifacts.Artifact) fetch.Options {
-	if f, err := format.Of(a); err == nil && f.Info().Direct && len(a.Chunks) > 0 { // a delta has no format
-		file := p.file
-		file.AnyOrder = true
-		return file
+	f, err := format.Of(a)
+	if err != nil || !f.Info().Direct || len(a.Chunks) == 0 { // a delta has no format
+		return p.archive
 	}
-	return p.archive
+	o := p.file
+	if a.Framed() {
+		o = p.archive // what is decoded takes memory, too
+	}
+	o.AnyOrder = true
+	return o
 }
 
 // memory is the machine's, or as much of it as cgroups and GOMEMLIMIT leave to koboshi.

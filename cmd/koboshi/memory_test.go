@@ -35,6 +35,12 @@ func TestDownloadFitsTheFormat(t *testing.T) {
 	if file := p.download(artifacts.Artifact{Format: artifacts.File, Chunks: make([]artifacts.Chunk, 1)}); !file.AnyOrder {
 		t.Error("the chunks of a file come in order")
 	}
+	for size, plain := range map[int]int64{24 << 20: 0, 8 << 20: 1} {
+		o := p.download(artifacts.Artifact{Format: artifacts.Erofs, Chunks: []artifacts.Chunk{{Plain: plain}}})
+		if !o.AnyOrder || o.Workers*o.SlotBytes != size {
+			t.Errorf("an image: %+v", o)
+		}
+	}
 	if o := p.download(artifacts.Delta{}.Object()); o.AnyOrder || o.Workers*o.SlotBytes != 8<<20 {
 		t.Errorf("a delta: %+v", o)
 	}
