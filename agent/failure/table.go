@@ -13,6 +13,7 @@ import (
 	"koboshi/agent/lease"
 	"koboshi/agent/lifecycle"
 	"koboshi/agent/nodeid"
+	"koboshi/agent/refresh"
 	"koboshi/agent/service"
 	"koboshi/agent/signer"
 	"koboshi/agent/state"
@@ -83,8 +84,13 @@ var table = []row{
 	{is(guard.ErrNewer), Resolve, "", "update koboshi where this was run"},
 	{is(guard.ErrRecord), Untrusted, "", "look at the object; if it is not koboshi's, or is damaged, move it away and check the group's suspended processes by hand"},
 	{is(guard.ErrStore), Configuration, "", "koboshi help network says what a store has to honour: conditional writes, ETags, and a Date"},
+	{as[*refresh.RefusedError](), Found, "", ""},
+	{as[*refresh.EndedError](), Found, "", ""},
+	{is(group.ErrRefreshing), Locked, "", "koboshi refresh status shows it; wait for its end, or koboshi refresh cancel"},
+	{is(group.ErrNoRefresh), Resolve, "", "AWS shows the refreshes of the last six weeks; compare --group, and AWS_REGION"},
+	{is(group.ErrRefused), Found, "", "nothing was changed; a rollback also needs launch templates with the id of an AMI in them, not an SSM parameter"},
 	{is(group.ErrNoGroup), Resolve, "", "compare --group and --codedeploy with aws autoscaling describe-auto-scaling-groups, in the region of AWS_REGION"},
-	{is(group.ErrDenied), Credentials, "", "allow what koboshi iam-policy --guard prints"},
+	{is(group.ErrDenied), Credentials, "", "allow what koboshi iam-policy --guard, or --refresh, prints"},
 
 	{is(state.ErrDisk), Disk, "", "check space, mount options and permissions of state.dir and state.run; what was running still runs"},
 	{is(store.ErrDisk), Disk, "", "check df -h and df -i of install.root; the release that was running is untouched"},

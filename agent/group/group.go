@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ var (
 // Client calls Auto Scaling, and CodeDeploy. It is safe for concurrent use.
 type Client struct {
 	api     api
+	scaling *awsapi.Client
 	deploys *awsapi.Client
 }
 
@@ -44,7 +46,7 @@ type api interface {
 
 // New returns a client with cfg's region, credentials, endpoint and retryer.
 func New(cfg aws.Config) *Client {
-	return &Client{api: autoscaling.NewFromConfig(cfg), deploys: awsapi.New(cfg, codeDeploy)}
+	return &Client{api: autoscaling.NewFromConfig(cfg), scaling: awsapi.New(cfg, scaling), deploys: awsapi.New(cfg, codeDeploy)}
 }
 
 // Group is a group as AWS describes it.
@@ -54,6 +56,8 @@ type Group struct {
 	Instances []Instance // without those of the warm pool
 	Suspended map[Process]string
 	Pool      Pool
+	Template  Template  // zero = a mixed instances policy, or a launch configuration
+	Mixed     bool      // a mixed instances policy
 	At        time.Time // when AWS answered, by its own clock, to the second
 }
 
@@ -104,6 +108,10 @@ func read(found types.AutoScalingGroup) Group {
 	}
 	for _, p := range found.SuspendedProcesses {
 		g.Suspended[Process(aws.ToString(p.ProcessName))] = aws.ToString(p.SuspensionReason)
+	}
+	g.Mixed = found.MixedInstancesPolicy != nil
+	if t := found.LaunchTemplate; t != nil {
+		g.Template = Template{aws.ToString(t.LaunchTemplateId), aws.ToString(t.LaunchTemplateName), cmp.Or(aws.ToString(t.Version), "$Default")}
 	}
 	g.Pool.Size = int(aws.ToInt32(found.WarmPoolSize))
 	if found.WarmPoolConfiguration != nil {

@@ -18,15 +18,8 @@ func ReadStatements() []iam.Statement {
 // Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
 // Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodedeploy.html
 func Statements(partition string, groups, deploymentGroups []string) []iam.Statement {
-	arns := []string{fmt.Sprintf("arn:%s:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*", partition)}
-	if len(groups) > 0 {
-		arns = nil
-	}
-	for _, name := range groups {
-		arns = append(arns, fmt.Sprintf("arn:%s:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/%s", partition, iam.Literal(name)))
-	}
 	statements := []iam.Statement{
-		iam.Allow("Processes", arns, "autoscaling:SuspendProcesses", "autoscaling:ResumeProcesses"),
+		iam.Allow("Processes", arns(partition, groups), "autoscaling:SuspendProcesses", "autoscaling:ResumeProcesses"),
 		iam.Allow("Describe", []string{"*"}, "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities", "autoscaling:DescribeInstanceRefreshes"),
 	}
 	var deployments []string
@@ -37,4 +30,26 @@ func Statements(partition string, groups, deploymentGroups []string) []iam.State
 		statements = append(statements, iam.Allow("Deployments", deployments, "codedeploy:ListDeployments"))
 	}
 	return statements
+}
+
+// RefreshStatements allow the calls for instance refreshes on these groups; without
+// names on every group. A refresh to another launch template also needs what its
+// instances are launched with, such as ec2:RunInstances and iam:PassRole.
+//
+// Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
+func RefreshStatements(partition string, groups []string) []iam.Statement {
+	return []iam.Statement{
+		iam.Allow("Refresh", arns(partition, groups), "autoscaling:StartInstanceRefresh", "autoscaling:CancelInstanceRefresh", "autoscaling:RollbackInstanceRefresh"),
+		iam.Allow("DescribeRefresh", []string{"*"}, "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeInstanceRefreshes"),
+	}
+}
+
+func arns(partition string, groups []string) (all []string) {
+	for _, name := range groups {
+		all = append(all, fmt.Sprintf("arn:%s:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/%s", partition, iam.Literal(name)))
+	}
+	if len(all) == 0 {
+		return []string{fmt.Sprintf("arn:%s:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*", partition)}
+	}
+	return all
 }

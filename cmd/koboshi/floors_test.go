@@ -30,7 +30,7 @@ var floors = map[string]int{
 	"artifacts/format": 4,
 
 	"artifacts/fetch": 5, "artifacts/store": 5, "artifacts/publish": 5,
-	"agent/state": 5, "agent/service": 5, "agent/mounts": 5, "agent/lease": 5, "agent/guard": 5, "agent/notice": 5, "agent/census": 5, "agent/flush": 5,
+	"agent/state": 5, "agent/service": 5, "agent/mounts": 5, "agent/lease": 5, "agent/guard": 5, "agent/refresh": 5, "agent/notice": 5, "agent/census": 5, "agent/flush": 5,
 	"agent/report/picture": 5, "systemd/install": 5,
 
 	"artifacts/prune": 6, "agent/drain": 6, "agent/nodeid": 6,

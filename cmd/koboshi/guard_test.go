@@ -13,7 +13,8 @@ import (
 
 // scaling suspend|resume PROCESS… changes the group "web"; scaling suspended [PROCESS…]
 // asserts what is suspended there; scaling desired N, scaling refresh [STATUS],
-// scaling deployment [STATUS] and scaling group NAME make what a check may find.
+// scaling deployment [STATUS] and scaling group NAME make what a check may find; scaling
+// fleet NAME [VERSION] makes a group with instances, scaling alarm NAME on|off an alarm.
 func scaling(ts *testscript.TestScript, neg bool, args []string) {
 	w := of(ts)
 	if neg || len(args) == 0 {
@@ -50,6 +51,17 @@ func scaling(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(w.aws.Deployments().Set("shop", "blue-green", all...))
 	case "group":
 		ts.Check(w.aws.CreateGroup(autoscaling.Group{Name: args[1]}))
+	case "fleet": // of two, from version 1 or the one given of a launch template with two that differ, and one with an SSM parameter
+		version := "1"
+		if len(args) > 2 {
+			version = args[2]
+		}
+		ts.Check(w.aws.CreateGroup(autoscaling.Group{
+			Name: args[1], Desired: 2, LaunchTemplate: autoscaling.LaunchTemplate{ID: "lt-0a1b2c3d", Name: "web", Version: version},
+			Versions: map[string]autoscaling.LaunchOptions{"1": {AMI: "ami-0aa"}, "2": {AMI: "ami-0bb"}, "3": {AMI: "resolve:ssm:/web"}},
+		}))
+	case "alarm":
+		w.aws.Model().SetAlarm(args[1], args[2] == "on")
 	default:
 		ts.Fatalf("scaling %s is unknown", args[0])
 	}

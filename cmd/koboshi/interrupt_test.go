@@ -23,6 +23,7 @@ import (
 // Its output is in said.txt. Moments are:
 //
 //	asked PART      the loopback AWS has been asked for a path with PART in it, since calls reset
+//	follows START   Auto Scaling was asked for that, and has shown what came of it, since calls reset
 //	serves VERSION  the app answers that
 //	opens FILE      the command has a file of that name open
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {
@@ -104,11 +105,12 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 // moment returns once the moment has come.
 func moment(ctx context.Context, ts *testscript.TestScript, kind, what string, pid int) {
 	come := map[string]func() bool{
-		"asked":  func() bool { return asked(of(ts), what) },
-		"serves": func() bool { got, _ := ask(of(ts).addr); return got == what },
-		"opens":  func() bool { return hasOpen(pid, what) },
-		"exists": func() bool { _, err := os.Stat(ts.MkAbs(what)); return err == nil },
-		"scaled": func() bool { return of(ts).aws.Calls().Count("autoscaling", what) > 0 },
+		"asked":   func() bool { return asked(of(ts), what) },
+		"follows": func() bool { return follows(of(ts), what) },
+		"serves":  func() bool { got, _ := ask(of(ts).addr); return got == what },
+		"opens":   func() bool { return hasOpen(pid, what) },
+		"exists":  func() bool { _, err := os.Stat(ts.MkAbs(what)); return err == nil },
+		"scaled":  func() bool { return of(ts).aws.Calls().Count("autoscaling", what) > 0 },
 	}[kind]
 	for !come() {
 		select {
@@ -142,4 +144,16 @@ func environment(ts *testscript.TestScript) (env []string) {
 		}
 	}
 	return env
+}
+
+// follows reports whether a refresh was shown after it was started.
+func follows(w *world, start string) bool {
+	begun := false
+	for _, c := range w.aws.Calls().Filter(func(c faults.Call) bool { return c.Service == "autoscaling" && c.Status == 200 }) {
+		if begun && c.Operation == "DescribeInstanceRefreshes" {
+			return true
+		}
+		begun = begun || c.Operation == start
+	}
+	return false
 }
