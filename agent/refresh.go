@@ -30,8 +30,8 @@ type Refresher struct {
 }
 
 const (
-	// refreshLook is how often a refresh is looked at: calls of Auto Scaling share one
-	// budget in an account and region.
+	// refreshLook is how often a refresh is looked at in the end: calls of Auto Scaling
+	// share one budget in an account and region.
 	refreshLook = 10 * time.Second
 	// noAnswer is for how long it is looked for a refresh that is not shown.
 	noAnswer = 10 * time.Minute
@@ -73,7 +73,8 @@ func (r *Refresher) Newest(ctx context.Context) (group.Refresh, error) {
 // Follow waits until a refresh has ended, as wanted or else with *[refresh.EndedError].
 // When ctx ends the refresh goes on.
 func (r *Refresher) Follow(ctx context.Context, id, want string) (last group.Refresh, err error) {
-	for lost := time.Now().Add(noAnswer); ; {
+	pause := pace.Backoff{First: time.Second, Most: refreshLook}
+	for looks, lost := 1, time.Now().Add(noAnswer); ; looks++ {
 		all, err := r.Scaling.RefreshesOf(ctx, r.Group, id)
 		switch i := slices.IndexFunc(all, func(found group.Refresh) bool { return found.ID == id }); {
 		case err != nil && (!errors.Is(err, group.ErrUnavailable) || !time.Now().Before(lost)):
@@ -91,7 +92,7 @@ func (r *Refresher) Follow(ctx context.Context, id, want string) (last group.Ref
 			}
 			return last, nil
 		}
-		if err := pace.Sleep(ctx, refreshLook); err != nil {
+		if err := pace.Sleep(ctx, pause.Pause(looks, 1)); err != nil {
 			return last, err
 		}
 	}

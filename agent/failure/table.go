@@ -90,7 +90,7 @@ var table = []row{
 	{is(group.ErrNoRefresh), Resolve, "", "AWS shows the refreshes of the last six weeks; compare --group, and AWS_REGION"},
 	{is(group.ErrRefused), Found, "", "nothing was changed; a rollback also needs launch templates with the id of an AMI in them, not an SSM parameter"},
 	{is(group.ErrNoGroup), Resolve, "", "compare --group and --codedeploy with aws autoscaling describe-auto-scaling-groups, in the region of AWS_REGION"},
-	{is(group.ErrDenied), Credentials, "", "allow what koboshi iam-policy --guard, or --refresh, prints"},
+	{is(group.ErrDenied), Credentials, "", "allow what koboshi iam-policy --guard prints"},
 
 	{is(state.ErrDisk), Disk, "", "check space, mount options and permissions of state.dir and state.run; what was running still runs"},
 	{is(store.ErrDisk), Disk, "", "check df -h and df -i of install.root; the release that was running is untouched"},

@@ -221,8 +221,8 @@ func (f *fleetFlags) members(ctx context.Context) (map[string]census.Member, err
 // checkGroups accepts what may be names of groups.
 func checkGroups(names []string) error {
 	for _, name := range names {
-		if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
-			return fmt.Errorf("--group %q is no name of a group", name)
+		if err := checkGroup(name); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -31,11 +31,11 @@ type policyOptions struct {
 	partition         string
 	publish, bucket   bool
 	guard, fleet      bool
-	prune             bool
+	prune, refresh    bool
 	source, app, role string
 	keys              []string // ARNs of KMS keys
 	signing           []string // likewise, of those that sign
-	groups, deploys   []string // of --guard
+	groups, deploys   []string // of --guard; groups of --refresh, too
 }
 
 // The roles of the release side that --role can ask for.
@@ -55,7 +55,7 @@ func (c *cli) iamPolicy() *cobra.Command {
 			"too, no configuration is needed. With --bucket-policy it is the one that the bucket of [node_id]\n" +
 			"itself gets: whatever a role allows, no node id is written without a condition, or deleted.\n" +
 			"With --guard it is that of koboshi guard, with --fleet that of koboshi fleet, with --prune that of\n" +
-			"koboshi releases prune and keep." +
+			"koboshi releases prune and keep, with --refresh that of koboshi refresh." +
 			exits(failure.OK, failure.Usage, failure.Configuration),
 		Example: "  koboshi iam-policy >role-policy.json\n  koboshi iam-policy --publish --source s3://acme-releases/apps --app web\n" +
 			"  koboshi iam-policy --publish --role promoter --partition aws-cn\n" +
@@ -70,7 +70,8 @@ func (c *cli) iamPolicy() *cobra.Command {
 	cmd.Flags().BoolVar(&o.guard, "guard", false, "for koboshi guard")
 	cmd.Flags().BoolVar(&o.fleet, "fleet", false, "for koboshi fleet and koboshi rollout status")
 	cmd.Flags().BoolVar(&o.prune, "prune", false, "for koboshi releases prune and koboshi releases keep")
-	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "with --guard: an Auto Scaling `group`; default: every group")
+	cmd.Flags().BoolVar(&o.refresh, "refresh", false, "for koboshi refresh; a rollback that moves the channel also needs --publish --role promoter")
+	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "with --guard or --refresh: an Auto Scaling `group`; default: every group")
 	cmd.Flags().StringArrayVar(&o.deploys, "codedeploy", nil, "with --guard: a deployment group of CodeDeploy, `APP/GROUP`")
 	cmd.Flags().StringVar(&o.source, "source", "", "with --publish, --prune, --guard or --fleet: `s3://bucket/prefix` instead of the sources of the configuration")
 	cmd.Flags().StringVar(&o.app, "app", "", "with --source: the `app`")
@@ -84,6 +85,9 @@ func (c *cli) iamPolicy() *cobra.Command {
 func (c *cli) runIAMPolicy(o policyOptions) error {
 	if err := o.check(); err != nil {
 		return usage(err)
+	}
+	if o.refresh {
+		return c.ui.printJSON(iam.New(group.RefreshStatements(o.partition, o.groups)...))
 	}
 	if o.source != "" && o.guard {
 		return c.printGuardPolicy(o, places(o.app, o.source))
@@ -177,6 +181,9 @@ func (o policyOptions) check() error {
 	if !slices.Contains(iam.Partitions, o.partition) {
 		return fmt.Errorf("--partition %q, want one of %s", o.partition, strings.Join(iam.Partitions, ", "))
 	}
+	if o.refresh {
+		return o.checkRefresh()
+	}
 	switch {
 	case o.publish && o.guard:
 		return errors.New("--publish and --guard cannot be combined")
@@ -191,7 +198,7 @@ func (o policyOptions) check() error {
 	case !o.publish && o.role != "":
 		return errors.New("--role is for --publish")
 	case !o.guard && len(o.groups)+len(o.deploys) > 0:
-		return errors.New("--group and --codedeploy are for --guard")
+		return errors.New("--codedeploy is for --guard, and --group for --guard and --refresh")
 	case (o.source == "") != (o.app == ""):
 		return errors.New("--source and --app go together")
 	case o.role != "" && o.role != publisher && o.role != promoter:
@@ -206,6 +213,13 @@ func (o policyOptions) check() error {
 		}
 	}
 	return o.checkKeys()
+}
+
+func (o policyOptions) checkRefresh() error {
+	if o.publish || o.guard || o.fleet || o.prune || o.bucket || o.source != "" || o.app != "" || o.role != "" || len(o.keys)+len(o.signing)+len(o.deploys) > 0 {
+		return errors.New("--refresh is combined with --group and --partition only: it is about no bucket")
+	}
+	return nil
 }
 
 func (o policyOptions) checkKeys() error {

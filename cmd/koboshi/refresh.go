@@ -92,6 +92,14 @@ func (c *cli) follow(ctx context.Context, r *agent.Refresher, f refreshFlags, id
 	return err
 }
 
+// ofRefresh gives an error of these commands the hint that fits them.
+func ofRefresh(err error) error {
+	if errors.Is(err, group.ErrDenied) {
+		return failure.WithHint(err, "allow what koboshi iam-policy --refresh prints")
+	}
+	return err
+}
+
 // goesOn is the error of a command that was interrupted, and whose refresh was not.
 func goesOn(name, how string) error {
 	return failure.WithHint(failure.Mark(fmt.Errorf("the instance refresh of %s %s", name, how), failure.ErrInterrupted),

@@ -42,7 +42,7 @@ func (c *cli) refreshCancel() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.stdin = cmd.InOrStdin
-			return c.runRefreshCancel(cmd.Context(), f)
+			return ofRefresh(c.runRefreshCancel(cmd.Context(), f))
 		},
 	}
 	flags := cmd.Flags()

@@ -45,7 +45,7 @@ func (c *cli) refreshStart() *cobra.Command {
 			"  koboshi refresh start --group web\n" +
 			"  koboshi refresh start --group web --with ssm --max-concurrency 10% --max-errors 1 --alarm web-5xx",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.runRefreshStart(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return ofRefresh(c.runRefreshStart(cmd.Context(), f)) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.template, "template", "", "launch template that the group shall get, `ID:VERSION`")

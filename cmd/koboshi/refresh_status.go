@@ -13,10 +13,11 @@ func (c *cli) refreshStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status --group G",
 		Short: "show the newest instance refresh of a group",
-		Long: "Show how far the newest instance refresh of a group is, or how it has ended, whoever started it." +
+		Long: "Show how far the newest instance refresh of a group is, or how it has ended, also of one that was not\n" +
+			"started by koboshi." +
 			exits(failure.OK, failure.Usage, failure.Configuration, failure.Credentials, failure.Resolve, failure.Fetch, failure.Interrupted),
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.runRefreshStatus(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return ofRefresh(c.runRefreshStatus(cmd.Context(), f)) },
 	}
 	return f.add(cmd)
 }

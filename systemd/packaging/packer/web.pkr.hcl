@@ -1,5 +1,7 @@
 # An AMI with koboshi, its configuration, and the release that the channel
 # points to today. The app's own unit is in its release or comes with the AMI.
+# It leaves manifest.json with the AMI's id, and ami-tags.json with what is baked in,
+# for aws ec2 create-tags: tags of Packer itself are set before anything is baked.
 #
 #   packer build -var deb=koboshi_0.2.0-1_amd64.deb -var config=koboshi.toml -var key=release.pub .
 
@@ -16,6 +18,12 @@ variable "config" {
 variable "key" {
   type        = string
   description = "The public key, release.pub."
+}
+
+variable "channel" {
+  type        = string
+  default     = ""
+  description = "Another channel than the configuration's, of those that it allows."
 }
 
 variable "region" {
@@ -83,7 +91,18 @@ build {
       "install -m 0644 /tmp/release.pub /etc/koboshi/keys/release.pub",
       "koboshi config check",
       "koboshi install",
-      "koboshi prebake",
+      "koboshi prebake --channel '${var.channel}'",
+      "koboshi ami-tags --format json >/tmp/ami-tags.json",
     ]
+  }
+
+  provisioner "file" {
+    direction   = "download"
+    source      = "/tmp/ami-tags.json"
+    destination = "ami-tags.json"
+  }
+
+  post-processor "manifest" {
+    output = "manifest.json"
   }
 }

@@ -108,9 +108,15 @@ resource "aws_autoscaling_group" "web" {
   # The app is healthy by then: that is what the lifecycle hook below is for.
   health_check_grace_period = 30
 
+  # A number, and only for the first instances: koboshi refresh start moves the group to
+  # another version, and can roll back while the group still has the one from before.
   launch_template {
     id      = aws_launch_template.web.id
     version = aws_launch_template.web.latest_version
+  }
+
+  lifecycle {
+    ignore_changes = [launch_template]
   }
 
   # Not in resources of their own: the first instances must have these hooks too.
@@ -150,4 +156,9 @@ resource "aws_autoscaling_group" "web" {
   }
 
   depends_on = [aws_iam_role_policy.koboshi]
+}
+
+# For koboshi refresh start --template, once a new image has made a new version.
+output "launch_template" {
+  value = "${aws_launch_template.web.id}:${aws_launch_template.web.latest_version}"
 }
