@@ -46,7 +46,7 @@ model: ## every run of a few claimants of node ids, and schedules of many (LONG=
 	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/... ./agent/nodeid
 
 # A test that waits for minutes, beside the others.
-WAITS := ^TestE2ENodeIDsOnALaptop$$$$
+WAITS := ^TestE2ENodeIDsOnALaptop$$
 
 .PHONY: e2e
 e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(BIN)/erofs-utils $(if $(HISTORY),$(BIN)/koboshi-before) ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes

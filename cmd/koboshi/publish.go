@@ -64,7 +64,7 @@ func (c *cli) publish() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.platforms, "platform", nil, "`os/arch=PATH`; repeat it for every platform")
 	cmd.Flags().StringArrayVar(&o.images, "image", nil, "publish an image of this `KIND` ("+strings.Join(publish.ImageKinds(), ", ")+") beside the tree, for instances to mount")
 	cmd.Flags().StringVar(&o.minAgent, "min-agent", "", "lowest `version` of koboshi that may install it")
-	cmd.Flags().BoolVar(&o.chunkList, "chunk-list", false, "store the hashes of the artifact's chunks beside it, not in the manifest; done anyway where a key cannot sign that many")
+	cmd.Flags().BoolVar(&o.chunkList, "chunk-list", false, "store the hashes of the artifact's chunks in an object of their own, not in the manifest; done anyway where a key cannot sign that many")
 	o.behaviour.add(cmd)
 	o.addBases(cmd)
 	o.input.add(cmd)

@@ -130,11 +130,11 @@ func TestUninstallWithAppThatRuns(t *testing.T) {
 
 // Where there is nothing to give back uninstall goes on; what cannot be known is said.
 func TestUninstallWithoutNodeID(t *testing.T) {
-	t.Chdir(t.TempDir())
 	for text, want := range map[string]string{
 		"":        "",
 		"app = 7": "koboshi: warning: a node id, if the app has one, is not given back, and frees itself when its lease has ended: ",
 	} {
+		t.Chdir(t.TempDir())
 		if text != "" {
 			must(t, os.WriteFile("koboshi.toml", []byte(text), 0o644))
 		}
