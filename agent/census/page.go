@@ -18,7 +18,7 @@ func (v View) Page(w io.Writer, source string) error {
 	p.print("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<meta name=\"color-scheme\" content=\"light dark\">\n")
 	p.print("<title>%s: fleet</title>\n<style>\n", v.App)
 	p.raw(style)
-	p.print("</style>\n</head>\n<body>\n<main>\n<h1>%s</h1>\n<p class=\"note\">%s of %s, read at %s. The records are not signed: they are hints.</p>\n",
+	p.print("</style>\n</head>\n<body>\n<main>\n<h1>%s: fleet</h1>\n<p class=\"note\">%s of %s, read at %s. The records are not signed: they are hints.</p>\n",
 		v.App, instances(len(v.Rows)), source, stamp(v.At))
 	p.summary(v)
 	p.channels(v)
@@ -231,8 +231,8 @@ section p{margin:.2rem 0}
 .scroll{overflow-x:auto}
 table{width:100%;border-collapse:collapse}
 caption{text-align:left;font-weight:600;padding:.5rem 0}
-th,td{padding:.4rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);unicode-bidi:isolate}
-td:last-child{min-width:16rem;overflow-wrap:anywhere}
+th,td{padding:.4rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);unicode-bidi:isolate;white-space:nowrap}
+td:last-child{width:100%;min-width:16rem;white-space:normal;overflow-wrap:anywhere}
 thead th{color:var(--dim);font-weight:600}
 tbody th{font-weight:400;white-space:nowrap}
 tbody tr:nth-child(even){background:var(--stripe)}

@@ -41,6 +41,7 @@ func (f Found) newer(g Found) bool {
 // Listing is a survey's result.
 type Listing struct {
 	Newest  []Found   // one an instance, by its id
+	Lost    []Found   // the failures of instances that are gone by now
 	Foreign int       // objects that are no record, such as of another program
 	Date    time.Time // the store's clock when it answered; zero where it has none, or no record
 }
@@ -49,7 +50,7 @@ type Listing struct {
 // instance: one that goes on to another release, or another channel, leaves the older
 // record where it is. Errors are the bucket's, and ErrTooMany.
 func Survey(ctx context.Context, b lister, channel string) (l Listing, err error) {
-	newest := map[string]Found{}
+	newest, serving := map[string]Found{}, map[string]Found{} // serving: that of a drain left aside
 	objects := 0
 	for object, err := range b.List(ctx, Of(channel)) {
 		if err != nil {
@@ -70,12 +71,20 @@ func Survey(ctx context.Context, b lister, channel string) (l Listing, err error
 		if was, seen := newest[s.Instance]; !seen || f.newer(was) {
 			newest[s.Instance] = f
 		}
+		if was, seen := serving[s.Instance]; s.State != Gone && (!seen || f.newer(was)) {
+			serving[s.Instance] = f
+		}
 	}
 	l.Newest = make([]Found, 0, len(newest))
 	for _, f := range newest {
 		l.Newest = append(l.Newest, f)
+		if last := serving[f.Instance]; f.State == Gone && last.State == Failed {
+			l.Lost = append(l.Lost, last)
+		}
 	}
-	slices.SortFunc(l.Newest, func(f, g Found) int { return strings.Compare(f.Instance, g.Instance) })
+	byInstance := func(f, g Found) int { return strings.Compare(f.Instance, g.Instance) }
+	slices.SortFunc(l.Newest, byInstance)
+	slices.SortFunc(l.Lost, byInstance)
 	return l, nil
 }
 

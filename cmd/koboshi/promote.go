@@ -23,6 +23,7 @@ type promoteOptions struct {
 	previous         bool
 	reason           string
 	dryRun           bool
+	healthy          healthyFlags
 	members          string // a file of instances, "" = none
 	// Flags that were not given leave what a rollout has.
 	keepExpiry, keepSpread bool
@@ -57,9 +58,10 @@ func (c *cli) promote() *cobra.Command {
 	cmd.Flags().BoolVar(&o.force, "force", false, "although another release, or this one to more instances, is being rolled out")
 	cmd.Flags().StringVar(&o.members, "show-members", "", "with --percent: first list which instances of this `FILE` would get it (- = standard input): ids, one a line, or what aws autoscaling describe-auto-scaling-groups prints")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "report what would change, sign and write nothing")
+	o.healthy.add(cmd)
 	oneOf(cmd, true, "version", "previous", "abort")
-	excludes(cmd, "abort", "percent", "force", "show-members")
-	excludes(cmd, "previous", "percent", "show-members")
+	excludes(cmd, "abort", "percent", "force", "show-members", "require-healthy")
+	excludes(cmd, "previous", "percent", "show-members", "require-healthy")
 	alsoCheck(cmd, o.check)
 	return required(o.addSigning(cmd), "channel")
 }
@@ -105,6 +107,9 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	}
 	if members != nil && !o.json {
 		c.ui.members(o.version, o.percent, *members)
+	}
+	if err := c.requireHealthy(ctx, b, o); err != nil {
+		return err
 	}
 	promoted, err := publish.Promote(ctx, b, publish.Promotion{
 		App: o.app, Channel: o.channel, Version: o.version, Keys: keys,

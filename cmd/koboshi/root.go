@@ -40,7 +40,7 @@ func (c *cli) root() *cobra.Command {
 	)
 	root.AddCommand(
 		c.boot(), c.sync(), c.rollback(), c.hold(), c.unhold(), c.status(), c.history(), c.verify(), c.doctor(), c.watch(), c.drain(), c.nodeID(),
-		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(), c.fleet(), c.guard(), c.refresh(),
+		c.keygen(), c.lint(), c.publish(), c.sign(), c.promote(), c.releases(), c.fleet(), c.rollout(), c.guard(), c.refresh(),
 		c.config(), c.install(), c.uninstall(), c.prebake(), c.amiTags(), c.iamPolicy(), c.completion(), c.version(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // there is one of our own
