@@ -1,8 +1,10 @@
 package census
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +209,25 @@ func TestSurvey(t *testing.T) {
 	m.Fail(buckettest.Fault{Op: buckettest.List, Err: bucket.ErrDenied})
 	if _, err := Survey(t.Context(), m, ""); !errors.Is(err, bucket.ErrDenied) {
 		t.Errorf("%v", err)
+	}
+}
+
+// endless lists more objects than a survey looks at.
+type endless struct{ yielded int }
+
+func (e *endless) List(_ context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		for yield(bucket.Object{Key: fmt.Sprintf("%sstable/1-0123456789ab/i-%08x.ok.json", prefix, e.yielded), Modified: noon}, nil) {
+			e.yielded++
+		}
+	}
+}
+
+// A million keys cost what the limit does, and are an error, not a part of the fleet.
+func TestSurveyOfTooMany(t *testing.T) {
+	var e endless
+	l, err := Survey(t.Context(), &e, "")
+	if !errors.Is(err, ErrTooMany) || len(l.Newest) > 0 || e.yielded != MaxRecords {
+		t.Errorf("%v after %d objects, with %d instances", err, e.yielded, len(l.Newest))
 	}
 }

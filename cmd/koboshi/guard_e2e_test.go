@@ -214,34 +214,7 @@ func TestE2EGuardLosesItsLease(t *testing.T) {
 // what a killed one leaves is repaired.
 func TestE2EGuardGateway(t *testing.T) {
 	g := newGuarded(t)
-	gateway, err := exec.LookPath("versitygw")
-	if err != nil {
-		t.Fatalf("this test needs a real S3 server: make .build/versitygw (%v)", err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := listener.Addr().String()
-	must(t, listener.Close())
-	store := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(store, "releases"), 0o755))
-	server := exec.CommandContext(t.Context(), gateway, "--region", "us-east-1", "--port", addr, "--quiet", "posix", store)
-	server.Env = append(os.Environ(), "ROOT_ACCESS_KEY=user", "ROOT_SECRET_KEY=password")
-	must(t, server.Start())
-	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = c.Close()
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatal(err)
-		}
-	}
+	addr, _ := startGateway(t)
 	g.env = append(g.env, "AWS_ENDPOINT_URL_S3=http://"+addr)
 	if code, said := g.do("run", "--", "true"); code != 0 {
 		t.Fatalf("%d: %s", code, said)
@@ -287,5 +260,39 @@ func TestE2EGuardGateway(t *testing.T) {
 	}
 	if code, said := g.do("repair", "--force"); code != 0 || len(g.aws.Model().Suspended("web")) > 0 {
 		t.Errorf("%d: %s; suspended %v", code, said, g.aws.Model().Suspended("web"))
+	}
+}
+
+// startGateway starts a real S3 server with the bucket "releases", whose objects are files
+// in a directory; its credentials are user and password.
+func startGateway(t *testing.T) (addr, dir string) {
+	t.Helper()
+	gateway, err := exec.LookPath("versitygw")
+	if err != nil {
+		t.Fatalf("this test needs a real S3 server: make .build/versitygw (%v)", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	addr = listener.Addr().String()
+	must(t, listener.Close())
+	dir = t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "releases"), 0o755))
+	server := exec.CommandContext(t.Context(), gateway, "--region", "us-east-1", "--port", addr, "--quiet", "posix", dir)
+	server.Env = append(os.Environ(), "ROOT_ACCESS_KEY=user", "ROOT_SECRET_KEY=password")
+	must(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+			return addr, filepath.Join(dir, "releases")
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal(err)
+		}
 	}
 }
