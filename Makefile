@@ -30,7 +30,7 @@ build: ## build koboshi and koboshi-mock into .build
 	$(BUILD) -o $(BIN)/ ./cmd/koboshi ./cmd/koboshi-mock
 
 .PHONY: demo
-demo: build ## publish, boot, promote, node ids, refuse: the main job on a loopback AWS
+demo: build ## publish, boot, promote, node ids, a rollout, refuse: the main job on a loopback AWS
 	@bash cmd/koboshi-mock/demo/demo.sh $(BIN)
 
 .PHONY: test

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The main job of koboshi on a loopback AWS: publish a release, boot an
 # instance, promote another release, boot a second instance, give each of two
-# instances a node id and a third one that was freed, and refuse a release that
-# was changed in the bucket. The second release has an image, which is mounted where
+# instances a node id and a third one that was freed, roll a release out to half
+# of four instances and abort that, and refuse a release that was changed in the
+# bucket. The second release has an image, which is mounted where
 # this machine allows that. Everything happens in a temporary
 # directory and on 127.0.0.0/8, and nothing is left behind.
 #
@@ -81,7 +82,9 @@ EOF
 # shell's metadata at it, as if it ran there.
 launch() {
 	configure "$1" "$2"
-	eval "$(koboshi-mock launch --group web)"
+	koboshi-mock launch --group web >"$1.env"
+	# shellcheck disable=SC1090
+	. "./$1.env"
 	echo "Auto Scaling launched $INSTANCE_ID; its lifecycle action waits: $(koboshi-mock state "$INSTANCE_ID")"
 }
 
@@ -158,7 +161,26 @@ quietly koboshi --config five.toml boot
 operator koboshi --config five.toml node-id list
 show web-2.0.0/web get http://127.0.0.15:8080/id
 
-say "6. One byte changes in the bucket: the next instance refuses it and is replaced"
+say "6. Version 2.3.0 is rolled out to half of the instances, and aborted"
+build 2.3.0
+# shellcheck disable=SC1091
+. ./mock.env
+quietly koboshi publish --source s3://releases/apps --app web --version 2.3.0 --key release.key web-2.3.0
+show koboshi promote --source s3://releases/apps --app web --channel stable --version 2.3.0 --percent 50 --reason "half of them first" --key release.key
+last=20
+for name in seven eight nine ten; do
+	launch $name "127.0.0.$((++last))"
+	quietly koboshi --config $name.toml boot
+	show koboshi --config $name.toml status | grep -E '^([$]|release|rollout) '
+done
+operator koboshi promote --source s3://releases/apps --app web --channel stable --abort --reason "that was the demo" --key release.key
+for name in seven eight nine ten; do
+	# shellcheck disable=SC1090
+	(. "./$name.env" && quietly koboshi --config $name.toml sync && koboshi --config $name.toml status | grep '^release ')
+done
+operator koboshi releases --source s3://releases/apps --app web --trust release.pub --history stable
+
+say "7. One byte changes in the bucket: the next instance refuses it and is replaced"
 koboshi-mock fault '{"service": "s3", "operation": "GetObject", "path": "releases/2.0.0/web-", "corrupt": 100000}' >/dev/null
 launch six 127.0.0.16
 code=0
@@ -166,7 +188,7 @@ boot six || code=$?
 echo "exit code $code; its state in the group: $(koboshi-mock state "$INSTANCE_ID")"
 [ "$code" -eq 16 ]
 
-say "7. A deploy under guard is killed: the group stays suspended, the next deploy is refused, a repair puts it back"
+say "8. A deploy under guard is killed: the group stays suspended, the next deploy is refused, a repair puts it back"
 # shellcheck disable=SC1091
 . ./mock.env
 koboshi-mock group shop
