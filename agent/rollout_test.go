@@ -341,3 +341,16 @@ func TestPlanInARollout(t *testing.T) {
 		t.Errorf("it did something: %v, %s runs", w.signals, w.running)
 	}
 }
+
+// A machine for which nothing has changed does not wait for its part of the spread.
+func TestSpreadInARollout(t *testing.T) {
+	w := rolled(t)
+	if _, err := w.boot(); err != nil {
+		t.Fatal(err)
+	}
+	w.spreadSeconds, w.waits = 600, nil
+	w.rollOut("1", "2", false)
+	if _, err := w.looks(); err != nil || len(w.waits) != 0 {
+		t.Errorf("%v, waited for %q", err, w.waits)
+	}
+}
