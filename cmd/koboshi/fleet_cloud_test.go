@@ -32,7 +32,7 @@ type fleetCloud struct {
 type tally struct{ calls, throttled, failed int }
 
 // newFleetCloud has a share of AWS's own limits: all of it is 100 calls of Auto
-// Scaling and 20 a second, and 5,500 GETs a second. The group "web" has a launch
+// Scaling and 20 a second, and 5,500 GETs and 3,500 PUTs a second. The group "web" has a launch
 // hook that waits for an hour.
 func newFleetCloud(objects *s3.Store, share float64) (*fleetCloud, error) {
 	model := autoscaling.New(time.Now, func(*autoscaling.Instance, autoscaling.LaunchOptions) error { return nil })
@@ -40,6 +40,7 @@ func newFleetCloud(objects *s3.Store, share float64) (*fleetCloud, error) {
 		begun: time.Now(), objects: objects, model: model, api: autoscaling.NewAPI(model),
 		outage: func(string, time.Duration) bool { return false },
 		buckets: map[string]*faults.TokenBucket{
+			"s3 put":      {Burst: int(3500 * share), PerSecond: 3500 * share},
 			"s3":          {Burst: int(5500 * share), PerSecond: 5500 * share},
 			"autoscaling": {Burst: int(100 * share), PerSecond: 20 * share},
 		},
@@ -58,9 +59,12 @@ func (c *fleetCloud) Do(r *http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	}
 	w := httptest.NewRecorder()
-	if r.Method == http.MethodGet {
-		c.storage(w, r)
-	} else {
+	switch r.Method {
+	case http.MethodGet:
+		c.storage(w, r, "s3", "GetObject "+kindOfKey(r.URL.Path))
+	case http.MethodPut:
+		c.storage(w, r, "s3 put", "PutObject")
+	default:
 		c.scaling(w, r)
 	}
 	answer := w.Result()
@@ -68,8 +72,8 @@ func (c *fleetCloud) Do(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-func (c *fleetCloud) storage(w http.ResponseWriter, r *http.Request) {
-	switch c.admit("s3", "GetObject "+kindOfKey(r.URL.Path)) {
+func (c *fleetCloud) storage(w http.ResponseWriter, r *http.Request, service, operation string) {
+	switch c.admit(service, operation) {
 	case http.StatusServiceUnavailable:
 		s3.WriteError(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
 	case http.StatusInternalServerError:
