@@ -67,8 +67,15 @@ func (s *Store) publish(ctx context.Context, staged, id string) error {
 	defer s.mu.Unlock()
 	release := path.Join(releasesDir, id)
 	if _, err := s.root.Lstat(release); err == nil {
-		if err := s.unmount(ctx, release); err != nil {
+		mounted, err := s.isMounted(release)
+		if err == nil {
+			err = s.unmount(ctx, release)
+		}
+		if err != nil {
 			return onDisk("publish", err)
+		}
+		if mounted {
+			defer s.mountAgain(ctx, id)
 		}
 		return s.exchange(staged, release) // the old one is garbage from now on
 	} else if !errors.Is(err, fs.ErrNotExist) {

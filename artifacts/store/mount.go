@@ -174,6 +174,10 @@ func (s *Store) Mount(ctx context.Context, r Release) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.mountOnce(ctx, r, how.Info().Mount)
+}
+
+func (s *Store) mountOnce(ctx context.Context, r Release, filesystem string) error {
 	image := s.imagePath(r.id)
 	is, mounted, err := s.Mounts.Mounted(r.dir)
 	switch {
@@ -186,7 +190,29 @@ func (s *Store) Mount(ctx context.Context, r Release) error {
 			return onMount(r.id, err)
 		}
 	}
-	return s.mount(ctx, r, how.Info().Mount, image)
+	return s.mount(ctx, r, filesystem, image)
+}
+
+// againTime is how long that may take, also where a run is ending.
+const againTime = 3 * time.Second
+
+// mountAgain mounts what is at a release's place once its image was unmounted, since
+// the app may still run: what it has open it has kept, and now it finds its files by
+// their paths again. Why this fails [Store.Mount] returns, before the next start.
+func (s *Store) mountAgain(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), againTime)
+	defer cancel()
+	r, err := s.load(id)
+	if err != nil {
+		return
+	}
+	a, err := r.Artifact()
+	if err != nil || a.Image == nil {
+		return
+	}
+	if how, err := format.Of(a); err == nil {
+		_ = s.mountOnce(ctx, r, how.Info().Mount)
+	}
 }
 
 func (s *Store) mount(ctx context.Context, r Release, filesystem, image string) error {
@@ -221,13 +247,19 @@ func (s *Store) imagePath(id string) string {
 
 // unmount makes the directory of a release free to be moved or removed.
 func (s *Store) unmount(ctx context.Context, dir string) error {
-	if s.Mounts == nil {
-		return nil
-	}
-	at := filepath.Join(s.dir, dir, treeDir)
-	_, mounted, err := s.Mounts.Mounted(at)
+	mounted, err := s.isMounted(dir)
 	if err == nil && mounted {
-		err = s.change("unmount", func() error { return s.Mounts.Unmount(ctx, at) })
+		err = s.change("unmount", func() error { return s.Mounts.Unmount(ctx, s.mountPoint(dir)) })
 	}
 	return onDisk("unmount", err)
 }
+
+func (s *Store) isMounted(dir string) (mounted bool, err error) {
+	if s.Mounts == nil {
+		return false, nil
+	}
+	_, mounted, err = s.Mounts.Mounted(s.mountPoint(dir))
+	return mounted, err
+}
+
+func (s *Store) mountPoint(dir string) string { return filepath.Join(s.dir, dir, treeDir) }

@@ -316,9 +316,30 @@ func TestStageOverMounted(t *testing.T) {
 	in := imageOf(t, "1")
 	in.Manifest = r.Manifest()
 	r = must(s.Stage(t.Context(), in))
-	k.wantDone("mount erofs, unmount")
+	k.wantDone("mount erofs, unmount, mount erofs") // the app may still run
 	if err := s.Mount(t.Context(), r); err != nil || len(k.mounted) != 1 {
 		t.Errorf("%v, %v", err, k.mounted)
+	}
+	k.wantDone("")
+	s.before = func(step string) error {
+		if step == "exchange" {
+			return fs.ErrInvalid
+		}
+		return nil
+	}
+	in.Content = imageOf(t, "1").Content
+	if _, err := s.Stage(t.Context(), in); !errors.Is(err, fs.ErrInvalid) || k.mounted[r.Dir()] == "" {
+		t.Errorf("%v, mounted %v", err, k.mounted)
+	}
+	k.wantDone("unmount, mount erofs")
+	s.before, k.fails = nil, errors.New("no loop device")
+	in.Content = imageOf(t, "1").Content
+	if r, err := s.Stage(t.Context(), in); err != nil || !errors.Is(s.Mount(t.Context(), r), ErrMount) {
+		t.Errorf("%v, mounted %v", err, k.mounted)
+	}
+	k.fails = nil
+	if err := s.Mount(t.Context(), r); err != nil {
+		t.Error(err)
 	}
 	k.busy = fs.ErrPermission
 	in.Content = imageOf(t, "1").Content

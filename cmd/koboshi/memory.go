@@ -17,8 +17,9 @@ import (
 type profile struct {
 	heap    int64         // bytes, soft
 	window  int64         // bytes of an archive's window, which are of the heap; 0 = what every decoder has
-	archive fetch.Options // of artifacts that are unpacked while they arrive
-	file    fetch.Options // of artifacts that are only written: these need little heap
+	archive fetch.Options // of artifacts that are decoded while they arrive
+	image   fetch.Options // of images that are only written: these need little heap
+	file    fetch.Options // of single files, the largest artifacts
 }
 
 const (
@@ -31,10 +32,15 @@ const (
 
 // chooseProfile fits a machine of so many bytes of memory.
 func chooseProfile(memory int64) profile {
+	written := fetch.Options{Workers: 24, SlotBytes: 1 << 20}
 	if memory <= smallMachine {
-		return profile{heap: 38 << 20, archive: fetch.Options{Workers: 8, SlotBytes: 1 << 20}, file: fetch.Options{Workers: 24, SlotBytes: 1 << 20}}
+		return profile{heap: 38 << 20, archive: fetch.Options{Workers: 8, SlotBytes: 1 << 20}, image: written, file: written}
 	}
-	return profile{heap: 96 << 20, window: unpack.MaxWindow}
+	return profile{
+		heap: 96 << 20, window: unpack.MaxWindow,
+		archive: fetch.Options{Workers: 16, SlotBytes: 2 << 20}, // decoding and making files is slower than these
+		image:   fetch.Options{Workers: 24, SlotBytes: 2 << 20},
+	}
 }
 
 // limitMemory limits the heap to what fits the machine, and returns the limits of
@@ -60,8 +66,11 @@ func (p profile) download(a artifacts.Artifact) fetch.Options {
 		return p.archive
 	}
 	o := p.file
-	if a.Framed() {
-		o = p.archive // what is decoded takes memory, too
+	switch {
+	case a.Framed():
+		o = p.archive
+	case a.Image != nil:
+		o = p.image
 	}
 	o.AnyOrder = true
 	return o

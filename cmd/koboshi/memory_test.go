@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"koboshi/artifacts"
-	"koboshi/artifacts/fetch"
 )
 
 func TestChooseProfile(t *testing.T) {
@@ -17,8 +16,8 @@ func TestChooseProfile(t *testing.T) {
 		if small != (p.window == 0) {
 			t.Errorf("%d MiB: a window of %d bytes", memory>>20, p.window)
 		}
-		if !small && (p.archive.Workers != (fetch.Options{}).Workers || p.file.Workers != p.archive.Workers) {
-			t.Errorf("%d MiB: %+v, want what package fetch takes", memory>>20, p)
+		if slots := p.image.Workers * p.image.SlotBytes; !small && (p.file.Workers != 0 || slots > 48<<20 || p.archive.Workers*p.archive.SlotBytes > 32<<20) {
+			t.Errorf("%d MiB: %+v", memory>>20, p)
 		}
 	}
 }
@@ -36,7 +35,7 @@ func TestDownloadFitsTheFormat(t *testing.T) {
 		t.Error("the chunks of a file come in order")
 	}
 	for size, plain := range map[int]int64{24 << 20: 0, 8 << 20: 1} {
-		o := p.download(artifacts.Artifact{Format: artifacts.Erofs, Chunks: []artifacts.Chunk{{Plain: plain}}})
+		o := p.download(artifacts.Artifact{Format: artifacts.Erofs, Image: &artifacts.Image{}, Chunks: []artifacts.Chunk{{Plain: plain}}})
 		if !o.AnyOrder || o.Workers*o.SlotBytes != size {
 			t.Errorf("an image: %+v", o)
 		}
