@@ -37,6 +37,8 @@ type Agent struct {
 	// Mounts mounts images, and warns of what it leaves behind; nil = none are.
 	Mounts func(warn func(format string, args ...any)) store.Mounts
 
+	Seals store.Seals // protects images where install.fsverity asks for it
+
 	Service  appService
 	Flushers func(*config.Config) ([]drain.Flusher, error)  // what has to deliver the app's logs; nil = nothing
 	Ready    func() error                                   // reports to systemd that the boot is done

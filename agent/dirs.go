@@ -75,6 +75,9 @@ func (r *run) open() error {
 	r.Store, r.RunDir = r.dirs.store, r.dirs.run
 	if r.Store != nil && r.agent.Mounts != nil {
 		r.Store.Mounts = r.agent.Mounts(r.warn)
+		if r.Config.Install.FSVerity {
+			r.Store.Seals = r.agent.Seals
+		}
 	}
 	if r.Node != nil {
 		r.Node.State, r.Node.Run = r.dirs.state, r.dirs.run

@@ -235,6 +235,56 @@ func TestAnAlteredImage(t *testing.T) {
 	}
 }
 
+// seals says that images are protected, and counts.
+type seals struct {
+	digest string
+	cannot error
+	count  int
+}
+
+func (s *seals) Seal(*os.File) error             { s.count++; return s.cannot }
+func (s *seals) Sealed(*os.File) (string, error) { return s.digest, s.cannot }
+
+// What the kernel protects is not read before it is started. What it does not protect
+// is, and that is a warning; so is another file.
+func TestASealedImage(t *testing.T) {
+	for name, test := range map[string]struct {
+		given            func(s *seals)
+		fetched, warning string
+	}{
+		"sealed":          {func(*seals) {}, "", ""},
+		"another digest":  {func(s *seals) { s.digest = "other" }, "image", "is not protected by fs-verity: it is another file"},
+		"no seal anymore": {func(s *seals) { s.cannot = errors.New("no data available") }, "image", "is not protected by fs-verity: no data available"},
+	} {
+		w := withImages(t)
+		k := &seals{digest: "ab"}
+		w.verify, w.fsverity, w.seals = config.VerifyStart, true, k
+		rep, err := w.boot()
+		w.wantRun(t, err, rep, "2", "image", "")
+		w.firmwareID, w.running = w.id, ""
+		clear(w.mounts.mounted)
+		found, err := filepath.Glob(filepath.Join(w.dir, "opt/releases/2-*/meta/image"))
+		if err != nil || len(found) != 1 {
+			t.Fatal(found, err)
+		}
+		if err := os.Truncate(found[0], 5000); err != nil { // a kernel would not let that happen
+			t.Fatal(err)
+		}
+		test.given(k)
+		rep, err = w.boot()
+		t.Log(name)
+		w.wantRun(t, err, rep, "2", test.fetched, test.warning)
+	}
+	w := withImages(t)
+	k := &seals{cannot: errors.New("operation not supported")}
+	w.fsverity, w.seals = true, k
+	rep, err := w.boot()
+	w.wantRun(t, err, rep, "2", "image", "is not protected by fs-verity: operation not supported")
+	if k.count != 1 {
+		t.Errorf("sealed %d times", k.count)
+	}
+}
+
 // A release that has nothing but an image fails where that is not mounted.
 func TestOnlyAnImage(t *testing.T) {
 	w := withImages(t)

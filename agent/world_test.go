@@ -158,11 +158,13 @@ type world struct {
 	rebalance string // drain.rebalance, "" = not set
 	stateDir  string // state.dir, likewise
 
-	maxRate config.Rate
-	delta   string // install.delta, "" = not set
-	verify  string // install.verify, likewise
-	images  string // install.images, likewise
-	mounts  *mounts
+	maxRate  config.Rate
+	delta    string // install.delta, "" = not set
+	verify   string // install.verify, likewise
+	images   string // install.images, likewise
+	fsverity bool
+	seals    *seals
+	mounts   *mounts
 }
 
 const self = "i-0123456789abcdef0"
@@ -277,6 +279,7 @@ func (w *world) agent() *agent.Agent {
 		},
 		Service: fakeApp{w}, Ready: func() error { w.ready++; return nil },
 		Mounts: w.mounting,
+		Seals:  w.seals,
 		Notify: func(_ context.Context, report []byte) error {
 			if w.onNotify != nil {
 				w.onNotify()
@@ -396,6 +399,7 @@ max_rate = "%d"
 delta = %q
 verify = %q
 images = %q
+fsverity = %t
 [service]
 unit = "web.service"
 [health]
@@ -415,7 +419,7 @@ command = ["pager"]
 [state]
 dir = %q
 run = %q
-`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), cmp.Or(w.images, config.ImagesNever), onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
+`, w.floor, filepath.Join(w.dir, "opt"), w.maxRate, cmp.Or(w.delta, config.DeltaSync), cmp.Or(w.verify, config.VerifyLaunch), cmp.Or(w.images, config.ImagesNever), w.fsverity, onFailure, w.spreadOver, w.holdFor, quoted(w.when), w.age, w.stack, resource, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "run"))
 	if w.node != nil {
 		text += fmt.Sprintf("[node_id]\nscope = %q\n", cmp.Or(w.renamed, "web")) + w.nodeKeys
 	}

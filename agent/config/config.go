@@ -57,6 +57,8 @@ type Install struct {
 	Delta  string `toml:"delta"`  // when deltas are used: DeltaSync, DeltaAlways, DeltaNever
 	Verify string `toml:"verify"` // when a tree is compared with its index: VerifyInstall, VerifyLaunch, VerifyStart
 	Images string `toml:"images"` // whether images are mounted in place of trees: ImagesAuto, ImagesNever
+
+	FSVerity bool `toml:"fsverity"` // the kernel protects images that are installed
 }
 
 // What Install.Verify may be.

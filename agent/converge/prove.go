@@ -33,6 +33,9 @@ var errAltered = errors.New("changed on this machine")
 // does not run. An image is mounted last. What passed the gate on this instance was looked at before that.
 func (r *Run) prove(ctx context.Context, rel store.Release) (store.Release, error) {
 	when := r.Config.Install.Verify
+	if r.isSealed(rel) {
+		return r.mount(ctx, rel)
+	}
 	if when == config.VerifyStart || when == config.VerifyLaunch && !rel.HealthyOn(r.Instance.ID) {
 		var err error
 		if rel, err = r.verify(ctx, rel); err != nil {
@@ -40,6 +43,20 @@ func (r *Run) prove(ctx context.Context, rel store.Release) (store.Release, erro
 		}
 	}
 	return r.mount(ctx, rel)
+}
+
+// isSealed reports whether the kernel protects the image of a release since it was
+// installed. Where it should and does not, that is a warning.
+func (r *Run) isSealed(rel store.Release) bool {
+	if !r.Config.Install.FSVerity {
+		return false
+	}
+	sealed, why := r.Store.Sealed(rel)
+	if why != nil && r.unsealed != rel.ID() {
+		r.unsealed = rel.ID()
+		r.Warn("the image of %s is not protected by fs-verity: %v", rel.Version(), why)
+	}
+	return sealed
 }
 
 // verify compares a tree with its index, unless this run has done that or has

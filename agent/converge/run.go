@@ -54,6 +54,7 @@ type Run struct {
 	offline   bool                       // the sources are known not to answer
 	noID      bool                       // no node id could be had, and none is required
 	refused   []artifacts.Digest         // images that were warned of
+	unsealed  string                     // id of a release that was warned of: its image is not protected
 }
 
 // Options are the choices of one run.

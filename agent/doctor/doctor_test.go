@@ -229,6 +229,7 @@ func TestFindings(t *testing.T) {
 		{"one kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", Warn, "no squashfs is mounted here: connection refused"},
 		{"another kind of images", func(w *world) { imaged(w); w.cannot = map[string]error{"squashfs": errAway} }, "mounts", OK, "seen: erofs"},
 		{"images that were tried", func(w *world) { imaged(w); w.tried = true; w.cannot = map[string]error{"erofs-zstd": errAway} }, "mounts", OK, "a small one of each was: erofs, erofs-lz4, squashfs, squashfs-gzip"},
+		{"images that are not sealed", func(w *world) { imaged(w); w.settings += "install.fsverity = true\n"; w.unsealed = errAway }, "mounts", Warn, "no image is protected here: connection refused"},
 		{"labels", func(w *world) { imaged(w); w.enforced = true }, "mounts", Warn, "SELinux is enforcing"},
 		{"labels that cannot be seen", func(w *world) { imaged(w); w.enforcedErr = errRoot }, "mounts", Warn, "permission denied"},
 

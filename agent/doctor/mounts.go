@@ -19,6 +19,8 @@ type mounter interface {
 	// Try is why images of a format are not mounted here. It mounts a sample, where it
 	// may; else that is not tried, and the error is what can be seen.
 	Try(ctx context.Context, kind format.Image) (tried bool, err error)
+	// TrySeal is why images are not protected by fs-verity here.
+	TrySeal(ctx context.Context) error
 	Labels() (enforced bool, err error)
 }
 
@@ -40,6 +42,16 @@ func (m mountsHere) Try(ctx context.Context, kind format.Image) (bool, error) {
 	return true, errors.Join(s.TryFormat(ctx, kind), s.Close())
 }
 
+// TrySeal seals a file in the store.
+func (m mountsHere) TrySeal(ctx context.Context) error {
+	s, err := store.OpenExisting(m.releases.root, m.releases.trust)
+	if err != nil {
+		return ignoreAbsent(err)
+	}
+	s.Mounts, s.Seals = m.Mounts, mounts.Verity{}
+	return errors.Join(s.TrySeal(ctx), s.Close())
+}
+
 func ignoreAbsent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // before the first release
@@ -52,6 +64,7 @@ type mountsFacts struct {
 	formats []fact[string] // their names
 	tried   bool           // else as far as can be seen
 	labels  fact[bool]     // SELinux is enforcing
+	seal    fact[struct{}] // images are sealed, where that is asked for
 }
 
 func (f *facts) askMounts(ctx context.Context) {
@@ -62,6 +75,9 @@ func (f *facts) askMounts(ctx context.Context) {
 		can := ask(ctx, func(ctx context.Context) (bool, error) { return f.Mounts.Try(ctx, kind) })
 		f.mounts.tried = can.value
 		f.mounts.formats = append(f.mounts.formats, fact[string]{string(kind.Info().Name), can.err})
+	}
+	if f.Config.Install.FSVerity {
+		f.mounts.seal = ask0(ctx, f.Mounts.TrySeal)
 	}
 	f.mounts.labels = local(ctx, f.Mounts.Labels)
 }
@@ -83,6 +99,9 @@ func checkMounts(f *facts) (found []Finding) {
 		found = append(found, unknown(enforced.err)...)
 	case enforced.value && len(can) > 0:
 		found = append(found, warning("try one on a test instance: files of an image have no label of their own", "SELinux is enforcing: whether the app may read an image was not tried")...)
+	}
+	if err := f.mounts.seal.err; err != nil {
+		found = append(found, warning("images are installed all the same, and hashed as install.verify has it; fs-verity is on ext4 (tune2fs -O verity), f2fs and btrfs", "install.fsverity: no image is protected here: %v", err)...)
 	}
 	if len(can) > 0 {
 		how := "as far as can be seen"

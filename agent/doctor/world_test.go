@@ -103,6 +103,7 @@ type world struct {
 
 	cannot      map[string]error // formats that are not mounted, and why
 	tried       bool             // that was tried
+	unsealed    error            // why images are not sealed
 	enforced    bool             // SELinux is enforcing
 	enforcedErr error
 
@@ -113,6 +114,8 @@ type world struct {
 func (w *world) Try(_ context.Context, kind format.Image) (bool, error) {
 	return w.tried, w.cannot[string(kind.Info().Name)]
 }
+
+func (w *world) TrySeal(context.Context) error { return w.unsealed }
 
 func (w *world) Labels() (bool, error) { return w.enforced, w.enforcedErr }
 

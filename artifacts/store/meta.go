@@ -37,6 +37,7 @@ type complete struct {
 	Arch           string           `json:"arch"`
 	Artifact       artifacts.Digest `json:"artifact_sha256,omitzero"` // zero = the platform's tree
 	IndexSHA256    artifacts.Digest `json:"index_sha256"`             // of the index file
+	Seal           string           `json:"seal,omitzero"`            // digest by which the image is sealed; "" = it is not
 	Order          int64            `json:"order"`                    // as that of healthy
 	Installed      time.Time        `json:"installed"`                // for people
 }

@@ -125,17 +125,7 @@ func (s *Store) try(ctx context.Context, kind format.Image) (err error) {
 	}
 	name := stagingName("sample")
 	defer func() { s.removeSample(ctx, name) }()
-	err = s.change("sample", func() error {
-		if err := errors.Join(s.root.Mkdir(name, 0o755), s.root.Mkdir(path.Join(name, treeDir), 0o755)); err != nil {
-			return err
-		}
-		dir, err := s.root.OpenRoot(name)
-		if err != nil {
-			return err
-		}
-		return errors.Join(dir.WriteFile(format.ImageFile, sample, 0o644), dir.Close())
-	})
-	if err != nil {
+	if err := s.writeSample(name, sample); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryTime, errSlow)
@@ -146,6 +136,20 @@ func (s *Store) try(ctx context.Context, kind format.Image) (err error) {
 		return fmt.Errorf("a sample of it %w: %w", ErrMount, err)
 	}
 	return nil
+}
+
+// writeSample makes a directory in .staging, with an image and a place to mount it.
+func (s *Store) writeSample(name string, sample []byte) error {
+	return s.change("sample", func() error {
+		if err := errors.Join(s.root.Mkdir(name, 0o755), s.root.Mkdir(path.Join(name, treeDir), 0o755)); err != nil {
+			return err
+		}
+		dir, err := s.root.OpenRoot(name)
+		if err != nil {
+			return err
+		}
+		return errors.Join(dir.WriteFile(format.ImageFile, sample, 0o644), dir.Close())
+	})
 }
 
 // removeSample leaves what it cannot remove in time to [Store.Prune].

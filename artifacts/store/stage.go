@@ -133,10 +133,14 @@ func (s *Store) unpack(ctx context.Context, b *built, how format.Format, in Inpu
 	if err != nil {
 		return err
 	}
+	seal, err := s.seal(ctx, how, target)
+	if err != nil {
+		return blame(ctx, err)
+	}
 	m := in.Manifest.Manifest()
 	b.marker = complete{
 		App: m.App, Version: m.Version, ManifestSHA256: in.Manifest.SHA256(),
-		OS: in.Artifact.OS, Arch: in.Artifact.Arch, Artifact: imageSum(in.Artifact), IndexSHA256: artifacts.Sum(index),
+		OS: in.Artifact.OS, Arch: in.Artifact.Arch, Artifact: imageSum(in.Artifact), IndexSHA256: artifacts.Sum(index), Seal: seal,
 		Installed: in.Seen.UTC(),
 	}
 	b.pointers = s.pointers(b.id, in)

@@ -53,6 +53,10 @@ type Store struct {
 	// Mounts mounts images; nil = it is not done here. It is set before the first use.
 	Mounts Mounts
 
+	// Seals protects images that are installed; nil = it is not asked for. It is set
+	// before the first use.
+	Seals Seals
+
 	dir      string
 	root     filesystem
 	verified verifier

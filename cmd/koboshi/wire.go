@@ -59,6 +59,7 @@ func (c *cli) newAgent(ctx context.Context) (*agent.Agent, error) {
 		Trust:    trust,
 		Window:   chooseProfile(memory()).window,
 		Turns:    runtimeDir,
+		Seals:    mounts.Verity{},
 		Mounts:   func(warn func(string, ...any)) store.Mounts { return mounts.New(warn) },
 		Service:  app,
 		Ready:    systemd.Notifier{}.Ready,
