@@ -289,6 +289,8 @@ func (e *erofs) list(dir inode, parent uint64) (all []dirent, err error) {
 		}
 		for _, d := range found {
 			switch want, isDot := map[string]uint64{".": dir.id, "..": parent}[d.name]; {
+			case d.id == e.packed && e.packed != 0:
+				return nil, refuse("erofs: %q is a name of the packed file", d.name)
 			case !isDot:
 				all = append(all, d)
 			case d.id != want || d.kind != tree.TypeDir:

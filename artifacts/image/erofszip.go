@@ -102,6 +102,14 @@ type zipMap struct {
 	big   bool
 }
 
+func newZipMap(e *erofs, at, count int64, advice uint16) *zipMap {
+	z := &zipMap{e: e, at: at, count: count, four: count, big: advice&zipBig != 0}
+	if first := (erofsSlot - at%erofsSlot) / 4 % 8; advice&zipPacks16 != 0 && first < count {
+		z.four = first
+	}
+	return z
+}
+
 // cluster is one entry of a map.
 type cluster struct {
 	kind   int
@@ -152,10 +160,7 @@ func (e *erofs) checkZip(in inode, c content) error {
 	case header[6] != zipMethods[e.zip] || header[7] != 0:
 		return refuseZip("erofs: compressed by method %#x with clusters %#x", header[6], header[7])
 	}
-	z := &zipMap{e: e, at: at + zipHeader, count: count, four: count, big: advice&zipBig != 0}
-	if first := (erofsSlot - z.at%erofsSlot) / 4 % 8; advice&zipPacks16 != 0 && first < count {
-		z.four = first
-	}
+	z := newZipMap(e, at+zipHeader, count, advice)
 	last, err := z.extents(c.size)
 	if err != nil || advice&zipFragment == 0 {
 		if err == nil {

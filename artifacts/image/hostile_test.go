@@ -476,6 +476,7 @@ func FuzzErofs(f *testing.F) {
 	entries, contents := sample()
 	entries = entries[:16]
 	f.Add(made(f, entries, opened(entries, contents)))
+	f.Add(newZipped(f).bytes)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := ReadErofs(t.Context(), bytes.NewReader(b), int64(len(b)), tenMiB)
 		check(t, got, err)
