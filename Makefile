@@ -42,8 +42,8 @@ fleet: ## 1,000 and 10,000 launches at once, and 1,000 terminations, in simulati
 	go test -tags fleet -count=1 -timeout 10m -v -run '^TestFleets' ./cmd/koboshi
 
 .PHONY: model
-model: ## every run of a few claimants of node ids, and schedules of many (LONG=1 for ten million states, 100,000 schedules)
-	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/... ./agent/nodeid
+model: ## every run of a few claimants of node ids, and of a prune with promotions beside it, and schedules of many (LONG=1 for ten million states, 100,000 schedules)
+	LONG=$(LONG) go test -tags model -count=1 -timeout 60m -v -run '^TestModel' ./agent/lease/... ./agent/nodeid ./artifacts/prune
 
 # A test that waits for minutes, beside the others.
 WAITS := ^TestE2ENodeIDsOnALaptop$$

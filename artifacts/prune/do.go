@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"koboshi/artifacts"
@@ -12,9 +11,6 @@ import (
 	"koboshi/artifacts/publish"
 	"koboshi/artifacts/retire"
 )
-
-// batch is how many releases are swept together: the channels are read once for them.
-const batch = 64
 
 // TornError is a channel that points to a release of which objects are missing, as only
 // a promotion by other means than koboshi's could make it. Nothing more is deleted.
@@ -25,9 +21,9 @@ func (e *TornError) Error() string {
 }
 
 // Do does what the plan says. Of each release that another one has changed meanwhile it
-// sets Changed, and does nothing with it. Errors are those of the bucket, [ErrChannel],
-// [*TornError], and [retire.ErrStore] where the store does not honour conditions. What
-// was begun is gone on with by the next prune.
+// sets Changed, and does nothing with it. Errors are those of the bucket, [*TornError],
+// and [retire.ErrStore] where the store does not honour conditions. What was begun is
+// gone on with by the next prune.
 func (p *Plan) Do(ctx context.Context) error {
 	byAction := map[Action][]*Release{}
 	for _, r := range p.Releases {
@@ -47,7 +43,7 @@ func (p *Plan) Do(ctx context.Context) error {
 	if err := p.each(ctx, "mark", byAction[Mark], mark); err != nil {
 		return err
 	}
-	return p.sweep(ctx, byAction[Sweep])
+	return p.each(ctx, "remove", byAction[Sweep], p.sweep)
 }
 
 func checkStore(ctx context.Context, b bucket.Bucket) error {
@@ -75,112 +71,49 @@ func (p *Plan) change(ctx context.Context, r *Release, to retire.State) error {
 	return err
 }
 
-// sweep removes releases. Their marks are taken before the channels are read.
-func (p *Plan) sweep(ctx context.Context, all []*Release) error {
-	done := 0
-	for some := range slices.Chunk(all, batch) {
-		taken := map[*Release]bool{} // was sweeping before
-		for _, r := range some {
-			taken[r] = r.State == retire.Sweeping
-		}
-		if err := p.each(ctx, "", some, func(ctx context.Context, r *Release) error {
-			if r.State == retire.Gone {
-				return nil
-			}
-			return p.change(ctx, r, retire.Sweeping)
-		}); err != nil {
-			return err
-		}
-		named, err := channels(ctx, p.bucket, p.options.App)
-		if err != nil {
-			return err
-		}
-		if err := p.each(ctx, "", some, func(ctx context.Context, r *Release) error {
-			if r.Changed {
-				return nil
-			}
-			return p.settle(ctx, r, named[r.Version], taken[r])
-		}); err != nil {
-			return err
-		}
-		done += len(some)
-		p.report("remove", done, len(all))
+// sweep removes a release, and goes on with what another prune has begun. The channels
+// were read after the mark: while the mark is what it was, none can point to the release.
+func (p *Plan) sweep(ctx context.Context, r *Release) error {
+	if r.torn != "" {
+		return &TornError{r.Version, r.torn}
 	}
-	return nil
+	if r.State == retire.Marked {
+		if err := p.change(ctx, r, retire.Sweeping); err != nil || r.Changed {
+			return err
+		}
+	}
+	if err := p.remove(ctx, r.Version); err != nil || r.State == retire.Gone {
+		return err
+	}
+	err := p.change(ctx, r, retire.Gone)
+	r.Changed = false // another one has removed it, too
+	return err
 }
 
-// settle ends the sweep of one release, whose mark was taken. why is what names it.
-// begun means that another prune may have deleted some of it.
-func (p *Plan) settle(ctx context.Context, r *Release, why string, begun bool) error {
-	if r.State == retire.Gone { // leftovers
-		return p.remove(ctx, r.Version)
-	}
-	to := settle(why != "")
-	switch {
-	case to == retire.Gone:
-		if err := p.remove(ctx, r.Version); err != nil {
-			return err
-		}
-	case begun:
-		if err := p.whole(ctx, r.Version, why); err != nil {
-			return err
-		}
-	}
-	if to == retire.Unmarked {
-		r.Action, r.Why = Unmark, why
-	}
-	return p.change(ctx, r, to)
-}
-
-// objects are the keys of a release that may be deleted, but its manifest.
-func (p *Plan) objects(ctx context.Context, version string) (keys []string, m publish.Listed[artifacts.Manifest], err error) {
-	m, err = publish.ReadManifest(ctx, p.bucket, p.options.App, version)
+// remove deletes a release: what its manifest names, and what has a name of the kind
+// that publish gives, and the manifest last.
+func (p *Plan) remove(ctx context.Context, version string) error {
+	m, err := publish.ReadManifest(ctx, p.bucket, p.options.App, version)
 	if err != nil {
-		return nil, m, err
+		return err
 	}
 	named := map[string]bool{}
 	for _, blob := range blobs(m.Document) {
 		named[blob.Key] = true
 	}
-	prefix := releasesPrefix + version + "/"
-	for object, err := range p.bucket.List(ctx, prefix) {
+	var keys []string
+	for object, err := range p.bucket.List(ctx, releasesPrefix+version+"/") {
 		if err != nil {
-			return nil, m, err
+			return err
 		}
 		if of, name, ok := split(object.Key); ok && of == version && (named[object.Key] || ours(p.options.App, name)) {
 			keys = append(keys, object.Key)
 		}
 	}
-	return keys, m, nil
-}
-
-// remove deletes a release, its manifest last.
-func (p *Plan) remove(ctx context.Context, version string) error {
-	keys, _, err := p.objects(ctx, version)
-	if err != nil {
-		return err
-	}
 	for _, key := range append(keys, artifacts.ManifestKey(version)) {
 		if err := p.bucket.Delete(ctx, key); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// whole makes sure that all of a release is there.
-func (p *Plan) whole(ctx context.Context, version, why string) error {
-	keys, m, err := p.objects(ctx, version)
-	if err != nil {
-		return err
-	}
-	for _, blob := range blobs(m.Document) {
-		if !slices.Contains(keys, blob.Key) {
-			return &TornError{version, why}
-		}
-	}
-	if m.Err != nil {
-		return &TornError{version, why}
 	}
 	return nil
 }

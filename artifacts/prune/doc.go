@@ -3,9 +3,9 @@
 //
 //   - [Look] lists what there is, and decides what happens to each release. It writes
 //     nothing.
-//   - [Plan.Do] marks, takes marks off, and sweeps. A sweep first takes the mark, then
-//     reads every channel, and only then deletes: artifacts, deltas and lists, and the
-//     manifest at the end. One that has died is taken up by the next.
+//   - [Plan.Do] marks, takes marks off, and sweeps. A sweep swaps the mark that Look has
+//     read before the channels, and only then deletes: artifacts, deltas and lists, and
+//     the manifest at the end. One that has died is taken up by the next.
 //   - [Keep] keeps a release, or takes that back.
 //
 // What is deleted is below the release's own prefix, and is an object that its manifest

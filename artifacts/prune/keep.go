@@ -46,7 +46,7 @@ func keep(ctx context.Context, b bucket.Bucket, app, version, by string, undo bo
 		to = retire.Unmarked
 	}
 	switch s := found.State; {
-	case s == retire.Sweeping, s == retire.Gone:
+	case s.Ends():
 		return s, &retire.RetiredError{Version: version, State: s}
 	case s == to, undo && s == "":
 		return s, nil

@@ -64,16 +64,16 @@ func Look(ctx context.Context, b bucket.Bucket, o Options) (*Plan, error) {
 	if err := errors.Join(artifacts.CheckName(o.App), o.check()); err != nil {
 		return nil, err
 	}
-	now, err := p.list(ctx)
+	now, err := p.list(ctx) // an age is judged by a time before the channels are read
 	if err != nil {
 		return nil, fmt.Errorf("releases of %s: %w", o.App, err)
 	}
-	named, err := channels(ctx, b, o.App)
-	if err != nil {
-		return nil, fmt.Errorf("channels of %s: %w", o.App, err)
-	}
 	if err := p.each(ctx, "read", p.Releases, p.read); err != nil {
 		return nil, err
+	}
+	named, err := channels(ctx, b, o.App) // after the marks: see package retire
+	if err != nil {
+		return nil, fmt.Errorf("channels of %s: %w", o.App, err)
 	}
 	if len(p.Releases) > 0 && now.IsZero() {
 		return nil, fmt.Errorf("%w: its answers have no Date", retire.ErrStore)

@@ -40,6 +40,7 @@ type Release struct {
 	bases    []string // of its deltas
 	damage   error    // of the manifest
 	mark     bool     // is there
+	torn     string   // of what was begun to be removed: what names it all the same
 	found    retire.Found
 }
 
@@ -51,7 +52,7 @@ func (o Options) decide(all []*Release, named map[string]string, now time.Time) 
 		r.Action = Stay
 		switch left := r.Objects > 0; {
 		case r.State == retire.Sweeping, r.State == retire.Gone && left:
-			r.Action = Sweep
+			r.Action, r.torn = Sweep, named[r.Version]
 		case r.State == retire.Gone:
 			r.Why = "it was removed"
 		case !r.manifest:
@@ -115,12 +116,4 @@ func (o Options) act(r *Release, now time.Time) (Action, time.Time) {
 		return Wait, r.found.Modified.Add(o.Grace)
 	}
 	return Sweep, time.Time{}
-}
-
-// settle is what becomes of a mark once it is sweeping and the channels were read.
-func settle(named bool) retire.State {
-	if named {
-		return retire.Unmarked
-	}
-	return retire.Gone
 }

@@ -32,13 +32,16 @@ var follow = map[State][]State{
 	Unmarked: {Marked, Kept},
 	Kept:     {Unmarked},
 	Marked:   {Unmarked, Kept, Sweeping},
-	Sweeping: {Unmarked, Sweeping, Gone},
+	Sweeping: {Gone},
 	Gone:     nil,
 }
 
 // Refuses reports whether a release in this state may neither be promoted nor
 // published.
-func (s State) Refuses() bool { return s == Marked || s == Sweeping || s == Gone }
+func (s State) Refuses() bool { return s == Marked || s.Ends() }
+
+// Ends reports whether a release in this state cannot be kept any more.
+func (s State) Ends() bool { return s == Sweeping || s == Gone }
 
 // Mark is the content of retired.json.
 type Mark struct {

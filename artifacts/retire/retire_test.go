@@ -21,7 +21,7 @@ var states = []State{"", Unmarked, Marked, Sweeping, Gone, Kept}
 // What may follow what, and that nothing follows what is gone.
 func TestFollow(t *testing.T) {
 	want := map[State][]State{
-		"": {Marked, Kept}, Unmarked: {Marked, Kept}, Kept: {Unmarked}, Marked: {Unmarked, Sweeping, Kept}, Sweeping: {Unmarked, Sweeping, Gone},
+		"": {Marked, Kept}, Unmarked: {Marked, Kept}, Kept: {Unmarked}, Marked: {Unmarked, Sweeping, Kept}, Sweeping: {Gone},
 	}
 	for _, from := range states {
 		for _, to := range states {
@@ -188,7 +188,7 @@ func TestClocksOfPermits(t *testing.T) {
 		"a day of sleeping":  {asked.Round(0).Add(24 * time.Hour), true},
 		"less, by the clock": {asked.Round(0).Add(time.Minute), false},
 	} {
-		if got := ended(asked, c.now); got != c.ended {
+		if got := Ended(asked, c.now); got != c.ended {
 			t.Errorf("%s: ended %v", name, got)
 		}
 	}

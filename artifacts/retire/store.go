@@ -126,7 +126,7 @@ func Ask(ctx context.Context, b bucket.Reader, app, version string) (Permit, err
 
 // Use calls write, unless the permit has ended. The context of write ends with it.
 func (p Permit) Use(ctx context.Context, write func(context.Context) error) error {
-	if ended(p.asked, time.Now()) {
+	if Ended(p.asked, time.Now()) {
 		return ErrTooLong
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, p.asked.Add(Longest), ErrTooLong)
@@ -138,8 +138,9 @@ func (p Permit) Use(ctx context.Context, write func(context.Context) error) erro
 	return err
 }
 
-// ended compares both clocks: the monotonic one stands still while a laptop sleeps.
-func ended(asked, now time.Time) bool {
+// Ended reports whether a permit that was asked for then has ended. It compares both
+// clocks: the monotonic one stands still while a laptop sleeps.
+func Ended(asked, now time.Time) bool {
 	return max(now.Sub(asked), now.Round(0).Sub(asked.Round(0))) >= Longest
 }
 
