@@ -13,7 +13,8 @@ import (
 // ErrChannel is a channel that cannot be read: it is not known what it points to.
 var ErrChannel = errors.New("it is not known what a channel points to")
 
-// channels are the versions that channels point to, or will, each with its reason.
+// channels are the versions that channels point to, or will, or did before, each with
+// its reason.
 // Pointers are not verified: a false one keeps more, and one that was overwritten is
 // one that instances refuse, too.
 func channels(ctx context.Context, b bucket.Bucket, app string) (named map[string]string, err error) {
@@ -26,6 +27,15 @@ func channels(ctx context.Context, b bucket.Bucket, app string) (named map[strin
 		if c.Err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrChannel, artifacts.PointerKey(c.Name), c.Err)
 		}
+		before, err := publish.Previous(ctx, b, app, c.Document)
+		if err != nil {
+			return nil, err
+		}
+		if before != "" {
+			named[before] = "channel " + c.Name + " pointed to it before"
+		}
+	}
+	for _, c := range all {
 		if next := c.Document.Next; next != nil {
 			named[next.Version] = "channel " + c.Name + " rolls it out"
 		}

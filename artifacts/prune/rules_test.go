@@ -105,6 +105,37 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// What a channel pointed to before stays, for a rollback; not what was before that.
+func TestPreviousStays(t *testing.T) {
+	w := newWorld(t)
+	for i, v := range []string{"1.0", "2.0", "3.0"} {
+		w.release(v, time.Duration(1000-i)*time.Hour)
+	}
+	for _, v := range []string{"1.0", "2.0", "3.0", "3.0"} {
+		w.promote("stable", v)
+	}
+	plan, err := Look(t.Context(), w.bucket, rules())
+	must(t, err)
+	if got := actions(plan); got != "1.0=mark 2.0=keep 3.0=keep" || plan.Releases[1].Why != "channel stable pointed to it before" {
+		t.Errorf("%s: %s", got, plan.Releases[1].Why)
+	}
+	w.bucket.Fail(buckettest.Fault{Op: buckettest.List, Key: artifacts.MovesPrefix("stable"), Err: bucket.ErrDenied})
+	if _, err := Look(t.Context(), w.bucket, rules()); !errors.Is(err, bucket.ErrDenied) {
+		t.Errorf("a history that is denied: %v", err)
+	}
+	w.bucket.Heal()
+	for _, key := range w.keys() {
+		if strings.HasPrefix(key, artifacts.MovesPrefix("stable")) {
+			w.bucket.Replace(key, []byte("{}"))
+		}
+	}
+	plan, err = Look(t.Context(), w.bucket, rules())
+	must(t, err)
+	if got := actions(plan); got != "1.0=mark 2.0=mark 3.0=keep" {
+		t.Errorf("without a history: %s", got)
+	}
+}
+
 // A whole life: marked, waiting, removed; what is not koboshi's stays.
 func TestMarkAndSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -358,7 +389,7 @@ func TestTenThousand(t *testing.T) {
 	p, err := Look(t.Context(), w.bucket, rules())
 	must(t, err)
 	took := heapInUse() - before
-	if len(p.Releases) != versions+2 || w.bucket.Calls(buckettest.List, "") != 2 || w.bucket.Calls(buckettest.Get, retire.Key("0.00000")) != 0 {
+	if len(p.Releases) != versions+2 || w.bucket.Calls(buckettest.List, "releases/") != 1 || w.bucket.Calls(buckettest.Get, retire.Key("0.00000")) != 0 {
 		t.Errorf("%d releases, %d lists", len(p.Releases), w.bucket.Calls(buckettest.List, ""))
 	}
 	t.Logf("%d versions take %d bytes", versions, took)
