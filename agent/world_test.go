@@ -47,6 +47,9 @@ type world struct {
 
 	version string // of the agent; "" = 0.1.0
 
+	promoter  *artifacts.PrivateKey // alone may move a channel; nil = key may
+	publisher bool                  // and key has signed the pointer all the same
+
 	// the machine
 	id          string
 	firmwareID  string // the result of LocalID; "" = none
@@ -225,7 +228,7 @@ func (w *world) point(channel, version string, expires time.Time) []byte {
 		Next: w.next, Schema: 1, App: "web", Channel: channel, Sequence: w.sequence, Version: version,
 		ManifestSHA256: artifacts.Sum(w.manifests[version]), Issued: w.now.Add(-time.Minute), Expires: expires,
 		SpreadSeconds: w.spreadSeconds,
-	}.Sign(w.key))
+	}.Sign(w.mover()))
 }
 
 // leaveGroup makes the instance one outside of Auto Scaling.
@@ -250,9 +253,20 @@ func (w *world) run(ctx context.Context, do func(*agent.Agent, context.Context) 
 	return do(w.agent(), ctx)
 }
 
+// mover is the key that signs pointers.
+func (w *world) mover() artifacts.PrivateKey {
+	if w.promoter != nil && !w.publisher {
+		return *w.promoter
+	}
+	return w.key
+}
+
 func (w *world) trust() artifacts.Trust {
 	w.t.Helper()
 	trust, err := artifacts.NewTrust(cmp.Or(w.version, "0.1.0"), 1, w.key.Public())
+	if err == nil && w.promoter != nil {
+		trust, err = trust.WithPromoters(1, w.promoter.Public())
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,14 +22,52 @@ var (
 // Trust is what this machine accepts: public keys and how many of them must have
 // signed. The zero Trust accepts nothing.
 type Trust struct {
-	verifier *dsse.EnvelopeVerifier
-	agent    string
+	verifier  *dsse.EnvelopeVerifier
+	promoters *dsse.EnvelopeVerifier // of what moves a channel; nil = verifier is
+	agent     string
 }
 
 // NewTrust accepts documents that at least threshold of the distinct keys have
 // signed. agent is this agent's own version, for min_agent. No key, and a
 // threshold below 1 or above the number of keys, is an error: trust fails closed.
 func NewTrust(agent string, threshold int, keys ...PublicKey) (Trust, error) {
+	verifier, err := newVerifier(threshold, keys)
+	if err != nil {
+		return Trust{}, err
+	}
+	return Trust{verifier: verifier, agent: agent}, nil
+}
+
+// WithPromoters is the trust where pointers, and the entries of a channel's history, are
+// accepted only if at least threshold of these keys have signed them, and manifests as
+// before: who publishes cannot move a channel, and who moves it cannot publish. Errors
+// are those of [NewTrust].
+func (t Trust) WithPromoters(threshold int, keys ...PublicKey) (Trust, error) {
+	verifier, err := newVerifier(threshold, keys)
+	if err != nil || t.verifier == nil {
+		return Trust{}, errors.Join(err, t.nothing())
+	}
+	t.promoters = verifier
+	return t, nil
+}
+
+// nothing is the error of the zero Trust.
+func (t Trust) nothing() error {
+	if t.verifier == nil {
+		return untrusted("no trusted key")
+	}
+	return nil
+}
+
+// of is what verifies a kind of document.
+func (t Trust) of(kind string) *dsse.EnvelopeVerifier {
+	if t.promoters != nil && kind != kindManifest {
+		return t.promoters
+	}
+	return t.verifier
+}
+
+func newVerifier(threshold int, keys []PublicKey) (*dsse.EnvelopeVerifier, error) {
 	var verifiers []dsse.Verifier
 	seen := map[string]bool{}
 	for _, k := range keys {
@@ -39,13 +77,12 @@ func NewTrust(agent string, threshold int, keys ...PublicKey) (Trust, error) {
 		}
 	}
 	if len(verifiers) == 0 {
-		return Trust{}, errors.New("no trusted key")
+		return nil, errors.New("no trusted key")
 	}
 	if threshold < 1 || threshold > len(verifiers) {
-		return Trust{}, fmt.Errorf("threshold %d with %d distinct keys", threshold, len(verifiers))
+		return nil, fmt.Errorf("threshold %d with %d distinct keys", threshold, len(verifiers))
 	}
-	verifier, err := dsse.NewMultiEnvelopeVerifier(threshold, verifiers...)
-	return Trust{verifier: verifier, agent: agent}, err
+	return dsse.NewMultiEnvelopeVerifier(threshold, verifiers...)
 }
 
 // open yields the payload of an envelope that enough keys have signed and that
@@ -57,8 +94,8 @@ func (t Trust) open(data []byte, kind string, limit int) ([]byte, error) {
 
 // openSigned is open with the ids of the trusted keys that have signed, in order.
 func (t Trust) openSigned(data []byte, kind string, limit int) (payload []byte, by []string, err error) {
-	if t.verifier == nil {
-		return nil, nil, untrusted("no trusted key")
+	if err := t.nothing(); err != nil {
+		return nil, nil, err
 	}
 	if len(data) > limit {
 		return nil, nil, untrusted("%d bytes, at most %d are read", len(data), limit)
@@ -67,7 +104,7 @@ func (t Trust) openSigned(data []byte, kind string, limit int) (payload []byte, 
 	if err != nil {
 		return nil, nil, untrusted("envelope: %w", err)
 	}
-	keys, payload, err := t.verifier.VerifyAndDecode(context.Background(), envelope)
+	keys, payload, err := t.of(kind).VerifyAndDecode(context.Background(), envelope)
 	if err != nil {
 		return nil, nil, untrusted("signature: %w", err)
 	}

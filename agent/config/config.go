@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/x509"
 	"path"
 	"slices"
@@ -43,7 +44,13 @@ type Trust struct {
 	Keys      []string         `toml:"keys"`      // paths of PEM public keys
 	Threshold int              `toml:"threshold"` // how many must have signed
 	Floor     map[string]int64 `toml:"floor"`     // channel: lowest sequence ever accepted
+
+	PromoteKeys      []string `toml:"promote_keys"`      // like Keys: what must have signed pointers; none = Keys
+	PromoteThreshold int      `toml:"promote_threshold"` // how many of these; 0 = Threshold
 }
+
+// Promoters is how many of PromoteKeys must have signed a pointer.
+func (t Trust) Promoters() int { return cmp.Or(t.PromoteThreshold, t.Threshold) }
 
 // Install is where releases are installed, and how.
 type Install struct {
@@ -238,7 +245,7 @@ type Sources []string
 func defaults() Config {
 	return Config{
 		Channel: "stable",
-		Trust:   Trust{Threshold: 1},
+		Trust:   Trust{Threshold: 1, PromoteKeys: []string{}},
 		Install: Install{Keep: 3, Delta: DeltaSync, Verify: VerifyLaunch, Images: ImagesNever},
 		Health:  Health{Status: artifacts.DefaultStatuses, Timeout: Duration(2 * time.Minute), Bake: Duration(10 * time.Second), Listener: ListenerApp},
 		Hooks:   Hooks{Timeout: Duration(time.Minute)},

@@ -80,6 +80,16 @@ func (c *Config) validateTrust() error {
 	if n := c.Trust.Threshold; n < 1 || n > len(c.Trust.Keys) {
 		return c.at("trust.threshold", "%d, want 1 to %d, the number of keys", n, len(c.Trust.Keys))
 	}
+	n, promoters := c.Trust.PromoteThreshold, len(c.Trust.PromoteKeys)
+	switch {
+	case promoters == 0 && n != 0:
+		return c.at("trust.promote_threshold", "goes with trust.promote_keys only")
+	case promoters == 0:
+	case n < 0 || n > promoters:
+		return c.at("trust.promote_threshold", "%d, want 1 to %d, the number of promote_keys", n, promoters)
+	case n == 0 && c.Trust.Threshold > promoters:
+		return c.at("trust.promote_keys", "there are fewer than trust.threshold = %d: want more of them, or trust.promote_threshold", c.Trust.Threshold)
+	}
 	for channel, sequence := range c.Trust.Floor {
 		if artifacts.CheckName(channel) != nil || sequence < 0 {
 			return c.at("trust.floor."+channel, "want a channel and a sequence of at least 0")
@@ -365,9 +375,11 @@ func (c *Config) validatePaths() error {
 		}
 		dirs[p.path] = p.key
 	}
-	for _, key := range c.Trust.Keys {
-		if !path.IsAbs(key) {
-			return c.at("trust.keys", "%q, want an absolute path", key)
+	for name, keys := range map[string][]string{"trust.keys": c.Trust.Keys, "trust.promote_keys": c.Trust.PromoteKeys} {
+		for _, key := range keys {
+			if !path.IsAbs(key) {
+				return c.at(name, "%q, want an absolute path", key)
+			}
 		}
 	}
 	if c.Install.Keep < 1 {

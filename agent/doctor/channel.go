@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +92,8 @@ func checkSignatures(f *facts) []Finding {
 
 func (f *facts) signatures(s sourceFacts) []Finding {
 	var by []string
-	for _, key := range f.Keys {
+	keys, want := f.promoters()
+	for _, key := range keys {
 		trust, err := artifacts.NewTrust(f.Agent, 1, key)
 		if err != nil {
 			return unknown(err)
@@ -100,18 +102,64 @@ func (f *facts) signatures(s sourceFacts) []Finding {
 			by = append(by, key.ID()[:12])
 		}
 	}
-	want := f.Config.Trust.Threshold
-	text := fmt.Sprintf("%s: signed by %d of %d trusted keys (%s), %d needed", s.name, len(by), len(f.Keys), strings.Join(by, ", "), want)
+	text := fmt.Sprintf("%s: signed by %d of %d trusted keys (%s), %d needed", s.name, len(by), len(keys), strings.Join(by, ", "), want)
 	if len(by) == 0 {
-		text = fmt.Sprintf("%s: signed by none of %d trusted keys, %d needed", s.name, len(f.Keys), want)
+		text = fmt.Sprintf("%s: signed by none of %d trusted keys, %d needed", s.name, len(keys), want)
 	}
 	switch {
 	case len(by) < want:
-		return failure("sign with the keys in trust.keys: koboshi promote again, or koboshi sign", "%s", text)
-	case len(by) < len(f.Keys):
-		return warning("drop the key that no longer signs from trust.keys, or have it sign too", "%s", text)
+		return failure("sign with the keys in trust.keys, or where it is set trust.promote_keys: koboshi promote again, or koboshi sign", "%s", text)
+	case len(by) < len(keys):
+		return warning("drop the key that no longer signs, or have it sign too: the check keys names it", "%s", text)
 	}
 	return fine("%s", text)
+}
+
+// promoters are the keys that may sign a pointer, and how many of them must have.
+func (f *facts) promoters() ([]artifacts.PublicKey, int) {
+	if len(f.Promoters) > 0 {
+		return f.Promoters, f.Config.Trust.Promoters()
+	}
+	return f.Keys, f.Config.Trust.Threshold
+}
+
+// checkKeys is about each trusted key: what the channel and its release are signed by,
+// and which key signs nothing any more.
+func checkKeys(f *facts) []Finding {
+	if f.pointer.err != nil {
+		return unknown(f.pointer.err)
+	}
+	if f.manifest.err != nil {
+		return unknown(f.manifest.err)
+	}
+	pointer, manifest := f.pointer.value, f.manifest.value
+	promoters, _ := f.promoters()
+	moved := f.signers(promoters, func(t artifacts.Trust) error {
+		_, err := t.Pointer(pointer.Envelope(), f.config.App, f.config.Channel)
+		return err
+	})
+	m := manifest.Manifest()
+	published := f.signers(f.Keys, func(t artifacts.Trust) error {
+		_, err := t.Manifest(manifest.Envelope(), artifacts.Reference{App: m.App, Version: m.Version})
+		return err
+	})
+	out := fine("channel %s is signed by %s, %s by %s", f.config.Channel, strings.Join(moved, ", "), m.Version, strings.Join(published, ", "))
+	for _, key := range slices.Concat(f.Keys, f.Promoters) {
+		if id := key.ID()[:12]; !slices.Contains(moved, id) && !slices.Contains(published, id) {
+			out = append(out, warning("if it is not the next one, take it out of the configuration: koboshi help security has the walk", "key %s is trusted, and signs neither the channel nor its release", id)...)
+		}
+	}
+	return out
+}
+
+// signers are those of the keys, each by itself, under which a document verifies.
+func (f *facts) signers(keys []artifacts.PublicKey, verify func(artifacts.Trust) error) (ids []string) {
+	for _, key := range keys {
+		if trust, err := artifacts.NewTrust(f.Agent, 1, key); err == nil && verify(trust) == nil {
+			ids = append(ids, key.ID()[:12])
+		}
+	}
+	return ids
 }
 
 // checkChannel is about binding and sequence: what a run checks of the pointer once

@@ -19,6 +19,7 @@ func checks() []check {
 		{"source", checkSources},
 		{"listing", checkListing},
 		{"signatures", checkSignatures},
+		{"keys", checkKeys},
 		{"channel", checkChannel},
 		{"rollout", checkRollout},
 		{"expiry", checkExpiry},

@@ -27,7 +27,9 @@ type Machine struct {
 	OS, Arch string // the platform, in Go's names
 	Trust    artifacts.Trust
 	Keys     []artifacts.PublicKey // of which Trust was made
-	Now      time.Time
+
+	Promoters []artifacts.PublicKey // likewise, those that may move a channel; none = Keys may
+	Now       time.Time
 
 	Past     past
 	Disk     disk

@@ -31,15 +31,17 @@ var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // world is a machine in best order, with a switch for whatever may be wrong.
 type world struct {
-	t        *testing.T
-	settings string // a drop-in
-	agent    string
-	arch     string
-	keys     []artifacts.PrivateKey // trusted
-	signers  []artifacts.PrivateKey
-	pointer  artifacts.Pointer
-	manifest artifacts.Manifest
-	stranger bool // the manifest in the bucket is not the one that the pointer names
+	t         *testing.T
+	settings  string // a drop-in
+	agent     string
+	arch      string
+	keys      []artifacts.PrivateKey // trusted
+	signers   []artifacts.PrivateKey
+	promoters []artifacts.PrivateKey // trusted to move a channel; none = keys
+	movers    []artifacts.PrivateKey // that have signed the pointer; none = signers
+	pointer   artifacts.Pointer
+	manifest  artifacts.Manifest
+	stranger  bool // the manifest in the bucket is not the one that the pointer names
 
 	report      report.Report
 	reportErr   error
@@ -182,6 +184,12 @@ tcp = "127.0.0.1:8080"
 	if m.Trust, err = artifacts.NewTrust(w.agent, cfg.Trust.Threshold, m.Keys...); err != nil {
 		w.t.Fatal(err)
 	}
+	for _, k := range w.promoters {
+		m.Promoters = append(m.Promoters, k.Public())
+		if m.Trust, err = m.Trust.WithPromoters(1, m.Promoters...); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	return m
 }
 
@@ -287,6 +295,9 @@ func (w *world) document(key string) []byte {
 	w.pointer.ManifestSHA256 = artifacts.Sum(w.envelope())
 	if w.stranger {
 		w.pointer.ManifestSHA256 = artifacts.Sum(nil)
+	}
+	if len(w.movers) > 0 {
+		return w.must(w.pointer.Sign(w.movers...))
 	}
 	return w.must(w.pointer.Sign(w.signers...))
 }

@@ -23,6 +23,24 @@ func trustIn(keys []artifacts.PrivateKey) (artifacts.Trust, error) {
 	return artifacts.NewTrust(anyAgent, 1, public...)
 }
 
+// trust is what promoting needs: manifests of the publishers, or where none are given of
+// the keys; pointers of either.
+func (p Promotion) trust() (artifacts.Trust, error) {
+	own, err := trustIn(p.Keys)
+	if err != nil || len(p.Publishers) == 0 {
+		return own, err
+	}
+	trust, err := artifacts.NewTrust(anyAgent, 1, p.Publishers...)
+	if err != nil {
+		return trust, err
+	}
+	movers := p.Publishers
+	for _, k := range p.Keys {
+		movers = append(movers, k.Public())
+	}
+	return trust.WithPromoters(1, movers...)
+}
+
 // document is an object as it was read, with what it takes to replace it.
 type document struct {
 	data []byte

@@ -29,11 +29,14 @@ type Promotion struct {
 	DryRun                bool   // nothing is signed or written: the pointer is what it would be
 	Reason                string // for the channel's history; "" = none
 
-	Keys    []artifacts.PrivateKey
-	Trust   artifacts.Trust // what manifest and old pointer must have; zero = a signature of one of Keys
-	Expires time.Duration   // after Now; 0 = never
-	Spread  time.Duration   // whole seconds
-	Now     time.Time
+	Keys  []artifacts.PrivateKey
+	Trust artifacts.Trust // what manifest and old pointer must have; zero = a signature of one of Keys
+	// Publishers are the keys that sign releases, where those are not Keys; an old pointer
+	// may be signed by them, too. They count where Trust is zero.
+	Publishers []artifacts.PublicKey
+	Expires    time.Duration // after Now; 0 = never
+	Spread     time.Duration // whole seconds
+	Now        time.Time
 
 	exactly artifacts.Digest // of the manifest; zero = whatever Version has
 }
@@ -88,7 +91,7 @@ func (p Promotion) promote(ctx context.Context, b bucket.Bucket) (Promoted, erro
 	}
 	if p.Trust == (artifacts.Trust{}) {
 		var err error
-		if p.Trust, err = trustIn(p.Keys); err != nil {
+		if p.Trust, err = p.trust(); err != nil {
 			return Promoted{}, err
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/instance"
 	"koboshi/agent/service"
-	"koboshi/artifacts"
 )
 
 func (c *cli) doctor() *cobra.Command {
@@ -122,14 +121,8 @@ func (c *cli) examined() (m doctor.Machine, err error) {
 	for _, f := range shippers {
 		m.Flushers = append(m.Flushers, f)
 	}
-	for _, name := range cfg.Trust.Keys {
-		keys, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
-		if err != nil {
-			return m, failure.Mark(err, failure.ErrConfiguration)
-		}
-		m.Keys = append(m.Keys, keys...)
-	}
-	return m, nil
+	m.Keys, m.Promoters, err = trustedKeys(cfg)
+	return m, err
 }
 
 // listFindings prints a line for each finding, and its hint beneath it.

@@ -141,22 +141,40 @@ func dropIns(file string) ([]string, error) {
 
 // loadTrust reads the trusted keys.
 func loadTrust(cfg *config.Config) (artifacts.Trust, error) {
-	var keys []artifacts.PublicKey
-	for _, name := range cfg.Trust.Keys {
-		these, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = failure.WithHint(err, "put the public key there (koboshi keygen makes a pair), or correct trust.keys")
-		}
-		if err != nil {
-			return artifacts.Trust{}, failure.Mark(fmt.Errorf("trust.keys: %w", err), failure.ErrConfiguration)
-		}
-		keys = append(keys, these...)
+	keys, promoters, err := trustedKeys(cfg)
+	if err != nil {
+		return artifacts.Trust{}, err
 	}
 	trust, err := artifacts.NewTrust(version, cfg.Trust.Threshold, keys...)
+	if err == nil && len(promoters) > 0 {
+		trust, err = trust.WithPromoters(cfg.Trust.Promoters(), promoters...)
+	}
 	if err != nil {
 		return trust, failure.Mark(fmt.Errorf("trust: %w", err), failure.ErrConfiguration)
 	}
 	return trust, nil
+}
+
+// trustedKeys are trust.keys and trust.promote_keys.
+func trustedKeys(cfg *config.Config) (keys, promoters []artifacts.PublicKey, err error) {
+	if keys, err = readTrusted("trust.keys", cfg.Trust.Keys); err == nil {
+		promoters, err = readTrusted("trust.promote_keys", cfg.Trust.PromoteKeys)
+	}
+	return keys, promoters, err
+}
+
+func readTrusted(setting string, names []string) (keys []artifacts.PublicKey, err error) {
+	for _, name := range names {
+		these, err := readKey(name, readDeciding, artifacts.ParsePublicKeys)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = failure.WithHint(err, "put the public key there (koboshi keygen makes a pair), or correct "+setting)
+		}
+		if err != nil {
+			return nil, failure.Mark(fmt.Errorf("%s: %w", setting, err), failure.ErrConfiguration)
+		}
+		keys = append(keys, these...)
+	}
+	return keys, nil
 }
 
 func readKey[K any](name string, read func(string) ([]byte, error), parse func([]byte) (K, error)) (key K, err error) {

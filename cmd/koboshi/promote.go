@@ -27,6 +27,7 @@ type promoteOptions struct {
 	members          string // a file of instances, "" = none
 	// Flags that were not given leave what a rollout has.
 	keepExpiry, keepSpread bool
+	trust                  []string
 }
 
 func (c *cli) promote() *cobra.Command {
@@ -52,6 +53,7 @@ func (c *cli) promote() *cobra.Command {
 	cmd.Flags().DurationVar(&o.expires, "expires", 0, "refuse the pointer after this `time`; 0 = never")
 	cmd.Flags().DurationVar(&o.spread, "spread", 0, "spread the syncs of a fleet over this `time`")
 	cmd.Flags().IntVar(&o.percent, "percent", 0, "roll the version out to this `share` of the instances, 1 to 99; again with a higher one for more of them; 100 ends the rollout")
+	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of who publishes, where that is not --key: only releases that it has signed are promoted")
 	cmd.Flags().BoolVar(&o.abort, "abort", false, "drop the rollout: all instances get the release that the channel points to")
 	cmd.Flags().BoolVar(&o.previous, "previous", false, "the release that the channel pointed to before, by its history")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "`why`, for the channel's history: one line of at most 200 bytes")
@@ -97,6 +99,10 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 	if err := artifacts.CheckName(o.app); err != nil {
 		return usage(fmt.Errorf("--app: %w", err))
 	}
+	publishers, err := readPublic(o.trust)
+	if err != nil {
+		return err
+	}
 	members, err := c.readMembers(o)
 	if err != nil {
 		return err
@@ -112,7 +118,7 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 		return err
 	}
 	promoted, err := publish.Promote(ctx, b, publish.Promotion{
-		App: o.app, Channel: o.channel, Version: o.version, Keys: keys,
+		App: o.app, Channel: o.channel, Version: o.version, Keys: keys, Publishers: publishers,
 		Percent: o.percent, Abort: o.abort, Previous: o.previous, Reason: o.reason, Force: o.force, DryRun: o.dryRun,
 		Expires: o.expires, KeepExpiry: o.keepExpiry, Spread: o.spread, KeepSpread: o.keepSpread, Now: time.Now(),
 	})

@@ -61,15 +61,22 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 
 // readTrust accepts a document that any of the keys has signed.
 func readTrust(names []string) (artifacts.Trust, error) {
-	var keys []artifacts.PublicKey
+	keys, err := readPublic(names)
+	if err != nil {
+		return artifacts.Trust{}, err
+	}
+	return artifacts.NewTrust(version, 1, keys...)
+}
+
+func readPublic(names []string) (keys []artifacts.PublicKey, err error) {
 	for _, name := range names {
 		these, err := readKey(name, readArgument, artifacts.ParsePublicKeys)
 		if err != nil {
-			return artifacts.Trust{}, usage(err)
+			return nil, usage(err)
 		}
 		keys = append(keys, these...)
 	}
-	return artifacts.NewTrust(version, 1, keys...)
+	return keys, nil
 }
 
 // signedJSON is the output of sign --json.
