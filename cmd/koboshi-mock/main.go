@@ -71,7 +71,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	mock := &mock{}
 	root.PersistentFlags().StringVar(&mock.URL, "mock", getenv("KOBOSHI_MOCK_URL"), "`URL` of the server, from KOBOSHI_MOCK_URL")
 	root.AddCommand(newServe(), mock.group(), mock.launch(), mock.terminate(), mock.move(), mock.spot(), mock.rebalance(), mock.pool(), mock.scale(),
-		mock.suspend(), mock.resume(), mock.suspended(), mock.trigger(), mock.refresh(), mock.lag(), mock.deployment(),
+		mock.suspend(), mock.resume(), mock.suspended(), mock.trigger(), mock.refresh(), mock.alarm(), mock.lag(), mock.deployment(),
 		mock.targetGroup(), mock.targets(), mock.tag(), mock.untag(),
 		mock.state(), mock.wait(), mock.imds(), mock.fault(), mock.faults(), mock.calls(), mock.bucket(), mock.table())
 	return root

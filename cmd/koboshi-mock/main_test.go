@@ -207,6 +207,8 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("all: %s", got)
 	}
 	s.ok("refresh", "web", "InProgress", "Successful")
+	s.ok("alarm", "web 5xx", "on")
+	s.ok("alarm", "web 5xx", "off")
 	s.ok("lag", "30s")
 	s.ok("lag", "0s")
 	s.ok("deployment", "shop", "blue-green", "d-8JHL2KQF1=Ready")
@@ -218,7 +220,7 @@ func TestProcesses(t *testing.T) {
 			t.Errorf("%q: exit %d: %s", args, code, stderr)
 		}
 	}
-	for _, args := range [][]string{{"lag", "soon"}, {"lag", "-1s"}, {"deployment", "shop", "blue-green", "d-1=Done"}, {"trigger", "web", "AlarmNotification", "many"}} {
+	for _, args := range [][]string{{"alarm", "web 5xx", "red"}, {"lag", "soon"}, {"lag", "-1s"}, {"deployment", "shop", "blue-green", "d-1=Done"}, {"trigger", "web", "AlarmNotification", "many"}} {
 		if code, _, stderr := s.run(args...); code != exitUsage || stderr == "" {
 			t.Errorf("%q: exit %d: %s", args, code, stderr)
 		}

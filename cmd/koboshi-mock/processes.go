@@ -82,13 +82,25 @@ func (m *mock) trigger() *cobra.Command {
 
 func (m *mock) refresh() *cobra.Command {
 	return &cobra.Command{
-		Use: "refresh GROUP [STATUS...]", Short: "give a group instance refreshes in these states, the newest first, and no others", Args: cobra.MinimumNArgs(1),
+		Use: "refresh GROUP [STATUS...]", Short: "show these instance refreshes of a group, the newest first, and no others; those that are started by the API replace instances", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			refreshes := []autoscaling.Refresh{}
 			for _, status := range args[1:] {
 				refreshes = append(refreshes, autoscaling.Refresh{Status: status})
 			}
 			return m.do(cmd, http.MethodPut, groupPath(args[0], "refreshes"), refreshes, nil)
+		},
+	}
+}
+
+func (m *mock) alarm() *cobra.Command {
+	return &cobra.Command{
+		Use: "alarm NAME on|off", Short: "put a CloudWatch alarm into ALARM, or out of it: it fails instance refreshes that name it", Args: cobra.ExactArgs(2), ValidArgs: []string{"on", "off"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[1] != "on" && args[1] != "off" {
+				return fmt.Errorf("%q, want on or off", args[1])
+			}
+			return m.do(cmd, http.MethodPut, "alarms/"+url.PathEscape(args[0]), args[1] == "on", nil)
 		},
 	}
 }

@@ -108,8 +108,8 @@ func (s api) groupShape(g *Group) groupShape {
 		PoolSize:    len(s.pooled(g.Name)),
 		Suspended:   g.suspendedShapes(),
 	}
-	if g.LaunchTemplate != (LaunchTemplate{}) {
-		shape.LaunchTemplate = &g.LaunchTemplate
+	if t := g.LaunchTemplate; t != (LaunchTemplate{}) {
+		shape.LaunchTemplate = &t
 	}
 	for _, i := range s.instances {
 		if i.options.Group == g.Name && !i.state.over() && !i.state.pooled() {

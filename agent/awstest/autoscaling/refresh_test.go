@@ -46,6 +46,12 @@ func amis(m *Model) (all []string) {
 	return all
 }
 
+// launchesFrom is the launch template of the group.
+func launchesFrom(m *Model) (t LaunchTemplate) {
+	m.do(func(time.Time) { t = m.groups["web"].LaunchTemplate })
+	return t
+}
+
 func last(m *Model) Refresh { return m.Refreshes("web")[0] }
 
 // Whatever the limits are, a refresh replaces every instance once, and keeps the limits
@@ -94,8 +100,7 @@ func TestRefreshKeepsItsLimits(t *testing.T) {
 					} else {
 						t.Errorf("desired %d, min %d, max %d: %+v %v", desired, least, most, r, amis(m))
 					}
-					equal(t, m.groups["web"].LaunchTemplate, toNew)
-					equal(t, m.groups["web"].Desired, desired)
+					equal(t, launchesFrom(m), toNew)
 				})
 			}
 		}
@@ -121,9 +126,9 @@ func TestRefreshWaitsAtCheckpointsAndBakes(t *testing.T) {
 		at(13*time.Minute, "InProgress", 50, waiting(22*time.Minute, 50))
 		equal(t, amis(m), []string{"ami-new", "ami-new", "ami-old", "ami-old"})
 		at(24*time.Minute, "Baking", 100, "")
-		equal(t, m.groups["web"].LaunchTemplate.Version, "1")
+		equal(t, launchesFrom(m).Version, "1")
 		at(83*time.Minute+time.Second, "Successful", 100, "")
-		equal(t, m.groups["web"].LaunchTemplate.Version, "2")
+		equal(t, launchesFrom(m).Version, "2")
 	})
 }
 
@@ -156,7 +161,7 @@ func TestRefreshAlarms(t *testing.T) {
 			}
 			elapse(time.Hour)
 			equal(t, last(m).Status, test.ends)
-			equal(t, m.groups["web"].LaunchTemplate.Version, "1")
+			equal(t, launchesFrom(m).Version, "1")
 			equal(t, capacity(m, "web"), 4)
 			if test.auto {
 				equal(t, amis(m), slices.Repeat([]string{"ami-old"}, 4))

@@ -108,6 +108,12 @@ func (m *Model) SetAlarm(name string, on bool) {
 	})
 }
 
+// Alarm reports whether an alarm is in ALARM.
+func (m *Model) Alarm(name string) (on bool) {
+	m.do(func(time.Time) { on = m.alarms[name] })
+	return on
+}
+
 // stepRefresh brings a group's refresh on, as far as it comes now.
 func (m *Model) stepRefresh(g *Group, at time.Time) {
 	if g.run == nil {

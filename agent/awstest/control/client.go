@@ -28,7 +28,8 @@ type Client struct {
 //	POST   groups/{name}/suspended    []Process in, and [] means all of them
 //	DELETE groups/{name}/suspended    []Process in, and [] means all of them
 //	POST   groups/{name}/trigger      Trigger in, {"acted":true} out
-//	PUT    groups/{name}/refreshes    []autoscaling.Refresh in, the newest first
+//	PUT    groups/{name}/refreshes    []autoscaling.Refresh in, the newest first, which are only shown
+//	PUT    alarms/{name}              bool in: whether it is in ALARM, which fails refreshes that name it
 //	PUT    lag                        duration in: Describe answers what was so long ago
 //	PUT    deployments/{app}/{group}  []codedeploy.Deployment in, the newest first
 //	POST   targetgroups               elb.Group in, {"arn":"…"} out

@@ -57,6 +57,7 @@ func New(fleet *ec2.Fleet, s Services, script *faults.Script, calls *faults.Call
 		"DELETE /_mock/groups/{name}/suspended":    c.resume,
 		"POST /_mock/groups/{name}/trigger":        c.trigger,
 		"PUT /_mock/groups/{name}/refreshes":       c.setRefreshes,
+		"PUT /_mock/alarms/{name}":                 c.setAlarm,
 		"PUT /_mock/lag":                           c.setLag,
 		"PUT /_mock/deployments/{app}/{group}":     c.setDeployments,
 		"POST /_mock/targetgroups":                 c.createTargetGroup,

@@ -110,6 +110,12 @@ func TestControl(t *testing.T) {
 	mustAsk[struct{}](t, s, "DELETE instances/"+id, "")
 	equal(t, mustAsk[[]control.Status](t, s, "GET instances", "")[0].State, autoscaling.TerminatingWait)
 
+	check(t, s.CreateGroup(autoscaling.Group{Name: "api", Desired: 1, LaunchTemplate: autoscaling.LaunchTemplate{ID: "lt-1", Version: "1"}}))
+	mustAsk[struct{}](t, s, "PUT groups/api/refreshes", `[{"status":"InProgress"}]`)
+	equal(t, s.Model().Refreshes("api")[0].Status, "InProgress")
+	mustAsk[struct{}](t, s, "PUT alarms/web%205xx", "true")
+	equal(t, s.Model().Alarm("web 5xx"), true)
+
 	mustAsk[struct{}](t, s, "POST buckets/releases", "")
 	s.S3().Put("releases", "k", []byte("v"))
 	equal(t, s.S3().Keys("releases"), []string{"k"})

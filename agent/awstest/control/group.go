@@ -51,6 +51,14 @@ func (c endpoint) setRefreshes(r *http.Request) (any, error) {
 	return done{}, c.Model().SetRefreshes(r.PathValue("name"), refreshes...)
 }
 
+func (c endpoint) setAlarm(r *http.Request) (any, error) {
+	on, err := readJSON[bool](r)
+	if err == nil {
+		c.Model().SetAlarm(r.PathValue("name"), on)
+	}
+	return done{}, err
+}
+
 func (c endpoint) setLag(r *http.Request) (any, error) {
 	lag, err := readJSON[time.Duration](r)
 	if err == nil {
