@@ -83,7 +83,9 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return c.offerApp
 	case "channel", "history":
 		return c.offerChannels
-	case "version":
+	case "with":
+		return cobra.FixedCompletions([]string{bySSM}, cobra.ShellCompDirectiveNoFileComp)
+	case "version", "to":
 		return c.offerVersions(command)
 	}
 	if f.Value.Type() == "bool" {

@@ -75,12 +75,14 @@ type amiJSON struct {
 	Baked    time.Time        `json:"baked,omitzero"`
 	Agent    string           `json:"agent,omitzero"`
 
-	Target   string `json:"target,omitzero"` // version that its channel points to
-	Fetch    *int64 `json:"fetch_bytes"`     // what a launch fetches of the target; null = not known
+	Target   string `json:"target,omitzero"`  // version that its channel points to
+	Rollout  string `json:"rollout,omitzero"` // version that a share of the launches gets in its place
+	Fetch    *int64 `json:"fetch_bytes"`      // what a launch fetches of the target; null = not known
 	Delta    int64  `json:"delta_bytes,omitzero"`
 	Fallback bool   `json:"fallback"` // what is baked is not older than fallback.max_age
 	TooOld   bool   `json:"agent_too_old"`
 	Error    string `json:"error,omitzero"`
+	percent  int    // of the rollout
 }
 
 func (c *cli) listAMIs(o releasesOptions, l publish.Listing, images []amis.AMI) error {
@@ -120,6 +122,9 @@ func described(i amis.AMI, c amis.Carried, l publish.Listing, maxAge time.Durati
 	}
 	p := l.Channels[at].Document
 	a.Target = p.Version
+	if p.Next != nil {
+		a.Rollout, a.percent = p.Next.Version, p.Next.Percent
+	}
 	target := slices.IndexFunc(l.Releases, func(r publish.ListedRelease) bool {
 		return r.Name == p.Version && r.SHA256 == p.ManifestSHA256 && r.Err == nil
 	})
@@ -176,6 +181,9 @@ func (a amiJSON) remarks() (all []string) {
 		return nil
 	}
 	all = append(all, "baked "+a.Baked.Format(time.RFC3339))
+	if a.Rollout != "" {
+		all = append(all, fmt.Sprintf("%d %% get %s", a.percent, a.Rollout))
+	}
 	if !a.Fallback {
 		all = append(all, "too old for a fallback")
 	}

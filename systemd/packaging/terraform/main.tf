@@ -149,6 +149,8 @@ resource "aws_autoscaling_group" "web" {
   #   }
   # }
 
+  # For all instances of the group. Where each version of the launch template names its
+  # channel, so that a rollback brings back the release, leave this out: it would win.
   tag {
     key                 = "koboshi:channel"
     value               = var.channel
