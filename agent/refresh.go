@@ -55,7 +55,13 @@ func (r *Refresher) Start(ctx context.Context, o group.RefreshOptions) (id strin
 	case last.Active():
 		return "", fmt.Errorf("group %s: %w, %s, since %s", r.Group, group.ErrRefreshing, last.Status, last.Started.Format(time.RFC3339))
 	}
-	return r.Scaling.StartRefresh(ctx, r.Group, o)
+	id, err = r.Scaling.StartRefresh(ctx, r.Group, o)
+	if errors.Is(err, group.ErrRefreshing) { // by this very call, if its first answer was lost
+		if last, e := r.Newest(ctx); e == nil && last.Active() && !last.Started.Before(g.At) && refresh.Matches(o, last) {
+			return last.ID, nil
+		}
+	}
+	return id, err
 }
 
 // Newest is the newest refresh of the group, [group.ErrNoRefresh] where there is none.

@@ -152,6 +152,30 @@ func TestRefreshIsNotStarted(t *testing.T) {
 	}
 }
 
+// An answer that was lost has the client ask again, and then the refresh is its own.
+func TestRefreshWhoseAnswerWasLost(t *testing.T) {
+	seven, eight := group.Template{ID: "lt-1", Version: "7"}, group.Template{ID: "lt-1", Version: "8"}
+	at := time.Date(2026, 11, 29, 1, 2, 3, 0, time.UTC)
+	for _, test := range []struct {
+		shown group.Refresh
+		want  bool
+	}{
+		{group.Refresh{ID: "r-9", Status: "Pending", Started: at, Desired: &seven}, true},
+		{group.Refresh{ID: "r-9", Status: "Pending", Started: at, Desired: &eight}, false},
+		{group.Refresh{ID: "r-9", Status: "Pending", Started: at}, false},
+		{group.Refresh{ID: "r-9", Status: "Pending", Started: at, Desired: &seven, AutoRollback: true}, false},
+		{group.Refresh{ID: "r-9", Status: "Pending", Started: at.Add(-time.Second), Desired: &seven}, false},
+		{group.Refresh{ID: "r-9", Status: "Failed", Started: at, Desired: &seven}, false},
+	} {
+		f := &refreshes{group: group.Group{Name: "web", At: at}, answers: []any{nil, test.shown}, fails: group.ErrRefreshing}
+		r := Refresher{Scaling: f, Group: "web"}
+		id, err := r.Start(t.Context(), group.RefreshOptions{Template: &seven})
+		if own := id == "r-9" && err == nil; own != test.want || !own && !errors.Is(err, group.ErrRefreshing) {
+			t.Errorf("%+v: %q, %v", test.shown, id, err)
+		}
+	}
+}
+
 // The channel is moved for no rollback that AWS would refuse, and no rollback begins
 // before it is.
 func TestRollbackComesAfterTheChannel(t *testing.T) {

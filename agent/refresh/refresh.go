@@ -196,6 +196,14 @@ func same(o, g group.Template) bool {
 	return o.Version == g.Version && (o.ID != "" && o.ID == g.ID || o.ID == "" && o.Name == g.Name)
 }
 
+// Matches reports whether a refresh has these options, as far as they are shown.
+func Matches(o group.RefreshOptions, r group.Refresh) bool {
+	if (o.Template == nil) != (r.Desired == nil) || o.Template != nil && !same(*o.Template, *r.Desired) {
+		return false
+	}
+	return slices.Equal(o.Checkpoints, r.Checkpoints) && slices.Equal(o.Alarms, r.Alarms) && o.Bake == r.Bake && o.AutoRollback == r.AutoRollback
+}
+
 // MayRollBack refuses a rollback that AWS would refuse, before anything is changed for
 // it. Errors are *RefusedError.
 //
