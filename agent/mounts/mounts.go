@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,10 +48,14 @@ func (m *Mounts) Mount(ctx context.Context, filesystem, image, dir string) error
 		return err
 	}
 	defer pid1.Close()
-	return pid1.Mount(ctx, systemd.Mount{
+	err = pid1.Mount(ctx, systemd.Mount{
 		What: image, Where: dir, Type: filesystem, Options: append([]string{"loop"}, options...),
 		Description: "the release at " + filepath.Dir(dir),
 	})
+	if failed, ok := errors.AsType[*systemd.JobError](err); ok {
+		return fmt.Errorf("%w (journalctl -u '%s' has the reason)", err, failed.Unit)
+	}
+	return err
 }
 
 // Unmount unmounts what is at dir, lazily.
@@ -59,6 +64,7 @@ func (m *Mounts) Unmount(ctx context.Context, dir string) error {
 	if err := unix.Stat(dir, &before); err != nil {
 		return os.NewSyscallError("stat", err)
 	}
+	image := m.backing(before.Dev)
 	if err := m.unmount(ctx, dir); err != nil {
 		return err
 	}
@@ -69,10 +75,27 @@ func (m *Mounts) Unmount(ctx context.Context, dir string) error {
 	if after.Dev == before.Dev {
 		return fmt.Errorf("%s is still mounted", dir)
 	}
-	if m.Warn != nil && m.backing(before.Dev) != "" {
+	if m.Warn != nil && image != "" && m.keeps(before.Dev, image) {
 		m.Warn("%s was unmounted while a process still uses it: what it has open stays until it ends", dir)
 	}
 	return nil
+}
+
+// The kernel frees a loop device a moment after its last user has gone.
+const (
+	freeTries = 50
+	freePause = 10 * time.Millisecond
+)
+
+// keeps reports whether a loop device has its image for longer than that.
+func (m *Mounts) keeps(device uint64, image string) bool {
+	for range freeTries {
+		if m.backing(device) != image {
+			return false
+		}
+		<-time.After(freePause)
+	}
+	return true
 }
 
 func (m *Mounts) unmount(ctx context.Context, dir string) error {

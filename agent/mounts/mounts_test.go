@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -97,6 +99,27 @@ func TestMounted(t *testing.T) {
 	}
 }
 
+// A loop device that is free a moment later, or has another image by then, is not in use.
+func TestKeeps(t *testing.T) {
+	const name = "sys/dev/block/7:3/loop/backing_file"
+	synctest.Test(t, func(t *testing.T) {
+		m := machine(t, map[string]string{name: "/opt/image\n"})
+		device := unix.Mkdev(7, 3)
+		if !m.keeps(device, "/opt/image") {
+			t.Error("it has its image")
+		}
+		for _, becomes := range []string{"", "/opt/other\n"} {
+			time.AfterFunc(freePause*5/2, func() { _ = os.WriteFile(filepath.Join(m.root, name), []byte(becomes), 0o644) })
+			if m.keeps(device, "/opt/image") {
+				t.Errorf("it becomes %q", becomes)
+			}
+			if err := os.WriteFile(filepath.Join(m.root, name), []byte("/opt/image\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // pid1 is a systemd that says how it was asked.
 type pid1 struct {
 	mount  systemd.Mount
@@ -118,6 +141,10 @@ func TestMountByPID1(t *testing.T) {
 	want := systemd.Mount{What: "/opt/1/meta/image", Where: "/opt/1/tree", Type: "erofs", Options: []string{"loop", "ro", "nodev", "nosuid"}, Description: "the release at /opt/1"}
 	if !reflect.DeepEqual(p.mount, want) || p.closed != 1 {
 		t.Errorf("%+v, closed %d times", p.mount, p.closed)
+	}
+	p.err = &systemd.JobError{Unit: `opt-1\x20tree.mount`, Result: "failed"}
+	if err := m.Mount(t.Context(), "erofs", "/x", "/y"); !errors.Is(err, p.err) || !strings.Contains(err.Error(), `journalctl -u 'opt-1\x20tree.mount'`) {
+		t.Errorf("%v", err)
 	}
 	p.err = errors.New("no")
 	if err := m.Mount(t.Context(), "erofs", "/x", "/y"); !errors.Is(err, p.err) {

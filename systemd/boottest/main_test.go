@@ -58,7 +58,7 @@ func (s shop) path(name string) string { return filepath.Join(s.dir, name) }
 // build makes the programs as they are shipped: static.
 func (s shop) build() error {
 	for name, source := range map[string]string{
-		"koboshi": "koboshi/cmd/koboshi", "web": "./testdata/app", "observer": "./testdata/observer", "load": "./testdata/load", "stopper": "./testdata/stopper",
+		"koboshi": "koboshi/cmd/koboshi", "web": "./testdata/app", "observer": "./testdata/observer", "load": "./testdata/load", "stopper": "./testdata/stopper", "mounter": "./testdata/mounter",
 	} {
 		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", s.path(name), source)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -115,13 +115,6 @@ func (l *lab) mountDisk(disk string) string {
 	return dir
 }
 
-func (l *lab) command(name string, args ...string) {
-	l.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		l.Fatalf("%s: %v: %s", name, err, out)
-	}
-}
-
 // startVM boots a disk on an emulated Nitro machine.
 func (l *lab) startVM(disk string) *exec.Cmd {
 	l.Helper()
