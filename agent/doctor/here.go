@@ -106,12 +106,39 @@ func (a appHere) override() artifacts.Health {
 }
 
 // Look asks the app of this machine once whether it is up and healthy, as the gate
-// of the current release would. The error is what is wrong.
+// of the current release would, and looks at what is mounted for it. The error is what
+// is wrong.
 func Look(ctx context.Context, cfg *config.Config, trust artifacts.Trust, app service.Service) error {
+	releases := storeHere{cfg.Install.Root, trust}
+	image := releases.look()
 	if why, err := app.Down(ctx); err == nil && why != "" {
-		return fmt.Errorf("%w: %s", health.ErrUnhealthy, why)
+		return also(fmt.Errorf("%w: %s", health.ErrUnhealthy, why), image)
 	}
-	return appHere{app, storeHere{cfg.Install.Root, trust}}.Probe(ctx)
+	return also(appHere{app, releases}.Probe(ctx), image)
+}
+
+// also is one line of two errors, either of which may be nil.
+func also(err, other error) error {
+	if err == nil || other == nil {
+		return errors.Join(err, other)
+	}
+	return fmt.Errorf("%w; %w", err, other)
+}
+
+// look is what is wrong with the image of the current release. Where there is no release
+// others say so.
+func (d storeHere) look() error {
+	s, err := store.OpenExisting(d.root, d.trust)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	defer func() { _ = s.Close() }() // only read
+	s.Mounts = mounts.New(nil)
+	r, found, err := s.Current()
+	if err != nil || !found {
+		return nil //nolint:nilerr // see above
+	}
+	return s.Look(r)
 }
 
 // systemdHere is systemd, over a connection for each question.

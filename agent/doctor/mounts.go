@@ -98,7 +98,7 @@ func checkMounts(f *facts) (found []Finding) {
 	case enforced.err != nil:
 		found = append(found, unknown(enforced.err)...)
 	case enforced.value && len(can) > 0:
-		found = append(found, warning("try one on a test instance: files of an image have no label of their own", "SELinux is enforcing: whether the app may read an image was not tried")...)
+		found = append(found, warning("try one on a test instance: all files of an image get the label that its directory has", "SELinux is enforcing: whether the app may read an image was not tried")...)
 	}
 	if err := f.mounts.seal.err; err != nil {
 		found = append(found, warning("images are installed all the same, and hashed as install.verify has it; fs-verity is on ext4 (tune2fs -O verity), f2fs and btrfs", "install.fsverity: no image is protected here: %v", err)...)

@@ -11,8 +11,8 @@ import (
 // loopTries bounds how often another process may be faster with a free loop device.
 const loopTries = 16
 
-// mountHere mounts by itself, where there is no systemd.
-func (m *Mounts) mountHere(filesystem, image, dir string) error {
+// mountHere mounts by itself, where there is no systemd. data is more options.
+func (m *Mounts) mountHere(filesystem, image, dir, data string) error {
 	file, err := os.Open(image) //nolint:gosec // of the store
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (m *Mounts) mountHere(filesystem, image, dir string) error {
 		return fmt.Errorf("loop device: %w", err)
 	}
 	defer func() { _ = device.Close() }() // the mount keeps it, and its end frees it
-	err = unix.Mount(device.Name(), dir, filesystem, unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID, "")
+	err = unix.Mount(device.Name(), dir, filesystem, unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID, data)
 	return os.NewSyscallError("mount", err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +20,9 @@ type Mounts struct {
 	// Warn is told of what is unmounted while it is still used; nil = no one is.
 	Warn func(format string, args ...any)
 
-	root string // of the machine's own files, but for tests
-	dial func(context.Context) (manager, error)
+	root  string // of the machine's own files, but for tests
+	dial  func(context.Context) (manager, error)
+	label func(path string) (string, error) // of SELinux
 }
 
 // manager is systemd.Manager.
@@ -32,24 +34,32 @@ type manager interface {
 
 // New mounts on this machine.
 func New(warn func(format string, args ...any)) *Mounts {
-	return &Mounts{Warn: warn, root: "/", dial: func(ctx context.Context) (manager, error) { return systemd.Connect(ctx) }}
+	return &Mounts{Warn: warn, root: "/", dial: func(ctx context.Context) (manager, error) { return systemd.Connect(ctx) }, label: label}
 }
 
 // options are those of every image. Apps are executed from it.
 var options = []string{"ro", "nodev", "nosuid"}
 
-// Mount mounts an image at dir.
+// Mount mounts an image at dir. Where there is SELinux, its files have the label of dir, as
+// those of a tree would: they have none of their own.
 func (m *Mounts) Mount(ctx context.Context, filesystem, image, dir string) error {
+	var labelled []string
+	switch option, err := m.context(dir); {
+	case err != nil:
+		return err
+	case option != "":
+		labelled = []string{option}
+	}
 	pid1, err := m.dial(ctx)
 	if errors.Is(err, systemd.ErrNotBooted) {
-		return m.mountHere(filesystem, image, dir)
+		return m.mountHere(filesystem, image, dir, strings.Join(labelled, ","))
 	}
 	if err != nil {
 		return err
 	}
 	defer pid1.Close()
 	err = pid1.Mount(ctx, systemd.Mount{
-		What: image, Where: dir, Type: filesystem, Options: append([]string{"loop"}, options...),
+		What: image, Where: dir, Type: filesystem, Options: slices.Concat([]string{"loop"}, options, labelled),
 		Description: "the release at " + filepath.Dir(dir),
 	})
 	if failed, ok := errors.AsType[*systemd.JobError](err); ok {

@@ -347,3 +347,46 @@ func TestStageOverMounted(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What is wrong with an image that runs is seen without reading all of it.
+func TestLook(t *testing.T) {
+	s := open(t)
+	if err := s.Look(stage(t, s, "tree")); err != nil {
+		t.Errorf("a tree: %v", err)
+	}
+	k := newKernel(t, s)
+	r := must(s.Stage(t.Context(), imageOf(t, "1")))
+	want := func(why string, is error, says string) {
+		t.Helper()
+		if err := s.Look(r); !errors.Is(err, is) || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %v", why, err, is)
+		}
+	}
+	want("before it is mounted", ErrMount, "is not mounted")
+	if err := s.Mount(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	want("mounted", nil, "")
+	k.looks = func(image string) string { return image + " (deleted)" }
+	want("another one is", ErrMount, "is not its image")
+	k.looks, k.lookErr = func(image string) string { return image }, fs.ErrPermission
+	want("it cannot be seen", fs.ErrPermission, "look at the mount")
+	k.lookErr = nil
+	size := must(os.Stat(meta(r, "image"))).Size()
+	for _, other := range []int64{size + 1, size - 1, 0} {
+		if err := os.Truncate(meta(r, "image"), other); err != nil {
+			t.Fatal(err)
+		}
+		want("another size", artifacts.ErrIntegrity, "bytes, want")
+	}
+	if err := errors.Join(os.Remove(meta(r, "image")), os.Mkdir(meta(r, "image"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.lookAt(r.id, must(os.Stat(meta(r, "image"))).Size()); !errors.Is(err, ErrDisk) {
+		t.Errorf("a file that cannot be read: %v", err)
+	}
+	if err := os.Remove(meta(r, "image")); err != nil {
+		t.Fatal(err)
+	}
+	want("it is gone", ErrDisk, "no such file")
+}
