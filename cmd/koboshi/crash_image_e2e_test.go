@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/failure"
 )
 
 // TestE2EKilledBootWithAnImage is TestE2EKilledBoot for a release that is mounted. The
@@ -96,6 +97,33 @@ func TestE2EKilledSyncWithAnImage(t *testing.T) {
 	if unmounts == 0 {
 		t.Error("nothing is unmounted")
 	}
+}
+
+// TestE2EDiskFullWithAnImage has no room for the next image: the one that runs is
+// untouched, and mounted.
+func TestE2EDiskFullWithAnImage(t *testing.T) {
+	l := newLab(t)
+	for channel, version := range map[string]string{"stable": "1", "canary": "2"} {
+		noise := map[string]int{"1": 64 << 10, "2": 16 << 20}[version]
+		l.publisher("publish", "--version", version, "--image", "erofs", l.tree(version, noise))
+		l.publisher("promote", "--channel", channel, "--version", version)
+	}
+	b := l.mounting()
+	b.mount("opt", "size=40m")
+	b.exits(0, "boot")
+	b.told("CONTINUE")
+	b.instance.SetTag("koboshi:channel", "canary")
+	r := b.run("sync")
+	r.want(t, failure.Disk)
+	r.says(t, "bytes needed", "df -h and df -i")
+	b.serves("1")
+	b.verifies("1")
+	b.mounts("1")
+	b.tidy()
+	remount(0, "size=100m")(b)
+	b.exits(0, "sync")
+	b.serves("2")
+	b.mounts("1", "2")
 }
 
 // mounting is an instance that takes images and keeps two releases.
