@@ -25,7 +25,7 @@ func TestOurNames(t *testing.T) {
 		for _, f := range []artifacts.Format{artifacts.TarZst, artifacts.TarGz, artifacts.File, artifacts.Erofs, artifacts.Squashfs} {
 			for _, key := range []string{
 				artifacts.ArtifactKey(app, "1.0", "linux", "amd64", sum, f), artifacts.IndexKey(app, "1.0", "linux", "arm64", sum),
-				artifacts.DeltaKey(app, "1.0", "linux", "amd64", "0.9-rc.1+x-from-y", sum),
+				artifacts.DeltaKey(app, "1.0", "linux", "amd64", "0.9-rc.1+x-from-y", sum), artifacts.ChunkListKey(app, "1.0", "linux", "amd64", sum),
 			} {
 				if _, name, ok := split(key); !ok || !ours(app, name) {
 					t.Errorf("%s of %s is not ours", key, app)

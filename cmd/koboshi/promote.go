@@ -41,7 +41,7 @@ func (c *cli) promote() *cobra.Command {
 			"rolls a fleet back; promoting the current one signs it again, with a new expiry.\n" +
 			"--previous does that without a name. With --percent only a share of the instances gets the\n" +
 			"release: see koboshi help release." +
-			releaseExits(failure.Found, failure.Disk, failure.Interrupted),
+			releaseExits(failure.Found, failure.Disk, failure.Deadline, failure.Interrupted),
 		Example: "  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.4.2 --key release.key\n" +
 			"  koboshi promote --source s3://acme-releases/apps --app web --channel stable --version 1.5.0 --percent 10 --key release.key\n" +
 			"  koboshi promote --source s3://acme-releases/apps --app web --channel stable --abort --key release.key",

@@ -46,7 +46,7 @@ func (c *cli) publish() *cobra.Command {
 			"success, with other bytes an error. A publish that broke off can be repeated. Hooks and the\n" +
 			"health command are programs in the tree of every platform, and run as the app's user.\n" +
 			"With --base a delta from that release is published too; sync uses it where that is installed." +
-			releaseExits(failure.Archive, failure.Disk, failure.Interrupted),
+			releaseExits(failure.Archive, failure.Disk, failure.Deadline, failure.Interrupted),
 		Example: "  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key ./dist\n" +
 			"  koboshi publish --source s3://acme-releases/apps --app web --version 1.4.2 --key release.key \\\n" +
 			"      --platform linux/amd64=./dist-amd64 --platform linux/arm64=./dist-arm64\n" +

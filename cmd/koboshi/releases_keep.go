@@ -28,7 +28,9 @@ func (c *cli) releasesKeep() *cobra.Command {
 			pruneExits(),
 		Example: "  koboshi releases keep 1.4.2 --source s3://acme-releases/apps --app web",
 		Args:    oneArgument("VERSION"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.runReleasesKeep(cmd.Context(), o, args[0]) },
+
+		ValidArgsFunction: c.offerVersions("keep"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.runReleasesKeep(cmd.Context(), o, args[0]) },
 	}
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "do not keep it any more")
 	addEncryption(cmd, &o.encryption)

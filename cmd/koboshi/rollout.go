@@ -161,7 +161,7 @@ func (c *cli) rolloutWatch() *cobra.Command {
 			"When the release that is rolled out has failed on an instance, it ends with 1; with --abort-on-failure\n" +
 			"it first drops the rollout, as koboshi promote --abort does, so that all instances get the release that\n" +
 			"the channel points to." +
-			releaseExits(failure.Found, failure.Disk, failure.Interrupted),
+			releaseExits(failure.Found, failure.Disk, failure.Deadline, failure.Interrupted),
 		Example: "  koboshi rollout watch --source s3://acme-releases/apps --app web --channel stable --abort-on-failure --key release.key --for 30m",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runRolloutWatch(cmd.Context(), o) },

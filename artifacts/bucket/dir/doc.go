@@ -8,6 +8,6 @@
 // machines where the filesystem's flock does.
 //
 // Every path is resolved beneath an [os.Root]: neither a key nor a symbolic
-// link leads out of the directory. The package never deletes an object, and
+// link leads out of the directory. The package deletes no object by itself, and
 // reading needs no right to write.
 package dir
