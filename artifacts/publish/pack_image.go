@@ -36,6 +36,33 @@ func CheckImageKind(kind string) error {
 	return nil
 }
 
+// CheckImages refuses kinds that are unknown, given twice, or never taken: a machine
+// takes the first that it mounts, and one that mounts erofs with compression mounts it
+// without.
+func CheckImages(kinds []string) error {
+	for i, kind := range kinds {
+		if err := CheckImageKind(kind); err != nil {
+			return err
+		}
+		if slices.Contains(kinds[:i], kind) {
+			return fmt.Errorf("%s: given twice", kind)
+		}
+		if slices.Contains(kinds[:i], builtIn) && mountOf(kind) == mountOf(builtIn) {
+			return fmt.Errorf("%s: no instance takes it after %s, put it first", kind, builtIn)
+		}
+	}
+	return nil
+}
+
+// mountOf is the file system of a kind.
+func mountOf(kind string) string {
+	f, err := format.Of(artifacts.Artifact{Format: artifacts.Format(kind)})
+	if err != nil {
+		return ""
+	}
+	return f.Info().Mount
+}
+
 // imageTime is that of everything in an image, unless times are kept: the bytes of
 // a release must not depend on when it is published. It is not 0, which is no time.
 var imageTime = time.Unix(1, 0)

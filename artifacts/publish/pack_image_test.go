@@ -164,6 +164,21 @@ func TestImageIsCancelled(t *testing.T) {
 	}
 }
 
+func TestCheckImages(t *testing.T) {
+	for kinds, want := range map[string]string{
+		"erofs": "", "erofs-zstd squashfs erofs": "", "erofs squashfs": "", "squashfs erofs-lz4 erofs-zstd": "",
+		"ext4": "want erofs or", "": "want erofs or", "erofs-lz4 erofs-lz4": "given twice",
+		"erofs erofs-zstd": "put it first", "erofs squashfs erofs-lz4": "put it first",
+	} {
+		if err := CheckImages(strings.Split(kinds, " ")); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", kinds, err, want)
+		}
+	}
+	if err := CheckImages(nil); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
 // A compressed image is made by a program, which may be missing.
 func TestImageWithoutItsTool(t *testing.T) {
 	bin := t.TempDir()

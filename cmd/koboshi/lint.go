@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,8 +93,8 @@ func (c *cli) read(ctx context.Context, path string, opt publish.Options) (*publ
 	if _, statErr := os.Stat(path); err != nil && statErr != nil {
 		err = unreadable(path, statErr)
 	}
-	if errors.Is(err, tree.ErrRefused) {
-		err = failure.WithHint(err, "make the archive again, or give the directory that it was made of; nothing was stored")
+	if refused, ok := errors.AsType[*tree.RefusedError](err); ok {
+		err = failure.WithHint(err, cmp.Or(refused.Remedy, "make the archive again, or give the directory that it was made of")+"; nothing was stored")
 	}
 	return in, ofTemp(ofCaller(err))
 }

@@ -79,10 +79,11 @@ func (c *cli) runPublish(ctx context.Context, o publishOptions) (err error) {
 	if err := artifacts.CheckMinAgent(o.minAgent); err != nil {
 		return usage(fmt.Errorf("--min-agent: %w", err))
 	}
-	for _, kind := range o.images {
-		if err := publish.CheckImageKind(kind); err != nil {
-			return usage(fmt.Errorf("--image %w", err))
-		}
+	if len(o.images) > 0 {
+		o.images = strings.Split(strings.Join(o.images, ","), ",")
+	}
+	if err := publish.CheckImages(o.images); err != nil {
+		return usage(fmt.Errorf("--image %w", err))
 	}
 	if err := o.checkBases(); err != nil {
 		return err
@@ -173,7 +174,20 @@ func (c *cli) packAll(ctx context.Context, o publishOptions, draft *publish.Draf
 			return nil, err
 		}
 	}
-	return findings, nil
+	return findings, checkDifferent(draft.Packed)
+}
+
+// checkDifferent refuses the same ready image under two names.
+func checkDifferent(all []*publish.Packed) error {
+	for i, p := range all {
+		for _, other := range all[:i] {
+			a, b := p.Artifact(), other.Artifact()
+			if a.OS == b.OS && a.Arch == b.Arch && a.SHA256 == b.SHA256 {
+				return usage(fmt.Errorf("two artifacts for %s/%s have the same bytes", a.OS, a.Arch))
+			}
+		}
+	}
+	return nil
 }
 
 // hooksOf are the hooks of all inputs: a release has the same on every platform.
@@ -227,7 +241,10 @@ func (c *cli) pack(ctx context.Context, in input, images []string) (all []*publi
 	all = append(all, packed)
 	for _, kind := range images {
 		if packed, err = in.PackImage(ctx, in.platform, kind); err != nil {
-			if errors.Is(err, publish.ErrInput) || errors.Is(err, publish.ErrTool) {
+			switch {
+			case errors.Is(err, publish.ErrTool):
+				err = failure.WithHint(usage(err), "install it where you publish, or leave --image "+kind+" out; nothing was stored")
+			case errors.Is(err, publish.ErrInput):
 				err = usage(err)
 			}
 			return all, ofTemp(ofCaller(err))
