@@ -29,14 +29,13 @@ const recordAgain = 30 * 24 * time.Hour
 // the lifecycle action is completed, and systemd, the group and the app wait for nothing
 // any more. What fails is a warning.
 func (r *run) reportHealth(out converge.Outcome) {
-	if !r.agent.Files.Fleet.Report || r.cloud.Records == nil || r.recorded || r.Instance.ID == "" {
+	if !r.agent.Files.Fleet.Report || r.cloud.Records == nil || r.Instance.ID == "" {
 		return
 	}
 	rec, ok := r.record(out)
 	if !ok {
 		return
 	}
-	r.recorded = true
 	is := &state.Reported{Key: rec.Subject().Key(), Content: contentOf(rec), At: r.Now().UTC().Truncate(time.Second)}
 	was := r.state.Reported
 	if was != nil && was.Key == is.Key && was.Content == is.Content && is.At.Sub(was.At).Abs() < recordAgain {

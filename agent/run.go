@@ -38,7 +38,6 @@ type run struct {
 	stackOver    bool                             // the stack does not wait
 	startedAgain bool                             // what was healthy here was started, before anything else
 	stopErr      error                            // why the app could not be stopped for a drain
-	recorded     bool                             // the health record was written, or needs not be
 }
 
 func (a *Agent) begin(command string) *run {

@@ -158,8 +158,10 @@ func Age(now, since time.Time) string {
 	switch {
 	case since.IsZero() || now.IsZero():
 		return "-"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", max(0, int(d/time.Second)))
 	case d < 48*time.Hour:
-		return report.Duration(max(0, d.Truncate(time.Second)))
+		return report.Duration(d)
 	}
 	return fmt.Sprintf("%d d", int(d/(24*time.Hour)))
 }

@@ -217,7 +217,7 @@ func TestPageThatCannotBeWritten(t *testing.T) {
 }
 
 func TestTexts(t *testing.T) {
-	for since, want := range map[time.Duration]string{0: "0 ms", 90 * time.Second: "1 min 30 s", 47 * time.Hour: "47 h 00 min", 49 * time.Hour: "2 d", -time.Hour: "0 ms"} {
+	for since, want := range map[time.Duration]string{0: "0 s", 59900 * time.Millisecond: "59 s", 90 * time.Second: "1 min 30 s", 47 * time.Hour: "47 h 00 min", 49 * time.Hour: "2 d", -time.Hour: "0 s"} {
 		if got := Age(noon, noon.Add(-since)); got != want {
 			t.Errorf("%s: %s, want %s", since, got, want)
 		}

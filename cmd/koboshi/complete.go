@@ -75,13 +75,15 @@ func (c *cli) offer(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions(strings.Split(codes(), ", "), cobra.ShellCompDirectiveNoFileComp)
 	case "format":
 		return cobra.FixedCompletions(tagFormats, cobra.ShellCompDirectiveNoFileComp)
+	case "html":
+		return files("html")
 	case "amis":
 		return files("json")
 	case "partition":
 		return cobra.FixedCompletions(iam.Partitions, cobra.ShellCompDirectiveNoFileComp)
 	case "app":
 		return c.offerApp
-	case "channel", "history":
+	case "channel", "history", "from-channel":
 		return c.offerChannels
 	case "with":
 		return cobra.FixedCompletions([]string{bySSM}, cobra.ShellCompDirectiveNoFileComp)

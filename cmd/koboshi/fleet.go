@@ -273,9 +273,14 @@ func (u *ui) listFleet(v census.View, source string) error {
 	if len(v.Rows) > 0 {
 		_, _ = fmt.Fprintln(w, "instance\tstatus\trelease\tchannel\tsince\tboot\tnode\tgroup\tnote") // Flush reports an error
 	}
+	width := columns(u.out) // a note takes what is left of a line beside the other columns, and at least a few words
 	for _, r := range v.Rows {
+		note := cmp.Or(r.Note(), "-")
+		if width > 0 {
+			note = cut(note, max(40, width-110))
+		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Instance, r.Status, cmp.Or(r.Release, "-"), cmp.Or(r.Channel, "-"),
-			census.Age(v.At, r.Since), r.BootText(), r.NodeText(), cmp.Or(r.Group, "-"), cmp.Or(r.Note(), "-"))
+			census.Age(v.At, r.Since), r.BootText(), r.NodeText(), cmp.Or(r.Group, "-"), note)
 	}
 	if err := w.Flush(); err != nil {
 		return err

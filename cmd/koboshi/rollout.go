@@ -124,7 +124,7 @@ func (u *ui) showRollout(r census.Rollout) {
 		u.printf("channel %s: %s for %d %% of the instances, the others stay at %s\n", r.Channel, r.Version, r.Percent, r.From)
 	}
 	u.bar("in", r.In, r.Instances, dim, "instances")
-	u.bar("ok", r.OK, r.In, green, "of these")
+	u.bar("ok", r.OK, r.In, green, "")
 	u.bar("failed", r.Failed, max(r.In, r.Failed), red, "")
 	u.bar("unknown", r.Unknown, r.In, yellow, "no record of it")
 	if r.Failed > 0 {

@@ -14,6 +14,8 @@ bin=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 PATH="$bin:$PATH"
+GOCACHE=$(go env GOCACHE)
+export GOCACHE XDG_CACHE_HOME="$work/cache"
 
 finish() {
 	trap '' INT TERM HUP # once is enough
@@ -170,14 +172,18 @@ show koboshi promote --source s3://releases/apps --app web --channel stable --ve
 last=20
 for name in seven eight nine ten; do
 	launch $name "127.0.0.$((++last))"
+	printf '[fleet]\nreport = true\n' >>"$name.toml"
 	quietly koboshi --config $name.toml boot
 	show koboshi --config $name.toml status | grep -E '^([$]|release|rollout) '
 done
+operator koboshi rollout status --source s3://releases/apps --app web --channel stable
+operator koboshi fleet --source s3://releases/apps --app web
 operator koboshi promote --source s3://releases/apps --app web --channel stable --abort --reason "that was the demo" --key release.key
 for name in seven eight nine ten; do
 	# shellcheck disable=SC1090
 	(. "./$name.env" && quietly koboshi --config $name.toml sync && koboshi --config $name.toml status | grep '^release ')
 done
+operator koboshi fleet --source s3://releases/apps --app web --html fleet.html
 operator koboshi releases --source s3://releases/apps --app web --trust release.pub --history stable
 
 say "7. One byte changes in the bucket: the next instance refuses it and is replaced"
