@@ -49,7 +49,7 @@ model: ## every run of a few claimants of node ids, and of a prune with promotio
 WAITS := ^TestE2ENodeIDsOnALaptop$$
 
 .PHONY: e2e
-e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(BIN)/erofs-utils $(if $(HISTORY),$(BIN)/koboshi-before) ## the tests that need a real S3 or DynamoDB server, the AWS CLI, root or minutes
+e2e: build $(BIN)/versitygw $(BIN)/dynalite $(BIN)/shippers $(BIN)/otelcol $(BIN)/erofs-utils $(if $(HISTORY),$(BIN)/koboshi-before) ## the tests that need a real S3 or DynamoDB server, the AWS CLI, a browser, root or minutes
 	@test -n "$(HISTORY)" || echo "no commit $(BEFORE) here: what an older agent makes of new documents was not tested"
 	@run() { PATH="$(BIN):$(BIN)/erofs-utils:$$PATH" go test -tags e2e$(if $(HISTORY),$(comma)before) -count=1 -timeout 30m "$$@"; }; \
 	run -run '$(WAITS)' ./cmd/koboshi & waits=$$!; \

@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 
 	"koboshi/agent/census"
@@ -202,6 +203,7 @@ func (f *fleetFlags) members(ctx context.Context) (map[string]census.Member, err
 	if cfg.Region == "" {
 		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the region of the group")
 	}
+	cfg.Logger = logging.Nop{} // of a large answer the SDK now and then closes the connection too soon, asks again, and says so
 	client, all := group.New(forLaptop(cfg)), map[string]census.Member{}
 	for _, name := range f.groups {
 		g, err := client.Describe(ctx, name)
