@@ -46,7 +46,8 @@ func (m *Mounts) Can(_ context.Context, filesystem string) error {
 			return ignoreUnreadable(err)
 		}
 	}
-	if _, err := fs.Stat(machine, "lib/modules"); err == nil {
+	// In the agent's own unit there is an empty directory over it, without any permission.
+	if info, err := fs.Stat(machine, "lib/modules"); err == nil && info.Mode().Perm() != 0 {
 		return fmt.Errorf("this kernel has no %s, and there are no modules of it", filesystem)
 	}
 	return nil

@@ -64,6 +64,23 @@ func TestCan(t *testing.T) {
 	}
 }
 
+// ProtectKernelModules= hides all modules: only an attempt shows which there are.
+func TestCanWithoutASight(t *testing.T) {
+	m := machine(t, map[string]string{"proc/filesystems": "\text4\n"})
+	modules := filepath.Join(m.root, "lib/modules")
+	if err := os.MkdirAll(modules, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for mode, hidden := range map[os.FileMode]bool{0: true, 0o755: false} {
+		if err := os.Chmod(modules, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Can(t.Context(), "erofs"); (err == nil) != hidden {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+}
+
 func TestLabels(t *testing.T) {
 	for text, want := range map[string]bool{"": false, "0": false, "1": true} {
 		m := machine(t, map[string]string{"sys/fs/selinux/enforce": text})

@@ -65,7 +65,7 @@ func (s *Store) TryMount(ctx context.Context, a artifacts.Artifact) error {
 // TryFormat is why images of a format are not mounted here. It mounts a small one, once:
 // a kernel refuses one whose compression it does not have. Where such an image is
 // mounted already, or none can be written to the disk, nothing is tried. It takes at
-// most 3 seconds, and as long once more to clean up.
+// most 10 seconds, and as long once more to clean up.
 func (s *Store) TryFormat(ctx context.Context, kind format.Image) error {
 	info := kind.Info()
 	if err := s.Mounts.Can(ctx, info.Mount); err != nil {
@@ -110,8 +110,9 @@ func (s *Store) mounts(name artifacts.Format) bool {
 	return err == nil && mounted && is == s.imagePath(r.id)
 }
 
-// tryTime is how long mounting a sample may take, and removing it.
-const tryTime = 3 * time.Second
+// tryTime is how long mounting a sample may take, and removing it: two modules may have to
+// be loaded while the whole machine starts.
+const tryTime = 10 * time.Second
 
 // errSlow is a sample that was not mounted in time.
 var errSlow = fmt.Errorf("a sample was not mounted within %v", tryTime)

@@ -128,7 +128,7 @@ func (l *lab) startVM(disk string) *exec.Cmd {
 	vm.Args = append(vm.Args,
 		"-drive", "if=none,id=root,format=raw,file="+disk,
 		"-smbios", "type=1,manufacturer=Amazon EC2,product=m5.large,serial=ec2a5c0d-e000-0000-0000-000000000001,uuid=ec2a5c0d-e000-0000-0000-000000000001",
-		"-kernel", filepath.Join(kernel(), "vmlinuz"), "-append", "root=/dev/nvme0n1 rw console=ttyS0",
+		"-kernel", filepath.Join(kernel(), "vmlinuz"), "-append", "root=/dev/nvme0n1 rw console=ttyS0 no_timer_check panic=-1",
 		"-serial", "file:"+l.consoleFile())
 	vm.Stderr = os.Stderr
 	vm.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
