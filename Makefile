@@ -163,7 +163,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 .PHONY: bench
 bench: build ## measure koboshi against what it replaces (root; BENCH=images for images alone, BENCH=short for a minute)
-	go test -tags bench -count=1 -timeout 60m -v -run '^TestBench$$' ./artifacts/bench
+	PATH="$(BIN)/erofs-utils:$$PATH" go test -tags bench -count=1 -timeout 60m -v -run '^TestBench$$' ./artifacts/bench
 
 .PHONY: bench-parts
 bench-parts: ## benchmarks of the parts, for benchstat (see artifacts/bench)

@@ -42,9 +42,9 @@ type scale struct {
 func chooseScale() (s scale) {
 	switch os.Getenv("BENCH") {
 	case "short":
-		s = scale{rounds: 1, soak: 10, kinds: publish.ImageKinds(), lean: true, file: 128}
+		s = scale{rounds: 1, soak: 10, kinds: []string{builtIn, "squashfs"}, lean: true, file: 128}
 	case "images":
-		s = scale{rounds: 5, kinds: publish.ImageKinds(), modules: true, whole: true, lean: true, file: 1024, running: 1}
+		s = scale{rounds: 5, kinds: []string{builtIn, "erofs-zstd", "squashfs"}, modules: true, whole: true, lean: true, file: 1024, running: 1}
 	default:
 		s = scale{rounds: 5, soak: 100, kinds: publish.ImageKinds(), modules: true, others: true, whole: true, running: 3}
 	}

@@ -8,37 +8,73 @@ import (
 	"time"
 )
 
-// summary is the tables of koboshi help speed.
+// summary is the tables of koboshi help speed, to be pasted there.
 func summary(results []*result) string {
 	var unpacked, mounted, answers strings.Builder
+	compared := len(compared(results)) > 0
+	head, line := "", ""
+	if compared {
+		head, line = " rclone | curl, in a pipe |", "---:|---:|"
+	}
 	for _, r := range results {
-		unpacked.WriteString(r.unpacked())
+		unpacked.WriteString(r.unpacked(compared))
 		mounted.WriteString(r.mounted())
 		answers.WriteString(r.answers())
 	}
-	return "| artifact | koboshi | at a launch, to the app's start | aws | rclone | curl, in a pipe | the limit: what and time | CPU of aws's | peak memory |\n" +
-		"|---|---:|---:|---:|---:|---:|---|---:|---:|\n" + unpacked.String() +
-		"\n| image, disk | way | installed | of aws's time | CPU of aws's | peak memory |\n|---|---|---:|---:|---:|---:|\n" + mounted.String() +
-		"\n| first answer | way | app started | first answer | CONTINUE |\n|---|---|---:|---:|---:|\n" + answers.String()
+	return "| artifact | koboshi | at a launch, to the app's start | aws |" + head + " the limit: what and time | CPU of aws's | peak memory |\n" +
+		"|---|---:|---:|---:|" + line + "---|---:|---:|\n" + unpacked.String() +
+		"\n| artifact | way | installed | faster than aws | CPU of aws's | peak memory |\n|---|---|---:|---:|---:|---:|\n" + mounted.String() +
+		"\n| artifact | way | app started | first answer | CONTINUE |\n|---|---|---:|---:|---:|\n" + answers.String()
 }
 
-func (r *result) unpacked() string {
+// compared are the results that have more scripts than that with aws.
+func compared(results []*result) (all []*result) {
+	for _, r := range results {
+		if len(r.samples[scripts[1].name])+len(r.samples[scripts[3].name]) > 0 {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// short is a title for these tables.
+func (w *workload) short() string {
+	parts := []string{w.input}
+	if w.format == "tar.gz" {
+		parts = append(parts, w.format)
+	}
+	parts = append(parts, w.sizes())
+	switch w.origin {
+	case secure:
+		parts = append(parts, "by TLS")
+	case faulty:
+		parts = append(parts, "5 % of requests 503 and 5 % reset")
+	}
+	if w.disk == gp3 {
+		parts = append(parts, "gp3")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *result) unpacked(compared bool) string {
 	ours, ok := r.median(koboshi)
-	theirs, compared := r.median(aws)
+	theirs, has := r.median(aws)
 	if !ok {
 		return ""
 	}
-	limit := ""
+	limit, cpu, others := "", "", ""
 	if what, most := r.limit(); most > 0 {
 		limit = what + " " + seconds(most)
 	}
-	cpu := ""
-	if compared {
+	if has {
 		cpu = fmt.Sprintf("%.2f", ours.cpu.Seconds()/theirs.cpu.Seconds())
 	}
+	if compared {
+		others = fmt.Sprintf(" %s | %s |", r.times(scripts[1].name, ours), r.times(scripts[3].name, ours))
+	}
 	boot, _ := r.median(atLaunch)
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %s | %d MiB |\n", r.workload.title(), seconds(ours.wall), against(boot.started, theirs.wall),
-		r.times(aws, ours), r.times(scripts[1].name, ours), r.times(scripts[3].name, ours), limit, cpu, ours.rss>>20)
+	return fmt.Sprintf("| %s | %s | %s | %s |%s %s | %s | %d MiB |\n", r.workload.short(), seconds(ours.wall), against(boot.started, theirs.wall),
+		r.times(aws, ours), others, limit, cpu, ours.rss>>20)
 }
 
 // times is the time of a contender and how many times ours that is.
@@ -67,7 +103,7 @@ func (r *result) mounted() string {
 	if !ok || len(r.workload.images) == 0 {
 		return ""
 	}
-	title := r.workload.title()
+	title := r.workload.short()
 	var b strings.Builder
 	fmt.Fprintf(&b, "| %s | aws, tar | %s | | 1 | %d MiB |\n", title, seconds(theirs.wall), theirs.rss>>20)
 	for _, name := range r.names {
@@ -84,7 +120,7 @@ func (r *result) answers() string {
 	}
 	theirs, _ := r.median(aws)
 	var b strings.Builder
-	title := r.workload.title()
+	title := r.workload.short()
 	for _, name := range r.names {
 		m, ok := r.median(name)
 		if !ok || m.answered == 0 && m.started == 0 {
