@@ -285,6 +285,68 @@ func TestASealedImage(t *testing.T) {
 	}
 }
 
+// reimage changes the image of version 2, and signs the release again.
+func (w *world) reimage(change func(a *artifacts.Artifact, data []byte)) {
+	w.t.Helper()
+	m, err := w.trust().Manifest(w.manifests["2"], artifacts.Reference{App: "web", Version: "2"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	release := m.Manifest()
+	a := &release.Artifacts[1]
+	data := bytes.Clone(w.contents[a.Key])
+	change(a, data)
+	sum := artifacts.Sum(data)
+	a.SHA256, a.Chunks[0].SHA256, a.Image.Pieces = sum, sum, artifacts.SumOf([]artifacts.Digest{sum})
+	a.Key = artifacts.ArtifactKey("web", "2", a.OS, a.Arch, sum, "erofs")
+	w.contents[a.Key] = data
+	w.manifests["2"] = w.must(release.Sign(w.key))
+	w.promote("2", time.Time{})
+}
+
+// An agent that does not know the format of an image takes the tree. An image that a
+// key has signed and that is not allowed is refused before the kernel sees it, and so
+// is the release.
+func TestImageOfAnotherKind(t *testing.T) {
+	w := withImages(t)
+	w.reimage(func(a *artifacts.Artifact, _ []byte) { a.Format = "erofs-later" })
+	rep, err := w.boot()
+	w.wantRun(t, err, rep, "2", "tree", `the erofs-later of 2 is not taken: `)
+	for name, spoil := range map[string]func([]byte){
+		"a superblock that lies": func(b []byte) { b[1024+36]++ },
+		"a feature":              func(b []byte) { b[1024+80] = 8 },
+		"another compression":    func(b []byte) { b[1024+80], b[1024+84] = 2, 8 },
+		"a device":               func(b []byte) { b[4096+64*2+4+1] = 0o060000 >> 8 },
+	} {
+		w := withImages(t)
+		w.reimage(func(_ *artifacts.Artifact, b []byte) { spoil(b) })
+		if _, err := w.boot(); !errors.Is(err, tree.ErrRefused) || w.running != "" || w.mounts.count != 0 {
+			t.Errorf("%s: %v, %s runs, %d mounts", name, err, w.running, w.mounts.count)
+		}
+	}
+}
+
+// An image that is gone from the disk is fetched again, and never taken for one that
+// is whole.
+func TestAnImageThatIsGone(t *testing.T) {
+	w := withImages(t)
+	w.verify = config.VerifyStart
+	if _, err := w.boot(); err != nil || w.fetched() != "image" {
+		t.Fatal(err)
+	}
+	w.firmwareID, w.running = w.id, ""
+	clear(w.mounts.mounted)
+	found, err := filepath.Glob(filepath.Join(w.dir, "opt/releases/2-*/meta/image"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := w.boot()
+	w.wantRun(t, err, rep, "2", "image", "was changed on this machine")
+}
+
 // A release that has nothing but an image fails where that is not mounted.
 func TestOnlyAnImage(t *testing.T) {
 	w := withImages(t)
