@@ -94,7 +94,10 @@ func (c *cli) follow(ctx context.Context, r *agent.Refresher, f refreshFlags, id
 
 // ofRefresh gives an error of these commands the hint that fits them.
 func ofRefresh(err error) error {
-	if errors.Is(err, group.ErrDenied) {
+	switch {
+	case errors.Is(err, group.ErrDenied) && strings.Contains(err.Error(), "launch template"):
+		return failure.WithHint(err, "a refresh to a launch template also needs ec2:RunInstances, and where the template has them, iam:PassRole for its instance profile and ec2:CreateTags for its tags")
+	case errors.Is(err, group.ErrDenied):
 		return failure.WithHint(err, "allow what koboshi iam-policy --refresh prints")
 	}
 	return err
