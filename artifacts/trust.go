@@ -166,6 +166,28 @@ func AddSignature(data []byte, keys ...PrivateKey) ([]byte, error) {
 	return marshalEnvelope(envelope)
 }
 
+// RemoveSignature takes the signatures of a key out of an envelope, whose payload stays
+// as it is, and returns how many there were: those that have its id and, where the key
+// is among the known ones, those that it verifies under any name.
+func RemoveSignature(data []byte, id string, known ...PublicKey) ([]byte, int, error) {
+	envelope, err := parseEnvelope(data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("envelope: %w", err)
+	}
+	payload, err := envelope.DecodeB64Payload()
+	if err != nil {
+		return nil, 0, fmt.Errorf("envelope: %w", err)
+	}
+	message := dsse.PAE(envelope.PayloadType, payload)
+	before := len(envelope.Signatures)
+	envelope.Signatures = slices.DeleteFunc(envelope.Signatures, func(s dsse.Signature) bool {
+		signed, err := base64.StdEncoding.DecodeString(s.Sig)
+		return s.KeyID == id || err == nil && slices.ContainsFunc(known, func(k PublicKey) bool { return k.ID() == id && ed25519.Verify(k.key, message, signed) })
+	})
+	data, err = marshalEnvelope(envelope)
+	return data, before - len(envelope.Signatures), err
+}
+
 // signature adapts an Ed25519 key to the DSSE library.
 type signature struct {
 	public  PublicKey

@@ -42,14 +42,18 @@ func (p Promotion) readBack(ctx context.Context, b bucket.Bucket, written []byte
 }
 
 // readBack reads the document that was just written: all of the signatures must
-// be there.
+// be there, and none that was taken out.
 func (s Signing) readBack(ctx context.Context, b bucket.Bucket, key string, limit int64, verify func(artifacts.Trust, []byte) error) error {
 	is, err := readDocument(ctx, b, key, limit)
 	if err != nil {
 		return err
 	}
 	missing, err := s.missing(is.data, verify)
-	if err == nil && len(missing) > 0 {
+	if err != nil {
+		return err
+	}
+	_, left, err := s.remove(is.data)
+	if err == nil && len(missing)+left > 0 {
 		err = bucket.ErrChanged
 	}
 	return err

@@ -10,8 +10,8 @@ import (
 	"koboshi/artifacts/bucket"
 )
 
-// Signing adds signatures to one document: the pointer of Channel, or where
-// that is empty the manifest of Version.
+// Signing adds signatures to one document, or takes one out: the pointer of Channel, or
+// where that is empty the manifest of Version.
 type Signing struct {
 	App, Channel, Version string
 	Keys                  []artifacts.PrivateKey
@@ -19,13 +19,20 @@ type Signing struct {
 	// colleague who made it: write access to the bucket must not be enough to
 	// get a signature.
 	Trust artifacts.Trust
+
+	Remove string                // the id of a key whose signature is taken out; "" = none
+	Known  []artifacts.PublicKey // of Trust, to find signatures without an id
 }
+
+// ErrLast is a document that would have no signature of a trusted key, or of those that
+// sign it now.
+var ErrLast = errors.New("no trusted signature would be left")
 
 // Signed is a document with the signatures that were asked for.
 type Signed struct {
 	Pointer  *artifacts.Pointer  // one of the two is what was signed
 	Manifest *artifacts.Manifest //
-	Already  bool                // nothing had to be added
+	Already  bool                // nothing had to be added or removed
 
 	Conditions Conditions // what the store makes of compare-and-swap; "" where nothing was written
 }
@@ -38,12 +45,13 @@ type BoundError struct {
 }
 
 func (e *BoundError) Error() string {
-	return fmt.Sprintf("the manifest of %s is bound by channel %s: another signature would change its hash", e.Version, strings.Join(e.Channels, ", "))
+	return fmt.Sprintf("the manifest of %s is bound by channel %s: other signatures would change its hash", e.Version, strings.Join(e.Channels, ", "))
 }
 
 // AddSignature adds a signature of each key that has not signed yet, by
 // compare-and-swap: with bucket.ErrChanged the document has changed meanwhile, and
-// nothing was signed. A pointer keeps its position in the channel's history. A
+// nothing was signed. A signature of Remove is taken out in the same write, where
+// another one is left: else the error is [ErrLast]. A pointer keeps its position in the channel's history. A
 // manifest that a channel points to is a [*BoundError].
 func AddSignature(ctx context.Context, b bucket.Bucket, s Signing) (Signed, error) {
 	sign, what := s.manifest, s.Version
@@ -125,18 +133,23 @@ func (s Signing) manifest(ctx context.Context, b bucket.Bucket) (Signed, error) 
 	return result, s.unbound(ctx, b, manifest.SHA256()) // a promotion may have read the old bytes before
 }
 
-// add is the document with the missing signatures, nil where none is missing.
+// add is the document with the missing signatures, and without that of Remove, nil where
+// nothing changes.
 func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte) error) ([]byte, error) {
 	missing, err := s.missing(data, verify)
 	if err != nil {
 		return nil, err
 	}
-	if len(missing) == 0 {
-		return nil, nil
+	rest, removed, err := s.remove(data)
+	if err != nil || len(missing)+removed == 0 {
+		return nil, err
 	}
-	signed, err := artifacts.AddSignature(data, missing...)
+	signed, err := artifacts.AddSignature(rest, missing...)
 	if err != nil {
 		return nil, err
+	}
+	if own, err := trustIn(s.Keys); removed > 0 && verify(s.Trust, signed) != nil && (err != nil || verify(own, signed) != nil) {
+		return nil, ErrLast
 	}
 	if len(signed) > limit {
 		return nil, fmt.Errorf("would have %d bytes, at most %d are read", len(signed), limit)
@@ -144,10 +157,23 @@ func (s Signing) add(data []byte, limit int, verify func(artifacts.Trust, []byte
 	return signed, nil
 }
 
+// remove is the document without the signatures of Remove, and how many there were.
+func (s Signing) remove(data []byte) ([]byte, int, error) {
+	if s.Remove == "" {
+		return data, 0, nil
+	}
+	for _, k := range s.Keys {
+		if k.Public().ID() == s.Remove {
+			return nil, 0, errors.New("the key to remove is one that signs")
+		}
+	}
+	return artifacts.RemoveSignature(data, s.Remove, s.Known...)
+}
+
 // missing is the keys that have not signed. Whether a key has is decided by its
 // signature, not by its name.
 func (s Signing) missing(data []byte, verify func(artifacts.Trust, []byte) error) (missing []artifacts.PrivateKey, err error) {
-	if len(s.Keys) == 0 {
+	if len(s.Keys) == 0 && s.Remove == "" {
 		return nil, errors.New("no key to sign with")
 	}
 	for _, k := range s.Keys {
