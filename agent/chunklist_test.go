@@ -103,3 +103,31 @@ func TestChunkListOfARepair(t *testing.T) {
 	}
 	w.checkStarted(t, "1")
 }
+
+// An image is fetched by its chunk list, too.
+func TestChunkListOfAnImage(t *testing.T) {
+	w := withImages(t)
+	w.version = artifacts.ChunkListAgent
+	verified, err := w.trust().Manifest(w.manifests["2"], artifacts.Reference{App: "web", Version: "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := verified.Manifest()
+	m.MinAgent = artifacts.ChunkListAgent
+	for i, a := range m.Artifacts {
+		listed, list, err := a.Listed("web", "2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list != nil {
+			w.contents[listed.ChunkList.Key], m.Artifacts[i] = list, listed
+		}
+	}
+	if !m.Artifacts[1].WantsChunks() {
+		t.Fatalf("%+v", m.Artifacts[1])
+	}
+	w.manifests["2"] = w.must(m.Sign(w.key))
+	w.promote("2", time.Time{})
+	rep, err := w.boot()
+	w.wantRun(t, err, rep, "2", "image", "")
+}

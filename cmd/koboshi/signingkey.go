@@ -98,8 +98,14 @@ func readSigningKey(ctx context.Context, name string, stdin io.Reader) (artifact
 	return readKey(name, readArgument, artifacts.ParsePrivateKey)
 }
 
+// usualKMS is what KMS takes for a key. Anything else may be the key itself.
+var usualKMS = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key/[A-Za-z0-9-]{1,64}|alias/[A-Za-z0-9/_-]{1,250})|alias/[A-Za-z0-9/_-]{1,250}|mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
+
 // openKMS uses the credentials of the release side.
 func openKMS(ctx context.Context, id string) (artifacts.PrivateKey, error) {
+	if !usualKMS.MatchString(id) {
+		return artifacts.PrivateKey{}, fmt.Errorf("--key awskms:%s: want the id of a key in KMS, its ARN or alias/NAME", beginning(id))
+	}
 	cfg, err := loadAWS(ctx, id)
 	if err != nil {
 		return artifacts.PrivateKey{}, err
