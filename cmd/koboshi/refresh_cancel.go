@@ -22,7 +22,7 @@ type refreshCancelFlags struct {
 	refreshFlags
 	rollback                 bool
 	to, source, app, channel string
-	keys                     []string
+	keys, trust              []string
 	encryption               s3.Encryption
 	stdin                    func() io.Reader
 }
@@ -52,6 +52,7 @@ func (c *cli) refreshCancel() *cobra.Command {
 	flags.StringVar(&f.app, "app", "", "with --rollback: the `app`")
 	flags.StringVar(&f.channel, "channel", "", "with --rollback: the `channel` of the group's instances")
 	flags.StringArrayVar(&f.keys, "key", nil, "with --rollback: move the channel to --to first, signed by this private key, as for koboshi promote")
+	flags.StringArrayVar(&f.trust, "trust", nil, "with --key: public key `FILE` of who publishes, as for koboshi promote")
 	addEncryption(cmd, &f.encryption)
 	alsoCheck(cmd, f.check)
 	return f.addWaiting(cmd)
@@ -64,6 +65,8 @@ func (f *refreshCancelFlags) check(cmd *cobra.Command) error {
 		return errors.New("--to, --source, --app, --channel and --key are for --rollback")
 	case f.rollback && len(given) < 4:
 		return errors.New("--rollback needs --to, --source, --app and --channel: the instances that it launches follow the channel")
+	case len(f.keys) == 0 && len(f.trust) > 0:
+		return errors.New("--trust is for --key")
 	case !f.rollback:
 		return checkGroup(f.group)
 	}
@@ -135,7 +138,11 @@ func (c *cli) moveBack(ctx context.Context, f refreshCancelFlags, b bucket.Bucke
 			Do:  "promote " + f.to + " first, or give --key: then it is done here",
 		}
 	}
-	p, err := publish.Promote(ctx, b, publish.Promotion{App: f.app, Channel: f.channel, Version: f.to, Keys: keys, Force: true, KeepExpiry: true, KeepSpread: true, Now: time.Now()})
+	publishers, err := readPublic(f.trust)
+	if err != nil {
+		return err
+	}
+	p, err := publish.Promote(ctx, b, publish.Promotion{App: f.app, Channel: f.channel, Version: f.to, Keys: keys, Publishers: publishers, Force: true, KeepExpiry: true, KeepSpread: true, Now: time.Now()})
 	if err != nil {
 		return unknownVersion(ctx, err, f.to, b)
 	}

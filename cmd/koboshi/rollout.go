@@ -170,6 +170,7 @@ func (c *cli) rolloutWatch() *cobra.Command {
 	cmd.Flags().DurationVar(&o.limit, "for", 0, "end with 0 after this `time` without a failure; 0 = watch until the rollout is over")
 	f := &o.promotion.releaseFlags
 	f.addSigning(cmd)
+	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of who publishes and promotes, where that is not --key alone; without it pointers are read, not verified")
 	delete(cmd.Flag("key").Annotations, cobra.BashCompOneRequiredFlag)
 	cmd.Flags().StringVar(&o.channel, "channel", "", "the `channel`, such as stable")
 	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "an Auto Scaling `group`, which says who is there; repeat it for several")
@@ -240,8 +241,12 @@ func (c *cli) rolloutFailed(ctx context.Context, b bucket.Bucket, keys []artifac
 	if !o.abort {
 		return failure.WithHint(found, "koboshi promote --abort drops the rollout; koboshi fleet shows why it failed")
 	}
+	publishers, err := readPublic(o.trust)
+	if err != nil {
+		return err
+	}
 	promoted, err := publish.Promote(ctx, b, publish.Promotion{
-		App: o.app, Channel: o.channel, Keys: keys, Abort: true, Reason: reasonOf(r), KeepExpiry: true, KeepSpread: true, Now: time.Now(),
+		App: o.app, Channel: o.channel, Keys: keys, Publishers: publishers, Abort: true, Reason: reasonOf(r), KeepExpiry: true, KeepSpread: true, Now: time.Now(),
 	})
 	if unfit, ok := errors.AsType[*publish.RolloutError](err); ok {
 		err = failure.WithHint(err, unfit.Hint)
