@@ -115,7 +115,8 @@
 // release that runs (TestMounted...). systemd looks at mounts five times a second at most, so
 // 200 releases in a row take over a minute (TestMountedOften; -often 200). A loop device is free a
 // moment after its unmount. A unit whose WorkingDirectory= names the directory of a release is
-// stopped with its mount; one that goes by the link current is not.
+// stopped with its mount; one that goes by the link current is not. Where the file systems are
+// modules koboshi's unit does not see them, and an attempt loads them (TestVMMounted).
 //
 // # How it leaves nothing behind
 //
