@@ -33,7 +33,8 @@ case $(wc -l </var/lab/boots) in
 	echo "blacklist erofs" >/etc/modprobe.d/hardened.conf
 	rm /lib/modules/*/kernel/fs/squashfs/squashfs.ko; depmod
 	sync; systemctl --no-block poweroff ;;
-3)
+3) # the unit is active before the tree is fetched
+	until [ -s /opt/koboshi/web/current/VERSION ]; do sleep 1; done
 	runs "no image"; doctor
 	sync; systemctl --no-block poweroff ;;
 esac
