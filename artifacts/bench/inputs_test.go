@@ -86,7 +86,7 @@ func (l *lab) workloads(s scale) (all []*workload) {
 	if s.others || !s.whole {
 		all = append(all, bare.at(faulty))
 	}
-	if !s.others && !s.wants("random") {
+	if !s.others && !s.wants("one file") {
 		return all
 	}
 	if !s.others {
@@ -114,7 +114,7 @@ func (l *lab) disks(s scale, w *workload) []*workload {
 // file is one of so many MiB.
 func (l *lab) file(mebibytes int) *workload {
 	l.Helper()
-	return l.publish(fmt.Sprintf("file%d", mebibytes), l.noise(mebibytes), "random", "file").at(shaped)
+	return l.publish(fmt.Sprintf("file%d", mebibytes), l.noise(mebibytes), "one file", "file").at(shaped)
 }
 
 // goroot is the tree of the Go toolchain that builds this.
