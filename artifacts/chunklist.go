@@ -9,6 +9,10 @@ import (
 // ChunkListAgent is the first agent that reads chunk lists.
 const ChunkListAgent = "0.2.0"
 
+// ImageAgent is the first agent that takes one of several artifacts for a platform: its
+// tree, or an image of it.
+const ImageAgent = "0.2.0"
+
 // MaxChunkListBytes bounds a chunk list, as [MaxManifestBytes] bounds the chunks of a
 // manifest: some 37,000 of them, of up to 4 MiB of plain bytes each.
 const MaxChunkListBytes = 4 << 20

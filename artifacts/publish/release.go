@@ -137,11 +137,14 @@ func (d Draft) before(ctx context.Context, b bucket.Bucket, trust artifacts.Trus
 // needs is the oldest agent that knows what the release asks for. An older one
 // would take a member that it does not know for a forgery.
 func (d Draft) needs() string {
-	newer := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.KeepTimes || p.artifact.Image != nil })
+	images := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.Image != nil })
+	times := slices.ContainsFunc(d.Packed, func(p *Packed) bool { return p.artifact.KeepTimes })
 	switch {
+	case images:
+		return artifacts.ImageAgent // which reads chunk lists, too
 	case d.ChunkLists:
 		return artifacts.ChunkListAgent
-	case newer || d.Health.Status != "":
+	case times || d.Health.Status != "":
 		return "0.1.0"
 	}
 	return ""
