@@ -73,7 +73,12 @@ func (l *lab) unmount(disk string) {
 			l.Fatalf("%s: %v", dir, err)
 		}
 	}
-	must(l, unix.Unmount(disk, 0))
+	err = unix.Unmount(disk, 0)
+	for try := 0; errors.Is(err, unix.EBUSY) && try < 50; try++ { // what a killed app had open is closed a little later
+		<-time.After(100 * time.Millisecond)
+		err = unix.Unmount(disk, 0)
+	}
+	must(l, err)
 	l.detach()
 }
 
