@@ -10,8 +10,8 @@ import (
 // Compressed files of erofs. A file is cut into clusters of one block, and behind
 // its inode is a map of them: each is the head of an extent, which says at which of
 // its bytes the extent begins and in which blocks its compressed bytes are, or is
-// within one. Only the compact form of the map is taken, in which clusters are
-// stored in packs that share the number of a block.
+// within one. In the compact form of the map clusters are stored in packs that share
+// the number of a block; in the full form each has an entry of its own.
 const (
 	zipLZ4  = 0 // numbers of methods
 	zipZstd = 3
@@ -19,7 +19,8 @@ const (
 	zipMaxBlocks = 32       // of one extent: those of 128 KiB, as in squashfs
 	zipMaxPlain  = 12 << 20 // bytes that an extent decodes to, as in the kernel
 	zipMaxWindow = 10       // log2 of the KiB that zstd looks back over
-	zipHeader    = 8        // bytes before the map
+	zipHeader    = 8        // bytes before the map; before a full one there are 8 more
+	zipEntry     = 8        // of a full map
 	zipCount     = 0x800    // of a cluster within an extent: its number is how many blocks the extent has
 )
 
@@ -100,6 +101,7 @@ type zipMap struct {
 	count int64 // of clusters
 	four  int64 // clusters before the packs of 16
 	big   bool
+	full  bool
 }
 
 func newZipMap(e *erofs, at, count int64, advice uint16) *zipMap {
@@ -150,9 +152,6 @@ func (e *erofs) checkZip(in inode, c content) error {
 	if header[7]&zipAllFragment != 0 {
 		return e.checkFragment(in.id, le.Uint64(header)&^(1<<63), c.size)
 	}
-	if c.layout != erofsCompressedCompact {
-		return refuseZip("erofs: content of layout %d", c.layout)
-	}
 	advice := le.Uint16(header[4:])
 	switch {
 	case advice&^zipKnown != 0 || (advice&zipBig == 0) != (advice&zipBigToo == 0):
@@ -161,6 +160,9 @@ func (e *erofs) checkZip(in inode, c content) error {
 		return refuseZip("erofs: compressed by method %#x with clusters %#x", header[6], header[7])
 	}
 	z := newZipMap(e, at+zipHeader, count, advice)
+	if c.layout == erofsCompressedFull {
+		z.full, z.at = true, z.at+zipEntry
+	}
 	last, err := z.extents(c.size)
 	if err != nil || advice&zipFragment == 0 {
 		if err == nil {
@@ -306,7 +308,41 @@ func (p pack) decode(i int64) (kind int, number int64) {
 }
 
 // cluster reads an entry as the kernel does.
-func (z *zipMap) cluster(i int64) (c cluster, err error) {
+func (z *zipMap) cluster(i int64) (cluster, error) {
+	if z.full {
+		return z.entry(i)
+	}
+	return z.packed(i)
+}
+
+// entry reads one of a full map.
+func (z *zipMap) entry(i int64) (c cluster, err error) {
+	b, err := z.e.bytesAt(z.at+zipEntry*i, zipEntry)
+	if err != nil {
+		return c, err
+	}
+	le := binary.LittleEndian
+	kind := le.Uint16(b)
+	c.kind, c.blocks = int(kind), -1
+	switch {
+	case kind > clusterWithin:
+		return c, refuseZip("erofs: a cluster of the second algorithm, or of an extent that another file has in part (%#x)", kind)
+	case kind != clusterWithin:
+		c.offset, c.block = int64(le.Uint16(b[2:])), int64(le.Uint32(b[4:]))
+		if c.offset >= erofsBlock {
+			err = refuse("erofs: an extent that begins at byte %d of a cluster", c.offset)
+		}
+		return c, err
+	}
+	c.back, c.ahead = int64(le.Uint16(b[4:])), int64(le.Uint16(b[6:]))
+	if c.back&zipCount != 0 {
+		c.back, c.blocks = 1, c.back&^zipCount
+	}
+	return c, nil
+}
+
+// packed reads one of a compact map.
+func (z *zipMap) packed(i int64) (c cluster, err error) {
 	p, err := z.packOf(i)
 	if err != nil {
 		return c, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,19 +186,19 @@ func TestErofsZipRefuses(t *testing.T) {
 		"a packed end of the packed": {header("packed", 4, 0x37), "no packed file that may have it"},
 		"a name of the packed file":  {func(z *zipped) { z.dirent("other")[0] = byte(ids["packed"]) }, "name of the packed file"},
 
-		"data behind the inode":      {header("mixed", 4, 0x3f), "advice 0x3f"},
-		"a shared second method":     {header("mixed", 4, 0x33), "advice 0x33"},
-		"extents of a new kind":      {header("mixed", 5, 1), "advice 0x1"},
-		"another method":             {header("mixed", 6, 0), "by method 0x0"},
-		"a second method":            {header("mixed", 6, 0x33), "by method 0x33"},
-		"larger clusters":            {header("mixed", 7, 1), "clusters 0x1"},
-		"the old map":                {func(z *zipped) { z.inode("mixed")[0] = 1 << 1 }, "layout 1"},
-		"a fragment from outside":    {header("text", 3, 0xff), "a fragment of 4503 bytes"},
-		"a fragment that is longer":  {header("text", 0, 0xff, 0xff, 0x0c), "a fragment of 4503 bytes"},
-		"a whole one from outside":   {header("small", 3, 1), "a fragment of 120 bytes"},
-		"a whole one from far away":  {header("small", 6, 0xff), "a fragment of 120 bytes"},
-		"a whole one that is longer": {func(z *zipped) { le.PutUint32(z.inode("other")[8:], 832567) }, "a fragment of 832567 bytes"},
-		"no fragments, and one used": {func(z *zipped) { z.super()[80] = 3 }, "no feature says so"},
+		"data behind the inode":       {header("mixed", 4, 0x3f), "advice 0x3f"},
+		"a shared second method":      {header("mixed", 4, 0x33), "advice 0x33"},
+		"extents of a new kind":       {header("mixed", 5, 1), "advice 0x1"},
+		"another method":              {header("mixed", 6, 0), "by method 0x0"},
+		"a second method":             {header("mixed", 6, 0x33), "by method 0x33"},
+		"larger clusters":             {header("mixed", 7, 1), "clusters 0x1"},
+		"a compact map as a full one": {func(z *zipped) { z.inode("mixed")[0] = 1 << 1 }, "erofs"},
+		"a fragment from outside":     {header("text", 3, 0xff), "a fragment of 4503 bytes"},
+		"a fragment that is longer":   {header("text", 0, 0xff, 0xff, 0x0c), "a fragment of 4503 bytes"},
+		"a whole one from outside":    {header("small", 3, 1), "a fragment of 120 bytes"},
+		"a whole one from far away":   {header("small", 6, 0xff), "a fragment of 120 bytes"},
+		"a whole one that is longer":  {func(z *zipped) { le.PutUint32(z.inode("other")[8:], 832567) }, "a fragment of 832567 bytes"},
+		"no fragments, and one used":  {func(z *zipped) { z.super()[80] = 3 }, "no feature says so"},
 
 		"begins within an extent":    {set("mixed", 0, clusterWithin, 1), "begins within"},
 		"begins after its beginning": {set("mixed", 0, clusterHead, 5), "begins at byte 5"},
@@ -245,8 +246,83 @@ func TestErofsZipBounds(t *testing.T) {
 	for i := range int64(4) { // four packs, all of heads
 		le.PutUint64(z.bytes[m.at+8*i:], uint64(clusterHead<<12|clusterHead<<28|(1+2*i)<<32)) //nolint:gosec // small
 	}
-	e.at = -1
+	e.at, e.used = -1, nil
 	if _, err := m.extents(1 << 32); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), "the image has") {
 		t.Errorf("a map to the end of the image: %v", err)
+	}
+}
+
+// full puts the clusters of a file's map behind the image as a full map, which it returns.
+func (z *zipped) full(name string) *zipMap {
+	z.t.Helper()
+	m, head := z.mapOf(name), int64(0)
+	full := &zipMap{e: m.e, at: int64(len(z.bytes)), count: m.count, big: m.big, full: true}
+	for i := range m.count {
+		c, err := m.cluster(i)
+		if err != nil {
+			z.t.Fatal(err)
+		}
+		z.bytes = le.AppendUint16(z.bytes, uint16(c.kind)) //nolint:gosec // of two bits
+		switch {
+		case c.kind != clusterWithin:
+			head = i
+			z.bytes = le.AppendUint16(z.bytes, uint16(c.offset)) //nolint:gosec // in a block
+			z.bytes = le.AppendUint32(z.bytes, uint32(c.block))  //nolint:gosec // in the image
+			continue
+		case c.blocks >= 0:
+			c.back = zipCount | c.blocks
+		default:
+			c.back = min(i-head, zipCount-1)
+		}
+		z.bytes = le.AppendUint16(z.bytes, 0)
+		z.bytes = le.AppendUint16(z.bytes, uint16(c.back))  //nolint:gosec // bounded
+		z.bytes = le.AppendUint16(z.bytes, uint16(c.ahead)) //nolint:gosec // of 12 bits
+	}
+	z.bytes = append(z.bytes, make([]byte, -len(z.bytes)&(erofsBlock-1))...)
+	full.e.r, full.e.size, full.e.at = bytes.NewReader(z.bytes), int64(len(z.bytes)), -1
+	return full
+}
+
+// A full map says what the compact one says, and is refused for what that is.
+func TestErofsFullMaps(t *testing.T) {
+	for name, size := range map[string]int64{"mixed": 99001, "text": 40001, "zeros": 9000000} {
+		z := newZipped(t)
+		compact := z.mapOf(name)
+		want, err := compact.extents(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := z.full(name)
+		full.e.used = nil
+		got, err := full.extents(size)
+		if err != nil || got != want || !slices.Equal(full.e.used[:len(compact.e.used)], compact.e.used) {
+			t.Errorf("%s: the last extent is %+v (%v), want %+v; blocks %x, want %x", name, got, err, want, full.e.used, compact.e.used)
+		}
+	}
+	for name, test := range map[string]struct {
+		cluster, at int64
+		value       uint16
+		want        string
+	}{
+		"a second algorithm":         {4, 0, 3, "second algorithm"},
+		"shared with another":        {0, 0, 1<<15 | clusterHead, "another file has in part (0x8001)"},
+		"unknown bits":               {0, 0, 1<<2 | clusterHead, "(0x5)"},
+		"begins in another cluster":  {4, 2, 4096, "begins at byte 4096"},
+		"a block after the end":      {0, 6, 1, "at 65548, and the image has"},
+		"its own head":               {2, 4, 0, "0 from its head"},
+		"a head before the file":     {2, 4, 3, "3 from its head, want 1 to 2"},
+		"goes on after the next":     {3, 6, 9, "that goes on to 12"},
+		"too many blocks":            {1, 4, zipCount | 33, "33 compressed blocks"},
+		"no blocks":                  {1, 4, zipCount, "0 compressed blocks"},
+		"blocks that are not said":   {1, 4, 1, "are said in cluster 1"},
+		"blocks that are said twice": {2, 4, zipCount | 2, "said in cluster 2"},
+	} {
+		z := newZipped(t)
+		full := z.full("text")
+		le.PutUint16(z.bytes[full.at+zipEntry*test.cluster+test.at:], test.value)
+		full.e.r = bytes.NewReader(z.bytes)
+		if _, err := full.extents(40001); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
 	}
 }
