@@ -43,7 +43,7 @@ func (l *lab) mount(mkfs []string, size int64, kind disk) string {
 	if kind == gp3 {
 		must(l, l.throttle(gp3Bytes, gp3IOPS))
 	}
-	must(l, command("mount", l.device, disk).Run())
+	must(l, command("mount", "--make-private", l.device, disk).Run()) // a container that starts meanwhile must not keep it busy
 	return disk
 }
 
