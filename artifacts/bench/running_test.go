@@ -74,7 +74,7 @@ func (l *lab) work(w *workload, tree string) sample {
 	}
 	before := kernelTime()
 	s := run(cmd)
-	s.cpu += kernelTime() - before
+	s.cpu += max(kernelTime()-before, 0) // threads that have ended meanwhile are not counted any more
 	return s
 }
 
