@@ -67,7 +67,8 @@ type erofs struct {
 	packedSize int64           // bytes
 	clusters   int64           // of compressed files, that may still be read
 	checked    map[uint64]bool // compressed files whose maps were read
-	used       []uint64        // a bit for each block that has compressed bytes
+	used       bits            // blocks that have compressed bytes
+	heads      bits            // the first of each extent
 }
 
 // ReadErofs walks an erofs image of size bytes.

@@ -153,8 +153,9 @@ func (e *erofs) checkZip(in inode, c content) error {
 		return e.checkFragment(in.id, le.Uint64(header)&^(1<<63), c.size)
 	}
 	advice := le.Uint16(header[4:])
+	unequal := c.layout == erofsCompressedCompact && (advice&zipBig == 0) != (advice&zipBigToo == 0)
 	switch {
-	case advice&^zipKnown != 0 || (advice&zipBig == 0) != (advice&zipBigToo == 0):
+	case advice&^zipKnown != 0 || unequal:
 		return refuseZip("erofs: compressed with advice %#x, known are %#x", advice, zipKnown)
 	case header[6] != zipMethods[e.zip] || header[7] != 0:
 		return refuseZip("erofs: compressed by method %#x with clusters %#x", header[6], header[7])
@@ -244,7 +245,7 @@ func (z *zipMap) within(now *extent, i int64, c cluster) error {
 	return nil
 }
 
-// take checks an extent that ends at a byte, and that no other has its blocks.
+// take checks an extent that ends at a byte, and its blocks.
 func (e *erofs) take(x extent, end int64) error {
 	plain, blocks := end-x.from, x.blocks
 	switch {
@@ -257,18 +258,35 @@ func (e *erofs) take(x extent, end int64) error {
 	case x.block < 1 || x.block > e.size/erofsBlock-blocks:
 		return refuse("erofs: %d blocks at %d, and the image has %d", blocks, x.block, e.size/erofsBlock)
 	}
+	return e.occupy(x.block, x.block+blocks)
+}
+
+// occupy notes the blocks of an extent. No block is in two extents, but that equal files
+// may have equal ones: mkfs.erofs stores their content once.
+func (e *erofs) occupy(from, to int64) error {
 	if e.used == nil {
-		e.used = make([]uint64, e.size/erofsBlock/64+1)
+		e.used, e.heads = make(bits, e.size/erofsBlock/64+1), make(bits, e.size/erofsBlock/64+1)
 	}
-	for b := x.block; b < x.block+blocks; b++ {
-		word, bit := b/64, uint64(1)<<(b%64)
-		if e.used[word]&bit != 0 {
+	again := e.heads.has(from)
+	for b := from; b < to; b++ {
+		if e.used.has(b) != again || b > from && e.heads.has(b) {
 			return refuseZip("erofs: block %d has compressed bytes of two extents", b)
 		}
-		e.used[word] |= bit
+		e.used.set(b)
 	}
+	if again && e.used.has(to) && !e.heads.has(to) {
+		return refuseZip("erofs: block %d has compressed bytes of two extents, of which one is longer", from)
+	}
+	e.heads.set(from)
 	return nil
 }
+
+// bits is a set of blocks.
+type bits []uint64
+
+func (b bits) has(i int64) bool { return b[i/64]&(1<<(i%64)) != 0 }
+
+func (b bits) set(i int64) { b[i/64] |= 1 << (i % 64) }
 
 // pack is some clusters that share the number of a block.
 type pack struct {

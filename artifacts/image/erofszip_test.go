@@ -246,7 +246,7 @@ func TestErofsZipBounds(t *testing.T) {
 	for i := range int64(4) { // four packs, all of heads
 		le.PutUint64(z.bytes[m.at+8*i:], uint64(clusterHead<<12|clusterHead<<28|(1+2*i)<<32)) //nolint:gosec // small
 	}
-	e.at, e.used = -1, nil
+	e.at, e.used, e.heads = -1, nil, nil
 	if _, err := m.extents(1 << 32); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), "the image has") {
 		t.Errorf("a map to the end of the image: %v", err)
 	}
@@ -322,6 +322,36 @@ func TestErofsFullMaps(t *testing.T) {
 		le.PutUint16(z.bytes[full.at+zipEntry*test.cluster+test.at:], test.value)
 		full.e.r = bytes.NewReader(z.bytes)
 		if _, err := full.extents(40001); !errors.Is(err, tree.ErrRefused) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// Extents are whole: two have all of their blocks together, or none.
+func TestErofsExtents(t *testing.T) {
+	for name, test := range map[string]struct {
+		extents [][2]int64 // from the block, to before the block
+		want    string     // of the last one; "" = it is taken
+	}{
+		"one after another":           {[][2]int64{{1, 3}, {3, 4}, {5, 70}, {4, 5}}, ""},
+		"of an equal file":            {[][2]int64{{1, 3}, {3, 4}, {1, 3}, {3, 4}, {1, 3}}, ""},
+		"the last of the image":       {[][2]int64{{70, 72}, {70, 72}}, ""},
+		"shorter":                     {[][2]int64{{1, 4}, {1, 3}}, "block 1 has compressed bytes of two extents, of which one is longer"},
+		"longer":                      {[][2]int64{{1, 3}, {1, 4}}, "block 3 has compressed bytes of two extents"},
+		"longer, into the next":       {[][2]int64{{1, 3}, {3, 4}, {1, 4}}, "block 3 has compressed bytes of two extents"},
+		"from the middle":             {[][2]int64{{1, 4}, {2, 4}}, "block 2 has compressed bytes of two extents"},
+		"to the middle":               {[][2]int64{{2, 4}, {1, 3}}, "block 2 has compressed bytes of two extents"},
+		"around":                      {[][2]int64{{2, 3}, {1, 4}}, "block 2 has compressed bytes of two extents"},
+		"shorter, at another's block": {[][2]int64{{60, 66}, {66, 67}, {60, 65}}, "of which one is longer"},
+	} {
+		e := &erofs{size: 72 * erofsBlock}
+		var err error
+		for i, x := range test.extents {
+			if err = e.occupy(x[0], x[1]); err != nil && i < len(test.extents)-1 {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
