@@ -21,7 +21,7 @@ import (
 type Promotion struct {
 	App, Channel, Version string
 	Percent               int    // 1 to 99 rolls Version out to a share of the instances; 0 or 100 = all
-	Abort                 bool   // drops a rollout; Version is not read then
+	Abort                 bool   // drops a rollout: that of Version, or where that is "" whichever there is
 	Previous              bool   // Version is what the channel pointed to before, by its history
 	Force                 bool   // also where another release, or a larger share, is being rolled out
 	KeepExpiry            bool   // Expires is as long as in the pointer before

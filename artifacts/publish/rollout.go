@@ -56,6 +56,8 @@ func (p Promotion) fits(is artifacts.Pointer, manifest artifacts.Digest) error {
 	switch {
 	case p.Abort && next == nil:
 		return unfit("koboshi releases shows what each channel points to", "channel %s has no rollout: it points to %s for all instances", p.Channel, is.Version)
+	case p.Abort && p.Version != "" && p.Version != next.Version:
+		return unfit("koboshi rollout status shows it", "channel %s rolls out %s by now, not %s: it was left as it is", p.Channel, next.Version, p.Version)
 	case p.Abort:
 		return nil
 	case p.Percent != 0 && p.Percent < 100 && current:

@@ -44,6 +44,7 @@ func TestRollouts(t *testing.T) {
 		"at once":                      {{"2", 100, false, false, "2"}},
 		"the same step twice":          {{"2", 10, false, false, "1, 2 i"}, {"2", 10, false, false, "1, 2 i"}},
 		"aborted":                      {{"2", 50, false, false, "1, 2 iiiii"}, {"", 0, true, false, "1"}, {"", 0, true, false, ""}},
+		"aborted by name":              {{"2", 50, false, false, "1, 2 iiiii"}, {"3", 0, true, false, ""}, {"2", 0, true, false, "1"}},
 		"aborted without one":          {{"", 0, true, false, ""}},
 		"narrower":                     {{"2", 50, false, false, "1, 2 iiiii"}, {"2", 10, false, false, ""}, {"2", 10, false, true, "1, 2 i"}},
 		"another one":                  {{"2", 50, false, false, "1, 2 iiiii"}, {"3", 60, false, false, ""}, {"3", 10, false, true, "1, 3 i"}},
