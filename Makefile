@@ -35,6 +35,7 @@ demo: build ## publish, boot, promote, node ids, a rollout, refuse: the main job
 
 .PHONY: test
 test: ## the tests, with the race detector
+	@command -v openssl >/dev/null && command -v jq >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends openssl jq; }
 	go test -race -timeout 20m ./...
 
 .PHONY: fleet
