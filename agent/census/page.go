@@ -1,6 +1,7 @@
 package census
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -53,7 +54,7 @@ var entities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, 
 // What is not visible, such as a mark that turns the direction of writing, is replaced.
 func escape(text string) string {
 	visible := strings.Map(func(r rune) rune {
-		if r == '\n' || unicode.IsSpace(r) {
+		if unicode.IsSpace(r) {
 			return ' '
 		}
 		if !unicode.IsGraphic(r) {
@@ -140,16 +141,9 @@ func (p *page) table(v View) {
 		r := v.Rows[i]
 		p.print("<tr><th scope=\"row\"><code>%s</code></th><td><span class=\"tag %s\">%s</span></td>", r.Instance, r.Status, r.Status)
 		p.print("<td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
-			orDash(r.Release), orDash(r.Channel), Age(v.At, r.Since), r.BootText(), r.NodeText(), orDash(r.Group), orDash(r.AZ), r.Note())
+			cmp.Or(r.Release, "-"), cmp.Or(r.Channel, "-"), Age(v.At, r.Since), r.BootText(), r.NodeText(), cmp.Or(r.Group, "-"), cmp.Or(r.AZ, "-"), r.Note())
 	}
 	p.print("</tbody>\n</table></div>\n")
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 // Age is how long something lasts at a time: "-" where it is not known since when.
@@ -196,19 +190,12 @@ func (r Row) Note() string {
 	}
 	add(r.Status == Behind || r.Status == Bad && r.Wants != r.About && r.Wants != r.Release, "wants %s", r.Wants)
 	add(r.Rollout && r.Status != Left && r.Status != Ended, "in the rollout")
-	add(r.Status == Bad || r.Status == Behind && r.About != "", "%s failed", orThis(r.About, r.Release))
+	add(r.Status == Bad || r.Status == Behind && r.About != "", "%s failed", cmp.Or(r.About, r.Release))
 	add(r.Verdict == report.Held || r.Verdict == report.Stale, "%s", r.Verdict)
 	add(r.Why != "", "%s", r.Why)
 	add(r.Status == Unknown && r.Why == "", "no record")
 	add(r.State != "" && r.State != "InService", "%s", r.State)
 	return strings.Join(notes, "; ")
-}
-
-func orThis(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }
 
 // style is readable without colour, and in the dark. The colours of text have a contrast

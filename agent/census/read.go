@@ -102,8 +102,8 @@ type Cache struct {
 }
 
 type cached struct {
-	ETag string  `json:"etag"`
-	Text *Record `json:"record"`
+	ETag   string  `json:"etag"`
+	Record *Record `json:"record"`
 }
 
 // maxCache bounds the file, in bytes: 100,000 records of 1 kB.
@@ -124,10 +124,10 @@ func (c *Cache) get(f Found) ([]byte, bool) {
 		return nil, false
 	}
 	was, ok := c.have[f.Key()]
-	if !ok || was.ETag != f.ETag || was.Text == nil {
+	if !ok || was.ETag != f.ETag || was.Record == nil {
 		return nil, false
 	}
-	text, err := was.Text.Encode()
+	text, err := was.Record.Encode()
 	return text, err == nil
 }
 

@@ -123,7 +123,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// What a record says is fit for a terminal, whoever has written it.
+// What a record says is fit for a terminal, also where a stranger has written it.
 func TestParseCleans(t *testing.T) {
 	rec := sound()
 	text, err := rec.Encode()

@@ -38,9 +38,10 @@ func Explain(err error) *report.Error {
 	return e
 }
 
-// text is the message of an error. An interruption gets a plain one, not Go's.
+// text is the message of an error, in one line also where several were joined. An
+// interruption gets a plain one, not Go's.
 func text(err error) string {
-	said := err.Error()
+	said := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
 	if CodeOf(err) != Interrupted {
 		return said
 	}

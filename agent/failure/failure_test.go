@@ -168,3 +168,11 @@ func TestUnitsKnowTheCodes(t *testing.T) {
 		}
 	}
 }
+
+// Errors that were joined are one line, in which they can be told apart.
+func TestJoinedErrorsAreOneLine(t *testing.T) {
+	err := fmt.Errorf("close: %w", errors.Join(errors.New("first"), errors.New("second\n")))
+	if got := Explain(err).Message; got != "close: first; second" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,17 +39,10 @@ type EndedError struct {
 // Error says how, and why in AWS's words.
 func (e *EndedError) Error() string {
 	text := fmt.Sprintf("the instance refresh of %s has ended as %s", e.Group, e.Refresh.Status)
-	if why := cause(e.Refresh); why != "" {
+	if why := cmp.Or(e.Refresh.RollbackReason, e.Refresh.Reason); why != "" {
 		text += ": " + why
 	}
 	return text
-}
-
-func cause(r group.Refresh) string {
-	if r.RollbackReason != "" {
-		return r.RollbackReason
-	}
-	return r.Reason
 }
 
 // Advice is what to do about it.

@@ -18,7 +18,7 @@ var ErrChannel = errors.New("it is not known what a channel points to")
 // Pointers are not verified: a false one keeps more, and one that was overwritten is
 // one that instances refuse, too.
 func channels(ctx context.Context, b bucket.Bucket, app string) (named map[string]string, err error) {
-	all, err := publish.Channels(ctx, b, app)
+	all, err := publish.Pointers(ctx, b, app, artifacts.Trust{})
 	if err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func (w *world) state(version string) retire.State {
 // broken is what is wrong with what an instance would see, "" if nothing is.
 func (w *world) broken() string {
 	w.Helper()
-	all, err := publish.Channels(context.Background(), w.bucket, "web")
+	all, err := publish.Pointers(context.Background(), w.bucket, "web", artifacts.Trust{})
 	must(w.T, err)
 	for _, c := range all {
 		if c.Err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -34,7 +35,7 @@ func (p Promotion) trust() (artifacts.Trust, error) {
 	if err != nil {
 		return trust, err
 	}
-	movers := p.Publishers
+	movers := slices.Clone(p.Publishers)
 	for _, k := range p.Keys {
 		movers = append(movers, k.Public())
 	}

@@ -65,13 +65,10 @@ func Moves(ctx context.Context, b bucket.Bucket, app, channel string, trust arti
 }
 
 func moves(ctx context.Context, b bucket.Bucket, app, channel string, trust artifacts.Trust, most int) (h History, err error) {
-	names, err := namesBetween(ctx, b, artifacts.MovesPrefix(channel), ".json", checkEntry)
+	names, err := entriesOf(ctx, b, channel)
 	if err != nil {
 		return h, err
 	}
-	slices.SortFunc(names, func(x, y string) int {
-		return cmp.Or(cmp.Compare(sequenceOf(y), sequenceOf(x)), strings.Compare(x, y))
-	})
 	h.Older = max(0, len(names)-most)
 	h.Entries = make([]Entry, len(names)-h.Older)
 	group, limited := errgroupOf(ctx, pointersAtATime)
@@ -91,6 +88,15 @@ func moves(ctx context.Context, b bucket.Bucket, app, channel string, trust arti
 	h.Pointer = contentOf(pointer)
 	h.mark(pointer)
 	return h, nil
+}
+
+// entriesOf are the names of the entries of a channel, the newest first.
+func entriesOf(ctx context.Context, b bucket.Bucket, channel string) ([]string, error) {
+	names, err := namesBetween(ctx, b, artifacts.MovesPrefix(channel), ".json", checkEntry)
+	slices.SortFunc(names, func(x, y string) int {
+		return cmp.Or(cmp.Compare(sequenceOf(y), sequenceOf(x)), strings.Compare(x, y))
+	})
+	return names, err
 }
 
 // mark finds out what was in effect.

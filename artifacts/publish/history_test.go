@@ -101,7 +101,7 @@ func TestReasonIsKept(t *testing.T) {
 	}
 }
 
-// What does not verify is told and not believed, and nothing else in the directory is
+// What does not verify is listed with the reason and does not count, and nothing else in the directory is
 // taken for an entry.
 func TestFalseHistory(t *testing.T) {
 	stranger := newKey(t)

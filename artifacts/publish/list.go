@@ -146,11 +146,6 @@ func ReadManifest(ctx context.Context, b bucket.Bucket, app, version string) (Li
 	return readListed(ctx, b, app, version, artifacts.Trust{})
 }
 
-// Channels reads every pointer of an app as [List] does without trust.
-func Channels(ctx context.Context, b bucket.Bucket, app string) ([]Listed[artifacts.Pointer], error) {
-	return listChannels(ctx, b, app, artifacts.Trust{})
-}
-
 func readListed(ctx context.Context, b bucket.Bucket, app, version string, trust artifacts.Trust) (Listed[artifacts.Manifest], error) {
 	l := look[artifacts.Manifest]{limit: artifacts.MaxManifestBytes}
 	l.verified = func(data []byte) (artifacts.Manifest, error) {

@@ -1,10 +1,8 @@
 package publish
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 
 	"koboshi/artifacts"
 	"koboshi/artifacts/bucket"
@@ -14,11 +12,10 @@ import (
 // now, by its history as [List] reads without trust: "" where that does not say. Where a
 // promotion was not in effect it is what that one was to lead away from.
 func Previous(ctx context.Context, b bucket.Bucket, app string, now artifacts.Pointer) (version string, err error) {
-	names, err := namesBetween(ctx, b, artifacts.MovesPrefix(now.Channel), ".json", checkEntry)
+	names, err := entriesOf(ctx, b, now.Channel)
 	if err != nil {
 		return "", err
 	}
-	slices.SortFunc(names, func(x, y string) int { return cmp.Compare(sequenceOf(y), sequenceOf(x)) })
 	l := look[artifacts.Move]{limit: artifacts.MaxMoveBytes}
 	l.verified = func([]byte) (m artifacts.Move, err error) { return m, errors.New("no key is trusted") }
 	l.about = func(m artifacts.Move) bool { return m.App == app && m.Channel == now.Channel }

@@ -166,6 +166,12 @@ func (s *Store) removeSample(ctx context.Context, name string) {
 // must be called before each start of an app: a reboot unmounts all. Nothing is
 // verified. The error is [ErrMount], or [ErrDisk].
 func (s *Store) Mount(ctx context.Context, r Release) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mountOnce(ctx, r)
+}
+
+func (s *Store) mountOnce(ctx context.Context, r Release) error {
 	a, err := r.Artifact()
 	if err != nil || a.Image == nil {
 		return err
@@ -177,12 +183,6 @@ func (s *Store) Mount(ctx context.Context, r Release) error {
 	if s.Mounts == nil {
 		return onMount(r.id, errors.New("images are not mounted here"))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mountOnce(ctx, r, how.Info().Mount)
-}
-
-func (s *Store) mountOnce(ctx context.Context, r Release, filesystem string) error {
 	image := s.imagePath(r.id)
 	is, mounted, err := s.Mounts.Mounted(r.dir)
 	switch {
@@ -195,7 +195,7 @@ func (s *Store) mountOnce(ctx context.Context, r Release, filesystem string) err
 			return onMount(r.id, err)
 		}
 	}
-	return s.mount(ctx, r, filesystem, image)
+	return s.mount(ctx, r, how.Info().Mount, image)
 }
 
 // againTime is how long that may take, also where a run is ending.
@@ -207,16 +207,8 @@ const againTime = 3 * time.Second
 func (s *Store) mountAgain(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), againTime)
 	defer cancel()
-	r, err := s.load(id)
-	if err != nil {
-		return
-	}
-	a, err := r.Artifact()
-	if err != nil || a.Image == nil {
-		return
-	}
-	if how, err := format.Of(a); err == nil {
-		_ = s.mountOnce(ctx, r, how.Info().Mount)
+	if r, err := s.load(id); err == nil {
+		_ = s.mountOnce(ctx, r)
 	}
 }
 

@@ -39,20 +39,23 @@ func WriteSingle(ctx context.Context, dir *os.Root, name string, opt Options, ne
 		return err
 	}
 	large := NewLargeFile(f, e)
-	if err := errors.Join(large.fill(ctx, newOutput(dir, opt).writers, next), large.Close()); err != nil {
+	if err := errors.Join(large.fill(ctx, newOutput(dir, opt).writers, next, asItIs), large.Close()); err != nil {
 		return err
 	}
 	return stampDirs(ctx, dir, list, opt)
 }
 
+// asItIs is a frame whose bytes are those of the file.
+func asItIs(f Frame) (Piece, error) {
+	return Piece{f.At, int64(len(f.Data)), func() ([]byte, func(), error) { return f.Data, f.Done, nil }}, nil
+}
+
 // fill writes pieces until there are no more. The first failure stops it;
 // when fill returns, nothing is written any more.
-func (l *LargeFile) fill(ctx context.Context, writers int, next func(context.Context) (Frame, error)) error {
+func (l *LargeFile) fill(ctx context.Context, writers int, next func(context.Context) (Frame, error), piece func(Frame) (Piece, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	err := l.dispatch(ctx, group, next, func(f Frame) (Piece, error) {
-		return Piece{f.At, int64(len(f.Data)), func() ([]byte, func(), error) { return f.Data, f.Done, nil }}, nil
-	})
+	err := l.dispatch(ctx, group, next, piece)
 	if failed := group.Wait(); failed != nil {
 		return failed
 	}
@@ -124,12 +127,7 @@ func WritePieces(ctx context.Context, dir *os.Root, name string, size int64, nex
 		return err
 	}
 	large := NewLargeFile(f, e)
-	group, running := errgroup.WithContext(ctx)
-	group.SetLimit(max(runtime.GOMAXPROCS(0), 2))
-	err = large.dispatch(running, group, next, piece)
-	if failed := group.Wait(); failed != nil {
-		err = failed
-	}
+	err = large.fill(ctx, max(runtime.GOMAXPROCS(0), 2), next, piece)
 	if err == nil && large.end != size {
 		err = Refuse(name, "%d bytes, want %d", large.end, size)
 	}

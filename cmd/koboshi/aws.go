@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,6 +58,22 @@ func loadAWS(ctx context.Context, seed string) (aws.Config, error) {
 func forLaptop(cfg aws.Config) aws.Config {
 	cfg.Credentials = typed(cfg.Credentials)
 	return cfg
+}
+
+// awsOfGroups is for calls on Auto Scaling groups: in the region of the environment, else
+// in that of a source, if it has one.
+func awsOfGroups(ctx context.Context, source string) (aws.Config, error) {
+	cfg, err := loadAWS(ctx, holder()+strconv.Itoa(os.Getpid()))
+	if err != nil {
+		return cfg, err
+	}
+	if u, err := parseSource(source); err == nil && cfg.Region == "" {
+		cfg.Region = regionOf(u)
+	}
+	if cfg.Region == "" {
+		return cfg, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the region of the group")
+	}
+	return forLaptop(cfg), nil
 }
 
 // forInstance uses the instance's own region, and its role's credentials (over

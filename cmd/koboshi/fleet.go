@@ -35,9 +35,13 @@ type fleetFlags struct {
 }
 
 func (f *fleetFlags) add(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "an Auto Scaling `group`, which says who is there; repeat it for several")
+	f.addGroups(cmd)
 	cmd.Flags().StringArrayVar(&f.trust, "trust", nil, "public key `FILE`; without it pointers are read, not verified")
 	return f.releaseFlags.add(cmd)
+}
+
+func (f *fleetFlags) addGroups(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "an Auto Scaling `group`, which says who is there; repeat it for several")
 }
 
 type fleetOptions struct {
@@ -105,9 +109,9 @@ func (c *cli) lookAtFleet(ctx context.Context, f fleetFlags) (v census.View, err
 	if in.Members, err = f.members(ctx); err != nil {
 		return v, err
 	}
-	listing, err := census.Survey(ctx, b, f.channel)
+	listing, err := survey(ctx, b, f.app, f.channel)
 	if err != nil {
-		return v, tooMany(fmt.Errorf("list the health records of %s: %w", f.app, err))
+		return v, err
 	}
 	c.warnForeign(listing.Foreign)
 	cache, done := openCache(f.source, f.app, f.channel)
@@ -121,9 +125,6 @@ func (c *cli) lookAtFleet(ctx context.Context, f fleetFlags) (v census.View, err
 		}
 	}
 	in.Now = listing.Date
-	if in.Now.IsZero() {
-		in.Now = time.Now().UTC().Truncate(time.Second)
-	}
 	v = census.Look(in)
 	if len(v.Rows) == 0 {
 		nothing := failure.Mark(fmt.Errorf("no instance of %s has written a health record", f.app), failure.ErrFound)
@@ -134,12 +135,21 @@ func (c *cli) lookAtFleet(ctx context.Context, f fleetFlags) (v census.View, err
 
 const noRecordsHint = "instances write them with [fleet] report = true and s3:PutObject on health/*: koboshi help configuration; compare --app and --source, too"
 
-// tooMany gives the limit a hint.
-func tooMany(err error) error {
-	if !errors.Is(err, census.ErrTooMany) {
-		return err
+// survey lists the health records of a channel, or of all where that is "". Its date is the
+// store's, or our own where the store has said none.
+func survey(ctx context.Context, b bucket.Bucket, app, channel string) (census.Listing, error) {
+	l, err := census.Survey(ctx, b, channel)
+	if l.Date.IsZero() {
+		l.Date = time.Now().UTC().Truncate(time.Second)
 	}
-	return failure.WithHint(failure.Mark(err, failure.ErrFound), "a lifecycle rule of the bucket expires old ones: koboshi help configuration has one; --channel looks at one channel alone")
+	if err == nil {
+		return l, nil
+	}
+	err = fmt.Errorf("list the health records of %s: %w", app, err)
+	if errors.Is(err, census.ErrTooMany) {
+		err = failure.WithHint(failure.Mark(err, failure.ErrFound), "a lifecycle rule of the bucket expires old ones: koboshi help configuration has one; --channel looks at one channel alone")
+	}
+	return l, err
 }
 
 func (c *cli) warnForeign(n int) {
@@ -193,25 +203,19 @@ func (f *fleetFlags) members(ctx context.Context) (map[string]census.Member, err
 	if len(f.groups) == 0 {
 		return nil, nil //nolint:nilnil // it is not known who is there
 	}
-	cfg, err := loadAWS(ctx, f.source+f.app)
+	cfg, err := awsOfGroups(ctx, f.source)
 	if err != nil {
 		return nil, err
 	}
-	if u, err := parseSource(f.source); err == nil && cfg.Region == "" {
-		cfg.Region = regionOf(u)
-	}
-	if cfg.Region == "" {
-		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the region of the group")
-	}
 	cfg.Logger = logging.Nop{} // of a large answer the SDK now and then closes the connection too soon, asks again, and says so
-	client, all := group.New(forLaptop(cfg)), map[string]census.Member{}
+	client, all := group.New(cfg), map[string]census.Member{}
 	for _, name := range f.groups {
 		g, err := client.Describe(ctx, name)
 		if errors.Is(err, group.ErrDenied) {
 			err = failure.WithHint(err, "allow what koboshi iam-policy --fleet prints")
 		}
 		if err != nil {
-			return nil, err
+			return nil, noSuchGroup(err)
 		}
 		for _, i := range g.Instances {
 			all[i.ID] = census.Member{Group: g.Name, State: i.State}

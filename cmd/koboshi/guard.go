@@ -126,20 +126,14 @@ func (c *cli) newGuard(ctx context.Context, f guardFlags, observe func(group, li
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := loadAWS(ctx, g.Holder+fmt.Sprint(os.Getpid()))
+	cfg, err := awsOfGroups(ctx, f.source)
 	if err != nil {
 		return nil, err
-	}
-	if u, err := parseSource(f.source); err == nil && cfg.Region == "" {
-		cfg.Region = regionOf(u)
-	}
-	if cfg.Region == "" {
-		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the region of the group")
 	}
 	if !inS3(f.source) {
 		g.Local = time.Now // a directory has no clock of its own
 	}
-	g.Records, g.Scaling = b, group.New(forLaptop(cfg))
+	g.Records, g.Scaling = b, group.New(cfg)
 	return g, nil
 }
 

@@ -75,66 +75,64 @@ func (g *guarded) do(args ...string) (code int, said string) {
 	return 0, string(out)
 }
 
-// deadly is a proxy of the mock at whose n-th request a process is killed: before the
-// request is passed on, or before its answer is.
-type deadly struct {
-	http.Handler
-	calls atomic.Int64
-	at    int64
-	after bool
-	kill  func()
-}
-
-func (d *deadly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n := d.calls.Add(1)
-	if n == d.at && !d.after {
-		d.kill()
-		return
+// killedAt runs a command of which the mock is the AWS, behind a proxy, and kills it with
+// SIGKILL at its nth request, counted from 1: before that is passed on, or before its answer is. A
+// command that makes fewer is not killed, and has to end well. calls is how many there were.
+func killedAt(t *testing.T, mock string, n int, after bool, command func(endpoint string) *exec.Cmd) (calls int, killed bool) {
+	t.Helper()
+	target, err := url.Parse(mock)
+	must(t, err)
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // which is signed
+	}}
+	var mu sync.Mutex
+	var cmd *exec.Cmd
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; calls < n || n == 0 {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		if after && calls == n {
+			forward.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		_ = cmd.Process.Kill() // it has just ended at the worst
+		panic(http.ErrAbortHandler)
+	}))
+	defer proxy.Close()
+	mu.Lock()
+	cmd = command(proxy.URL)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	must(t, cmd.Start())
+	mu.Unlock()
+	err = cmd.Wait()
+	killed = err != nil && cmd.ProcessState.ExitCode() < 0
+	if err != nil && !killed {
+		t.Fatalf("%q: %v: %s", cmd.Args, err, said.String())
 	}
-	answer := httptest.NewRecorder()
-	d.Handler.ServeHTTP(answer, r)
-	if n == d.at {
-		d.kill()
-		return
-	}
-	for name, values := range answer.Header() {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(answer.Code)
-	_, _ = answer.Body.WriteTo(w)
+	mu.Lock()
+	defer mu.Unlock()
+	return calls, killed
 }
 
 // TestE2EGuardKilled kills koboshi guard run with SIGKILL before and after each of its
 // requests, and repairs.
 func TestE2EGuardKilled(t *testing.T) {
-	kill := func(at int64, after bool) (calls int64, good bool) {
+	kill := func(at int, after bool) (calls int, good bool) {
 		g := newGuarded(t)
 		must(t, g.aws.Model().Suspend("web", autoscaling.HealthCheck))
 		before := fmt.Sprint(g.aws.Model().Suspended("web"))
-		target, err := url.Parse(g.aws.URL())
-		must(t, err)
-		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}
-		d := &deadly{Handler: proxy, at: at, after: after}
-		server := httptest.NewServer(d)
-		defer server.Close()
-		cmd := g.command(t.Context(), []string{"AWS_ENDPOINT_URL=" + server.URL}, "run", "--", "true")
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
-		var started sync.WaitGroup
-		started.Add(1)
-		d.kill = func() {
-			started.Wait()
-			_ = cmd.Process.Kill()
-		}
-		must(t, cmd.Start())
-		started.Done()
-		err = cmd.Wait()
+		calls, killed := killedAt(t, g.aws.URL(), at, after, func(endpoint string) *exec.Cmd {
+			return g.command(t.Context(), []string{"AWS_ENDPOINT_URL=" + endpoint}, "run", "--", "true")
+		})
 		if at == 0 {
-			must(t, err)
-			return d.calls.Load(), true
+			return calls, true
 		}
-		if err == nil {
-			t.Errorf("call %d, after %v: it was not killed: %s", at, after, said.String())
+		if !killed {
+			t.Errorf("call %d, after %v: it was not killed", at, after)
 		}
 		g.pass(4 * time.Minute)
 		if code, said := g.do("repair"); code != 0 {
@@ -153,7 +151,7 @@ func TestE2EGuardKilled(t *testing.T) {
 	}
 	last, _ := kill(0, false)
 	good, sum := 0, 0
-	for at := int64(1); at <= last; at++ {
+	for at := 1; at <= last; at++ {
 		for _, after := range []bool{false, true} {
 			if sum++; second(kill(at, after)) {
 				good++

@@ -47,7 +47,7 @@ func removed(ctx context.Context, err error, app, version string, sources ...buc
 	defer cancel()
 	for _, source := range sources {
 		found, readErr := retire.Read(ctx, source, app, version)
-		if readErr == nil && (found.State.Ends()) {
+		if readErr == nil && found.State.Ends() {
 			return failure.WithHint(err, version+" was removed from the bucket by koboshi releases prune: choose another version, or publish it under a new one"), true
 		}
 	}

@@ -103,11 +103,8 @@ func (u *ui) drawStep(e report.Event) {
 	u.clear()
 	switch {
 	case e.Kind != report.Finished:
-		name, width := fmt.Sprintf("  %-10s ", e.Step.Name), columns(u.err)
-		room := width - len("^C") // which a terminal writes behind it
-		line := cut(name+remaining(e, took, room-utf8.RuneCountInString(name)), room)
-		_, _ = fmt.Fprint(u.err, line)
-		u.drawn = utf8.RuneCountInString(line)
+		name, room := fmt.Sprintf("  %-10s ", e.Step.Name), u.room()
+		u.draw(name + remaining(e, took, room-utf8.RuneCountInString(name)))
 	case e.Step.Error != "":
 		_, _ = fmt.Fprintf(u.err, "%s %-10s %8s\n", u.paint(red, "✗"), e.Step.Name, report.Duration(took))
 	default:
@@ -148,6 +145,18 @@ func moved(s report.Step, took time.Duration) string {
 		return ""
 	}
 	return report.Bytes(s.Bytes) + " at " + report.Rate(s.Bytes, took)
+}
+
+// room is how long a line may be that is drawn.
+func (u *ui) room() int {
+	return columns(u.err) - len("^C") // which a terminal writes behind it
+}
+
+// draw shows a line, as much of it as there is room for, until [ui.clear].
+func (u *ui) draw(text string) {
+	line := cut(text, u.room())
+	_, _ = fmt.Fprint(u.err, line)
+	u.drawn = utf8.RuneCountInString(line)
 }
 
 // clear removes the line of progress before something else is written. On a
@@ -199,9 +208,7 @@ func (u *ui) requests() func(done, total int) {
 		last = now
 		u.clear()
 		if done < total {
-			line := cut(fmt.Sprintf("  %d of %d requests", done, total), columns(u.err)-len("^C"))
-			_, _ = fmt.Fprint(u.err, line)
-			u.drawn = utf8.RuneCountInString(line)
+			u.draw(fmt.Sprintf("  %d of %d requests", done, total))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,10 +62,6 @@ func (c *cli) requireHealthy(ctx context.Context, b bucket.Bucket, o promoteOpti
 	if !o.healthy.required {
 		return nil
 	}
-	channel := o.channel
-	if o.healthy.from != "" {
-		channel = o.healthy.from
-	}
 	manifest, err := publish.ReadManifest(ctx, b, o.app, o.version)
 	if err == nil {
 		err = manifest.Err
@@ -72,69 +69,78 @@ func (c *cli) requireHealthy(ctx context.Context, b bucket.Bucket, o promoteOpti
 	if err != nil {
 		return unknownVersion(ctx, err, o.version, b)
 	}
-	release := census.Release{Channel: channel, Version: o.version, Manifest: manifest.SHA256}
+	release := census.Release{Channel: cmp.Or(o.healthy.from, o.channel), Version: o.version, Manifest: manifest.SHA256}
 	waiting, cancel := context.WithTimeout(ctx, o.healthy.wait)
 	defer cancel()
 	said := ""
 	for {
-		enough, why, err := o.healthy.judge(ctx, b, release)
+		h, err := o.healthy.look(ctx, b, o.app, release)
 		switch {
 		case err != nil:
 			return err
-		case enough:
-			c.ui.waitedFor(&said, why)
+		case h.enough():
+			c.ui.waitedFor(&said, h.String())
 			return nil
-		case waiting.Err() != nil:
-			return errors.Join(o.healthy.tooFew(why, o.channel, release), ctx.Err())
+		case waiting.Err() != nil && ctx.Err() == nil:
+			return h.tooFew(o.channel)
 		}
-		c.ui.waitedFor(&said, why)
+		c.ui.waitedFor(&said, h.String())
 		if err := pace.Sleep(waiting, lookEvery); err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
 }
 
-// judge looks once. A failure is an error at once: waiting cures none.
-func (f healthyFlags) judge(ctx context.Context, b bucket.Bucket, r census.Release) (enough bool, why string, err error) {
-	l, err := census.Survey(ctx, b, r.Channel)
-	if err != nil {
-		return false, "", tooMany(fmt.Errorf("list the health records of %s: %w", r.Channel, err))
-	}
-	now := l.Date
-	if now.IsZero() {
-		now = time.Now()
-	}
-	p := l.Judge(r, f.since, now)
-	if len(p.Failed) > 0 {
-		found := failure.Mark(fmt.Errorf("%s failed on %s of channel %s: %s", r.Version, count(len(p.Failed), "instance", "instances"), r.Channel, some(p.Failed)), failure.ErrFound)
-		return false, "", failure.WithHint(found, "koboshi fleet --channel "+r.Channel+" shows why; a fixed release needs a version of its own, and promote --abort drops a rollout")
-	}
-	why = fmt.Sprintf("%s is healthy on %s of channel %s", r.Version, count(p.Good, "instance", "instances"), r.Channel)
-	if f.since > 0 {
-		why += " for " + report.Duration(f.since)
-	}
-	why += fmt.Sprintf(", want %d", f.least)
-	if p.Young > 0 {
-		why += fmt.Sprintf("; on %d for less", p.Young)
-	}
-	if len(l.Newest) == 0 {
-		why += noRecords
-	}
-	return p.Good >= f.least, why, nil
+// healthy is on how many instances a release is healthy, and what was wanted.
+type healthy struct {
+	healthyFlags
+	census.Passed
+	release census.Release
+	silent  bool // no instance has written a record at all
 }
 
-const noRecords = "; no instance has written a record"
+// look looks once. A failure is an error at once: waiting cures none.
+func (f healthyFlags) look(ctx context.Context, b bucket.Bucket, app string, r census.Release) (healthy, error) {
+	l, err := survey(ctx, b, app, r.Channel)
+	if err != nil {
+		return healthy{}, err
+	}
+	h := healthy{f, l.Judge(r, f.since, l.Date), r, len(l.Newest) == 0}
+	if len(h.Failed) > 0 {
+		found := failure.Mark(fmt.Errorf("%s failed on %s of channel %s: %s", r.Version, count(len(h.Failed), "instance", "instances"), r.Channel, some(h.Failed)), failure.ErrFound)
+		return h, failure.WithHint(found, "koboshi fleet --channel "+r.Channel+" shows why; a fixed release needs a version of its own, and promote --abort drops a rollout")
+	}
+	return h, nil
+}
+
+func (h healthy) enough() bool { return h.Good >= h.least }
+
+// String is how it stands, for people.
+func (h healthy) String() string {
+	text := fmt.Sprintf("%s is healthy on %s of channel %s", h.release.Version, count(h.Good, "instance", "instances"), h.release.Channel)
+	if h.since > 0 {
+		text += " for " + report.Duration(h.since)
+	}
+	text += fmt.Sprintf(", want %d", h.least)
+	if h.Young > 0 {
+		text += fmt.Sprintf("; on %d for less", h.Young)
+	}
+	if h.silent {
+		text += "; no instance has written a record"
+	}
+	return text
+}
 
 // tooFew is the refusal, with a hint that fits.
-func (f healthyFlags) tooFew(why, channel string, r census.Release) error {
+func (h healthy) tooFew(channel string) error {
 	hint := "--wait 1h waits for them; koboshi rollout status shows how far the rollout is; --min asks for fewer"
 	switch {
-	case strings.HasSuffix(why, noRecords):
+	case h.silent:
 		hint = noRecordsHint
-	case strings.Contains(why, " on 0 instances ") && !strings.Contains(why, "for less") && r.Channel == channel:
+	case h.Good+h.Young == 0 && h.release.Channel == channel:
 		hint = "the first step of a rollout has nothing to require: leave --require-healthy out, or take another channel's with --from-channel"
 	}
-	return failure.WithHint(failure.Mark(errors.New(why), failure.ErrFound), hint)
+	return failure.WithHint(failure.Mark(errors.New(h.String()), failure.ErrFound), hint)
 }
 
 // some are the first of a list.

@@ -3,19 +3,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -55,37 +50,23 @@ func pruneArgs() []string {
 // TestE2EPruneKilled kills koboshi releases prune with SIGKILL before and after each of
 // its requests, while it marks and while it sweeps. The next one goes on.
 func TestE2EPruneKilled(t *testing.T) {
-	kill := func(sweeps bool, at int64, after bool) (calls int64, good bool) {
+	kill := func(sweeps bool, at int, after bool) (calls int, good bool) {
 		g := newGuarded(t)
 		g.shop()
 		if sweeps {
 			g.koboshi(0, pruneArgs()...)
 			g.pass(25 * time.Hour)
 		}
-		target, err := url.Parse(g.aws.URL())
-		must(t, err)
-		d := &deadly{Handler: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}, at: at, after: after}
-		server := httptest.NewServer(d)
-		defer server.Close()
-		cmd := exec.CommandContext(t.Context(), "koboshi", pruneArgs()...)
-		cmd.Dir, cmd.Env = g.dir, append(slices.Clone(g.env), "AWS_ENDPOINT_URL="+server.URL)
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
-		var started sync.WaitGroup
-		started.Add(1)
-		d.kill = func() {
-			started.Wait()
-			_ = cmd.Process.Kill()
-		}
-		must(t, cmd.Start())
-		started.Done()
-		err = cmd.Wait()
+		calls, killed := killedAt(t, g.aws.URL(), at, after, func(endpoint string) *exec.Cmd {
+			cmd := exec.CommandContext(t.Context(), "koboshi", pruneArgs()...)
+			cmd.Dir, cmd.Env = g.dir, append(slices.Clone(g.env), "AWS_ENDPOINT_URL="+endpoint)
+			return cmd
+		})
 		if at == 0 {
-			must(t, err)
-			return d.calls.Load(), true
+			return calls, true
 		}
-		if err == nil {
-			t.Errorf("call %d, after %v: it was not killed: %s", at, after, said.String())
+		if !killed {
+			t.Errorf("call %d, after %v: it was not killed", at, after)
 		}
 		g.koboshi(0, pruneArgs()...)
 		g.pass(25 * time.Hour)
@@ -106,7 +87,7 @@ func TestE2EPruneKilled(t *testing.T) {
 	good, all := 0, 0
 	for _, sweeps := range []bool{false, true} {
 		calls, _ := kill(sweeps, 0, false)
-		for at := int64(1); at <= calls; at++ {
+		for at := 1; at <= calls; at++ {
 			for _, after := range []bool{false, true} {
 				all++
 				if _, ok := kill(sweeps, at, after); ok {

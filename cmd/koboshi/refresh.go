@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -62,14 +60,11 @@ func (c *cli) refresher(ctx context.Context, f refreshFlags) (*agent.Refresher, 
 	if err := checkGroup(f.group); err != nil {
 		return nil, usage(err)
 	}
-	cfg, err := loadAWS(ctx, holder()+fmt.Sprint(os.Getpid()))
+	cfg, err := awsOfGroups(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Region == "" {
-		return nil, failure.WithHint(failure.Mark(errors.New("no AWS region is set"), failure.ErrConfiguration), "set AWS_REGION to the region of the group")
-	}
-	return &agent.Refresher{Scaling: group.New(forLaptop(cfg)), Group: f.group, Observe: c.ui.watchRefresh(f)}, nil
+	return &agent.Refresher{Scaling: group.New(cfg), Group: f.group, Observe: c.ui.watchRefresh(f)}, nil
 }
 
 // follow waits for the end of a refresh, and prints it.
@@ -100,6 +95,15 @@ func ofRefresh(err error) error {
 	case errors.Is(err, group.ErrDenied):
 		return failure.WithHint(err, "allow what koboshi iam-policy --refresh prints")
 	}
+	return noSuchGroup(err)
+}
+
+// noSuchGroup gives the error of a group that does not exist the hint of a command that
+// knows nothing of CodeDeploy.
+func noSuchGroup(err error) error {
+	if errors.Is(err, group.ErrNoGroup) {
+		return failure.WithHint(err, "compare --group with aws autoscaling describe-auto-scaling-groups, in the region of AWS_REGION")
+	}
 	return err
 }
 
@@ -125,9 +129,7 @@ func (u *ui) watchRefresh(f refreshFlags) func(group.Refresh) {
 			return
 		}
 		if u.terminal {
-			line := cut("  "+refreshLine(f.group, r), columns(u.err)-len("^C"))
-			_, _ = fmt.Fprint(u.err, line)
-			u.drawn = utf8.RuneCountInString(line)
+			u.draw("  " + refreshLine(f.group, r))
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (c *cli) runRefreshCancel(ctx context.Context, f refreshCancelFlags) error 
 // moveBack sees to it that the channel points to the release that the instances of a
 // rollback shall run.
 func (c *cli) moveBack(ctx context.Context, f refreshCancelFlags, b bucket.Bucket, keys []artifacts.PrivateKey) error {
-	channels, err := publish.Channels(ctx, b, f.app)
+	channels, err := publish.Pointers(ctx, b, f.app, artifacts.Trust{})
 	if err != nil {
 		return err
 	}

@@ -35,10 +35,15 @@ func (f *releaseFlags) addBelow(cmd *cobra.Command) *cobra.Command {
 }
 
 func (f *releaseFlags) addSigning(cmd *cobra.Command) *cobra.Command {
+	return required(f.addKeys(cmd), "key")
+}
+
+// addKeys adds the flags of a command that signs, if it is given keys.
+func (f *releaseFlags) addKeys(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "private key that signs: a `FILE`, - for standard input, env:NAME for a variable, awskms:ID or exec:PROGRAM for a key that is kept elsewhere; repeat it for several signatures")
 	addEncryption(cmd, &f.encryption)
 	f.stdin = cmd.InOrStdin
-	return required(f.add(cmd), "key")
+	return f.add(cmd)
 }
 
 // open reads the keys and opens the app's part of the source.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -263,9 +262,7 @@ func (u *ui) releases() func(what string, done, total int) {
 				return
 			}
 			u.clear()
-			line := cut("  "+text, columns(u.err)-len("^C"))
-			_, _ = fmt.Fprint(u.err, line)
-			u.drawn = utf8.RuneCountInString(line)
+			u.draw("  " + text)
 		}
 	}
 }

@@ -103,15 +103,11 @@ func (c *cli) progressOf(ctx context.Context, b bucket.Bucket, trust artifacts.T
 	if err != nil {
 		return r, err
 	}
-	l, err := census.Survey(ctx, b, o.channel)
+	l, err := survey(ctx, b, o.app, o.channel)
 	if err != nil {
-		return r, tooMany(fmt.Errorf("list the health records of %s: %w", o.channel, err))
+		return r, err
 	}
-	now := l.Date
-	if now.IsZero() {
-		now = time.Now().UTC().Truncate(time.Second)
-	}
-	return l.Progress(p, members, now), nil
+	return l.Progress(p, members, l.Date), nil
 }
 
 // barWidth is how many columns a bar has.
@@ -169,11 +165,10 @@ func (c *cli) rolloutWatch() *cobra.Command {
 	cmd.Flags().BoolVar(&o.abort, "abort-on-failure", false, "drop the rollout when it fails on an instance")
 	cmd.Flags().DurationVar(&o.limit, "for", 0, "end with 0 after this `time` without a failure; 0 = watch until the rollout is over")
 	f := &o.promotion.releaseFlags
-	f.addSigning(cmd)
+	f.addKeys(cmd)
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of who publishes and promotes, where that is not --key alone; without it pointers are read, not verified")
-	delete(cmd.Flag("key").Annotations, cobra.BashCompOneRequiredFlag)
 	cmd.Flags().StringVar(&o.channel, "channel", "", "the `channel`, such as stable")
-	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "an Auto Scaling `group`, which says who is there; repeat it for several")
+	o.addGroups(cmd)
 	cmd.GroupID = ""
 	alsoCheck(cmd, func(*cobra.Command) error {
 		switch {

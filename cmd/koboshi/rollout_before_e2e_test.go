@@ -9,7 +9,7 @@ import (
 )
 
 // TestE2EOldAgentIgnoresRollouts has instances whose agent is older than rollouts: it
-// stays at what the channel points to, whoever is in, and follows when that moves. An
+// stays at what the channel points to, whether it is in or not, and follows when that moves. An
 // agent of today on the same channel is in.
 func TestE2EOldAgentIgnoresRollouts(t *testing.T) {
 	now := newLab(t)

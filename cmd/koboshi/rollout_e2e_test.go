@@ -4,15 +4,10 @@ package main
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"koboshi/artifacts"
@@ -66,41 +61,15 @@ func TestE2EKilledPromotion(t *testing.T) {
 // store has answered; false where it makes fewer calls.
 func (l *lab) killedPromotion(n int, after bool, args ...string) bool {
 	l.Helper()
-	target, err := url.Parse(l.aws.URL())
-	must(l.T, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // which is signed
-	}}
-	var mu sync.Mutex
-	var promotion *exec.Cmd
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if n--; n >= 0 {
-			forward.ServeHTTP(w, r)
-			return
+	_, killed := killedAt(l.T, l.aws.URL(), n+1, after, func(endpoint string) *exec.Cmd {
+		cmd := exec.Command(l.koboshi, append([]string{"promote", "--channel", "stable", "--source", "s3://releases/apps", "--app", "web", "--key", l.dir + "/release.key"}, args...)...)
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "AWS_ENDPOINT_URL=" + endpoint, "AWS_REGION=us-east-1",
+			"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
 		}
-		if after {
-			forward.ServeHTTP(httptest.NewRecorder(), r)
-		}
-		_ = promotion.Process.Kill() // it has just ended at the worst
-		panic(http.ErrAbortHandler)
-	}))
-	defer proxy.Close()
-	mu.Lock()
-	promotion = exec.Command(l.koboshi, append([]string{"promote", "--channel", "stable", "--source", "s3://releases/apps", "--app", "web", "--key", l.dir + "/release.key"}, args...)...)
-	promotion.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "AWS_ENDPOINT_URL=" + proxy.URL, "AWS_REGION=us-east-1",
-		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret",
-	}
-	must(l.T, promotion.Start())
-	mu.Unlock()
-	err = promotion.Wait()
-	if err != nil && promotion.ProcessState.ExitCode() >= 0 {
-		l.Fatalf("promote %v: %v", args, err)
-	}
-	return err != nil
+		return cmd
+	})
+	return killed
 }
 
 const channelKeys = "apps/web/channels/"

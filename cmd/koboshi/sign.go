@@ -39,8 +39,7 @@ func (c *cli) sign() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of the first signature")
 	cmd.Flags().StringVar(&o.remove, "remove", "", "take the signature of the key with this `KEYID` out, as keygen prints it: 64 hexadecimal digits")
 	oneOf(cmd, true, "channel", "version")
-	required(o.addSigning(cmd), "trust")
-	cmd.Flags().Lookup("key").Annotations = nil // --remove needs none
+	required(o.addKeys(cmd), "trust")
 	alsoCheck(cmd, func(*cobra.Command) error { return o.check() })
 	return cmd
 }

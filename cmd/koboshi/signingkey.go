@@ -22,7 +22,7 @@ const (
 	keyKMS      = "awskms:"
 )
 
-// readKeys reads the signing keys that --key names: files, - for standard input,
+// readKeys reads the signing keys that --key, or --from of keygen, names: files, - for standard input,
 // env:NAME for what a variable contains, exec:PROGRAM for a program that signs,
 // awskms:ID for a key in KMS.
 // Variables that had a key are taken out of the environment, so that no program that is
@@ -62,11 +62,11 @@ func keyError(err error) error {
 	case failure.CodeOf(err) != failure.Internal:
 		return err // the table knows it
 	case errors.Is(err, fs.ErrPermission):
-		return failure.WithHint(usage(err), "--key names a file that you may not read: run it as its owner")
+		return failure.WithHint(usage(err), "the key is in a file that you may not read: run it as its owner")
 	case errors.Is(err, signer.ErrNoProgram):
 		return failure.WithHint(usage(err), "exec: takes one program, with a path or in PATH, and no arguments; koboshi help security shows what it is asked for")
 	}
-	return failure.WithHint(usage(err), "--key takes the file of a private key, - for standard input, env:NAME, exec:PROGRAM or awskms:ID; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
+	return failure.WithHint(usage(err), "a key is named by the file of a private key, - for standard input, env:NAME, exec:PROGRAM or awskms:ID; koboshi keygen makes one, and so does openssl genpkey -algorithm ed25519")
 }
 
 // readSigningKey reads one key. A nil stdin is one that was read before.
@@ -82,14 +82,14 @@ func readSigningKey(ctx context.Context, name string, stdin io.Reader) (artifact
 		return readKey(keyVariable+shown, func(string) ([]byte, error) {
 			value := os.Getenv(variable)
 			if strings.TrimSpace(value) == "" {
-				return nil, fmt.Errorf("--key env:%s: the variable is not set, or empty", shown)
+				return nil, fmt.Errorf("env:%s: the variable is not set, or empty", shown)
 			}
 			return []byte(value), nil
 		}, artifacts.ParsePrivateKey)
 	case isProgram:
 		key, err := signer.Program(ctx, program)
 		if errors.Is(err, signer.ErrNoProgram) {
-			err = fmt.Errorf("--key exec:%s: %w", beginning(program), err)
+			err = fmt.Errorf("exec:%s: %w", beginning(program), err)
 		}
 		return key, err
 	case isKMS:
@@ -104,7 +104,7 @@ var usualKMS = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key/[
 // openKMS uses the credentials of the release side.
 func openKMS(ctx context.Context, id string) (artifacts.PrivateKey, error) {
 	if !usualKMS.MatchString(id) {
-		return artifacts.PrivateKey{}, fmt.Errorf("--key awskms:%s: want the id of a key in KMS, its ARN or alias/NAME", beginning(id))
+		return artifacts.PrivateKey{}, fmt.Errorf("awskms:%s: want the id of a key in KMS, its ARN or alias/NAME", beginning(id))
 	}
 	cfg, err := loadAWS(ctx, id)
 	if err != nil {
@@ -115,18 +115,18 @@ func openKMS(ctx context.Context, id string) (artifacts.PrivateKey, error) {
 	}
 	key, err := signer.KMS(ctx, forLaptop(cfg), id)
 	if err != nil {
-		err = fmt.Errorf("--key awskms:%s: %w", id, err)
+		err = fmt.Errorf("awskms:%s: %w", id, err)
 	}
 	return key, err
 }
 
 func readStdin(stdin io.Reader) ([]byte, error) {
 	if stdin == nil {
-		return nil, errors.New("--key -: standard input can be read once, for one key")
+		return nil, errors.New("standard input can be read once, for one key")
 	}
 	data, err := io.ReadAll(io.LimitReader(stdin, maxFile))
 	if err == nil && len(data) == 0 {
-		err = errors.New("--key -: standard input is empty")
+		err = errors.New("standard input has no key: it is empty")
 	}
 	return data, err
 }

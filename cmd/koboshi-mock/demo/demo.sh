@@ -36,7 +36,14 @@ bold= reset=
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' reset=$'\e[0m'; fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$reset"; }
 show() { # the command as a user would type it, then what it prints
-	printf '$ %s\n' "$*"
+	local word line='$'
+	for word; do
+		case $word in
+		'' | *[!A-Za-z0-9_./:=,@%+-]*) line+=" '$word'" ;;
+		*) line+=" $word" ;;
+		esac
+	done
+	printf '%s\n' "$line"
 	"$@"
 }
 
