@@ -15,8 +15,11 @@ import (
 	"time"
 )
 
-// Sleep waits for d. When ctx ends first, it returns the cause of that.
+// Sleep waits for d. When ctx ends first, or has ended, it returns the cause of that.
 func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -26,6 +26,12 @@ func TestSleep(t *testing.T) {
 		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) {
 			t.Errorf("after the end: got %v, want the cause", err)
 		}
+		if err := Sleep(ctx, 0); !errors.Is(err, why) {
+			t.Errorf("no pause, of what has ended: %v", err)
+		}
+		if err := Sleep(t.Context(), 0); err != nil {
+			t.Errorf("no pause: %v", err)
+		}
 	})
 }
 
