@@ -48,6 +48,9 @@ func (l *lab) contenders(w *workload) []contender {
 	}
 	if base := os.Getenv("BASE"); base != "" {
 		all = append(all, l.koboshi(w, koboshi+before, base))
+		if len(w.images) > 0 {
+			all = append(all, l.boot(w, atLaunch+before, "", base))
+		}
 	}
 	for _, i := range w.images {
 		all = append(all, l.installing(i.app, mounting(i.kind), "auto", l.binary))
@@ -106,9 +109,13 @@ func (l *lab) installing(app, name, images, binary string, env ...string) conten
 }
 
 func (l *lab) configure(disk, app, images, more string) (config string, err error) {
+	state, err := os.MkdirTemp(l.memory, "run-")
+	if err != nil {
+		return "", err
+	}
 	config = filepath.Join(disk, "koboshi.toml")
 	text := fmt.Sprintf("app = %q\nsource = \"s3://bench/apps\"\n[trust]\nkeys = [%q]\n[install]\nroot = %q\nimages = %q\n"+
-		"[state]\ndir = %q\nrun = %q\n", app, filepath.Join(l.dir, "release.pub"), filepath.Join(disk, "root"), images, filepath.Join(disk, "state"), filepath.Join(disk, "run"))
+		"[state]\ndir = %q\nrun = %q\n", app, filepath.Join(l.dir, "release.pub"), filepath.Join(disk, "root"), images, filepath.Join(disk, "state"), state)
 	return config, os.WriteFile(config, []byte(text+more), 0o644)
 }
 

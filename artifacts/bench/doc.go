@@ -14,6 +14,7 @@
 // "koboshi boot" is a launch, on an instance of a loopback AWS: until the app is
 // started, which for a tree is before it is on the disk, and until CONTINUE. The app
 // with node_modules is a server: it is asked until it answers, in whichever way it was installed.
+// What a machine has in /run is in memory here, too.
 //
 // There are two disks: what the machine has, and one with the bytes and requests a
 // second of a gp3 volume without options. The block layer slows its loop device down

@@ -29,6 +29,7 @@ type lab struct {
 	binary string // koboshi as it is shipped
 	out    string
 	dir    string // keys, configuration, mount point
+	memory string // what a machine has in /run
 	images string // where disks are made
 	device string // of the one that is mounted
 	slow   bool   // there is a gp3-shaped one
@@ -50,6 +51,9 @@ func newLab(t *testing.T) *lab {
 		must(t, err)
 		t.Cleanup(func() { _ = os.RemoveAll(l.images) })
 	}
+	l.memory, err = os.MkdirTemp("/dev/shm", "koboshi-bench-")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(l.memory) })
 	l.aws.S3().CreateBucket("bench")
 	must(t, l.aws.CreateGroup(autoscaling.Group{Name: "bench", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: autoscaling.OnLaunch}}}))
 	l.port, err = freePort()

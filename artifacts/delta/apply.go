@@ -86,7 +86,6 @@ func (a *application) file(ctx context.Context, c *copier, e *tree.Entry) error 
 		return err
 	}
 	if err = a.patch(ctx, c.base, e, f); err == nil {
-		tree.StartWriteBack(f, 0, e.Size)
 		err = tree.Stamp(f, e)
 	}
 	return errors.Join(err, f.Close())

@@ -33,7 +33,7 @@ func (s *Store) First() (bool, error) {
 func (s *Store) StageFirst(ctx context.Context, in Input) (*Staged, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
-	b, err := s.build(ctx, in)
+	b, err := s.build(ctx, in, false)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ type Input struct {
 func (s *Store) Stage(ctx context.Context, in Input) (Release, error) {
 	s.staging.Lock()
 	defer s.staging.Unlock()
-	b, err := s.build(ctx, in)
+	b, err := s.build(ctx, in, true)
 	if err != nil {
 		return Release{}, err
 	}
@@ -83,8 +83,10 @@ func (in Input) checkIndex() error {
 }
 
 // build makes the whole release but its marker in .staging, out of everyone's reach.
-// Where that fails nothing is left of it.
-func (s *Store) build(ctx context.Context, in Input) (b *built, err error) {
+// Where that fails nothing is left of it. early is for one that is waited for until it is
+// on the disk. It slows the making down, by a fifth on a fast disk and to less than half
+// on a slow one: files are not made while their journal is written.
+func (s *Store) build(ctx context.Context, in Input, early bool) (b *built, err error) {
 	how, err := format.Of(in.Artifact)
 	if err == nil {
 		err = in.checkIndex()
@@ -94,7 +96,7 @@ func (s *Store) build(ctx context.Context, in Input) (b *built, err error) {
 	}
 	id := releaseID(in.Manifest.Manifest().Version, in.Manifest.SHA256())
 	b = &built{id: id, dir: stagingName(id)}
-	if err := s.unpack(ctx, b, how, in); err != nil {
+	if err := s.unpack(ctx, b, how, in, early); err != nil {
 		if b.disk != nil {
 			b.disk.close()
 		}
@@ -103,7 +105,7 @@ func (s *Store) build(ctx context.Context, in Input) (b *built, err error) {
 	return b, nil
 }
 
-func (s *Store) unpack(ctx context.Context, b *built, how format.Format, in Input) error {
+func (s *Store) unpack(ctx context.Context, b *built, how format.Format, in Input, early bool) error {
 	err := s.change("stage", func() error {
 		for _, dir := range []string{b.dir, path.Join(b.dir, treeDir)} {
 			if err := s.root.Mkdir(dir, 0o700); err != nil {
@@ -121,8 +123,11 @@ func (s *Store) unpack(ctx context.Context, b *built, how format.Format, in Inpu
 		return onDisk("stage", err)
 	}
 	defer closeDirs(target)
-	if b.disk, err = startWriteBack(s.root, target.Tree); err != nil {
+	if b.disk, err = newWriteBack(s.root, target.Tree); err != nil {
 		return onDisk("stage", err)
+	}
+	if early && !how.Info().Direct {
+		b.disk.begin()
 	}
 	in.Content = counted{in.Content, b.disk}
 	entries, err := s.fill(ctx, how, target, in)

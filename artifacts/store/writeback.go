@@ -14,9 +14,9 @@ import (
 // to the disk.
 const writeBackStep = 64 << 20
 
-// writeBack sends a tree to the disk while it is still being made. The kernel
-// alone would keep small files in memory until the end, and the final sync would
-// have nothing to run in parallel with.
+// writeBack brings a tree to the disk. Where that is waited for, it begins while the
+// tree is still being made: the kernel alone would keep small files in memory until
+// the end, and the final sync would have nothing to run in parallel with.
 type writeBack struct {
 	root  durable.Dir
 	dir   *os.File // opened before the first write, for syncfs to report all that is lost
@@ -27,19 +27,24 @@ type writeBack struct {
 	stop  func() // waits for them
 }
 
-func startWriteBack(root durable.Dir, top *os.Root) (*writeBack, error) {
+// newWriteBack is for the tree at top; root has the disk's calls.
+func newWriteBack(root durable.Dir, top *os.Root) (*writeBack, error) {
 	dir, err := top.Open(".")
 	if err != nil {
 		return nil, err
 	}
-	w := &writeBack{root: root, dir: dir, steps: make(chan struct{}, 1)}
+	return &writeBack{root: root, dir: dir, stop: func() {}}, nil
+}
+
+// begin makes each step of the tree's growth go to the disk at once.
+func (w *writeBack) begin() {
+	w.steps = make(chan struct{}, 1)
 	w.stop = sync.OnceFunc(func() { close(w.steps); w.early.Wait() })
 	w.early.Go(func() {
 		for range w.steps {
 			w.err = errors.Join(w.err, w.syncfs())
 		}
 	})
-	return w, nil
 }
 
 // grow counts bytes that go into the tree; one goroutine at a time calls it.
@@ -50,7 +55,7 @@ func (w *writeBack) grow(n int64) {
 	w.grown = 0
 	select {
 	case w.steps <- struct{}{}:
-	default: // the disk is still busy
+	default: // the disk is still busy, or nothing has begun
 	}
 }
 

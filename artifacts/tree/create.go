@@ -52,7 +52,6 @@ func (h *DirHandle) WriteFile(e *Entry, data []byte) error {
 	if err = writeAll(fd, data); err != nil {
 		err = &fs.PathError{Op: "write", Path: e.Path, Err: err}
 	}
-	startWriteBack(fd, 0, len(data))
 	if err == nil {
 		if err = stamp(fd, e); err != nil {
 			err = &fs.PathError{Op: "set the time", Path: e.Path, Err: err}

@@ -74,7 +74,6 @@ func (l *LargeFile) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	startWriteBack(int(l.Fd()), at, len(p)) //nolint:gosec // a descriptor fits
 	return len(p), nil
 }
 
@@ -90,22 +89,4 @@ func (l *LargeFile) Close() error {
 func (l *LargeFile) setFlags(flags int) error {
 	_, err := unix.FcntlInt(l.Fd(), unix.F_SETFL, flags)
 	return os.NewSyscallError("fcntl", err)
-}
-
-// writeBackMin is the size in bytes from which a write is sent to the disk at
-// once. Most bytes of a tree are in few files; the others wait for the sync of
-// the whole tree, which is quicker for many small files.
-const writeBackMin = 64 << 10
-
-// StartWriteBack begins to write n bytes of a file to the disk while there is
-// more to write: a volume is slower than the network. Errors are ignored: the
-// sync of the tree reports them.
-func StartWriteBack(f *os.File, at, n int64) {
-	startWriteBack(int(f.Fd()), at, int(n)) //nolint:gosec // a descriptor fits, and so does a file
-}
-
-func startWriteBack(fd int, at int64, n int) {
-	if n >= writeBackMin {
-		_ = unix.SyncFileRange(fd, at, int64(n), unix.SYNC_FILE_RANGE_WRITE)
-	}
 }
