@@ -20,16 +20,16 @@ const MaxAnswer = 4 << 20
 
 var errLong = errors.New("the answer has more than 4 MiB")
 
-// Answer is one that refuses. Code and message are as the service has them; where
-// something else than the service answers, such as a proxy, the code is "status" and
-// the number.
-type Answer struct {
+// Error is what a service answers that refuses a call. Code and message are as the
+// service has them; where something else answers, such as a proxy, the code is "status"
+// and the number.
+type Error struct {
 	smithy.GenericAPIError
 	Body []byte // as it came: some errors have members of their own
 }
 
-// read is the body of an answer. One that ends early is repeated by the retryer, as one
-// that never came.
+// read is the body of an answer. A call whose answer ends early is repeated by the
+// retryer, as one without an answer.
 func read(body io.Reader) ([]byte, error) {
 	all, err := io.ReadAll(io.LimitReader(body, MaxAnswer+1))
 	switch {
@@ -41,7 +41,7 @@ func read(body io.Reader) ([]byte, error) {
 	return all, nil
 }
 
-// refusal is what an answer says that is none of success.
+// refusal is the error of an answer with a status of failure.
 func (s Service) refusal(response *http.Response, body []byte) error {
 	var code, message string
 	if s.Target != "" {
@@ -64,7 +64,7 @@ func (s Service) refusal(response *http.Response, body []byte) error {
 	if response.StatusCode >= http.StatusInternalServerError {
 		fault = smithy.FaultServer
 	}
-	return &Answer{smithy.GenericAPIError{Code: cmp.Or(code, fmt.Sprintf("status %d", response.StatusCode)), Message: message, Fault: fault}, body}
+	return &Error{smithy.GenericAPIError{Code: cmp.Or(code, fmt.Sprintf("status %d", response.StatusCode)), Message: message, Fault: fault}, body}
 }
 
 // plainCode is an error's name without its namespace, and without what may stand

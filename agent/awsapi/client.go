@@ -57,7 +57,7 @@ func New(cfg aws.Config, service Service) *Client {
 // parameters. out, a pointer, takes what it has fields for; nil takes nothing. The time
 // is the answer's Date, which is zero where there is none.
 //
-// An answer that refuses is an [*Answer], in the wrappings of the SDK.
+// Where the service refuses, the error is an [*Error], wrapped as the SDK does it.
 //
 // Sources: https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
 // and https://smithy.io/2.0/aws/protocols/aws-query-protocol.html

@@ -132,7 +132,7 @@ func TestRefusals(t *testing.T) {
 				if !ok || refused.ErrorCode() != tt.code || refused.ErrorMessage() != tt.message || len(w.asked) != tt.asked {
 					t.Errorf("%v after %d requests, want %s %q after %d", err, len(w.asked), tt.code, tt.message, tt.asked)
 				}
-				if a, ok := errors.AsType[*Answer](err); !ok || string(a.Body) != string(body) {
+				if a, ok := errors.AsType[*Error](err); !ok || string(a.Body) != string(body) {
 					t.Errorf("%v has not the answer's bytes", err)
 				}
 			})

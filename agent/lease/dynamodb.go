@@ -159,7 +159,7 @@ func (r *Rows) Swap(ctx context.Context, old Stored, next Item) (Stored, error) 
 //
 // Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ConditionalCheckFailedException.html
 func unmet(err error) (is map[string]value, refused bool) {
-	answer, ok := errors.AsType[*awsapi.Answer](err)
+	answer, ok := errors.AsType[*awsapi.Error](err)
 	if !ok || answer.Code != "ConditionalCheckFailedException" {
 		return nil, false
 	}
