@@ -35,7 +35,7 @@ type Guard struct {
 type scaling interface {
 	Describe(ctx context.Context, name string) (group.Group, error)
 	Activities(ctx context.Context, name string) ([]group.Event, error)
-	Refreshes(ctx context.Context, name string) ([]group.Event, error)
+	Refreshes(ctx context.Context, name string, ids ...string) ([]group.Refresh, error)
 	Deployments(ctx context.Context, app, deploymentGroup string) ([]string, error)
 	Suspend(ctx context.Context, name string, first group.Process, more ...group.Process) error
 	Resume(ctx context.Context, name string, first group.Process, more ...group.Process) error

@@ -15,7 +15,7 @@ import (
 // Refreshing is what a [Refresher] needs of Auto Scaling.
 type Refreshing interface {
 	Describe(ctx context.Context, group string) (group.Group, error)
-	RefreshesOf(ctx context.Context, group string, ids ...string) ([]group.Refresh, error)
+	Refreshes(ctx context.Context, group string, ids ...string) ([]group.Refresh, error)
 	StartRefresh(ctx context.Context, group string, o group.RefreshOptions) (id string, err error)
 	CancelRefresh(ctx context.Context, group string) error
 	RollbackRefresh(ctx context.Context, group string) error
@@ -66,7 +66,7 @@ func (r *Refresher) Start(ctx context.Context, o group.RefreshOptions) (id strin
 
 // Newest is the newest refresh of the group, [group.ErrNoRefresh] where there is none.
 func (r *Refresher) Newest(ctx context.Context) (group.Refresh, error) {
-	all, err := r.Scaling.RefreshesOf(ctx, r.Group)
+	all, err := r.Scaling.Refreshes(ctx, r.Group)
 	if err != nil {
 		return group.Refresh{}, err
 	}
@@ -81,7 +81,7 @@ func (r *Refresher) Newest(ctx context.Context) (group.Refresh, error) {
 func (r *Refresher) Follow(ctx context.Context, id, want string) (last group.Refresh, err error) {
 	pause := pace.Backoff{First: time.Second, Most: refreshLook}
 	for looks, lost := 1, time.Now().Add(noAnswer); ; looks++ {
-		all, err := r.Scaling.RefreshesOf(ctx, r.Group, id)
+		all, err := r.Scaling.Refreshes(ctx, r.Group, id)
 		switch i := slices.IndexFunc(all, func(found group.Refresh) bool { return found.ID == id }); {
 		case err != nil && (!errors.Is(err, group.ErrUnavailable) || !time.Now().Before(lost)):
 			return last, err

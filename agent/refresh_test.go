@@ -14,7 +14,7 @@ import (
 	"koboshi/agent/refresh"
 )
 
-// refreshes answers RefreshesOf in turn, the last one for ever, and notes what is called.
+// refreshes answers Refreshes in turn, the last one for ever, and notes what is called.
 type refreshes struct {
 	group   group.Group
 	answers []any // group.Refresh, an error, or nil: no refresh is shown
@@ -25,7 +25,7 @@ type refreshes struct {
 
 func (f *refreshes) Describe(context.Context, string) (group.Group, error) { return f.group, nil }
 
-func (f *refreshes) RefreshesOf(ctx context.Context, name string, _ ...string) ([]group.Refresh, error) {
+func (f *refreshes) Refreshes(ctx context.Context, name string, _ ...string) ([]group.Refresh, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

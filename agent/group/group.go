@@ -39,7 +39,6 @@ type Client struct {
 type api interface {
 	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
 	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-	DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error)
 	SuspendProcesses(context.Context, *autoscaling.SuspendProcessesInput, ...func(*autoscaling.Options)) (*autoscaling.SuspendProcessesOutput, error)
 	ResumeProcesses(context.Context, *autoscaling.ResumeProcessesInput, ...func(*autoscaling.Options)) (*autoscaling.ResumeProcessesOutput, error)
 }
@@ -120,7 +119,7 @@ func read(found types.AutoScalingGroup) Group {
 	return g
 }
 
-// Event is something that is under way: a scaling activity, an instance refresh.
+// Event is a scaling activity that is under way.
 type Event struct {
 	ID, Status, What string
 	Since            time.Time
@@ -144,25 +143,6 @@ func (c *Client) Activities(ctx context.Context, name string) (open []Event, err
 		}
 	}
 	return open, nil
-}
-
-// Refreshes are the instance refreshes that are active: at most one.
-//
-// Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeInstanceRefreshes.html
-func (c *Client) Refreshes(ctx context.Context, name string) (active []Event, err error) {
-	out, err := c.api.DescribeInstanceRefreshes(ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(name)})
-	if err != nil {
-		return nil, explain(ctx, "look at the instance refreshes of "+name, err)
-	}
-	for _, r := range out.InstanceRefreshes {
-		switch r.Status {
-		case types.InstanceRefreshStatusSuccessful, types.InstanceRefreshStatusFailed, types.InstanceRefreshStatusCancelled,
-			types.InstanceRefreshStatusRollbackFailed, types.InstanceRefreshStatusRollbackSuccessful:
-		default: // one that AWS adds is taken for active
-			active = append(active, Event{ID: aws.ToString(r.InstanceRefreshId), Status: string(r.Status), Since: aws.ToTime(r.StartTime).UTC()})
-		}
-	}
-	return active, nil
 }
 
 // Suspend suspends processes: at least one, since AWS reads an empty list as all.

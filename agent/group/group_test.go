@@ -83,7 +83,7 @@ func TestWhatIsUnderWay(t *testing.T) {
 		check(t, server.Model().SetRefreshes("web", autoscaling.Refresh{Status: status}))
 		refreshes, err := client.Refreshes(t.Context(), "web")
 		check(t, err)
-		if got := len(refreshes) == 1 && refreshes[0].Status == status; got != active {
+		if len(refreshes) != 1 || refreshes[0].Status != status || refreshes[0].Active() != active {
 			t.Errorf("%s: %+v", status, refreshes)
 		}
 	}

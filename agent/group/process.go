@@ -11,7 +11,8 @@ import (
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
 type Process string
 
-// The processes of a group.
+// The processes of a group. The mock has a list of its own, which the name of a process
+// that AWS adds has to be put into, too.
 const (
 	Launch            Process = "Launch"
 	Terminate         Process = "Terminate"

@@ -183,11 +183,11 @@ type refreshXML struct {
 	RollbackReason string    `xml:"RollbackDetails>RollbackReason"`
 }
 
-// RefreshesOf are the instance refreshes of a group, the newest first: those that AWS
+// Refreshes are the instance refreshes of a group, the newest first: those that AWS
 // has on its first page, or the one with that id.
 //
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeInstanceRefreshes.html
-func (c *Client) RefreshesOf(ctx context.Context, name string, ids ...string) ([]Refresh, error) {
+func (c *Client) Refreshes(ctx context.Context, name string, ids ...string) ([]Refresh, error) {
 	form := url.Values{"AutoScalingGroupName": {name}}
 	for i, id := range ids {
 		form.Set(fmt.Sprintf("InstanceRefreshIds.member.%d", i+1), id)
@@ -197,7 +197,7 @@ func (c *Client) RefreshesOf(ctx context.Context, name string, ids ...string) ([
 	}
 	_, err := c.scaling.Call(ctx, "DescribeInstanceRefreshes", form, &out)
 	if err != nil {
-		return nil, explainRefresh(ctx, "look at the instance refreshes of "+name, err)
+		return nil, explain(ctx, "look at the instance refreshes of "+name, err)
 	}
 	var all []Refresh
 	for _, r := range out.All {
@@ -212,7 +212,7 @@ func (c *Client) RefreshesOf(ctx context.Context, name string, ids ...string) ([
 	return all, nil
 }
 
-// explainRefresh sorts what a call of a refresh failed with; nil stays nil.
+// explainRefresh sorts what a change of a refresh failed with; nil stays nil.
 func explainRefresh(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil

@@ -19,7 +19,7 @@ func TestRefresh(t *testing.T) {
 	g, err := client.Describe(t.Context(), "web")
 	check(t, err)
 	equal(t, g.Template, group.Template{ID: "lt-1", Name: "web", Version: "$Default"})
-	all, err := client.RefreshesOf(t.Context(), "web")
+	all, err := client.Refreshes(t.Context(), "web")
 	check(t, err)
 	equal(t, len(all), 0)
 	is := func(err, want error) {
@@ -32,7 +32,7 @@ func TestRefresh(t *testing.T) {
 	is(client.RollbackRefresh(t.Context(), "web"), group.ErrNoRefresh)
 	is(second(client.StartRefresh(t.Context(), "web", group.RefreshOptions{AutoRollback: true})), group.ErrRefused)
 	is(second(client.StartRefresh(t.Context(), "api", group.RefreshOptions{})), group.ErrNoGroup)
-	is(second(client.RefreshesOf(t.Context(), "api")), group.ErrNoGroup)
+	is(second(client.Refreshes(t.Context(), "api")), group.ErrNoGroup)
 
 	number, warmup := func(n int) *int { return &n }, 5*time.Second
 	id, err := client.StartRefresh(t.Context(), "web", group.RefreshOptions{
@@ -41,7 +41,7 @@ func TestRefresh(t *testing.T) {
 	})
 	check(t, err)
 	is(second(client.StartRefresh(t.Context(), "web", group.RefreshOptions{})), group.ErrRefreshing)
-	shown, err := client.RefreshesOf(t.Context(), "web", id)
+	shown, err := client.Refreshes(t.Context(), "web", id)
 	check(t, err)
 	if len(shown) != 1 || !shown[0].Active() || time.Until(shown[0].Started) < 59*time.Minute {
 		t.Fatalf("%+v", shown)
@@ -57,10 +57,10 @@ func TestRefresh(t *testing.T) {
 	equal(t, []any{sent.MinHealthy, sent.MaxHealthy, sent.Warmup, sent.SkipMatching, sent.AutoRollback}, []any{0, 100, warmup, true, false})
 	is(client.RollbackRefresh(t.Context(), "web"), group.ErrRefused) // the group launches from $Default
 	check(t, client.CancelRefresh(t.Context(), "web"))
-	shown, err = client.RefreshesOf(t.Context(), "web")
+	shown, err = client.Refreshes(t.Context(), "web")
 	check(t, err)
 	equal(t, []any{shown[0].Status, shown[0].Active()}, []any{"Cancelling", true})
-	equal(t, second(client.RefreshesOf(t.Context(), "web", "00000000-0000-4000-a000-000000000099")), nil)
+	equal(t, second(client.Refreshes(t.Context(), "web", "00000000-0000-4000-a000-000000000099")), nil)
 
 	server.Faults().Add(faults.Fault{Service: "autoscaling", Status: 403, Code: "AccessDenied"})
 	is(client.CancelRefresh(t.Context(), "web"), group.ErrDenied)

@@ -43,9 +43,10 @@ type Reason struct {
 
 // Look is a group as a check has seen it.
 type Look struct {
-	Group                 group.Group
-	Activities, Refreshes []group.Event
-	Deployments           []string // of CodeDeploy
+	Group       group.Group
+	Activities  []group.Event
+	Refreshes   []group.Refresh // the newest, active or not
+	Deployments []string        // of CodeDeploy
 }
 
 // Reasons are those for which the group is not safe to deploy to, except the allowed
@@ -56,8 +57,10 @@ func (l Look) Reasons(r Record, allowed []Code) (reasons []Reason) {
 			reasons = append(reasons, Reason{code, fmt.Sprintf(format, args...), since})
 		}
 	}
-	for _, e := range l.Refreshes {
-		add(Refresh, e.Since, "instance refresh %s is %s", e.ID, e.Status)
+	for _, r := range l.Refreshes {
+		if r.Active() {
+			add(Refresh, r.Started, "instance refresh %s is %s", r.ID, r.Status)
+		}
 	}
 	for _, e := range l.Activities {
 		add(Activity, e.Since, "%s is %s", cmp.Or(e.What, "scaling activity "+e.ID), e.Status)

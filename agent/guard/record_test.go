@@ -69,8 +69,10 @@ func TestReasons(t *testing.T) {
 		want   Code
 		text   string
 	}{
-		"quiet":      {func(*Look) {}, "", ""},
-		"refresh":    {func(l *Look) { l.Refreshes = []group.Event{{ID: "r-1", Status: "Baking"}} }, Refresh, "instance refresh r-1 is Baking"},
+		"quiet": {func(*Look) {}, "", ""},
+		"refresh": {func(l *Look) {
+			l.Refreshes = []group.Refresh{{ID: "r-0", Status: "Successful"}, {ID: "r-1", Status: "Baking"}}
+		}, Refresh, "instance refresh r-1 is Baking"},
 		"activity":   {func(l *Look) { l.Activities = []group.Event{{Status: "PreInService", What: "Launching i-3"}} }, Activity, "Launching i-3 is PreInService"},
 		"desired":    {func(l *Look) { l.Group.Desired = 2 }, Capacity, "1 in service, 2 desired"},
 		"unhealthy":  {func(l *Look) { l.Group.Instances[0].Healthy = false }, Unhealthy, "unhealthy: i-1"},

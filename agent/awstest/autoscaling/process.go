@@ -12,7 +12,8 @@ import (
 // https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
 type Process string
 
-// The processes of a group.
+// The processes of a group. The mock knows them by AWS's documentation and not from
+// package group, which is tested against it.
 const (
 	Launch            Process = "Launch"
 	Terminate         Process = "Terminate"
