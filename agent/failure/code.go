@@ -47,7 +47,7 @@ var meanings = map[Code]string{
 	Disk:          "no space, read-only, or an I/O error",
 	Activate:      "the release could not be started",
 	Unhealthy:     "the release is not healthy",
-	Lifecycle:     "the lifecycle action could not be completed",
+	Lifecycle:     "the lifecycle action could not be completed, or the group not put back",
 	NodeID:        "no node id",
 	Locked:        "another run holds the lock",
 	Deadline:      "the deadline has passed",
