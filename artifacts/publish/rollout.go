@@ -8,15 +8,16 @@ import (
 
 // RolloutError is a promotion that does not fit what the channel points to. Nothing
 // was signed or written.
-type RolloutError struct {
-	Why  string
-	Hint string // what can be done
-}
+type RolloutError struct{ Why, Do string }
 
+// Error says why.
 func (e *RolloutError) Error() string { return e.Why }
 
+// Advice is what can be done about it.
+func (e *RolloutError) Advice() string { return e.Do }
+
 func unfit(hint, format string, args ...any) error {
-	return &RolloutError{Why: fmt.Sprintf(format, args...), Hint: hint}
+	return &RolloutError{Why: fmt.Sprintf(format, args...), Do: hint}
 }
 
 const insist = "widen it with a higher --percent, end it with --percent 100, or drop it with --abort; --force insists"

@@ -73,7 +73,7 @@ func TestRollouts(t *testing.T) {
 				if err == nil || w.now() != before || string(w.bucket.Bytes(artifacts.PointerKey("stable"))) != string(was) {
 					t.Errorf("%s, step %d: %v and %s, want an error and %s", name, i, err, w.now(), before)
 				}
-				if unfit, ok := errors.AsType[*RolloutError](err); ok && unfit.Hint == "" {
+				if unfit, ok := errors.AsType[*RolloutError](err); ok && unfit.Advice() == "" {
 					t.Errorf("%s, step %d: %v has no hint", name, i, err)
 				}
 				continue

@@ -122,9 +122,6 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 		Percent: o.percent, Abort: o.abort, Previous: o.previous, Reason: o.reason, Force: o.force, DryRun: o.dryRun,
 		Expires: o.expires, KeepExpiry: o.keepExpiry, Spread: o.spread, KeepSpread: o.keepSpread, Now: time.Now(),
 	})
-	if unfit, ok := errors.AsType[*publish.RolloutError](err); ok {
-		return failure.WithHint(err, unfit.Hint)
-	}
 	if err != nil && o.version != "" {
 		return unknownVersion(ctx, err, o.version, b)
 	}

@@ -243,9 +243,6 @@ func (c *cli) rolloutFailed(ctx context.Context, b bucket.Bucket, keys []artifac
 	promoted, err := publish.Promote(ctx, b, publish.Promotion{
 		App: o.app, Channel: o.channel, Version: r.Version, Keys: keys, Publishers: publishers, Abort: true, Reason: reasonOf(r), KeepExpiry: true, KeepSpread: true, Now: time.Now(),
 	})
-	if unfit, ok := errors.AsType[*publish.RolloutError](err); ok {
-		err = failure.WithHint(err, unfit.Hint)
-	}
 	if err != nil {
 		return err
 	}
