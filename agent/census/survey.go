@@ -98,9 +98,6 @@ func Put(ctx context.Context, b bucket.Bucket, r Record) error {
 	return err
 }
 
-// noETag is the ETag of no object.
-const noETag = `"00000000000000000000000000000000"`
-
 // Probe tries whether an instance may write its records, by a write whose condition never
 // holds. Only a store that ignores conditions keeps it: a small object, one an instance.
 func Probe(ctx context.Context, b bucket.Bucket, instance string) error {
@@ -108,7 +105,7 @@ func Probe(ctx context.Context, b bucket.Bucket, instance string) error {
 		return err
 	}
 	const text = "a probe of koboshi doctor, which the store should have refused; it may be deleted\n"
-	_, err := b.Put(ctx, Directory+"probe-"+instance, strings.NewReader(text), int64(len(text)), bucket.Condition{ETag: noETag, Once: true})
+	_, err := b.Put(ctx, Directory+"probe-"+instance, strings.NewReader(text), int64(len(text)), bucket.Condition{ETag: bucket.NoObject, Once: true})
 	if errors.Is(err, bucket.ErrChanged) || errors.Is(err, bucket.ErrConflict) {
 		return nil
 	}

@@ -137,9 +137,6 @@ func (o *Objects) list(ctx context.Context, prefix string) (found []Stored, err 
 	return found, nil
 }
 
-// noETag is the ETag of no object.
-const noETag = `"00000000000000000000000000000000"`
-
 // probeKey is that of no id.
 func (o *Objects) probeKey() string { return o.directory + "probe.json" }
 
@@ -147,7 +144,7 @@ func (o *Objects) probeKey() string { return o.directory + "probe.json" }
 func (o *Objects) PutProbe(ctx context.Context, stale bool) error {
 	when := bucket.Condition{Absent: true, Once: true}
 	if stale {
-		when = bucket.Condition{ETag: noETag, Once: true}
+		when = bucket.Condition{ETag: bucket.NoObject, Once: true}
 	}
 	body := fmt.Sprintf("%q\n", probeText)
 	_, err := o.bucket.Put(ctx, o.probeKey(), strings.NewReader(body), int64(len(body)), when)

@@ -27,7 +27,7 @@ func CheckStore(ctx context.Context, b Bucket, directory string) ([]Check, error
 		return nil, err
 	}
 	t.refused("a write with If-None-Match: * over an object is refused", Condition{Absent: true}, ErrExists, "a release stays as it was published")
-	t.refused("a write with If-Match and another ETag is refused", Condition{ETag: noETag}, ErrChanged, "no promotion is lost without an error")
+	t.refused("a write with If-Match and another ETag is refused", Condition{ETag: NoObject}, ErrChanged, "no promotion is lost without an error")
 	t.swapped(first)
 	t.read()
 	t.listed()
@@ -101,7 +101,7 @@ func (t *trial) read() {
 		instead = fmt.Sprintf("got %q, want %q", got, want)
 	}
 	t.found("a range is read", "downloads run in parallel and are resumed", err, instead)
-	body, _, err = t.bucket.Get(t.ctx, t.key, Range{Offset: 1, Length: 3, ETag: noETag})
+	body, _, err = t.bucket.Get(t.ctx, t.key, Range{Offset: 1, Length: 3, ETag: NoObject})
 	switch answer, odd := errors.AsType[*AnswerError](err); {
 	case err == nil:
 		err, instead = body.Close(), "it was read"

@@ -17,8 +17,9 @@ const (
 	Unknown  Conditions = "unknown"  // the probe was denied
 )
 
-// noETag is the ETag of no object.
-const noETag = `"00000000000000000000000000000000"`
+// NoObject is the ETag of no object: a write with this condition is refused by every
+// store that honours conditions.
+const NoObject = `"00000000000000000000000000000000"`
 
 // ProbeConditions finds out whether a store honours Condition.ETag: it writes a
 // small object of its own, in directory ("" or with a slash at its end), under a
@@ -27,12 +28,12 @@ const noETag = `"00000000000000000000000000000000"`
 // stores honour conditions only for existing objects, and deleted if that is allowed.
 func ProbeConditions(ctx context.Context, b Bucket, directory string) (Conditions, error) {
 	key := directory + "probe-" + strings.ToLower(rand.Text())
-	found, err := probe(ctx, b, key, Condition{ETag: noETag})
+	found, err := probe(ctx, b, key, Condition{ETag: NoObject})
 	if found != Ignored {
 		return found, err
 	}
 	defer func() { _ = b.Delete(context.WithoutCancel(ctx), key) }() // nothing depends on it
-	return probe(ctx, b, key, Condition{ETag: noETag})
+	return probe(ctx, b, key, Condition{ETag: NoObject})
 }
 
 // probe writes under a condition that is not met.
