@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Digest is a SHA-256 sum. Its text form is 64 lower-case hexadecimal digits.
@@ -15,9 +16,16 @@ func Sum(data []byte) Digest { return sha256.Sum256(data) }
 
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// Short is the first 12 digits: enough to name a directory or an object, too
+// Short is the first 12 hexadecimal digits: enough to name a directory or an object, too
 // few to verify one.
-func (d Digest) Short() string { return d.String()[:12] }
+func (d Digest) Short() string { return d.String()[:shortDigits] }
+
+const shortDigits = 12
+
+// IsShort reports whether text is what [Digest.Short] returns of some digest.
+func IsShort(text string) bool {
+	return len(text) == shortDigits && strings.Trim(text, "0123456789abcdef") == ""
+}
 
 // MarshalText writes lower-case hexadecimal.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

@@ -67,9 +67,6 @@ func Of(channel string) string {
 	return Directory + channel + "/"
 }
 
-// short is the length of [Subject.Manifest].
-const short = 12
-
 // ParseKey reads a key; false for one that is no record's.
 func ParseKey(key string) (s Subject, ok bool) {
 	rest, ok := strings.CutPrefix(key, Directory)
@@ -78,8 +75,8 @@ func ParseKey(key string) (s Subject, ok bool) {
 		return s, false
 	}
 	release, name := parts[1], strings.Split(parts[2], ".")
-	at := len(release) - short - 1
-	if len(name) != 3 || name[2] != "json" || at < 1 || release[at] != '-' {
+	at := strings.LastIndexByte(release, '-')
+	if len(name) != 3 || name[2] != "json" || at < 1 {
 		return s, false
 	}
 	s = Subject{parts[0], release[:at], release[at+1:], name[0], State(name[1])}
@@ -90,7 +87,7 @@ func (s Subject) check() error {
 	if err := errors.Join(artifacts.CheckName(s.Channel), artifacts.CheckVersion(s.Version), checkInstance(s.Instance)); err != nil {
 		return err
 	}
-	if len(s.Manifest) != short || strings.Trim(s.Manifest, "0123456789abcdef") != "" {
+	if !artifacts.IsShort(s.Manifest) {
 		return fmt.Errorf("%.20q is not the beginning of a manifest's hash", s.Manifest)
 	}
 	if badness[s.State] == 0 {
@@ -195,8 +192,8 @@ func Parse(text []byte, app string, of Subject) (Record, error) {
 	return r.clean(), nil
 }
 
-// MaxNodeID is the largest node id that a record may have.
-const MaxNodeID = 1<<20 - 1
+// maxNodeID is the largest node id that a record may have.
+const maxNodeID = 1<<20 - 1
 
 func (r Record) check(app string, of Subject) error {
 	switch {
@@ -204,7 +201,7 @@ func (r Record) check(app string, of Subject) error {
 		return fmt.Errorf("it is of app %.80q", r.App)
 	case r.Subject() != of:
 		return fmt.Errorf("it is about %.300q, and is stored for another one", r.Subject().Key())
-	case r.NodeID != nil && (*r.NodeID < 0 || *r.NodeID > MaxNodeID):
+	case r.NodeID != nil && (*r.NodeID < 0 || *r.NodeID > maxNodeID):
 		return fmt.Errorf("node id %d", *r.NodeID)
 	case r.Code < 0 || r.Code > 255, r.Boot != nil && (r.Boot.Code < 0 || r.Boot.Code > 255 || r.Boot.MS < 0):
 		return errors.New("its exit codes and times are none")

@@ -9,7 +9,6 @@ import (
 const (
 	releasesPrefix = "releases/"
 	manifestName   = "manifest.json"
-	shortDigits    = 12 // of a hash in a name
 )
 
 // split takes the key of an object of a release apart.
@@ -28,20 +27,16 @@ func ours(app, name string) bool {
 	if stem, isDelta := strings.CutSuffix(rest, ".delta"); isDelta {
 		at := strings.LastIndexByte(stem, '-')
 		platform, base, made := strings.Cut(stem[:max(at, 0)], "-from-")
-		return made && isPlatform(platform) && artifacts.CheckVersion(base) == nil && isShort(stem[at+1:])
+		return made && isPlatform(platform) && artifacts.CheckVersion(base) == nil && artifacts.IsShort(stem[at+1:])
 	}
 	stem, ext, dotted := strings.Cut(rest, ".")
 	at := strings.LastIndexByte(stem, '-')
-	return at > 0 && isPlatform(stem[:at]) && isShort(stem[at+1:]) && (!dotted || isExtension(ext))
+	return at > 0 && isPlatform(stem[:at]) && artifacts.IsShort(stem[at+1:]) && (!dotted || isExtension(ext))
 }
 
 func isPlatform(s string) bool {
 	os, arch, ok := strings.Cut(s, "-")
 	return ok && artifacts.CheckName(os) == nil && artifacts.CheckName(arch) == nil
-}
-
-func isShort(s string) bool {
-	return len(s) == shortDigits && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 func isExtension(s string) bool {

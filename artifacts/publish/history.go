@@ -118,7 +118,7 @@ func (h *History) mark(pointer *artifacts.VerifiedPointer) {
 // checkEntry accepts the name of an entry: a sequence, a hyphen and 12 digits of a hash.
 func checkEntry(name string) error {
 	number, short, ok := strings.Cut(name, "-")
-	if n, err := strconv.ParseInt(number, 10, 64); !ok || err != nil || n < 1 || strconv.FormatInt(n, 10) != number || len(short) != 12 || strings.Trim(short, "0123456789abcdef") != "" {
+	if n, err := strconv.ParseInt(number, 10, 64); !ok || err != nil || n < 1 || strconv.FormatInt(n, 10) != number || !artifacts.IsShort(short) {
 		return errors.New("not the name of an entry")
 	}
 	return nil
