@@ -62,7 +62,7 @@ func ParsePublicKeys(data []byte) (keys []PublicKey, err error) {
 		return nil, err
 	}
 	for _, der := range blocks {
-		key, err := parsePublicKey(der)
+		key, err := ParsePublicKeyDER(der)
 		if err != nil {
 			return nil, err
 		}
@@ -72,9 +72,7 @@ func ParsePublicKeys(data []byte) (keys []PublicKey, err error) {
 }
 
 // ParsePublicKeyDER reads a SubjectPublicKeyInfo, as KMS returns it.
-func ParsePublicKeyDER(der []byte) (PublicKey, error) { return parsePublicKey(der) }
-
-func parsePublicKey(der []byte) (PublicKey, error) {
+func ParsePublicKeyDER(der []byte) (PublicKey, error) {
 	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("public key: %w", err)

@@ -115,7 +115,7 @@ func (t Trust) openSigned(data []byte, kind string, limit int) (payload []byte, 
 	return payload, by, checkPayloadType(envelope.PayloadType, kind)
 }
 
-// Sign wraps payload of the given kind in an envelope with one signature of
+// sign wraps payload of the given kind in an envelope with one signature of
 // each key.
 func sign(kind string, payload []byte, keys ...PrivateKey) ([]byte, error) {
 	message := dsse.PAE(payloadType(kind), payload)

@@ -42,18 +42,14 @@ const (
 
 // Tags are the tags of an AMI that carries it.
 func (c Carried) Tags() []Tag {
-	between := prefix
-	if c.Name != "" {
-		between += c.Name + ":"
-	}
 	return []Tag{
-		{between + app, c.App},
-		{between + version, c.Version},
-		{between + manifest, c.Manifest.String()},
-		{between + sequence, strconv.FormatInt(c.Sequence, 10)},
-		{between + channel, c.Channel},
-		{between + baked, c.Baked.UTC().Format(time.RFC3339)},
-		{between + agent, c.Agent},
+		{c.key(app), c.App},
+		{c.key(version), c.Version},
+		{c.key(manifest), c.Manifest.String()},
+		{c.key(sequence), strconv.FormatInt(c.Sequence, 10)},
+		{c.key(channel), c.Channel},
+		{c.key(baked), c.Baked.UTC().Format(time.RFC3339)},
+		{c.key(agent), c.Agent},
 	}
 }
 
@@ -92,6 +88,7 @@ func carried(name string, tags map[string]string) (c Carried, err error) {
 	return c, nil
 }
 
+// key is the key of a tag, by its last word.
 func (c Carried) key(word string) string {
 	if c.Name == "" {
 		return prefix + word

@@ -13,8 +13,9 @@ import (
 // ErrChannel is a channel that cannot be read: it is not known what it points to.
 var ErrChannel = errors.New("it is not known what a channel points to")
 
-// channels are the versions that channels point to, or will, or did before, each with
-// its reason.
+// channels are the versions that channels point to, roll out, or pointed to before, each
+// with the reason for people. Where several apply, what a channel points to counts.
+//
 // Pointers are not verified: a false one keeps more, and one that was overwritten is
 // one that instances refuse, too.
 func channels(ctx context.Context, b bucket.Bucket, app string) (named map[string]string, err error) {

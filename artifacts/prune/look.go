@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -17,8 +16,6 @@ import (
 	"koboshi/artifacts/publish"
 	"koboshi/artifacts/retire"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // Options are the rules of a prune.
 type Options struct {

@@ -3,6 +3,7 @@ package prune
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,7 +97,7 @@ func (o Options) reason(r *Release, place int, named map[string]string, now time
 	case o.Carried[r.Version] != "":
 		return o.Carried[r.Version] + " carries it"
 	case place < o.Keep:
-		return "it is one of the newest " + itoa(o.Keep)
+		return "it is one of the newest " + strconv.Itoa(o.Keep)
 	case o.MinAge > 0 && age < o.MinAge:
 		return "it is younger than " + o.MinAge.String()
 	}
