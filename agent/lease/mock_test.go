@@ -152,8 +152,8 @@ func troubled(t *testing.T, server *awstest.Server, table lease.Table) {
 	}
 	wg.Wait()
 	server.Faults().Clear()
-	for id, tenure := range tenures {
-		confirmed, err := holder(table, id, one).Confirm(t.Context(), tenure)
+	for _, tenure := range tenures {
+		confirmed, err := leasetest.Confirm(t.Context(), table, tenure)
 		if err != nil || confirmed.Until < tenure.Until || confirmed.Floor != tenure.Floor {
 			t.Errorf("%+v is %+v: %v", tenure, confirmed, err)
 		}

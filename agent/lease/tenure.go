@@ -6,15 +6,8 @@ import (
 	"fmt"
 )
 
-// Confirm reads whether the tenure goes on, and until when. Errors are ErrLost and the
-// table's.
-func (h *Holder) Confirm(ctx context.Context, t Tenure) (Tenure, error) {
-	r := &trip{Holder: h, left: tripCalls}
-	_, t, err := r.confirm(ctx, t)
-	return t, err
-}
-
-// confirm reads the item of the tenure.
+// confirm reads the item of the tenure, and until when that goes on. Errors are ErrLost
+// and the table's.
 func (r *trip) confirm(ctx context.Context, t Tenure) (Stored, Tenure, error) {
 	s, err := r.get(ctx, t.ID)
 	switch {

@@ -15,10 +15,11 @@ func TestModelSchedules(t *testing.T) {
 	if os.Getenv("LONG") != "" {
 		n = 20_000
 	}
-	runSchedules(t, 1_000_000, n, "")
+	leasetest.Schedules(t, 1_000_000, n, "", newDisks(t).begin)
 }
 
 func TestModelScheduleMutants(t *testing.T) {
-	runSchedules(t, 0, 200, leasetest.Nothing)
-	catch(t, leasetest.Mutants())
+	begin := newDisks(t).begin
+	leasetest.Schedules(t, 0, 200, leasetest.Nothing, begin)
+	leasetest.Catch(t, leasetest.Mutants(), begin)
 }

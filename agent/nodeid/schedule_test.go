@@ -152,49 +152,13 @@ var (
 // No unit of time of an id is used twice in any schedule. One is run again by
 // go test ./agent/nodeid -run TestSchedules -args -schedules 1 -seed N.
 func TestSchedules(t *testing.T) {
-	runSchedules(t, *first, *schedules, "")
-}
-
-func runSchedules(t *testing.T, from, n uint64, m leasetest.Mutant) {
-	t.Helper()
-	d := newDisks(t)
-	var all leasetest.Outcome
-	for seed := from; seed < from+n; seed++ {
-		out := leasetest.Run(t, seed, m, d.begin)
-		if out.Twice != nil {
-			t.Fatalf("seed %d: %v", seed, out.Twice)
-		}
-		all.Add(out)
-	}
-	t.Logf("%d schedules, seeds %d to %d: %s", n, from, from+n-1, all)
-	if least := int(n); all.Takeovers < least || all.Renewals < least || all.Releases < least { //nolint:gosec // few
-		t.Error("too little has happened")
-	}
+	leasetest.Schedules(t, *first, *schedules, "", newDisks(t).begin)
 }
 
 // Whatever rule is broken beneath it, the schedules find it, and not by what breaks it. To
 // find that a generation is kept takes many of them: see make model.
 func TestScheduleMutants(t *testing.T) {
-	runSchedules(t, 0, 50, leasetest.Nothing)
-	catch(t, slices.DeleteFunc(leasetest.Mutants(), func(m leasetest.Mutant) bool { return m == leasetest.NoGen }))
-}
-
-// catch runs schedules until each mutant is caught.
-func catch(t *testing.T, all []leasetest.Mutant) {
-	t.Helper()
-	const most = 10_000
-	d, caught := newDisks(t), 0
-	for _, m := range all {
-		n, out := 0, leasetest.Outcome{}
-		for ; out.Twice == nil && n < most; n++ {
-			out = leasetest.Run(t, uint64(n), m, d.begin)
-		}
-		if out.Twice == nil {
-			t.Errorf("%s: not caught in %d schedules", m, most)
-			continue
-		}
-		caught++
-		t.Logf("%s: caught after %d schedules: %v", m, n, out.Twice)
-	}
-	t.Logf("%d of %d caught", caught, len(all))
+	begin := newDisks(t).begin
+	leasetest.Schedules(t, 0, 50, leasetest.Nothing, begin)
+	leasetest.Catch(t, slices.DeleteFunc(leasetest.Mutants(), func(m leasetest.Mutant) bool { return m == leasetest.NoGen }), begin)
 }

@@ -305,13 +305,13 @@ func holders(t *testing.T, open func(string) lease.Table) {
 		if err != nil || renewed.Until < before.Until || renewed.Gen != before.Gen {
 			t.Fatalf("renewed %+v to %+v: %v", before, renewed, err)
 		}
-		if confirmed, err := c.holder.Confirm(t.Context(), before); err != nil || confirmed != renewed {
+		if confirmed, err := Confirm(t.Context(), table, before); err != nil || confirmed != renewed {
 			t.Errorf("confirmed %+v (%v), want %+v", confirmed, err, renewed)
 		}
 		if err := c.holder.Release(t.Context(), renewed, renewed.Until); err != nil {
 			t.Fatalf("release %+v: %v", renewed, err)
 		}
-		if _, err := c.holder.Confirm(t.Context(), renewed); !errors.Is(err, lease.ErrLost) {
+		if _, err := Confirm(t.Context(), table, renewed); !errors.Is(err, lease.ErrLost) {
 			t.Errorf("confirmed after the release: %v", err)
 		}
 		c.tenure = renewed

@@ -7,4 +7,5 @@
 // and repeats, and processes are killed anywhere. A schedule follows from its seed. All
 // numbers that apps give out are known: a unit of time of one id that two holders use, or
 // two runs of one app, is a fault. Each [Mutant] breaks one rule, to see that it is found.
+// [Schedules] and [Catch] do that for many seeds.
 package leasetest

@@ -15,10 +15,10 @@ func TestModelSchedules(t *testing.T) {
 	if os.Getenv("LONG") != "" {
 		n = 100_000
 	}
-	runSchedules(t, 1_000_000, n, "")
+	leasetest.Schedules(t, 1_000_000, n, "", newKeeper)
 }
 
 func TestModelScheduleMutants(t *testing.T) {
-	runSchedules(t, 0, 1_000, leasetest.Nothing)
-	catch(t, leasetest.Mutants())
+	leasetest.Schedules(t, 0, 1_000, leasetest.Nothing, newKeeper)
+	leasetest.Catch(t, leasetest.Mutants(), newKeeper)
 }

@@ -54,7 +54,7 @@ func (k *keeper) resume() (lease.Tenure, lease.Next) {
 func (k *keeper) Up(ctx context.Context) error {
 	t, next := k.resume()
 	if next == lease.Ask {
-		confirmed, err := k.holder.Confirm(ctx, t)
+		confirmed, err := leasetest.Confirm(ctx, k.holder.Table, t)
 		if errors.Is(err, lease.ErrLost) {
 			next = lease.ClaimAnew
 		} else if err != nil {
@@ -144,23 +144,7 @@ var (
 // No unit of time of an id is used twice in any schedule. One is run again by
 // go test ./agent/lease/leasetest -run TestSchedules -args -schedules 1 -seed N.
 func TestSchedules(t *testing.T) {
-	runSchedules(t, *first, *schedules, "")
-}
-
-func runSchedules(t *testing.T, from, n uint64, m leasetest.Mutant) {
-	t.Helper()
-	var all leasetest.Outcome
-	for seed := from; seed < from+n; seed++ {
-		out := leasetest.Run(t, seed, m, newKeeper)
-		if out.Twice != nil {
-			t.Fatalf("seed %d: %v", seed, out.Twice)
-		}
-		all.Add(out)
-	}
-	t.Logf("%d schedules, seeds %d to %d: %s", n, from, from+n-1, all)
-	if least := int(n); all.Takeovers < least || all.Renewals < least || all.Releases < least {
-		t.Error("too little has happened")
-	}
+	leasetest.Schedules(t, *first, *schedules, "", newKeeper)
 }
 
 // A schedule is the same whenever it is run.
@@ -176,34 +160,6 @@ func TestSchedulesAreRepeatable(t *testing.T) {
 // Without any one of the rules the schedules find something, and not by what breaks it.
 // To find that a generation is kept takes hundreds of them: see make model.
 func TestScheduleMutants(t *testing.T) {
-	runSchedules(t, 0, 100, leasetest.Nothing)
-	catch(t, slices.DeleteFunc(leasetest.Mutants(), func(m leasetest.Mutant) bool { return m == leasetest.NoGen }))
-}
-
-// catch runs schedules until each mutant is caught.
-func catch(t *testing.T, all []leasetest.Mutant) {
-	t.Helper()
-	const most = 10_000
-	caught := 0
-	for _, m := range all {
-		n, err := scheduleOf(t, m, most)
-		if err == nil {
-			t.Errorf("%s: not caught in %d schedules", m, most)
-			continue
-		}
-		caught++
-		t.Logf("%s: caught after %d schedules: %v", m, n, err)
-	}
-	t.Logf("%d of %d caught", caught, len(all))
-}
-
-// scheduleOf is the first schedule, counted from one, that catches a mutant.
-func scheduleOf(t *testing.T, m leasetest.Mutant, most uint64) (uint64, error) {
-	t.Helper()
-	for seed := range most {
-		if out := leasetest.Run(t, seed, m, newKeeper); out.Twice != nil {
-			return seed + 1, out.Twice
-		}
-	}
-	return most, nil
+	leasetest.Schedules(t, 0, 100, leasetest.Nothing, newKeeper)
+	leasetest.Catch(t, slices.DeleteFunc(leasetest.Mutants(), func(m leasetest.Mutant) bool { return m == leasetest.NoGen }), newKeeper)
 }
