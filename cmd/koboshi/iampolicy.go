@@ -78,7 +78,8 @@ func (c *cli) iamPolicy() *cobra.Command {
 	cmd.Flags().StringVar(&o.role, "role", "", "with --publish: only what this `ROLE` writes: "+publisher+" (releases) or "+promoter+" (channels); default: both")
 	cmd.Flags().StringArrayVar(&o.keys, "sse-kms-key-id", nil, "`ARN` of a KMS key that the releases are encrypted with; repeat it for several sources")
 	cmd.Flags().StringArrayVar(&o.signing, "sign-kms-key-id", nil, "with --publish: `ARN` of a KMS key that signs, as --key awskms:ARN; repeat it for several")
-	excludes(cmd, "bucket-policy", "publish", "prune", "guard", "fleet", "source", "app", "role", "sse-kms-key-id", "sign-kms-key-id")
+	oneOf(cmd, false, "bucket-policy", "publish", "guard", "fleet", "prune", "refresh")
+	excludes(cmd, "bucket-policy", "source", "app", "role", "sse-kms-key-id", "sign-kms-key-id")
 	return cmd
 }
 
@@ -185,12 +186,6 @@ func (o policyOptions) check() error {
 		return o.checkRefresh()
 	}
 	switch {
-	case o.publish && o.guard:
-		return errors.New("--publish and --guard cannot be combined")
-	case o.fleet && (o.publish || o.guard):
-		return errors.New("--fleet cannot be combined with --publish or --guard")
-	case o.prune && (o.publish || o.guard || o.fleet):
-		return errors.New("--prune cannot be combined with --publish, --guard or --fleet")
 	case !o.publish && !o.prune && !o.guard && !o.fleet && (o.source != "" || o.app != "" || o.role != ""):
 		return errors.New("--source, --app and --role are for --publish; an instance's policy follows its configuration")
 	case !o.publish && len(o.signing) > 0:
@@ -216,7 +211,7 @@ func (o policyOptions) check() error {
 }
 
 func (o policyOptions) checkRefresh() error {
-	if o.publish || o.guard || o.fleet || o.prune || o.bucket || o.source != "" || o.app != "" || o.role != "" || len(o.keys)+len(o.signing)+len(o.deploys) > 0 {
+	if o.source != "" || o.app != "" || o.role != "" || len(o.keys)+len(o.signing)+len(o.deploys) > 0 {
 		return errors.New("--refresh is combined with --group and --partition only: it is about no bucket")
 	}
 	return nil
