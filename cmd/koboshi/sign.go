@@ -69,19 +69,16 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 		return err
 	}
 	signed, err := publish.AddSignature(ctx, b, publish.Signing{App: o.app, Channel: o.channel, Version: o.version, Keys: keys, Trust: trust, Remove: o.remove, Known: known})
-	if _, bound := errors.AsType[*publish.BoundError](err); bound && o.remove != "" {
+	switch _, bound := errors.AsType[*publish.BoundError](err); {
+	case bound && o.remove != "":
 		return failure.WithHint(failure.Mark(err, publish.ErrConflict), "a release keeps its signatures while a channel points to it: promote one that the other key has signed first")
-	}
-	if errors.Is(err, publish.ErrLast) {
-		return failure.WithHint(usage(err), "sign it with the next key in the same command: --key; --trust names keys whose signature is there")
-	}
-	if _, bound := errors.AsType[*publish.BoundError](err); bound {
+	case bound:
 		return failure.WithHint(failure.Mark(err, publish.ErrConflict), "publish under a new version, and sign that before it is promoted")
-	}
-	if err != nil && o.version != "" {
+	case errors.Is(err, publish.ErrLast):
+		return failure.WithHint(usage(err), "sign it with the next key in the same command: --key; --trust names keys whose signature is there")
+	case err != nil && o.version != "":
 		return unknownVersion(ctx, err, o.version, b)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return c.tellSigned(o, signed)
@@ -113,7 +110,7 @@ type signedJSON struct {
 	Channel string `json:"channel,omitzero"`
 	Version string `json:"version,omitzero"`
 	Already bool   `json:"already"`
-	Removed string `json:"removed,omitzero"` // the id of the key that has not signed any more
+	Removed string `json:"removed,omitzero"` // the id of the key whose signatures were taken out
 	// As in promote; left out where nothing was written.
 	Conditions publish.Conditions `json:"conditional_writes,omitzero"`
 }
