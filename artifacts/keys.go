@@ -109,6 +109,9 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 // its signatures.
 func (k PublicKey) ID() string { return k.id }
 
+// Short is the first 12 digits of the ID, for people.
+func (k PublicKey) Short() string { return k.id[:min(shortDigits, len(k.id))] }
+
 // MarshalPEM writes what [ParsePublicKeys] reads.
 func (k PublicKey) MarshalPEM() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.key)

@@ -99,7 +99,7 @@ func (f *facts) signatures(s sourceFacts) []Finding {
 			return unknown(err)
 		}
 		if _, err := trust.Pointer(s.pointer.value, f.config.App, f.config.Channel); err == nil || errors.Is(err, artifacts.ErrTooOld) {
-			by = append(by, key.ID()[:12])
+			by = append(by, key.Short())
 		}
 	}
 	text := fmt.Sprintf("%s: signed by %d of %d trusted keys (%s), %d needed", s.name, len(by), len(keys), strings.Join(by, ", "), want)
@@ -145,7 +145,7 @@ func checkKeys(f *facts) []Finding {
 	})
 	out := fine("channel %s is signed by %s, %s by %s", f.config.Channel, strings.Join(moved, ", "), m.Version, strings.Join(published, ", "))
 	for _, key := range slices.Concat(f.Keys, f.Promoters) {
-		if id := key.ID()[:12]; !slices.Contains(moved, id) && !slices.Contains(published, id) {
+		if id := key.Short(); !slices.Contains(moved, id) && !slices.Contains(published, id) {
 			out = append(out, warning("if it is not the next one, take it out of the configuration: koboshi help security has the walk", "key %s is trusted, and signs neither the channel nor its release", id)...)
 		}
 	}
@@ -156,7 +156,7 @@ func checkKeys(f *facts) []Finding {
 func (f *facts) signers(keys []artifacts.PublicKey, verify func(artifacts.Trust) error) (ids []string) {
 	for _, key := range keys {
 		if trust, err := artifacts.NewTrust(f.Agent, 1, key); err == nil && verify(trust) == nil {
-			ids = append(ids, key.ID()[:12])
+			ids = append(ids, key.Short())
 		}
 	}
 	return ids

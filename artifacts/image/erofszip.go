@@ -12,6 +12,8 @@ import (
 // its bytes the extent begins and in which blocks its compressed bytes are, or is
 // within one. In the compact form of the map clusters are stored in packs that share
 // the number of a block; in the full form each has an entry of its own.
+//
+// Sources: fs/erofs/erofs_fs.h and fs/erofs/zmap.c of Linux.
 const (
 	zipLZ4  = 0 // numbers of methods
 	zipZstd = 3
