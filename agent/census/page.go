@@ -188,7 +188,7 @@ func (r Row) Note() string {
 			notes = append(notes, fmt.Sprintf(format, args...))
 		}
 	}
-	add(r.Status == Behind || r.Status == Bad && r.Wants != r.About && r.Wants != r.Release, "wants %s", r.Wants)
+	add(r.Status == Behind || r.Status == Bad && r.Wants != "" && r.Wants != r.About && r.Wants != r.Release, "wants %s", r.Wants)
 	add(r.Rollout && r.Status != Left && r.Status != Ended, "in the rollout")
 	add(r.Status == Bad || r.Status == Behind && r.About != "", "%s failed", cmp.Or(r.About, r.Release))
 	add(r.Verdict == report.Held || r.Verdict == report.Stale, "%s", r.Verdict)

@@ -19,9 +19,18 @@ func (r Release) is(f Found) bool {
 
 // Passed is how many instances a release is good on.
 type Passed struct {
-	Good   int      // healthy for long enough
-	Young  int      // healthy, and not for long enough yet
-	Failed []string // instances on which it failed, those that are gone by now too
+	Good   int     // healthy for long enough
+	Young  int     // healthy, and not for long enough yet
+	Failed []Found // where it failed, on instances that are gone by now too
+}
+
+// Bad is the instances on which the release failed.
+func (p Passed) Bad() []string {
+	bad := make([]string, 0, len(p.Failed))
+	for _, f := range p.Failed {
+		bad = append(bad, f.Instance)
+	}
+	return bad
 }
 
 // Judge counts the records of a release. An instance is good when its newest record says
@@ -33,7 +42,7 @@ func (l Listing) Judge(r Release, since time.Duration, now time.Time) Passed {
 		switch {
 		case !r.is(f):
 		case f.State == Failed:
-			p.Failed = append(p.Failed, f.Instance)
+			p.Failed = append(p.Failed, f)
 		case f.State == OK && age >= since:
 			p.Good++
 		case f.State == OK:
@@ -66,7 +75,7 @@ type Rollout struct {
 // have a record in the listing and are not gone; with them, exactly those. An instance that
 // failed counts as such when it is gone, too.
 func (l Listing) Progress(p artifacts.Pointer, members map[string]Member, now time.Time) Rollout {
-	r := Rollout{Channel: p.Channel, Version: p.Version, Percent: 100, Issued: p.Issued, At: now, Bad: []string{},
+	r := Rollout{Channel: p.Channel, Version: p.Version, Percent: 100, Issued: p.Issued, At: now,
 		Release: Release{p.Channel, p.Version, p.ManifestSHA256}}
 	if p.Next != nil {
 		r.From, r.Version, r.Percent = p.Version, p.Next.Version, p.Next.Percent
@@ -101,7 +110,7 @@ func (l Listing) Progress(p artifacts.Pointer, members map[string]Member, now ti
 			r.Unknown++
 		}
 	}
-	r.Bad = append(r.Bad, l.Judge(r.Release, 0, now).Failed...)
+	r.Bad = l.Judge(r.Release, 0, now).Bad()
 	r.Failed = len(r.Bad)
 	slices.Sort(r.Bad)
 	return r

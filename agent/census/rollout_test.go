@@ -52,7 +52,7 @@ func TestJudge(t *testing.T) {
 		"failed, went back, and was gone": {[]string{"i-1 2 failed 20m", "i-1 1 ok 12m", "i-1 1 gone 11m"}, "0 good, 0 young, failed []"},
 	} {
 		p := fleetOf(t, c.records...).Judge(release2, 10*time.Minute, noon)
-		if got := fmt.Sprintf("%d good, %d young, failed %v", p.Good, p.Young, p.Failed); got != c.want {
+		if got := fmt.Sprintf("%d good, %d young, failed %v", p.Good, p.Young, p.Bad()); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

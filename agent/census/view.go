@@ -57,7 +57,7 @@ type Row struct {
 	Verdict  report.Verdict `json:"verdict,omitzero"`
 	Code     int            `json:"code,omitzero"`
 	Why      string         `json:"why,omitzero"`
-	Since    time.Time      `json:"since,omitzero"`
+	Since    time.Time      `json:"since,omitzero"`    // never after Reported
 	Reported time.Time      `json:"reported,omitzero"` // by the store's clock
 	NodeID   *int           `json:"node_id,omitzero"`
 	Boot     *Boot          `json:"boot,omitzero"`
@@ -115,6 +115,9 @@ func (in Input) row(e Entry) Row {
 	}
 	if r.About == r.Release {
 		r.About = ""
+	}
+	if !e.Modified.IsZero() && r.Since.After(e.Modified) {
+		r.Since = e.Modified // the instance's clock is ahead
 	}
 	if inGroup {
 		r.Group, r.State = member.Group, member.State

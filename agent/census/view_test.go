@@ -66,6 +66,7 @@ func TestLook(t *testing.T) {
 		"failed with what it is not to have any more":           {entry: new(entry("i-1", "1.5.0", Failed, running("1.4.2"))), want: "ok 1.4.2: 503"},
 		"failed with that, and runs another one":                {entry: new(entry("i-1", "1.5.0", Failed, running("1.4.1"))), want: "behind 1.4.1: wants 1.4.2; 1.5.0 failed; 503"},
 		"failed with that, and runs nothing":                    {entry: new(entry("i-1", "1.5.0", Failed, nil)), want: "failed : wants 1.4.2; 1.5.0 failed; 503"},
+		"failed in a channel that is not known, and goes on":    {entry: new(entry("i-1", "1.4.2", Failed, running("1.4.1"))), unread: true, want: "failed 1.4.1: 1.4.2 failed; 503"},
 		"a channel that is not known":                           {entry: new(entry("i-1", "1.4.1", OK, nil)), unread: true, want: "ok 1.4.1"},
 		"gone":                                                  {entry: new(entry("i-1", "1.4.2", Gone, nil)), want: "gone "},
 		"a damaged record":                                      {entry: &broken, want: "unknown 1.4.2: it is no record"},
@@ -97,6 +98,17 @@ func TestLook(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", name, got, c.want)
+		}
+	}
+}
+
+// An instance whose clock is ahead has not run its release since tomorrow.
+func TestSinceIsNotAfterTheRecord(t *testing.T) {
+	for since, want := range map[time.Time]time.Time{noon.Add(-time.Hour): noon.Add(-time.Hour), noon.Add(24 * time.Hour): noon, {}: {}} {
+		e := entry("i-1", "1.4.2", OK, func(r *Record) { r.Since = since })
+		v := Look(Input{App: "web", Now: noon.Add(time.Hour), Entries: []Entry{e}})
+		if got := v.Rows[0].Since; !got.Equal(want) {
+			t.Errorf("since %v: %v, want %v", since, got, want)
 		}
 	}
 }

@@ -101,23 +101,39 @@ func Pointers(ctx context.Context, b bucket.Bucket, app string, trust artifacts.
 	return channels, nil
 }
 
+// PointerOf reads the pointer of one channel, as [List] does. Nothing is listed for it.
+func PointerOf(ctx context.Context, b bucket.Bucket, app, channel string, trust artifacts.Trust) (Listed[artifacts.Pointer], error) {
+	if err := errors.Join(artifacts.CheckName(app), artifacts.CheckName(channel)); err != nil {
+		return Listed[artifacts.Pointer]{}, err
+	}
+	l, err := lookAtPointer(ctx, b, app, channel, trust)
+	if err != nil {
+		err = fmt.Errorf("channel %s of %s: %w", channel, app, err)
+	}
+	return l, err
+}
+
 func listChannels(ctx context.Context, b bucket.Bucket, app string, trust artifacts.Trust) ([]Listed[artifacts.Pointer], error) {
 	names, err := namesBetween(ctx, b, channelsPrefix, ".json", artifacts.CheckName)
 	if err != nil {
 		return nil, err
 	}
 	return readEach(ctx, names, pointersAtATime, func(ctx context.Context, name string) (Listed[artifacts.Pointer], error) {
-		l := look[artifacts.Pointer]{limit: artifacts.MaxPointerBytes}
-		l.verified = func(data []byte) (artifacts.Pointer, error) {
-			verified, err := trust.Pointer(data, app, name)
-			if err != nil {
-				return artifacts.Pointer{}, err
-			}
-			return verified.Pointer(), nil
-		}
-		l.about = func(p artifacts.Pointer) bool { return p.App == app && p.Channel == name }
-		return l.at(ctx, b, name, artifacts.PointerKey(name))
+		return lookAtPointer(ctx, b, app, name, trust)
 	})
+}
+
+func lookAtPointer(ctx context.Context, b bucket.Bucket, app, name string, trust artifacts.Trust) (Listed[artifacts.Pointer], error) {
+	l := look[artifacts.Pointer]{limit: artifacts.MaxPointerBytes}
+	l.verified = func(data []byte) (artifacts.Pointer, error) {
+		verified, err := trust.Pointer(data, app, name)
+		if err != nil {
+			return artifacts.Pointer{}, err
+		}
+		return verified.Pointer(), nil
+	}
+	l.about = func(p artifacts.Pointer) bool { return p.App == app && p.Channel == name }
+	return l.at(ctx, b, name, artifacts.PointerKey(name))
 }
 
 // listManifests reads every manifest; marked are the versions that have a mark.

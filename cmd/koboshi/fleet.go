@@ -176,18 +176,21 @@ func (f *fleetFlags) openFleet(ctx context.Context) (b bucket.Bucket, trust arti
 	return b, trust, err
 }
 
-// pointers are those of the channels that can be used. With --trust, one that is not
+// pointers are those of the channels that can be used; of one channel, nothing else is read. With --trust, one that is not
 // signed by it is an error: who is behind would be what someone else says.
 func (f *fleetFlags) pointers(ctx context.Context, b bucket.Bucket, trust artifacts.Trust) (map[string]artifacts.Pointer, error) {
-	all, err := publish.Pointers(ctx, b, f.app, trust)
+	var all []publish.Listed[artifacts.Pointer]
+	var err error
+	if f.channel == "" {
+		all, err = publish.Pointers(ctx, b, f.app, trust)
+	} else if one, e := publish.PointerOf(ctx, b, f.app, f.channel, trust); !errors.Is(one.Err, bucket.ErrNotFound) {
+		all, err = []publish.Listed[artifacts.Pointer]{one}, e
+	}
 	if err != nil {
 		return nil, err
 	}
 	usable := map[string]artifacts.Pointer{}
 	for _, l := range all {
-		if f.channel != "" && l.Name != f.channel {
-			continue
-		}
 		if len(f.trust) > 0 && !l.Verified {
 			return nil, failure.Mark(fmt.Errorf("channel %s is not signed by --trust", l.Name), artifacts.ErrUntrusted)
 		}

@@ -107,8 +107,10 @@ func (f healthyFlags) look(ctx context.Context, b bucket.Bucket, app string, r c
 	}
 	h := healthy{f, l.Judge(r, f.since, l.Date), r, len(l.Newest) == 0}
 	if len(h.Failed) > 0 {
-		found := failure.Mark(fmt.Errorf("%s failed on %s of channel %s: %s", r.Version, count(len(h.Failed), "instance", "instances"), r.Channel, some(h.Failed)), failure.ErrFound)
-		return h, failure.WithHint(found, "koboshi fleet --channel "+r.Channel+" shows why; a fixed release needs a version of its own, and promote --abort drops a rollout")
+		found := failure.Mark(fmt.Errorf("%s failed on %s of channel %s: %s", r.Version, count(len(h.Failed), "instance", "instances"), r.Channel, some(h.Bad())), failure.ErrFound)
+		first := h.Failed[0]
+		return h, failure.WithHint(found, fmt.Sprintf("koboshi fleet --channel %s shows why; a fixed release needs a version of its own, and promote --abort drops a rollout; where %s, which failed at %s, is gone, delete its record once you know why: %s",
+			r.Channel, first.Instance, first.Modified.Format(time.RFC3339), first.Key()))
 	}
 	return h, nil
 }

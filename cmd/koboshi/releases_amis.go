@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -156,7 +157,7 @@ func (u *ui) listAMIs(l amisJSON) error {
 		_, _ = fmt.Fprintf(w, "channel %s\t%s\tsequence %d\t%s\n", c.Name, c.Version, c.Sequence, doubt(c.Error, c.doubtful, c.Issued)) // Flush reports it
 	}
 	for _, a := range l.AMIs {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.ID, orNone(a.Version), a.launch(), strings.Join(a.remarks(), ", "))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.ID, orNone(a.Version), a.launch(), cmp.Or(strings.Join(a.remarks(), ", "), "-"))
 	}
 	return w.Flush()
 }

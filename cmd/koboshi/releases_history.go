@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,7 +106,7 @@ func (u *ui) promotions(h historyJSON) error {
 			note = strings.TrimSpace("not in effect; " + note)
 			note = strings.TrimSuffix(note, ";")
 		}
-		_, _ = fmt.Fprintf(w, "%d\t%s\t%s -> %s\t%s\t%s\n", e.Sequence, e.At.Format(time.RFC3339), position(e.From), position(e.To), strings.Join(short, ", "), note)
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s -> %s\t%s\t%s\n", e.Sequence, e.At.Format(time.RFC3339), position(e.From), position(e.To), strings.Join(short, ", "), cmp.Or(note, "-"))
 	}
 	err := w.Flush()
 	if h.Older > 0 {

@@ -79,7 +79,7 @@ func (c *cli) runRolloutStatus(ctx context.Context, o rolloutOptions) error {
 		case o.json:
 			return c.ui.printJSON(r)
 		}
-		c.ui.showRollout(r)
+		c.ui.showRollout(r, c.ui.width())
 		return nil
 	}
 	if o.watch {
@@ -110,19 +110,27 @@ func (c *cli) progressOf(ctx context.Context, b bucket.Bucket, trust artifacts.T
 	return l.Progress(p, members, l.Date), nil
 }
 
-// barWidth is how many columns a bar has.
-const barWidth = 30
+// A bar has so many columns, fewer where there is no room for that, and none where it would
+// have less than minBar.
+const (
+	maxBar = 30
+	minBar = 5
+)
 
-func (u *ui) showRollout(r census.Rollout) {
+func (u *ui) showRollout(r census.Rollout, columns int) {
 	if r.From == "" {
 		u.printf("channel %s: %s for all instances, no rollout\n", r.Channel, r.Version)
 	} else {
 		u.printf("channel %s: %s for %d %% of the instances, the others stay at %s\n", r.Channel, r.Version, r.Percent, r.From)
 	}
-	u.bar("in", r.In, r.Instances, dim, "instances")
-	u.bar("ok", r.OK, r.In, green, "")
-	u.bar("failed", r.Failed, max(r.In, r.Failed), red, "")
-	u.bar("unknown", r.Unknown, r.In, yellow, "no record of it")
+	others, note := max(0, r.Failed+r.OK+r.Unknown-r.In), ""
+	if others > 0 {
+		note = fmt.Sprintf("instances, %d gone or not in", others)
+	}
+	u.bar(columns, "in", r.In, r.Instances, dim, "instances")
+	u.bar(columns, "ok", r.OK, r.In, green, "")
+	u.bar(columns, "failed", r.Failed, r.In+others, red, note)
+	u.bar(columns, "unknown", r.Unknown, r.In, yellow, "no record of it")
 	if r.Failed > 0 {
 		u.printf("failed on %s\n", some(r.Bad))
 	}
@@ -132,10 +140,16 @@ func (u *ui) showRollout(r census.Rollout) {
 }
 
 // bar draws n of all, rounded so that some is never shown as none or as all.
-func (u *ui) bar(name string, n, all int, p paint, what string) {
+func (u *ui) bar(columns int, name string, n, all int, p paint, what string) {
+	name, text := fmt.Sprintf("%-8s ", name), strings.TrimSpace(fmt.Sprintf("%d of %d %s", n, all, what))
+	width := min(maxBar, columns-len(name)-len(text)-2)
+	if width < minBar {
+		u.printf("%s%s\n", name, text)
+		return
+	}
 	full := 0
 	if all > 0 {
-		full = n * barWidth / all
+		full = n * width / all
 	}
 	if n > 0 && full == 0 {
 		full = 1
@@ -144,8 +158,7 @@ func (u *ui) bar(name string, n, all int, p paint, what string) {
 	if u.colour && isTerminal(u.out) {
 		line = u.paint(p, line)
 	}
-	text := fmt.Sprintf("%-8s %s%s %d of %d", name, line, strings.Repeat("░", barWidth-full), n, all)
-	u.printf("%s\n", strings.TrimSpace(text+" "+what))
+	u.printf("%s%s%s %s\n", name, line, strings.Repeat("░", width-full), text)
 }
 
 func (c *cli) rolloutWatch() *cobra.Command {
