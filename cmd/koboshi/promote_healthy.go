@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,23 +142,4 @@ func (h healthy) tooFew(channel string) error {
 		hint = "the first step of a rollout has nothing to require: leave --require-healthy out, or take another channel's with --from-channel"
 	}
 	return failure.WithHint(failure.Mark(errors.New(h.String()), failure.ErrFound), hint)
-}
-
-// some are the first of a list.
-func some(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
-}
-
-// waitedFor shows what is waited for: at a terminal as a line that changes, elsewhere
-// once for each change.
-func (u *ui) waitedFor(said *string, why string) {
-	if *said == why {
-		return
-	}
-	*said = why
-	u.say("%s", why)
 }

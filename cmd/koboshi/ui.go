@@ -255,3 +255,21 @@ func (u *ui) hookLine(h service.Hook, line string) {
 	}
 	u.say("%s: %s", h.Name, line)
 }
+
+// some are the first of a list.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+}
+
+// waitedFor prints what is waited for, where it is not what was said last.
+func (u *ui) waitedFor(said *string, why string) {
+	if *said == why {
+		return
+	}
+	*said = why
+	u.say("%s", why)
+}
