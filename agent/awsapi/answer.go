@@ -14,9 +14,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// MaxAnswer is how many bytes of an answer are read. DynamoDB answers a query with 1 MB
+// maxAnswer is how many bytes of an answer are read. DynamoDB answers a query with 1 MB
 // at most, the other services with less.
-const MaxAnswer = 4 << 20
+const maxAnswer = 4 << 20
 
 var errLong = errors.New("the answer has more than 4 MiB")
 
@@ -31,11 +31,11 @@ type Error struct {
 // read is the body of an answer. A call whose answer ends early is repeated by the
 // retryer, as one without an answer.
 func read(body io.Reader) ([]byte, error) {
-	all, err := io.ReadAll(io.LimitReader(body, MaxAnswer+1))
+	all, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	switch {
 	case err != nil:
 		return nil, &smithyhttp.RequestSendError{Err: err}
-	case len(all) > MaxAnswer:
+	case len(all) > maxAnswer:
 		return nil, errLong
 	}
 	return all, nil

@@ -1,7 +1,7 @@
 // Package awstest is a loopback AWS for tests and laptops, as
-// net/http/httptest is to net/http: S3, DynamoDB, Auto Scaling, ELB, STS,
-// Parameter Store and Secrets Manager at one URL, and for each instance a metadata service (IMDSv2) of
-// its own.
+// net/http/httptest is to net/http: S3, DynamoDB, Auto Scaling, CloudFormation, CodeDeploy,
+// ELB, STS, KMS, Parameter Store and Secrets Manager at one URL, and for each instance a
+// metadata service (IMDSv2) of its own.
 //
 // A test starts a Server, creates groups, hooks and buckets, launches
 // instances, and gives what it tests the instance's Env. AWS SDKs need
@@ -17,9 +17,9 @@
 //	i, err := aws.Launch(autoscaling.LaunchOptions{Group: "web"}) // now Pending:Wait
 //
 // This package only assembles: faults has the script of faults and the log of
-// calls; s3, dynamodb, autoscaling, codedeploy, elb, sts, ssm, secretsmanager, kms and imds are one service each;
-// ec2 runs instances;
-// control lets another process drive the server.
+// calls; s3, dynamodb, autoscaling, cloudformation, codedeploy, elb, sts, ssm,
+// secretsmanager, kms and imds are one service each; ec2 runs instances; control lets
+// another process drive the server.
 //
 // Instances follow the lifecycle of Auto Scaling as in one table, driven by the
 // clock: hooks wait, heartbeats extend, timeouts end. All events that are due

@@ -23,9 +23,9 @@ import (
 	"koboshi/agent/awstest/sts"
 )
 
-// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, CodeDeploy, ELB, STS, Parameter Store,
-// Secrets Manager and KMS at one URL, each instance's IMDS at its own, and the control endpoint under
-// /_mock/.
+// Server is a loopback AWS: S3, DynamoDB, Auto Scaling, CloudFormation, CodeDeploy, ELB,
+// STS, Parameter Store, Secrets Manager and KMS at one URL, each instance's IMDS at its
+// own, and the control endpoint under /_mock/.
 type Server struct {
 	*ec2.Fleet
 	s3      *s3.Store

@@ -59,8 +59,8 @@ func (s Subject) Key() string {
 	return Directory + s.Channel + "/" + s.Version + "-" + s.Manifest + "/" + s.Instance + "." + string(s.State) + ".json"
 }
 
-// Of is the part of the key that all records of a channel have, or "" for all channels.
-func Of(channel string) string {
+// prefixOf is the part of the key that all records of a channel have; "" = of all channels.
+func prefixOf(channel string) string {
 	if channel == "" {
 		return Directory
 	}

@@ -52,12 +52,12 @@ type Listing struct {
 func Survey(ctx context.Context, b lister, channel string) (l Listing, err error) {
 	newest, serving := map[string]Found{}, map[string]Found{} // serving: that of a drain left aside
 	objects := 0
-	for object, err := range b.List(ctx, Of(channel)) {
+	for object, err := range b.List(ctx, prefixOf(channel)) {
 		if err != nil {
 			return Listing{}, err
 		}
 		if objects++; objects > MaxRecords {
-			return Listing{}, fmt.Errorf("%w: more than %d below %s", ErrTooMany, MaxRecords, Of(channel))
+			return Listing{}, fmt.Errorf("%w: more than %d below %s", ErrTooMany, MaxRecords, prefixOf(channel))
 		}
 		if object.Date.After(l.Date) {
 			l.Date = object.Date

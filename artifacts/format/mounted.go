@@ -198,7 +198,7 @@ func (mounted) Verify(ctx context.Context, t Target) (tree.Diff, error) {
 		return tree.Diff{}, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	got, err := HashImage(ctx, file)
+	got, err := hashImage(ctx, file)
 	if err != nil {
 		return tree.Diff{}, err
 	}
@@ -208,9 +208,9 @@ func (mounted) Verify(ctx context.Context, t Target) (tree.Diff, error) {
 	return tree.Diff{}, nil
 }
 
-// HashImage is what a manifest has to say about the image in a regular file. Memory
+// hashImage is what a manifest has to say about the image in a regular file. Memory
 // is bounded by a buffer a processor.
-func HashImage(ctx context.Context, f *os.File) (artifacts.Image, error) {
+func hashImage(ctx context.Context, f *os.File) (artifacts.Image, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return artifacts.Image{}, err

@@ -28,8 +28,8 @@ func ImageKinds() []string {
 	return append([]string{builtIn}, slices.Sorted(maps.Keys(tools()))...)
 }
 
-// CheckImageKind refuses any other.
-func CheckImageKind(kind string) error {
+// checkImageKind refuses any other.
+func checkImageKind(kind string) error {
 	if !slices.Contains(ImageKinds(), kind) {
 		return fmt.Errorf("%q, want %s", kind, strings.Join(ImageKinds(), " or "))
 	}
@@ -41,7 +41,7 @@ func CheckImageKind(kind string) error {
 // without.
 func CheckImages(kinds []string) error {
 	for i, kind := range kinds {
-		if err := CheckImageKind(kind); err != nil {
+		if err := checkImageKind(kind); err != nil {
 			return err
 		}
 		if slices.Contains(kinds[:i], kind) {
@@ -72,7 +72,7 @@ var imageTime = time.Unix(1, 0)
 // depend on what those of a tar.zst do, and where another program makes it on its
 // version. Where that is not installed the error is [ErrTool].
 func (in *Input) PackImage(ctx context.Context, platform, kind string) (*Packed, error) {
-	if err := errors.Join(CheckPlatform(platform), CheckImageKind(kind)); err != nil {
+	if err := errors.Join(CheckPlatform(platform), checkImageKind(kind)); err != nil {
 		return nil, err
 	}
 	if in.image != nil {

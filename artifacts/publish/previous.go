@@ -10,7 +10,8 @@ import (
 
 // Previous is the version that a channel pointed to before the release that it points to
 // now, by its history as [List] reads without trust: "" where that does not say. Where a
-// promotion was not in effect it is what that one was to lead away from.
+// promotion was not in effect it is what that one was to lead away from. Errors are those
+// of the bucket.
 func Previous(ctx context.Context, b bucket.Bucket, app string, now artifacts.Pointer) (version string, err error) {
 	names, err := entriesOf(ctx, b, now.Channel)
 	if err != nil {

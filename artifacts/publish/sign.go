@@ -51,8 +51,8 @@ func (e *BoundError) Error() string {
 // AddSignature adds a signature of each key that has not signed yet, by
 // compare-and-swap: with bucket.ErrChanged the document has changed meanwhile, and
 // nothing was signed. A signature of Remove is taken out in the same write, where
-// another one is left: else the error is [ErrLast]. A pointer keeps its position in the channel's history. A
-// manifest that a channel points to is a [*BoundError].
+// another one is left: else the error is [ErrLast]. A pointer keeps its position in the
+// channel's history. A manifest that a channel points to is a [*BoundError].
 func AddSignature(ctx context.Context, b bucket.Bucket, s Signing) (Signed, error) {
 	sign, what := s.manifest, s.Version
 	if s.Channel != "" {

@@ -21,4 +21,7 @@
 // Marks are not signed: who may write releases may write marks. The worst that a
 // false one does is that its version cannot be promoted until an operator keeps it;
 // what a rule keeps is not removed because of it.
+//
+// What the package never does: it never decides which release is marked, and never deletes
+// anything.
 package retire

@@ -21,10 +21,10 @@
 //
 // One rename makes, replaces or removes a release, after everything in it has
 // reached the disk; another makes it current. Only the first release of a machine is
-// current before that, as a [Staged]: it has no marker yet, so that it is none. So a crash, a power cut or a full
-// disk leaves the old state or the new one, and at worst something in .staging,
-// which [Store.Prune] removes. Nothing is deleted before an install: on ext4
-// that would cost more than the install itself.
+// current before that, as a [Staged]: it has no marker yet, so that it is none. So a
+// crash, a power cut or a full disk leaves the old state or the new one, and at worst
+// something in .staging, which [Store.Prune] removes. Nothing is deleted before an
+// install: on ext4 that would cost more than the install itself.
 //
 // The order of events is a counter on the disk, never the clock. Permissions
 // never depend on the umask.

@@ -81,8 +81,8 @@ func TestMarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Pointers()) != 0 || !r.Installed().Equal(noon) {
-		t.Errorf("asked for by version, but %v, installed %v", r.Pointers(), r.Installed())
+	if len(r.Pointers()) != 0 || !r.made.Installed.Equal(noon) {
+		t.Errorf("asked for by version, but %v, installed %v", r.Pointers(), r.made.Installed)
 	}
 	later, stable, canary := noon.Add(time.Hour), pointerTo(in.Manifest, "stable", 9), pointerTo(in.Manifest, "canary", 7)
 	if err := errors.Join(s.MarkSeen(r, Sighting{Pointer: stable, Seen: later, Source: "s3://releases", ETag: `"1"`}), s.MarkSeen(r, Sighting{Pointer: canary, Seen: noon}), s.MarkHealthy(r, Place{Instance: "i-1"}, later)); err != nil {

@@ -68,9 +68,6 @@ func (f facts) Artifact() (artifacts.Artifact, error) {
 	return a, nil
 }
 
-// Installed is when the release was staged, for people.
-func (f facts) Installed() time.Time { return f.made.Installed }
-
 // Pointers is the newest pointer of each channel that has pointed to the
 // release, by name of the channel. They were verified under the store's trust;
 // one that does not verify is not among them.
