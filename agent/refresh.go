@@ -12,8 +12,8 @@ import (
 	"koboshi/artifacts/pace"
 )
 
-// Refreshing is what a [Refresher] needs of Auto Scaling.
-type Refreshing interface {
+// refreshing is what a [Refresher] needs of Auto Scaling: *group.Client.
+type refreshing interface {
 	Describe(ctx context.Context, group string) (group.Group, error)
 	Refreshes(ctx context.Context, group string, ids ...string) ([]group.Refresh, error)
 	StartRefresh(ctx context.Context, group string, o group.RefreshOptions) (id string, err error)
@@ -24,7 +24,7 @@ type Refreshing interface {
 // Refresher starts, follows and ends the instance refresh of a group. Auto Scaling alone
 // replaces instances.
 type Refresher struct {
-	Scaling Refreshing
+	Scaling refreshing
 	Group   string
 	Observe func(group.Refresh) // each time it was looked at; never nil
 }
