@@ -33,10 +33,8 @@ func (c *cli) rollout() *cobra.Command {
 
 type rolloutOptions struct {
 	fleetFlags
-	watch     bool
-	abort     bool
-	limit     time.Duration
-	promotion promoteOptions
+	watch, abort bool
+	limit        time.Duration
 }
 
 func (o *rolloutOptions) add(cmd *cobra.Command) *cobra.Command {
@@ -177,17 +175,16 @@ func (c *cli) rolloutWatch() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.abort, "abort-on-failure", false, "drop the rollout when it fails on an instance")
 	cmd.Flags().DurationVar(&o.limit, "for", 0, "end with 0 after this `time` without a failure; 0 = watch until the rollout is over")
-	f := &o.promotion.releaseFlags
-	f.addKeys(cmd)
+	o.addKeys(cmd)
 	cmd.Flags().StringArrayVar(&o.trust, "trust", nil, "public key `FILE` of who publishes and promotes, where that is not --key alone; without it pointers are read, not verified")
 	cmd.Flags().StringVar(&o.channel, "channel", "", "the `channel`, such as stable")
 	o.addGroups(cmd)
 	cmd.GroupID = ""
 	alsoCheck(cmd, func(*cobra.Command) error {
 		switch {
-		case o.abort && len(f.keys) == 0:
+		case o.abort && len(o.keys) == 0:
 			return errors.New("--abort-on-failure signs the channel's pointer: --key is missing")
-		case !o.abort && len(f.keys) > 0:
+		case !o.abort && len(o.keys) > 0:
 			return errors.New("--key is for --abort-on-failure")
 		case o.limit < 0:
 			return errors.New("want --for of at least 0")
@@ -198,11 +195,10 @@ func (c *cli) rolloutWatch() *cobra.Command {
 }
 
 func (c *cli) runRolloutWatch(ctx context.Context, o rolloutOptions) error {
-	o.source, o.app, o.json = o.promotion.source, o.promotion.app, o.promotion.json
 	var keys []artifacts.PrivateKey
 	b, trust, err := o.openFleet(ctx)
 	if err == nil && o.abort {
-		b, keys, err = o.promotion.open(ctx)
+		b, keys, err = o.open(ctx)
 	}
 	if err != nil {
 		return err
@@ -259,8 +255,7 @@ func (c *cli) rolloutFailed(ctx context.Context, b bucket.Bucket, keys []artifac
 	if err != nil {
 		return err
 	}
-	o.promotion.channel = o.channel
-	if err := c.tellPromoted(o.promotion, promoted, nil); err != nil {
+	if err := c.tellPromoted(promoteOptions{releaseFlags: o.releaseFlags, channel: o.channel}, promoted, nil); err != nil {
 		return err
 	}
 	return failure.WithHint(found, "the rollout was dropped; koboshi fleet shows why it failed")
