@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -43,8 +44,19 @@ func (l *lab) mount(mkfs []string, size int64, kind disk) string {
 	if kind == gp3 {
 		must(l, l.throttle(gp3Bytes, gp3IOPS))
 	}
-	must(l, command("mount", "--make-private", l.device, disk).Run()) // a container that starts meanwhile must not keep it busy
+	must(l, command("mount", l.device, disk).Run())
 	return disk
+}
+
+// leave takes the test's thread, which mounts all disks and starts all contenders, out of
+// this machine's mount namespace, and never gives it back. A container that starts meanwhile
+// would take a copy of what is mounted: of an image, too, whose loop device then keeps its
+// file open, and with it the disk that has the file.
+func (l *lab) leave() {
+	l.Helper()
+	runtime.LockOSThread()
+	must(l, unix.Unshare(unix.CLONE_NEWNS))
+	must(l, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 }
 
 // attach makes a loop device of a new file.
@@ -74,7 +86,7 @@ func (l *lab) unmount(disk string) {
 		}
 	}
 	err = unix.Unmount(disk, 0)
-	for try := 0; errors.Is(err, unix.EBUSY) && try < 50; try++ { // what a killed app had open is closed a little later
+	for try := 0; errors.Is(err, unix.EBUSY) && try < 600; try++ { // what a killed app had open is closed a little later
 		<-time.After(100 * time.Millisecond)
 		err = unix.Unmount(disk, 0)
 	}
@@ -116,10 +128,11 @@ func (l *lab) throttle(bytes, operations int) error {
 	return nil
 }
 
-// shapes measures a gp3-shaped disk by direct I/O and reports whether it has that
-// shape here.
+// shapes measures a gp3-shaped disk, which is the first of all, by direct I/O and reports
+// whether it has that shape here.
 func (l *lab) shapes() bool {
 	l.Helper()
+	l.leave()
 	l.attach(256 << 20)
 	defer l.detach()
 	err := l.throttle(gp3Bytes, gp3IOPS)
