@@ -25,9 +25,9 @@ type lineSink struct {
 	taken strings.Builder
 }
 
-func (s *lineSink) listen(t *testing.T, port int) {
+func (s *lineSink) listen(t *testing.T, address string) {
 	t.Helper()
-	listen, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	listen, err := net.Listen("tcp", address)
 	must(t, err)
 	t.Cleanup(func() { _ = listen.Close() })
 	go func() {
@@ -65,13 +65,14 @@ test "$first" = "$second" && test "${second% *}" = 0 || exit 75
 
 // syslog-ng is asked by a command.
 func TestE2ESyslogNG(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
+	address, host, port := address(t)
 	put(t, filepath.Join(dir, "conf"), fmt.Sprintf(`@version: 3.38
 options { time-reopen(1); };
 source s { file("%[1]s/app.log" follow-freq(0.2) flags(no-parse)); };
-destination d { network("127.0.0.1" port(%[2]d) template("$MSG\n")); };
+destination d { network("%[2]s" port(%[3]s) template("$MSG\n")); };
 log { source(s); destination(d); };
-`, dir, port))
+`, dir, host, port))
 	app, sink := &writer{t: t, path: filepath.Join(dir, "app.log")}, &lineSink{}
 	add(t, app.path, "")
 	modules, err := filepath.Abs("../../.build/shippers/usr/lib/syslog-ng/3.38")
@@ -85,7 +86,7 @@ log { source(s); destination(d); };
 
 	app.write(time.Second, false)
 	expect(t, proven(t, flusher(t, settings, Deps{Command: runner(cmd)})), Left, 0, 0, "asks to be run again")
-	sink.listen(t, port)
+	sink.listen(t, address)
 	settings.Timeout = config.Duration(time.Minute)
 	expect(t, proven(t, flusher(t, settings, Deps{Command: runner(cmd)})), Done, 0, 0, "")
 	app.delivered(sink.received)

@@ -82,7 +82,8 @@ func collect(t *testing.T, to *otlp) (app *writer, settings config.Flush) {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%v: make .build/otelcol builds it", err)
 	}
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
+	address, host, port := address(t)
 	put(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf(`
 receivers:
   file_log: {include: [%[1]s/app.log*], start_at: beginning, storage: file_storage}
@@ -97,12 +98,12 @@ service:
   telemetry:
     metrics:
       level: detailed
-      readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %[3]d}}}}]
-`, dir, to.URL, port))
+      readers: [{pull: {exporter: {prometheus: {host: %[3]s, port: %[4]s}}}}]
+`, dir, to.URL, host, port))
 	running(t, exec.Command(program, "--config", filepath.Join(dir, "config.yaml")))
-	until(t, "the collector has metrics", answers(port))
+	until(t, "the collector has metrics", answers(address))
 	return &writer{t: t, path: filepath.Join(dir, "app.log")}, config.Flush{
-		Kind: config.OTelCollector, URL: fmt.Sprintf("http://127.0.0.1:%d/metrics", port), Files: []string{filepath.Join(dir, "app.log*")},
+		Kind: config.OTelCollector, URL: "http://" + address + "/metrics", Files: []string{filepath.Join(dir, "app.log*")},
 	}
 }
 

@@ -4,6 +4,7 @@ package flush
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,13 +15,14 @@ import (
 
 // pair is an rsyslog that sends what an app writes, and one that receives it.
 type pair struct {
-	t    *testing.T
-	dir  string
-	port int
+	t          *testing.T
+	dir        string
+	host, port string // of the receiver
 }
 
 func newPair(t *testing.T) pair {
-	p := pair{t, t.TempDir(), freePort(t)}
+	_, host, port := address(t)
+	p := pair{t, t.TempDir(), host, port}
 	for _, dir := range []string{"work", "far", "log"} {
 		must(t, os.Mkdir(filepath.Join(p.dir, dir), 0o755))
 	}
@@ -40,10 +42,10 @@ func (p pair) receive() (stop func()) {
 	stop = p.rsyslogd("far.conf", fmt.Sprintf(`global(workDirectory="%[1]s/far")
 module(load="imrelp")
 template(name="raw" type="string" string="%%msg%%\n")
-input(type="imrelp" port="%[2]d")
+input(type="imrelp" address="%[2]s" port="%[3]s")
 action(type="omfile" file="%[1]s/received" template="raw")
-`, p.dir, p.port))
-	until(p.t, "imrelp listens", answers(p.port))
+`, p.dir, p.host, p.port))
+	until(p.t, "imrelp listens", answers(net.JoinHostPort(p.host, p.port)))
 	return stop
 }
 
@@ -57,8 +59,8 @@ module(load="omrelp")
 module(load="impstats" format="json" interval="1" log.file="%[1]s/stats.json" log.syslog="off")
 main_queue(queue.type="LinkedList" queue.size="100000" queue.filename="main" queue.saveOnShutdown="on")
 input(type="imfile" file="%[1]s/log/*.log" tag="web" persistStateAfterSubmission="on")
-action(type="omrelp" target="127.0.0.1" port="%[2]d" windowSize="1000" action.resumeRetryCount="%[3]d" action.resumeInterval="1")
-`, p.dir, p.port, retries))
+action(type="omrelp" target="%[2]s" port="%[3]s" windowSize="1000" action.resumeRetryCount="%[4]d" action.resumeInterval="1")
+`, p.dir, p.host, p.port, retries))
 	until(p.t, "impstats reports", func() bool { return contents(filepath.Join(p.dir, "stats.json"))() != "" })
 }
 

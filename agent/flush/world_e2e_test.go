@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/config"
 	"koboshi/artifacts/pace"
 )
@@ -44,7 +45,7 @@ func running(t *testing.T, cmd *exec.Cmd) (stop func()) {
 		if !stopped {
 			stopped = true
 			_ = cmd.Process.Signal(syscall.SIGTERM)
-			after := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+			after := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 			_ = cmd.Wait()
 			after.Stop()
 		}
@@ -69,17 +70,18 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func freePort(t *testing.T) int {
+// address is that of a server, and its parts.
+func address(t *testing.T) (address, host, port string) {
 	t.Helper()
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	address = loopback.Address()
+	host, port, err := net.SplitHostPort(address)
 	must(t, err)
-	defer func() { _ = listen.Close() }()
-	return listen.Addr().(*net.TCPAddr).Port
+	return address, host, port
 }
 
-func answers(port int) func() bool {
+func answers(address string) func() bool {
 	return func() bool {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = conn.Close()
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	objects "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/lease"
 	"koboshi/agent/lease/leasetest"
 )
@@ -24,7 +25,7 @@ import (
 // TestE2EObjects holds the table of objects against a real S3 server, versitygw over a
 // directory: it compares conditions under a lock, and its ETags are hashes, as S3's are.
 func TestE2EObjects(t *testing.T) {
-	addr := freeAddress(t)
+	addr := loopback.Address()
 	cmd := exec.Command(installed(t, "../../.build/versitygw"), "--port", addr, "--region", region, "--quiet", "posix", t.TempDir())
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
 	serve(t, cmd, addr)
@@ -43,7 +44,7 @@ func TestE2EObjects(t *testing.T) {
 // TestE2ERows holds the table in DynamoDB against another server than the mock, dynalite.
 // It has no ALL_OLD: what is there is read after a write that was refused.
 func TestE2ERows(t *testing.T) {
-	addr := freeAddress(t)
+	addr := loopback.Address()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
@@ -125,14 +126,4 @@ func serve(t *testing.T, cmd *exec.Cmd, addr string) {
 		case <-poll.C:
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -26,6 +26,7 @@ import (
 	"koboshi/agent/awstest"
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/failure"
 	"koboshi/agent/guard"
 )
@@ -262,20 +263,17 @@ func TestE2EGuardGateway(t *testing.T) {
 }
 
 // startGateway starts a real S3 server with the bucket "releases", whose objects are files
-// in a directory; its credentials are user and password.
-func startGateway(t *testing.T) (addr, dir string) {
+// in a directory; its credentials are user and password. options are more of its arguments.
+func startGateway(t *testing.T, options ...string) (addr, dir string) {
 	t.Helper()
 	gateway, err := exec.LookPath("versitygw")
 	if err != nil {
 		t.Fatalf("this test needs a real S3 server: make .build/versitygw (%v)", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr = listener.Addr().String()
-	must(t, listener.Close())
-	dir = t.TempDir()
+	addr, dir = loopback.Address(), t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "releases"), 0o755))
-	server := exec.CommandContext(t.Context(), gateway, "--region", "us-east-1", "--port", addr, "--quiet", "posix", dir)
+	args := append([]string{"--region", "us-east-1", "--port", addr, "--quiet", "posix"}, options...)
+	server := exec.CommandContext(t.Context(), gateway, append(args, dir)...)
 	server.Env = append(os.Environ(), "ROOT_ACCESS_KEY=user", "ROOT_SECRET_KEY=password")
 	must(t, server.Start())
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })

@@ -22,6 +22,7 @@ import (
 
 	"koboshi/agent/awstest"
 	"koboshi/agent/awstest/autoscaling"
+	"koboshi/agent/awstest/loopback"
 	"koboshi/agent/failure"
 )
 
@@ -137,15 +138,7 @@ func (l *lab) launch(o autoscaling.LaunchOptions) *box {
 // bare is a disk that no instance has yet.
 func (l *lab) bare(dir string) *box {
 	l.Helper()
-	addr, err := freeAddress()
-	must(l.T, err)
-	return l.bareAt(dir, addr)
-}
-
-// bareAt is such a disk, of an instance whose app listens at addr.
-func (l *lab) bareAt(dir, addr string) *box {
-	l.Helper()
-	b := &box{lab: l, world: world{aws: l.aws, dir: dir, addr: addr}}
+	b := &box{lab: l, world: world{aws: l.aws, dir: dir, addr: loopback.Address()}}
 	must(l.T, os.MkdirAll(dir, 0o755))
 	key, err := os.ReadFile(filepath.Join(l.dir, "release.pub"))
 	must(l.T, err)
@@ -157,13 +150,13 @@ func (l *lab) bareAt(dir, addr string) *box {
 	return b
 }
 
-// quick shortens the gate, and makes the app write its pid where the box reads it.
+// quick shortens the gate, gives an app time that is started beside others, and makes the app write its pid where the box reads it.
 // It also keeps the race detector, with which testapp is built, from waiting 1 s at
 // exit.
 func (b *box) quick() {
 	b.Helper()
 	b.override("10-quick", fmt.Sprintf("[service]\nrestart = [\"env\", \"GORACE=atexit_sleep_ms=0\", \"testapp\", \"restart\", %q, %q]\n"+
-		"[health]\nbake = \"10ms\"\n", b.addr, b.pid))
+		"[health]\ntimeout = \"1m\"\nbake = \"10ms\"\n", b.addr, b.pid))
 }
 
 // relaunch gives the disk to a new instance, as if an AMI had been made of it.

@@ -26,7 +26,7 @@ var masks = []struct {
 	{regexp.MustCompile(`(?m) +$`), ""},
 	{regexp.MustCompile(`<?\d+(\.\d+)? m?s\b`), "TOOK"},
 	{regexp.MustCompile(`\d+(\.\d+)? [kM]?B(/s)?`), "BYTES"},
-	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDR"},
+	{regexp.MustCompile(`127(\.\d+){3}:\d+`), "ADDR"},
 }
 
 func mask(w *world, text string) string {

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,17 +104,7 @@ func TestE2EPruneKilled(t *testing.T) {
 // TestE2EPruneVersioned removes a release from a bucket with versioning, of a real server:
 // versitygw, which goes by the time of a file.
 func TestE2EPruneVersioned(t *testing.T) {
-	dir, versions := t.TempDir(), t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := l.Addr().String()
-	must(t, l.Close())
-	ctx, cancel := context.WithCancel(context.Background())
-	server := exec.CommandContext(ctx, "versitygw", "--port", addr, "--region", "us-east-1", "--quiet", "posix", "--versioning-dir", versions, dir)
-	server.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID=user", "ROOT_SECRET_ACCESS_KEY=password")
-	server.Stdout, server.Stderr = t.Output(), t.Output()
-	must(t, server.Start())
-	t.Cleanup(func() { cancel(); _ = server.Wait() })
+	addr, dir := startGateway(t, "--versioning-dir", t.TempDir())
 	g := &guarded{T: t, dir: t.TempDir()}
 	g.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "GORACE=atexit_sleep_ms=0", "AWS_ENDPOINT_URL=http://" + addr,
@@ -131,17 +120,6 @@ func TestE2EPruneVersioned(t *testing.T) {
 		}
 		return string(out)
 	}
-	limit := time.Now().Add(30 * time.Second)
-	for { // until it listens
-		if c, err := net.Dial("tcp", addr); err == nil {
-			must(t, c.Close())
-			break
-		}
-		if time.Now().After(limit) {
-			t.Fatal("versitygw does not listen")
-		}
-	}
-	aws("create-bucket", "--bucket", "releases")
 	aws("put-bucket-versioning", "--bucket", "releases", "--versioning-configuration", "Status=Enabled")
 	g.shop()
 	g.koboshi(0, pruneArgs()...)
@@ -149,7 +127,7 @@ func TestE2EPruneVersioned(t *testing.T) {
 	g.koboshi(0, "releases", "keep", "1.0", "--source", "s3://releases/apps", "--app", "web")
 	g.koboshi(0, "releases", "keep", "1.0", "--undo", "--source", "s3://releases/apps", "--app", "web")
 	g.koboshi(0, pruneArgs()...)
-	mark := filepath.Join(dir, "releases/apps/web/releases/1.0/retired.json")
+	mark := filepath.Join(dir, "apps/web/releases/1.0/retired.json")
 	old := time.Now().Add(-25 * time.Hour)
 	must(t, os.Chtimes(mark, old, old))
 	if said := g.koboshi(0, pruneArgs()...); !strings.Contains(said, "1 removed") {

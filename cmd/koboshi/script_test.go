@@ -6,14 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +23,7 @@ import (
 	"koboshi/agent/awstest/cloudformation"
 	"koboshi/agent/awstest/ec2"
 	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/loopback"
 	"koboshi/artifacts"
 )
 
@@ -110,20 +109,12 @@ func setUp(env *testscript.Env) error {
 	if err := aws.CreateGroup(autoscaling.Group{Name: "web", Hooks: []autoscaling.Hook{{Name: "koboshi-launching", Transition: "autoscaling:EC2_INSTANCE_LAUNCHING"}}}); err != nil {
 		return err
 	}
-	addr, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	w := &world{aws: aws, dir: env.WorkDir, addr: addr}
+	w := &world{aws: aws, dir: env.WorkDir, addr: loopback.Address()}
 	env.Values[worldKey{}] = w
-	second, err := freeAddress()
-	if err != nil {
-		return err
-	}
 	for _, pid := range []string{"app.pid", "second.pid"} {
 		env.Defer(func() { stopApp(filepath.Join(w.dir, pid)) })
 	}
-	env.Setenv("SECOND_ADDRESS", second) // of a second app
+	env.Setenv("SECOND_ADDRESS", loopback.Address()) // of a second app
 	w.laptop(env.Setenv)
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector would keep every command for a second
 	env.Setenv("SOURCE", "s3://releases/apps")
@@ -150,24 +141,6 @@ func (w *world) laptop(setenv func(name, value string)) {
 	setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
 	setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
-}
-
-// nextPort is below the range of which Linux takes the ports of outgoing connections:
-// a port of that range may be taken before the app listens on it.
-var nextPort atomic.Int32
-
-// freeAddress is an address on which no process listens, and that is given once only.
-func freeAddress() (string, error) {
-	const first, last = 20_000, 32_000
-	var lc net.ListenConfig
-	for range last - first {
-		port := first + (os.Getpid()+int(nextPort.Add(1)))%(last-first)
-		l, err := lc.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return l.Addr().String(), l.Close()
-		}
-	}
-	return "", errors.New("no port is free")
 }
 
 // writeKeys makes release.key and release.pub, as an operator would.

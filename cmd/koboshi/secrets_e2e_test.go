@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"koboshi/agent/awstest"
+	"koboshi/agent/awstest/loopback"
 	"koboshi/artifacts/pace"
 	"koboshi/cmd/koboshi/help"
 )
@@ -28,13 +29,10 @@ func secretServers(t *testing.T) map[string]string {
 		t.Log("moto is not installed here: only the mock is asked")
 		return servers
 	}
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	address := loopback.Address()
+	host, port, err := net.SplitHostPort(address)
 	must(t, err)
-	address := listen.Addr().String()
-	must(t, listen.Close())
-	_, port, err := net.SplitHostPort(address)
-	must(t, err)
-	cmd := exec.CommandContext(t.Context(), moto, "-H", "127.0.0.1", "-p", port)
+	cmd := exec.CommandContext(t.Context(), moto, "-H", host, "-p", port)
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	servers["moto"] = "http://" + address

@@ -14,6 +14,7 @@ import (
 	"koboshi/agent/awstest"
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
+	"koboshi/agent/awstest/loopback"
 )
 
 // numbered is an instance in this process that runs an app with a node id.
@@ -29,8 +30,7 @@ func newNumbered(t *testing.T) *numbered {
 	t.Cleanup(aws.Close)
 	aws.S3().CreateBucket("releases")
 	must(t, aws.CreateGroup(autoscaling.Group{Name: "web"}))
-	addr, err := freeAddress()
-	must(t, err)
+	addr := loopback.Address()
 	n := &numbered{&world{aws: aws, dir: t.TempDir(), addr: addr}, t}
 	t.Cleanup(func() { stopApp(filepath.Join(n.dir, "app.pid")) })
 	t.Chdir(n.dir)

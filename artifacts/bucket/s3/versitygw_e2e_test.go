@@ -15,6 +15,7 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"koboshi/agent/awstest/loopback"
 	"koboshi/artifacts/bucket"
 	"koboshi/artifacts/bucket/buckettest"
 	"koboshi/artifacts/bucket/s3"
@@ -59,7 +60,7 @@ func gateway(t *testing.T) string {
 // startGateway runs one on a free port of loopback until the test ends.
 func startGateway(t *testing.T) (url string) {
 	t.Helper()
-	addr := freeAddress(t)
+	addr := loopback.Address()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, gateway(t), "--port", addr, "--quiet", "posix", t.TempDir())
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+accessKey, "ROOT_SECRET_ACCESS_KEY="+secretKey)
@@ -75,16 +76,6 @@ func startGateway(t *testing.T) (url string) {
 	})
 	awaitPort(t, addr, exited)
 	return "http://" + addr
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func awaitPort(t *testing.T, addr string, exited chan error) {
