@@ -33,7 +33,8 @@ func newCLI(t *testing.T, s *Server, i *ec2.Instance) cli {
 	if _, err := os.Stat(awsCLI); err != nil {
 		t.Fatalf("this test drives the real AWS CLI: apt-get install -y awscli (%v)", err)
 	}
-	env := append(i.Env(), "PATH=/usr/bin:/bin", "HOME="+t.TempDir(), "AWS_PAGER=", "AWS_DEFAULT_REGION="+"eu-west-1", "AWS_MAX_ATTEMPTS=1")
+	env := append(i.Env(), "PATH=/usr/bin:/bin", "HOME="+t.TempDir(), "AWS_PAGER=", "AWS_DEFAULT_REGION="+"eu-west-1", "AWS_MAX_ATTEMPTS=1",
+		"AWS_METADATA_SERVICE_TIMEOUT=60") // in place of one second, which a busy machine may need
 	return cli{t, s.URL(), env}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,13 +60,21 @@ func stopApp(pidFile string) {
 	if err != nil {
 		return
 	}
-	if pid, err := strconv.Atoi(string(data)); err == nil && pid > 1 {
+	if pid, err := strconv.Atoi(string(data)); err == nil && isApp(pid, pidFile) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have died by itself
 	}
 }
 
+// isApp reports whether a process is the app still: the id of one that has ended may be
+// another's by now.
+func isApp(pid int, pidFile string) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	args := strings.Split(string(line), "\x00")
+	return err == nil && len(args) > 3 && args[1] == "serve" && filepath.Base(args[3]) == filepath.Base(pidFile)
+}
+
 func waitUntilFree(addr string) error {
-	for range 200 {
+	for range 3000 {
 		l, err := net.Listen("tcp", addr)
 		if err == nil {
 			return l.Close()
@@ -108,7 +117,7 @@ func exists(name string) bool {
 
 // ask is what the app at addr answers.
 func ask(addr string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", http.NoBody)
 	if err != nil {

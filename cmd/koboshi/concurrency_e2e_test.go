@@ -6,10 +6,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"koboshi/agent/awstest/autoscaling"
 	"koboshi/agent/awstest/faults"
@@ -110,7 +110,7 @@ func (p *running) awaitOpen(path string) {
 				return
 			}
 		}
-		runtime.Gosched()
+		pass(time.Millisecond)
 	}
 	p.Fatalf("it does not open %s", path)
 }

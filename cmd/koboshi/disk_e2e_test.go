@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -232,7 +232,7 @@ func (l *lab) until(what string, is func() bool) {
 		if ctx.Err() != nil {
 			l.Fatalf("waiting until %s: %v", what, ctx.Err())
 		}
-		runtime.Gosched()
+		pass(time.Millisecond)
 	}
 }
 

@@ -27,8 +27,10 @@ hooks.user = %q
 `, name)})
 	must(t, err)
 	tree := t.TempDir()
-	must(t, os.Chmod(filepath.Dir(tree), 0o755)) // others may not enter it
 	must(t, os.WriteFile(filepath.Join(tree, "hook"), []byte("#!/bin/sh\n"+script), 0o755))
+	for _, path := range []string{filepath.Dir(tree), tree, filepath.Join(tree, "hook")} {
+		must(t, os.Chmod(path, 0o755)) // others may not enter it, or by the umask
+	}
 	var out strings.Builder
 	err = service.New(cfg, newUI(&out, &out).hookLine).RunHook(t.Context(), service.Hook{Name: "pre_start", Version: "1", Dir: tree, Args: []string{"hook"}, Env: []string{"KOBOSHI_APP=web"}})
 	return out.String(), err
