@@ -15,7 +15,7 @@ import (
 )
 
 // startTimeout is a short TimeoutStartSec=.
-const startTimeout = 3 * time.Second
+const startTimeout = 6 * time.Second
 
 // stuck is a download that begins and never ends.
 var stuck = []faults.Fault{{Service: "s3", Operation: "GetObject", Path: "/web-linux-", Hang: true}}
@@ -52,7 +52,7 @@ func agentSignalled(t *testing.T, signal unix.Signal) {
 // reads the channel. It sends SIGABRT, at which a Go program ends with 2.
 func TestAgentBarked(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, standard().with(files{bootUnit + ".d/watchdog.conf": "[Service]\nWatchdogSec=2s\n"}))
+	l := newLab(t, standard().with(files{bootUnit + ".d/watchdog.conf": "[Service]\nWatchdogSec=5s\n"}))
 	l.promote("1.0.0")
 	l.launch("")
 	inService(report.Fresh, "1.0.0").check(l, l.start("reboot").wait(rebooted))

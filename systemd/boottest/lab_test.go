@@ -24,7 +24,7 @@ import (
 
 const (
 	settleLimit = 60 * time.Second // for a machine to come to rest
-	endLimit    = 30 * time.Second // and then for it to end
+	endLimit    = 30 * time.Second // for all of its processes to end
 	rebooted    = 133              // the exit code of systemd-nspawn for a machine that is to start again
 )
 
@@ -45,7 +45,7 @@ type lab struct {
 func newLab(t *testing.T, image files, layers ...string) *lab {
 	t.Helper()
 	leave(t)
-	l := &lab{T: t, dir: t.TempDir(), lifetime: settleLimit + endLimit}
+	l := &lab{T: t, dir: t.TempDir(), lifetime: 3 * settleLimit}
 	l.root = overlay(t, l.dir, strings.Join(append(layers, *rootFS), ":"))
 	image.write(t, l.root)
 	l.copyIn("koboshi", "/usr/local/bin/koboshi", 0o755)

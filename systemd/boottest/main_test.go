@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -144,7 +145,11 @@ func (s shop) objects(put func(key string, data []byte)) error {
 	})
 }
 
+// copyFile copies a file, also a program that is run right away. No other test starts a
+// process meanwhile: that would have it open for a moment, and it could not be run.
 func copyFile(to, from string, mode fs.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	in, err := os.Open(from)
 	if err != nil {
 		return err

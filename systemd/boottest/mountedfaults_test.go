@@ -27,7 +27,6 @@ exec mount --internal-only -t erofs "$@"
 func fragileLab(t *testing.T) *container {
 	t.Helper()
 	l := mountedLab(t, nil)
-	l.lifetime *= 2
 	must(t, os.WriteFile(filepath.Join(l.root, "usr/sbin/mount.erofs"), []byte(mountHelper), 0o755))
 	for _, version := range []string{"3.0.0", "4.0.0"} {
 		l.publishWith(version, nil, "--image", "erofs")

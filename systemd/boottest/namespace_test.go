@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,12 +64,15 @@ func overlay(t *testing.T, dir, lower string) (root string) {
 // newCgroup makes a cgroup for one container. Its end kills all that is in it.
 func newCgroup(t *testing.T) (path string) {
 	t.Helper()
-	removeStale(t)
+	stale.Do(func() { removeStale(t) })
 	path, err := os.MkdirTemp(cgroups, fmt.Sprintf("%s%d-", cgroupPrefix, os.Getpid()))
 	must(t, err)
 	t.Cleanup(func() { removeCgroup(t, path) })
 	return path
 }
+
+// stale are removed by one of the tests that run at once.
+var stale sync.Once
 
 // removeStale removes what tests that were killed have left.
 func removeStale(t *testing.T) {
@@ -84,7 +88,7 @@ func removeStale(t *testing.T) {
 
 func removeCgroup(t *testing.T, path string) {
 	must(t, os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0))
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(endLimit); ; <-time.After(10 * time.Millisecond) {
 		events, err := os.ReadFile(filepath.Join(path, "cgroup.events"))
 		must(t, err)
 		if strings.Contains(string(events), "populated 0") {

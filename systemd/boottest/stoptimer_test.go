@@ -3,6 +3,7 @@
 package boottest
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 const (
 	emitted     = "/var/lab/emitted"
 	stopTimeout = 2 * time.Second
-	stopMargin  = time.Second
+	stopMargin  = 3 * time.Second // a busy machine is late
 )
 
 // stubborn is a service that emits the time in milliseconds every few of them, and
@@ -59,7 +60,7 @@ func (l *lab) lastEmitted() time.Time {
 	l.Helper()
 	text, err := os.ReadFile(filepath.Join(l.root, emitted))
 	must(l.T, err)
-	lines := strings.Fields(string(text))
+	lines := strings.Fields(string(text[:bytes.LastIndexByte(text, '\n')+1])) // another one may be on its way
 	ms, err := strconv.ParseInt(lines[len(lines)-1], 10, 64)
 	must(l.T, err)
 	return time.UnixMilli(ms)
@@ -99,7 +100,7 @@ func (c *container) wantNothingLeft() {
 func TestStopTimer(t *testing.T) {
 	t.Parallel()
 	c := stoppable(t, nil)
-	end := time.Now().Add(12 * time.Second).Truncate(time.Second)
+	end := time.Now().Add(15 * time.Second).Truncate(time.Second)
 	c.arm(end.Add(-stopTimeout - stopMargin))
 	c.must("systemctl", "daemon-reload")
 	c.must("systemctl", "daemon-reexec")
@@ -111,7 +112,7 @@ func TestStopTimer(t *testing.T) {
 	// The units can be started again, and be stopped again.
 	c.must("systemctl", "start", "stubborn.socket", "stubborn.service")
 	same(t, "the unit", c.active("stubborn.service"), "active (running)")
-	end = time.Now().Add(8 * time.Second).Truncate(time.Second)
+	end = time.Now().Add(10 * time.Second).Truncate(time.Second)
 	c.arm(end.Add(-stopTimeout - stopMargin))
 	c.awaitStop(end)
 	c.wantNothingLeft()
@@ -131,8 +132,8 @@ func TestStopTimerAtShutdown(t *testing.T) {
 	c.off(0)
 	end := c.seconds("/var/lab/end")
 	same(t, "armed for", c.seconds("/var/lab/armed"), end)
-	if last := c.lastEmitted(); last.Before(end) || last.After(end.Add(stopTimeout+2*time.Second)) {
-		t.Errorf("the last was emitted at %s, want it stopped in 2 s from %s", last, end)
+	if last := c.lastEmitted(); last.Before(end) || last.After(end.Add(stopTimeout+stopMargin)) {
+		t.Errorf("the last was emitted at %s, want it stopped in %s from %s", last, stopTimeout+stopMargin, end)
 	}
 }
 

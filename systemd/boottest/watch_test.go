@@ -39,7 +39,6 @@ var undelivered = files{"/var/lab/delivered": ""}
 func installed(t *testing.T, image files) *container {
 	t.Helper()
 	l := newLab(t, standard().with(notObserved).with(image))
-	l.lifetime = 3 * settleLimit // a watch may try something again after a minute
 	must(t, built.koboshi(nil, "install", "--root", l.root))
 	l.promote("1.0.0")
 	l.launch("")
