@@ -190,7 +190,7 @@ func (r Row) Note() string {
 	}
 	add(r.Status == Behind || r.Status == Bad && r.Wants != "" && r.Wants != r.About && r.Wants != r.Release, "wants %s", r.Wants)
 	add(r.Rollout && r.Status != Left && r.Status != Ended, "in the rollout")
-	add(r.Status == Bad || r.Status == Behind && r.About != "", "%s failed", cmp.Or(r.About, r.Release))
+	add(r.Status == Bad || r.About != "" && r.Status != Left && r.Status != Unknown, "%s failed", cmp.Or(r.About, r.Release))
 	add(r.Verdict == report.Held || r.Verdict == report.Stale, "%s", r.Verdict)
 	add(r.Why != "", "%s", r.Why)
 	add(r.Status == Unknown && r.Why == "", "no record")

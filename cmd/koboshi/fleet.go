@@ -127,13 +127,17 @@ func (c *cli) lookAtFleet(ctx context.Context, f fleetFlags) (v census.View, err
 	in.Now = listing.Date
 	v = census.Look(in)
 	if len(v.Rows) == 0 {
-		nothing := failure.Mark(fmt.Errorf("no instance of %s has written a health record", f.app), failure.ErrFound)
+		of := f.app
+		if f.channel != "" {
+			of = fmt.Sprintf("channel %s of %s", f.channel, f.app)
+		}
+		nothing := failure.Mark(fmt.Errorf("no instance of %s has written a health record", of), failure.ErrFound)
 		return v, failure.WithHint(nothing, noRecordsHint)
 	}
 	return v, nil
 }
 
-const noRecordsHint = "instances write them with [fleet] report = true and s3:PutObject on health/*: koboshi help configuration; compare --app and --source, too"
+const noRecordsHint = "instances write them with [fleet] report = true and s3:PutObject on health/*: koboshi help configuration; compare --app, --source and the channel, too"
 
 // survey lists the health records of a channel, or of all where that is "". Its date is the
 // store's, or our own where the store has said none.

@@ -105,6 +105,12 @@ func (f healthyFlags) look(ctx context.Context, b bucket.Bucket, app string, r c
 		return healthy{}, err
 	}
 	h := healthy{f, l.Judge(r, f.since, l.Date), r, len(l.Newest) == 0}
+	if h.silent && f.from != "" { // a name that is misspelt is not worth waiting for
+		if p, err := publish.PointerOf(ctx, b, app, f.from, artifacts.Trust{}); errors.Is(errors.Join(err, p.Err), bucket.ErrNotFound) {
+			missing := failure.Mark(fmt.Errorf("--from-channel: %s has no channel %s", app, f.from), bucket.ErrNotFound)
+			return h, failure.WithHint(missing, "koboshi releases lists the channels")
+		}
+	}
 	if len(h.Failed) > 0 {
 		found := failure.Mark(fmt.Errorf("%s failed on %s of channel %s: %s", r.Version, count(len(h.Failed), "instance", "instances"), r.Channel, some(h.Bad())), failure.ErrFound)
 		first := h.Failed[0]
