@@ -63,6 +63,25 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A group may have instances of another channel, which are not in this one's rollout.
+func TestOnly(t *testing.T) {
+	m := buckettest.NewMemory()
+	for i, channel := range []string{"stable", "canary", "stable"} {
+		put(t, m, noon.Add(time.Duration(i)*time.Minute), func(r *Record) { r.Instance, r.Channel, r.Version = fmt.Sprintf("i-%d", i), channel, "2" })
+	}
+	put(t, m, noon.Add(time.Hour), func(r *Record) { r.Instance, r.Channel, r.Version = "i-2", "canary", "2" }) // it went on to there
+	l, err := Survey(t.Context(), m, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := map[string]Member{"i-0": {}, "i-1": {}, "i-2": {}, "i-new": {}}
+	l = l.Only("stable", members)
+	r := l.Progress(pointer("1"), members, noon)
+	if len(l.Newest) != 1 || r.Instances != 2 || r.Unknown != 2 {
+		t.Errorf("%+v of %v, %+v", l, members, r)
+	}
+}
+
 func TestProgress(t *testing.T) {
 	p := pointer("1")
 	var records []string

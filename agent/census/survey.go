@@ -88,6 +88,19 @@ func Survey(ctx context.Context, b lister, channel string) (l Listing, err error
 	return l, nil
 }
 
+// Only keeps the records of a channel, and of the members those that have no newer one in
+// another channel. Members may be nil.
+func (l Listing) Only(channel string, members map[string]Member) Listing {
+	others := func(f Found) bool { return f.Channel != channel }
+	for _, f := range l.Newest {
+		if others(f) {
+			delete(members, f.Instance)
+		}
+	}
+	l.Newest, l.Lost = slices.DeleteFunc(l.Newest, others), slices.DeleteFunc(l.Lost, others)
+	return l
+}
+
 // Put stores a record. It has no condition: the last one counts.
 func Put(ctx context.Context, b bucket.Bucket, r Record) error {
 	text, err := r.Encode()

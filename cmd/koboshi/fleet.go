@@ -109,7 +109,7 @@ func (c *cli) lookAtFleet(ctx context.Context, f fleetFlags) (v census.View, err
 	if in.Members, err = f.members(ctx); err != nil {
 		return v, err
 	}
-	listing, err := survey(ctx, b, f.app, f.channel)
+	listing, err := f.survey(ctx, b, in.Members)
 	if err != nil {
 		return v, err
 	}
@@ -154,6 +154,16 @@ func survey(ctx context.Context, b bucket.Bucket, app, channel string) (census.L
 		err = failure.WithHint(failure.Mark(err, failure.ErrFound), "a lifecycle rule of the bucket expires old ones: koboshi help configuration has one; --channel looks at one channel alone")
 	}
 	return l, err
+}
+
+// survey lists the records of the channel. Of a group, which may have instances of several
+// channels, it takes all to know which are of others: these are taken out of members.
+func (f *fleetFlags) survey(ctx context.Context, b bucket.Bucket, members map[string]census.Member) (census.Listing, error) {
+	if members == nil || f.channel == "" {
+		return survey(ctx, b, f.app, f.channel)
+	}
+	l, err := survey(ctx, b, f.app, "")
+	return l.Only(f.channel, members), err
 }
 
 func (c *cli) warnForeign(n int) {

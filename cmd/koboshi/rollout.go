@@ -101,7 +101,7 @@ func (c *cli) progressOf(ctx context.Context, b bucket.Bucket, trust artifacts.T
 	if err != nil {
 		return r, err
 	}
-	l, err := survey(ctx, b, o.app, o.channel)
+	l, err := o.survey(ctx, b, members)
 	if err != nil {
 		return r, err
 	}
