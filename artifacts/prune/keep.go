@@ -47,7 +47,7 @@ func keep(ctx context.Context, b bucket.Bucket, app, version, by string, undo bo
 	}
 	switch s := found.State; {
 	case s.Ends():
-		return s, &retire.RetiredError{Version: version, State: s}
+		return s, &retire.RetiredError{Version: version, State: s, At: found.At}
 	case s == to, undo && s == "":
 		return s, nil
 	case undo && s == retire.Marked:

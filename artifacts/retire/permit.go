@@ -13,16 +13,22 @@ import (
 type RetiredError struct {
 	Version string
 	State   State
+	At      time.Time // since when, by the clock of who has changed the mark; zero = not known
 }
 
+// Error says how far the release is on its way out, and since when.
 func (e *RetiredError) Error() string {
+	at := ""
+	if !e.At.IsZero() {
+		at = " on " + e.At.UTC().Format(time.RFC3339)
+	}
 	switch e.State {
 	case Gone:
-		return fmt.Sprintf("%s %v: koboshi releases prune has removed it", e.Version, ErrRetired)
+		return e.Version + " was removed from the bucket by koboshi releases prune" + at
 	case Sweeping:
-		return fmt.Sprintf("%s %v: koboshi releases prune is removing it", e.Version, ErrRetired)
+		return e.Version + " is being removed from the bucket by koboshi releases prune, which began" + at
 	}
-	return fmt.Sprintf("%s %v: it is marked for removal", e.Version, ErrRetired)
+	return e.Version + " was marked for removal" + at
 }
 
 // Is makes every such error an [ErrRetired].
@@ -58,7 +64,7 @@ func Ask(ctx context.Context, b bucket.Reader, app, version string) (Permit, err
 	p := Permit{time.Now()}
 	found, err := Read(ctx, b, app, version)
 	if err == nil && found.State.Refuses() {
-		err = &RetiredError{version, found.State}
+		err = &RetiredError{version, found.State, found.At}
 	}
 	return p, err
 }

@@ -38,9 +38,9 @@ func didYouMean(ctx context.Context, err error, version string, known func(conte
 }
 
 // removed adds to the error of a version that koboshi releases prune has removed, or is
-// removing, a hint that says so, as its mark does. It reports whether it did.
+// removing, a hint that says so and since when, as its mark does. It reports whether it did.
 func removed(ctx context.Context, err error, app, version string, sources ...bucket.Reader) (error, bool) {
-	if !errors.Is(err, bucket.ErrNotFound) {
+	if !errors.Is(err, bucket.ErrNotFound) && !errors.Is(err, bucket.ErrDenied) {
 		return err, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, nearestPatience)
@@ -48,15 +48,19 @@ func removed(ctx context.Context, err error, app, version string, sources ...buc
 	for _, source := range sources {
 		found, readErr := retire.Read(ctx, source, app, version)
 		if readErr == nil && found.State.Ends() {
-			return failure.WithHint(err, version+" was removed from the bucket by koboshi releases prune: choose another version, or publish it under a new one"), true
+			gone := retire.RetiredError{Version: version, State: found.State, At: found.At}
+			return failure.WithHint(err, gone.Error()+": choose another version, or publish it under a new one"), true
 		}
 	}
 	return err, false
 }
 
-// unknownVersion is didYouMean for the release side. Without permission to list
-// there is the usual hint.
-func unknownVersion(ctx context.Context, err error, version string, b bucket.Bucket) error {
+// unknownVersion is removed and didYouMean for the release side. Without permission to
+// list there is the usual hint.
+func unknownVersion(ctx context.Context, err error, app, version string, b bucket.Bucket) error {
+	if hinted, is := removed(ctx, err, app, version, b); is {
+		return hinted
+	}
 	return didYouMean(ctx, err, version, func(ctx context.Context) []string {
 		versions, _ := publish.Versions(ctx, b)
 		return versions

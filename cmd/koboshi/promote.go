@@ -123,7 +123,7 @@ func (c *cli) runPromote(ctx context.Context, o promoteOptions) error {
 		Expires: o.expires, KeepExpiry: o.keepExpiry, Spread: o.spread, KeepSpread: o.keepSpread, Now: time.Now(),
 	})
 	if err != nil && o.version != "" {
-		return unknownVersion(ctx, err, o.version, b)
+		return unknownVersion(ctx, err, o.app, o.version, b)
 	}
 	if err != nil {
 		return err

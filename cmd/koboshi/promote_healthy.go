@@ -66,7 +66,7 @@ func (c *cli) requireHealthy(ctx context.Context, b bucket.Bucket, o promoteOpti
 		err = manifest.Err
 	}
 	if err != nil {
-		return unknownVersion(ctx, err, o.version, b)
+		return unknownVersion(ctx, err, o.app, o.version, b)
 	}
 	release := census.Release{Channel: cmp.Or(o.healthy.from, o.channel), Version: o.version, Manifest: manifest.SHA256}
 	waiting, cancel := context.WithTimeout(ctx, o.healthy.wait)

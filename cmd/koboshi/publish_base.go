@@ -46,7 +46,7 @@ func (c *cli) addDeltas(ctx context.Context, o publishOptions, b bucket.Bucket, 
 		outcomes, err := publish.AddDeltas(ctx, from, draft.Packed, publish.Options{Progress: c.ui.transfer("delta " + from.Version)})
 		c.ui.clear()
 		if err != nil {
-			return nil, unknownVersion(ctx, err, from.Version, b)
+			return nil, unknownVersion(ctx, err, o.app, from.Version, b)
 		}
 		for _, one := range outcomes {
 			if one.Left != "" {

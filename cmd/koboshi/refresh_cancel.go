@@ -144,7 +144,7 @@ func (c *cli) moveBack(ctx context.Context, f refreshCancelFlags, b bucket.Bucke
 	}
 	p, err := publish.Promote(ctx, b, publish.Promotion{App: f.app, Channel: f.channel, Version: f.to, Keys: keys, Publishers: publishers, Force: true, KeepExpiry: true, KeepSpread: true, Now: time.Now()})
 	if err != nil {
-		return unknownVersion(ctx, err, f.to, b)
+		return unknownVersion(ctx, err, f.app, f.to, b)
 	}
 	c.ui.say("%s %s points to %s, sequence %d", f.app, f.channel, f.to, p.Pointer.Sequence)
 	return nil

@@ -56,7 +56,7 @@ func (c *cli) runReleasesKeep(ctx context.Context, o keepOptions, version string
 	}
 	was, err := prune.Keep(ctx, b, o.app, version, holder(), o.undo)
 	if err != nil {
-		return unknownVersion(ctx, err, version, b)
+		return unknownVersion(ctx, err, o.app, version, b)
 	}
 	if o.json {
 		return c.ui.printJSON(keptJSON{version, !o.undo, was})

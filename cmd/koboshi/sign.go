@@ -77,7 +77,7 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 	case errors.Is(err, publish.ErrLast):
 		return failure.WithHint(usage(err), "sign it with the next key in the same command: --key; --trust names keys whose signature is there")
 	case err != nil && o.version != "":
-		return unknownVersion(ctx, err, o.version, b)
+		return unknownVersion(ctx, err, o.app, o.version, b)
 	case err != nil:
 		return err
 	}
