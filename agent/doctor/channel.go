@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -93,6 +94,7 @@ func checkSignatures(f *facts) []Finding {
 func (f *facts) signatures(s sourceFacts) []Finding {
 	var by []string
 	keys, want := f.promoters()
+	absent := 0 // of those that sign something
 	for _, key := range keys {
 		trust, err := artifacts.NewTrust(f.Agent, 1, key)
 		if err != nil {
@@ -100,6 +102,8 @@ func (f *facts) signatures(s sourceFacts) []Finding {
 		}
 		if _, err := trust.Pointer(s.pointer.value, f.config.App, f.config.Channel); err == nil || errors.Is(err, artifacts.ErrTooOld) {
 			by = append(by, key.Short())
+		} else if !f.idle(key) {
+			absent++
 		}
 	}
 	text := fmt.Sprintf("%s: signed by %d of %d trusted keys (%s), %d needed", s.name, len(by), len(keys), strings.Join(by, ", "), want)
@@ -109,8 +113,8 @@ func (f *facts) signatures(s sourceFacts) []Finding {
 	switch {
 	case len(by) < want:
 		return failure("sign with the keys in trust.keys, or where it is set trust.promote_keys: koboshi promote again, or koboshi sign", "%s", text)
-	case len(by) < len(keys):
-		return warning("drop the key that no longer signs, or have it sign too: the check keys names it", "%s", text)
+	case absent > 0:
+		return warning("have the other keys sign the channel too, in each source: koboshi sign", "%s", text)
 	}
 	return fine("%s", text)
 }
@@ -126,40 +130,61 @@ func (f *facts) promoters() ([]artifacts.PublicKey, int) {
 // checkKeys is about each trusted key: what the channel and its release are signed by,
 // and which key signs nothing any more.
 func checkKeys(f *facts) []Finding {
-	if f.pointer.err != nil {
-		return unknown(f.pointer.err)
+	if err := cmp.Or(f.pointer.err, f.manifest.err); err != nil {
+		return unknown(err)
 	}
-	if f.manifest.err != nil {
-		return unknown(f.manifest.err)
-	}
-	pointer, manifest := f.pointer.value, f.manifest.value
-	promoters, _ := f.promoters()
-	moved := f.signers(promoters, func(t artifacts.Trust) error {
-		_, err := t.Pointer(pointer.Envelope(), f.config.App, f.config.Channel)
-		return err
-	})
-	m := manifest.Manifest()
-	published := f.signers(f.Keys, func(t artifacts.Trust) error {
-		_, err := t.Manifest(manifest.Envelope(), artifacts.Reference{App: m.App, Version: m.Version})
-		return err
-	})
-	out := fine("channel %s is signed by %s, %s by %s", f.config.Channel, strings.Join(moved, ", "), m.Version, strings.Join(published, ", "))
+	moved, published := f.signers()
+	out := fine("channel %s is signed by %s, %s by %s", f.config.Channel, strings.Join(moved, ", "), f.manifest.value.Manifest().Version, strings.Join(published, ", "))
 	for _, key := range slices.Concat(f.Keys, f.Promoters) {
-		if id := key.Short(); !slices.Contains(moved, id) && !slices.Contains(published, id) {
-			out = append(out, warning("if it is not the next one, take it out of the configuration: koboshi help security has the walk", "key %s is trusted, and signs neither the channel nor its release", id)...)
+		if f.idle(key) {
+			out = append(out, warning("if it is not the next one, take it out of the configuration: koboshi help security has the walk", "key %s is trusted, and signs neither the channel nor its release", key.Short())...)
 		}
 	}
 	return out
 }
 
-// signers are those of the keys, each by itself, under which a document verifies.
-func (f *facts) signers(keys []artifacts.PublicKey, verify func(artifacts.Trust) error) (ids []string) {
-	for _, key := range keys {
-		if trust, err := artifacts.NewTrust(f.Agent, 1, key); err == nil && verify(trust) == nil {
-			ids = append(ids, key.Short())
+// signers are the keys that have signed the channel, and its release, of those that may.
+func (f *facts) signers() (moved, published []string) {
+	promoters, _ := f.promoters()
+	for _, key := range promoters {
+		if f.movedBy(key) {
+			moved = append(moved, key.Short())
 		}
 	}
-	return ids
+	for _, key := range f.Keys {
+		if f.publishedBy(key) {
+			published = append(published, key.Short())
+		}
+	}
+	return moved, published
+}
+
+// idle reports whether a key signs nothing: checkKeys names it then, and no other check.
+func (f *facts) idle(key artifacts.PublicKey) bool {
+	if f.pointer.err != nil || f.manifest.err != nil {
+		return false
+	}
+	moved, published := f.signers()
+	return !slices.Contains(slices.Concat(moved, published), key.Short())
+}
+
+// movedBy reports whether a key, by itself, has signed the pointer.
+func (f *facts) movedBy(key artifacts.PublicKey) bool {
+	trust, err := artifacts.NewTrust(f.Agent, 1, key)
+	if err == nil {
+		_, err = trust.Pointer(f.pointer.value.Envelope(), f.config.App, f.config.Channel)
+	}
+	return err == nil
+}
+
+// publishedBy reports whether a key, by itself, has signed the release's manifest.
+func (f *facts) publishedBy(key artifacts.PublicKey) bool {
+	trust, err := artifacts.NewTrust(f.Agent, 1, key)
+	if err == nil {
+		m := f.manifest.value.Manifest()
+		_, err = trust.Manifest(f.manifest.value.Envelope(), artifacts.Reference{App: m.App, Version: m.Version})
+	}
+	return err == nil
 }
 
 // checkChannel is about binding and sequence: what a run checks of the pointer once
