@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"koboshi/agent/config"
@@ -100,28 +101,48 @@ func (c channel) Blob(_ context.Context, b artifacts.Blob) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", b.Key, bucket.ErrNotFound)
 }
 
-func (c channel) Open(_ context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) converge.Content {
+func (c channel) Open(ctx context.Context, a artifacts.Artifact, rate config.Rate, s *report.Span) converge.Content {
+	return c.OpenChunks(ctx, a, nil, rate, s)
+}
+
+func (c channel) OpenChunks(_ context.Context, a artifacts.Artifact, chunks []int, rate config.Rate, s *report.Span) converge.Content {
 	c.fetches++
 	if c.onFetch != nil {
 		c.onFetch()
 	}
 	c.rates = append(c.rates, rate)
 	c.asked = append(c.asked, a.Key)
-	s.AddBytes(a.Size)
-	return &content{world: c.world, data: c.contents[a.Key], whole: a.Image != nil, fail: cmp.Or(c.failing[a.Key], c.contentErr)}
+	in := &content{world: c.world, data: c.contents[a.Key], whole: a.Image != nil, fail: cmp.Or(c.failing[a.Key], c.contentErr)}
+	size := a.Size
+	if a.Framed() {
+		in.frames, size = framesOf(a, in.data, chunks)
+	}
+	s.AddBytes(size)
+	return in
 }
 
-func (c channel) OpenChunks(ctx context.Context, a artifacts.Artifact, _ []int, rate config.Rate, s *report.Span) converge.Content {
-	return c.Open(ctx, a, rate, s)
+// framesOf cuts the chunks that are asked for out of an artifact, or all of them, and
+// returns how many bytes they have.
+func framesOf(a artifacts.Artifact, data []byte, chunks []int) (frames []tree.Frame, size int64) {
+	var at int64
+	for i, c := range a.Chunks {
+		if len(chunks) == 0 || slices.Contains(chunks, i) {
+			frames = append(frames, tree.Frame{Data: data[at : at+c.Size], Plain: c.Plain, Release: func() {}})
+			size += c.Size
+		}
+		at += c.Size
+	}
+	return frames, size
 }
 
-// content yields an artifact in two pieces, or one piece and an error.
+// content yields an artifact in its frames, in two pieces, or one piece and an error.
 type content struct {
-	world *world
-	data  []byte
-	whole bool // it is one chunk
-	fail  error
-	step  int
+	world  *world
+	data   []byte
+	frames []tree.Frame
+	whole  bool // it is one chunk
+	fail   error
+	step   int
 }
 
 func (c *content) Close() error { return nil }
@@ -136,6 +157,10 @@ func (c *content) Next(ctx context.Context) (tree.Frame, error) {
 		half = len(c.data)
 	}
 	switch {
+	case c.step <= len(c.frames):
+		return c.frames[c.step-1], nil
+	case c.frames != nil:
+		return tree.Frame{}, io.EOF
 	case c.whole && c.step == 2 && c.fail == nil:
 		return tree.Frame{}, io.EOF
 	case c.step == 1:

@@ -161,8 +161,12 @@ func TestFindings(t *testing.T) {
 		{"list away", func(w *world) { w.lost[""] = errAway }, "listing", Warn, "not checked: s3://acme/apps: connection refused"},
 
 		{"another key", func(w *world) { w.signers = []artifacts.PrivateKey{second} }, "signatures", Fail, "signed by none of 1 trusted keys"},
-		{"half a rotation", func(w *world) { w.keys, w.signers, w.movers = append(w.keys, second), append(w.signers, second), w.keys }, "signatures", Warn, "signed by 1 of 2 trusted keys"},
-		{"half a rotation is no idle key", func(w *world) { w.keys, w.signers, w.movers = append(w.keys, second), append(w.signers, second), w.keys }, "keys", OK, ", 1.4.2 by "},
+		{"half a rotation", func(w *world) {
+			w.keys, w.signers, w.movers = append(w.keys, second), append(w.signers, second), w.keys
+		}, "signatures", Warn, "signed by 1 of 2 trusted keys"},
+		{"half a rotation is no idle key", func(w *world) {
+			w.keys, w.signers, w.movers = append(w.keys, second), append(w.signers, second), w.keys
+		}, "keys", OK, ", 1.4.2 by "},
 		{"a key that the check keys names", func(w *world) { w.keys = append(w.keys, second) }, "signatures", OK, "signed by 1 of 2 trusted keys"},
 		{"a key, and no manifest", func(w *world) { w.keys, w.lost["releases/1.4.2/manifest.json"] = append(w.keys, second), errAway }, "signatures", Warn, "signed by 1 of 2 trusted keys"},
 		{"whole rotation", func(w *world) { w.keys, w.signers = append(w.keys, second), append(w.signers, second) }, "signatures", OK, "signed by 2 of 2"},
