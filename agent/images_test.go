@@ -32,17 +32,27 @@ type mounts struct {
 
 	samples  int   // that were mounted, or not
 	rejected error // of samples
+
+	before   func(image string)                         // called before each mount of a release
+	seen     func(image string) string                  // what is mounted then; nil = the image
+	onSample func(ctx context.Context, do string) error // "mount" or "unmount"; nil = does nothing
 }
 
 func (m *mounts) Can(context.Context, string) error { return m.cannot }
 
-func (m *mounts) Mount(_ context.Context, _, image, dir string) error {
-	if strings.Contains(dir, "/.staging/") {
+func (m *mounts) Mount(ctx context.Context, _, image, dir string) error {
+	if isSample(dir) {
 		m.samples++
+		if err := m.sample(ctx, "mount"); err != nil {
+			return err
+		}
 		if m.rejected == nil {
 			m.mounted[dir] = image
 		}
 		return m.rejected
+	}
+	if m.before != nil {
+		m.before(image)
 	}
 	if m.fails == nil {
 		m.mounted[dir] = image
@@ -51,13 +61,30 @@ func (m *mounts) Mount(_ context.Context, _, image, dir string) error {
 	return m.fails
 }
 
-func (m *mounts) Unmount(_ context.Context, dir string) error {
+func isSample(dir string) bool { return strings.Contains(dir, "/.staging/") }
+
+func (m *mounts) sample(ctx context.Context, do string) error {
+	if m.onSample == nil {
+		return nil
+	}
+	return m.onSample(ctx, do)
+}
+
+func (m *mounts) Unmount(ctx context.Context, dir string) error {
+	if isSample(dir) {
+		if err := m.sample(ctx, "unmount"); err != nil {
+			return err
+		}
+	}
 	delete(m.mounted, dir)
 	return nil
 }
 
 func (m *mounts) Mounted(dir string) (string, bool, error) {
 	image, mounted := m.mounted[dir]
+	if m.seen != nil && mounted && !isSample(dir) {
+		image = m.seen(image)
+	}
 	return image, mounted, nil
 }
 
