@@ -76,7 +76,7 @@ func (in *Input) PackImage(ctx context.Context, platform, kind string) (*Packed,
 		return nil, err
 	}
 	if in.image != nil {
-		return nil, fmt.Errorf("an image of %s, which %w: it is one", in.path, ErrInput)
+		return nil, fmt.Errorf("an image of %s %w, which is one already", in.path, ErrInput)
 	}
 	if err := lint.Refused(in.findings); err != nil {
 		return nil, refused(err)

@@ -11,7 +11,10 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"koboshi/agent/process"
 	"koboshi/artifacts"
@@ -108,10 +111,26 @@ func (in *Input) packByTool(ctx context.Context, kind artifacts.Format, by tool)
 	made := filepath.Join(dir, "image")
 	args := append([]string{by.program}, by.args(filepath.Join(dir, "tree"), made)...)
 	if _, err := (process.Group{}).Run(ctx, process.Command{Args: args, Dir: dir, Env: by.env(dir)}); err != nil {
-		return nil, err
+		return nil, by.failed(ctx, made, err)
 	}
 	return in.sealImage(ctx, made, kind, entries)
 }
+
+// failed is why the program did not make the image: not all say that the disk is full.
+func (t tool) failed(ctx context.Context, image string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	full := unix.ENOSPC
+	room := os.WriteFile(image+".room", make([]byte, roomTried), 0o600)
+	if said := strings.Contains(strings.ToLower(err.Error()), full.Error()); said || errors.Is(room, full) || errors.Is(room, unix.EDQUOT) {
+		return &os.PathError{Op: t.program, Path: image, Err: full}
+	}
+	return err
+}
+
+// roomTried is more than the end of an image for which there was no room.
+const roomTried = 4 << 20
 
 // writeTree makes the tree as an instance would, and hashes its files.
 func (in *Input) writeTree(ctx context.Context, dir string) (entries []tree.Entry, err error) {
