@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -156,4 +159,20 @@ func follows(w *world, start string) bool {
 		begun = begun || c.Operation == start
 	}
 	return false
+}
+
+// An interruption while a release is packed is no mistake in the arguments.
+func TestInterruptedPacking(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	top := t.TempDir()
+	if err := os.WriteFile(filepath.Join(top, "VERSION"), []byte("1"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{top, filepath.Join(top, "VERSION")} {
+		var said bytes.Buffer
+		if code := run(ctx, []string{"lint", path}, nil, io.Discard, &said); code != int(failure.Interrupted) || !strings.Contains(said.String(), "run it again") {
+			t.Errorf("%s: exit code %d\n%s", path, code, said.String())
+		}
+	}
 }

@@ -110,9 +110,9 @@ func ofTemp(err error) error {
 }
 
 // ofCaller marks errors without a class of their own as usage errors: a path that
-// cannot be read, or no such platform.
+// cannot be read, or no such platform. A signal is none.
 func ofCaller(err error) error {
-	if failure.CodeOf(err) == failure.Internal {
+	if failure.CodeOf(err) == failure.Internal && !errors.Is(err, context.Canceled) {
 		return usage(err)
 	}
 	return err

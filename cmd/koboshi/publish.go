@@ -215,7 +215,7 @@ func (o publishOptions) checkPlatforms() error {
 		case publish.CheckPlatform(name) != nil:
 			return unknownPlatform(name)
 		case seen[one]:
-			return usage(fmt.Errorf("two artifacts for %s: a bare PATH is for %s", beginning(name), defaultPlatform))
+			return usage(fmt.Errorf("two artifacts for %s: a bare PATH is for %s", name, defaultPlatform))
 		}
 		seen[one] = true
 	}
