@@ -28,6 +28,9 @@ type Signing struct {
 // sign it now.
 var ErrLast = errors.New("no trusted signature would be left")
 
+// ErrOwn is a key that is to be removed, and to sign.
+var ErrOwn = errors.New("the key to remove is one that signs")
+
 // Signed is a document with the signatures that were asked for.
 type Signed struct {
 	Pointer  *artifacts.Pointer  // one of the two is what was signed
@@ -164,7 +167,7 @@ func (s Signing) remove(data []byte) ([]byte, int, error) {
 	}
 	for _, k := range s.Keys {
 		if k.Public().ID() == s.Remove {
-			return nil, 0, errors.New("the key to remove is one that signs")
+			return nil, 0, ErrOwn
 		}
 	}
 	return artifacts.RemoveSignature(data, s.Remove, s.Known...)

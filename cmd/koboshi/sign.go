@@ -76,6 +76,8 @@ func (c *cli) runSign(ctx context.Context, o signOptions) error {
 		return failure.WithHint(failure.Mark(err, publish.ErrConflict), "publish under a new version, and sign that before it is promoted")
 	case errors.Is(err, publish.ErrLast):
 		return failure.WithHint(usage(err), "sign it with the next key in the same command: --key; --trust names keys whose signature is there")
+	case errors.Is(err, publish.ErrOwn):
+		return failure.WithHint(usage(err), "--remove is for the key that goes; --key names those that stay")
 	case err != nil && o.version != "":
 		return unknownVersion(ctx, err, o.app, o.version, b)
 	case err != nil:
