@@ -46,6 +46,7 @@ type scaling interface {
 // changes nothing.
 func (g *Guard) Check(ctx context.Context) (all []guard.GroupReasons, err error) {
 	until := time.Now().Add(g.Wait)
+	var told pace.Told
 	for {
 		all = nil
 		for _, name := range g.Groups {
@@ -63,8 +64,12 @@ func (g *Guard) Check(ctx context.Context) (all []guard.GroupReasons, err error)
 			}
 			all = append(all, guard.GroupReasons{Group: name, Safe: len(reasons) == 0, Reasons: append([]guard.Reason{}, reasons...)})
 		}
-		if kind := kindOf(all); kind == nil || errors.Is(kind, guard.ErrNotSafe) || time.Now().After(until) {
+		kind := kindOf(all)
+		if kind == nil || errors.Is(kind, guard.ErrNotSafe) || time.Now().After(until) {
 			return all, nil
+		}
+		if told.Due((&guard.ReasonsError{Kind: kind, Groups: all}).Error()) {
+			g.observeReasons(all)
 		}
 		if err := pace.Sleep(ctx, between); err != nil {
 			return nil, err

@@ -190,6 +190,12 @@ func TestGuardWaits(t *testing.T) {
 			if out.Started != tt.started || !errors.Is(err, tt.want) {
 				t.Errorf("%s: %+v, %v after %s", name, out, err, time.Since(began))
 			}
+			if told := strings.Count(strings.Join(w.said, "\n"), "waiting: "); told > 0 && told < int(time.Since(began)/time.Minute) || told > 40 {
+				t.Errorf("%s: %d lines in %s", name, told, time.Since(began))
+			}
+			if reasons, ok := errors.AsType[*guard.ReasonsError](err); ok && !strings.Contains(reasons.Advice(), "--allow "+string(reasons.Groups[0].Reasons[0].Code)) {
+				t.Errorf("%s: %s", name, reasons.Advice())
+			}
 			if w.suspended() != before {
 				t.Errorf("%s: suspended %s", name, w.suspended())
 			}

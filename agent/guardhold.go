@@ -191,7 +191,7 @@ func (h *held) still(ctx context.Context) error {
 // quiet waits until no group has a reason for which it is not safe. Groups that were
 // seen just now are not asked for again in the first round.
 func (h *held) quiet(ctx context.Context, until time.Time, seen map[string]group.Group) (map[string]group.Group, error) {
-	said := ""
+	var told pace.Told
 	for {
 		now := map[string]group.Group{}
 		var all []guard.GroupReasons
@@ -213,8 +213,7 @@ func (h *held) quiet(ctx context.Context, until time.Time, seen map[string]group
 		if errors.Is(kind, guard.ErrNotSafe) || !time.Now().Before(until) {
 			return nil, failed
 		}
-		if text := failed.Error(); text != said {
-			said = text
+		if told.Due(failed.Error()) {
 			h.observeReasons(all)
 		}
 		if err := pace.Sleep(ctx, min(between, time.Until(until))); err != nil {
@@ -223,10 +222,10 @@ func (h *held) quiet(ctx context.Context, until time.Time, seen map[string]group
 	}
 }
 
-func (h *held) observeReasons(all []guard.GroupReasons) {
-	for _, g := range all {
-		for _, r := range g.Reasons {
-			h.Observe(g.Group, "waiting: "+r.Text)
+func (g *Guard) observeReasons(all []guard.GroupReasons) {
+	for _, found := range all {
+		for _, r := range found.Reasons {
+			g.Observe(found.Group, "waiting: "+r.Text)
 		}
 	}
 }

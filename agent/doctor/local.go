@@ -105,7 +105,7 @@ func checkOneUnit(f *facts, i int, u unitFacts) []Finding {
 	unit, state, err := u.name, u.state.value, u.state.err
 	switch {
 	case errors.Is(err, systemd.ErrNotBooted):
-		return failure("set service.restart where there is no systemd", "%s: %v", unit, err)
+		return failure("without systemd as PID 1 set service.restart, and service.stop, in place of service.unit", "%s: %v", unit, err)
 	case errors.Is(err, systemd.ErrNoUnit) && f.Config.Service.Brings(unit) && f.current.value == nil:
 		return fine("%s comes with the first release", unit)
 	case errors.Is(err, systemd.ErrNoUnit):

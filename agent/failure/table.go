@@ -118,7 +118,7 @@ var table = []row{
 	{is(publish.ErrUsedUp), Untrusted, "", "instances that have seen this sequence accept no other pointer of the channel: promote to a new channel, and find out who signed it"},
 	{as[*publish.RolloutError](), Found, "", ""},
 	{is(publish.ErrMoved), Untrusted, "", "check koboshi releases, then promote again if it is still what you want"},
-	{is(artifacts.ErrUntrusted), Untrusted, config.Untrusted, "compare trust.keys, trust.promote_keys and their thresholds with the keys that sign: koboshi config show"},
+	{is(artifacts.ErrUntrusted), Untrusted, config.Untrusted, "compare the keys that sign with those that are trusted: on an instance trust.keys, trust.promote_keys and their thresholds (koboshi config show), elsewhere --trust FILE.pub"},
 	{is(bucket.ErrChanged, bucket.ErrExists), Untrusted, "", "someone else has written to the bucket meanwhile: check koboshi releases, then run it again"},
 
 	{is(lifecycle.ErrNotSignalled), Lifecycle, "", "the stack may wait for its own timeout: check signal.stack and signal.resource, cloudformation:SignalResource, and the route to CloudFormation"},

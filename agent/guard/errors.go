@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,9 +50,21 @@ func (e *ReasonsError) Error() string {
 // Advice is what to do about it.
 func (e *ReasonsError) Advice() string {
 	if errors.Is(e.Kind, ErrNotQuiet) {
-		return "wait until the group has come to rest, or longer: --wait; --allow CODE accepts a reason (koboshi help deploys)"
+		return "wait until the group has come to rest, or longer: --wait; " + e.accept()
 	}
-	return "resume what someone has suspended, or accept a reason with --allow CODE (koboshi help deploys)"
+	return "resume what someone has suspended, or " + e.accept()
+}
+
+func (e *ReasonsError) accept() string {
+	var codes []string
+	for _, g := range e.Groups {
+		for _, r := range g.Reasons {
+			if !slices.Contains(codes, string(r.Code)) {
+				codes = append(codes, string(r.Code))
+			}
+		}
+	}
+	return fmt.Sprintf("accept it with --allow %s (koboshi help deploys)", strings.Join(codes, ","))
 }
 
 // RestoreError is [ErrNotRestored]: a group that may have processes suspended by the

@@ -11,8 +11,9 @@ const hidden = "***"
 var (
 	urls = regexp.MustCompile("[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"'<>`]+")
 
-	// parameters of a presigned request, also where the rest of its URL is cut off.
-	parameters = regexp.MustCompile(`(?i)\b(x-amz-(?:signature|security-token|credential)|awsaccesskeyid|signature|aws_secret_access_key|aws_session_token)(=|:\s*|%3D)[^&\s"';,:]+`)
+	// parameters of a presigned request, also where the rest of its URL is cut off. A
+	// colon after "signature" is that of a sentence.
+	parameters = regexp.MustCompile(`(?i)\b((?:x-amz-(?:signature|security-token|credential)|awsaccesskeyid|aws_secret_access_key|aws_session_token)(?:=|:\s*|%3D)|signature(?:=|%3D))[^&\s"';,:]+`)
 
 	privateKeys = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`)
 )
@@ -26,7 +27,7 @@ func Redact(text string) string {
 	if strings.Contains(text, "://") {
 		text = urls.ReplaceAllStringFunc(text, redactURL)
 	}
-	text = parameters.ReplaceAllString(text, "${1}${2}"+hidden)
+	text = parameters.ReplaceAllString(text, "${1}"+hidden)
 	return privateKeys.ReplaceAllLiteralString(text, hidden)
 }
 

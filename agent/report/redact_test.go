@@ -25,6 +25,8 @@ func TestRedact(t *testing.T) {
 		"https://host/a#hunter2":                            "https://host/a#***",
 		"(see https://host/a?x=hunter2).":                   "(see https://host/a?x=***).",
 		"https://b.s3.amazonaws.com/k?X-Amz-Algorithm=AWS4&X-Amz-Credential=AKIA%2Fhunter2&X-Amz-Security-Token=hunter2%3D&X-Amz-Signature=hunter2": "https://b.s3.amazonaws.com/k?X-Amz-Algorithm=***&X-Amz-Credential=***&X-Amz-Security-Token=***&X-Amz-Signature=***",
+		"/k?AWSAccessKeyId=hunter2&Signature=hunter2":                             "/k?AWSAccessKeyId=***&Signature=***",
+		"verification failed: signature: accepted signatures do not match":        "verification failed: signature: accepted signatures do not match",
 		"/k?X-Amz-Signature=hunter2&x=1":                                          "/k?X-Amz-Signature=***&x=1",
 		"x-amz-security-token: hunter2 sent":                                      "x-amz-security-token: *** sent",
 		"AWS_SECRET_ACCESS_KEY=hunter2 is set":                                    "AWS_SECRET_ACCESS_KEY=*** is set",

@@ -51,7 +51,7 @@ func (c *cli) runGuardCheck(ctx context.Context, f guardFlags) error {
 	}
 	if len(unsafe) > 0 {
 		return failure.WithHint(failure.Mark(fmt.Errorf("not safe to deploy to: %s", strings.Join(unsafe, ", ")), failure.ErrFound),
-			"wait until it is over (--wait), or accept a reason: --allow CODE")
+			(&guard.ReasonsError{Kind: guard.ErrNotQuiet, Groups: all}).Advice())
 	}
 	return nil
 }

@@ -71,19 +71,19 @@ func (c *cli) requireHealthy(ctx context.Context, b bucket.Bucket, o promoteOpti
 	release := census.Release{Channel: cmp.Or(o.healthy.from, o.channel), Version: o.version, Manifest: manifest.SHA256}
 	waiting, cancel := context.WithTimeout(ctx, o.healthy.wait)
 	defer cancel()
-	said := ""
+	var told pace.Told
 	for {
 		h, err := o.healthy.look(ctx, b, o.app, release)
 		switch {
 		case err != nil:
 			return err
 		case h.enough():
-			c.ui.waitedFor(&said, h.String())
+			c.ui.waitedFor(&told, h.String())
 			return nil
 		case waiting.Err() != nil && ctx.Err() == nil:
 			return h.tooFew(o.channel)
 		}
-		c.ui.waitedFor(&said, h.String())
+		c.ui.waitedFor(&told, h.String())
 		if err := pace.Sleep(waiting, lookEvery); err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -208,7 +208,8 @@ func (c *cli) runRolloutWatch(ctx context.Context, o rolloutOptions) error {
 		limited, cancel = context.WithTimeout(ctx, o.limit)
 	}
 	defer cancel()
-	began, said := "", ""
+	began := ""
+	var told pace.Told
 	for {
 		r, err := c.progressOf(ctx, b, trust, o)
 		switch {
@@ -223,12 +224,15 @@ func (c *cli) runRolloutWatch(ctx context.Context, o rolloutOptions) error {
 			return c.rolloutFailed(ctx, b, keys, o, r)
 		}
 		began = r.Version
-		c.ui.waitedFor(&said, fmt.Sprintf("%s to %d %%: %d of %s in, %d ok, %d unknown", r.Version, r.Percent, r.In, count(r.Instances, "instance", "instances"), r.OK, r.Unknown))
+		c.ui.waitedFor(&told, fmt.Sprintf("%s to %d %%: %d of %s in, %d ok, %d unknown", r.Version, r.Percent, r.In, count(r.Instances, "instance", "instances"), r.OK, r.Unknown))
 		if err := pace.Sleep(limited, lookEvery); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			c.ui.printf("%s has not failed on any instance of channel %s: %d ok, %d unknown\n", r.Version, o.channel, r.OK, r.Unknown)
+			if r.OK == 0 {
+				c.ui.warn("no instance reports it as ok, so that nothing failed says little: koboshi rollout status shows who is in")
+			}
 			return nil
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"koboshi/agent/failure"
 	"koboshi/agent/report"
 	"koboshi/agent/service"
+	"koboshi/artifacts/pace"
 )
 
 // Rules for messages: one line each, beginning with a lower-case
@@ -265,11 +266,9 @@ func some(names []string) string {
 	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }
 
-// waitedFor prints what is waited for, where it is not what was said last.
-func (u *ui) waitedFor(said *string, why string) {
-	if *said == why {
-		return
+// waitedFor prints what is waited for, where that is due.
+func (u *ui) waitedFor(told *pace.Told, why string) {
+	if told.Due(why) {
+		u.say("%s", why)
 	}
-	*said = why
-	u.say("%s", why)
 }
