@@ -102,7 +102,7 @@ func TestRequireHealthyWaits(t *testing.T) {
 				if c.want != "" && !errors.Is(err, failure.ErrFound) {
 					t.Errorf("%v is not a finding", err)
 				}
-				if n := strings.Count(said.String(), "\n"); n > 8 {
+				if n, minutes := strings.Count(said.String(), "\n"), int(c.took/time.Minute); n < minutes || n > minutes+8 { // each minute, and each change
 					t.Errorf("%d lines were said:\n%s", n, said.String())
 				}
 			})
