@@ -64,11 +64,11 @@ func (g *Guard) Check(ctx context.Context) (all []guard.GroupReasons, err error)
 			}
 			all = append(all, guard.GroupReasons{Group: name, Safe: len(reasons) == 0, Reasons: append([]guard.Reason{}, reasons...)})
 		}
-		kind := kindOf(all)
-		if kind == nil || errors.Is(kind, guard.ErrNotSafe) || time.Now().After(until) {
+		unsafe := guard.Unsafe(all)
+		if unsafe == nil || errors.Is(unsafe, guard.ErrNotSafe) || time.Now().After(until) {
 			return all, nil
 		}
-		if told.Due((&guard.ReasonsError{Kind: kind, Groups: all}).Error()) {
+		if told.Due(unsafe.Error()) {
 			g.observeReasons(all)
 		}
 		if err := pace.Sleep(ctx, between); err != nil {
@@ -80,19 +80,6 @@ func (g *Guard) Check(ctx context.Context) (all []guard.GroupReasons, err error)
 // between is the pause between two looks at a group that is not quiet: each costs three
 // or four calls of the account's rate.
 const between = 5 * time.Second
-
-// kindOf is nil where all groups are safe, and guard.ErrNotSafe where waiting does not help.
-func kindOf(all []guard.GroupReasons) (kind error) {
-	for _, g := range all {
-		for _, r := range g.Reasons {
-			if !r.Code.Passes() {
-				return guard.ErrNotSafe
-			}
-			kind = guard.ErrNotQuiet
-		}
-	}
-	return kind
-}
 
 // look asks what a group is doing. The group itself is not asked for where it was seen
 // just now.

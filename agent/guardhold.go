@@ -205,15 +205,14 @@ func (h *held) quiet(ctx context.Context, until time.Time, seen map[string]group
 			now[r.Group], all = look.Group, append(all, guard.GroupReasons{Group: r.Group, Safe: len(reasons) == 0, Reasons: reasons})
 		}
 		seen = nil
-		kind := kindOf(all)
-		if kind == nil {
+		unsafe := guard.Unsafe(all)
+		if unsafe == nil {
 			return now, nil
 		}
-		failed := &guard.ReasonsError{Kind: kind, Groups: all}
-		if errors.Is(kind, guard.ErrNotSafe) || !time.Now().Before(until) {
-			return nil, failed
+		if errors.Is(unsafe, guard.ErrNotSafe) || !time.Now().Before(until) {
+			return nil, unsafe
 		}
-		if told.Due(failed.Error()) {
+		if told.Due(unsafe.Error()) {
 			h.observeReasons(all)
 		}
 		if err := pace.Sleep(ctx, min(between, time.Until(until))); err != nil {
@@ -270,7 +269,7 @@ func (h *held) suspend(ctx context.Context, l *guard.Lock, seen group.Group) (gr
 		}
 	}
 	lacking := l.Record().Lacking(seen)
-	return seen, &guard.ReasonsError{Kind: guard.ErrNotSafe, Groups: []guard.GroupReasons{{Group: name, Reasons: []guard.Reason{{Code: guard.Activity, Text: "someone keeps resuming " + group.Names(lacking)}}}}}
+	return seen, &guard.ReasonsError{Kind: guard.ErrNotSafe, Groups: []guard.GroupReasons{{Group: name, Reasons: []guard.Reason{{Text: "someone keeps resuming " + group.Names(lacking)}}}}}
 }
 
 // intend writes down what is about to be suspended, and suspends it, in time.

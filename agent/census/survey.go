@@ -88,8 +88,8 @@ func Survey(ctx context.Context, b lister, channel string) (l Listing, err error
 	return l, nil
 }
 
-// Only keeps the records of a channel, and of the members those that have no newer one in
-// another channel. Members may be nil.
+// Only keeps the records of a channel. Members whose newest record is another channel's are
+// deleted from the map, which may be nil.
 func (l Listing) Only(channel string, members map[string]Member) Listing {
 	others := func(f Found) bool { return f.Channel != channel }
 	for _, f := range l.Newest {

@@ -29,6 +29,24 @@ type ReasonsError struct {
 	Groups []GroupReasons
 }
 
+// Unsafe is the error of what a check has found: [ErrNotSafe] where there is a reason
+// that does not pass, nil where there is none at all.
+func Unsafe(all []GroupReasons) *ReasonsError {
+	var kind error
+	for _, g := range all {
+		for _, r := range g.Reasons {
+			if !r.Code.Passes() {
+				return &ReasonsError{ErrNotSafe, all}
+			}
+			kind = ErrNotQuiet
+		}
+	}
+	if kind == nil {
+		return nil
+	}
+	return &ReasonsError{kind, all}
+}
+
 func (e *ReasonsError) Unwrap() error { return e.Kind }
 
 // Error names each group that is not safe, with its reasons.
@@ -49,22 +67,26 @@ func (e *ReasonsError) Error() string {
 
 // Advice is what to do about it.
 func (e *ReasonsError) Advice() string {
-	if errors.Is(e.Kind, ErrNotQuiet) {
-		return "wait until the group has come to rest, or longer: --wait; " + e.accept()
+	codes := strings.Join(e.codes(), ",")
+	switch {
+	case codes == "":
+		return "find out what changes the group meanwhile: CloudTrail has its calls"
+	case errors.Is(e.Kind, ErrNotQuiet):
+		return fmt.Sprintf("wait until the group has come to rest, or longer: --wait; accept it with --allow %s (koboshi help deploys)", codes)
 	}
-	return "resume what someone has suspended, or " + e.accept()
+	return fmt.Sprintf("waiting does not help: end what is in the way, or accept it with --allow %s (koboshi help deploys)", codes)
 }
 
-func (e *ReasonsError) accept() string {
-	var codes []string
+// codes are those of the reasons that can be accepted, each once.
+func (e *ReasonsError) codes() (codes []string) {
 	for _, g := range e.Groups {
 		for _, r := range g.Reasons {
-			if !slices.Contains(codes, string(r.Code)) {
-				codes = append(codes, string(r.Code))
+			if code := string(r.Code); code != "" && !slices.Contains(codes, code) {
+				codes = append(codes, code)
 			}
 		}
 	}
-	return fmt.Sprintf("accept it with --allow %s (koboshi help deploys)", strings.Join(codes, ","))
+	return codes
 }
 
 // RestoreError is [ErrNotRestored]: a group that may have processes suspended by the

@@ -1,5 +1,5 @@
-// Package pace is how koboshi waits: the one sleep, the one backoff and the one
-// jitter.
+// Package pace is how koboshi waits: the one sleep, the one backoff, the one jitter,
+// and how often a wait says what it waits for.
 //
 // Jitter is hashed from a seed, which on an instance is its id. So instances
 // that start or fail together do not call together, and the pauses of one

@@ -190,8 +190,9 @@ func (f *fleetFlags) openFleet(ctx context.Context) (b bucket.Bucket, trust arti
 	return b, trust, err
 }
 
-// pointers are those of the channels that can be used; of one channel, nothing else is read. With --trust, one that is not
-// signed by it is an error: who is behind would be what someone else says.
+// pointers are those of the channels that can be used; of one channel, nothing else is
+// read. With --trust, one that is not signed by it is an error: who is behind would be
+// what someone else says.
 func (f *fleetFlags) pointers(ctx context.Context, b bucket.Bucket, trust artifacts.Trust) (map[string]artifacts.Pointer, error) {
 	var all []publish.Listed[artifacts.Pointer]
 	var err error

@@ -51,7 +51,7 @@ func (c *cli) runGuardCheck(ctx context.Context, f guardFlags) error {
 	}
 	if len(unsafe) > 0 {
 		return failure.WithHint(failure.Mark(fmt.Errorf("not safe to deploy to: %s", strings.Join(unsafe, ", ")), failure.ErrFound),
-			(&guard.ReasonsError{Kind: guard.ErrNotQuiet, Groups: all}).Advice())
+			guard.Unsafe(all).Advice())
 	}
 	return nil
 }

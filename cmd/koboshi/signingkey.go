@@ -22,9 +22,9 @@ const (
 	keyKMS      = "awskms:"
 )
 
-// readKeys reads the signing keys that --key, or --from of keygen, names: files, - for standard input,
-// env:NAME for what a variable contains, exec:PROGRAM for a program that signs,
-// awskms:ID for a key in KMS.
+// readKeys reads the signing keys that --key, or --from of keygen, names: files, - for
+// standard input, env:NAME for what a variable contains, exec:PROGRAM for a program that
+// signs, awskms:ID for a key in KMS.
 // Variables that had a key are taken out of the environment, so that no program that is
 // started afterwards has it.
 func readKeys(ctx context.Context, names []string, stdin io.Reader) ([]artifacts.PrivateKey, error) {
